@@ -1,0 +1,1 @@
+"""The world out: one file per verb."""

@@ -1,0 +1,1 @@
+"""The world in: one file per subject that is sampled."""

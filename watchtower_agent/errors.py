@@ -1,0 +1,35 @@
+"""The agent's own errors. Library errors are translated into these once, at the adapter that calls the library."""
+
+from __future__ import annotations
+
+
+class WatchtowerError(Exception):
+    """Any error the agent raises on purpose. Its text is written for the operator who reads it."""
+
+
+class TemporaryError(WatchtowerError):
+    """Something that may work later: the engine or broker is down, slow or busy, the disk is full.
+
+    Attributes:
+        retry_after: Seconds to wait before a further try makes sense, or None to use the caller's backoff.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PermanentError(WatchtowerError):
+    """Something that will not work however often it is tried: refused, malformed, not supported."""
+
+
+class AbsentError(PermanentError):
+    """The object is not there (any more). Callers treat it as an answer, not as a fault."""
+
+
+class FatalError(WatchtowerError):
+    """The agent can't go on: it stops with this text as its last word."""
+
+
+class SettingsError(FatalError):
+    """The agent's own configuration is wrong; the text has every problem with its place."""

@@ -1,0 +1,114 @@
+"""A container as the engine describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class ContainerStatus(StrEnum):
+    """The engine's states of a container."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+class Health(StrEnum):
+    """The verdict of a container's own health check."""
+
+    NONE = "none"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerDetail:
+    """What only an inspection tells.
+
+    Attributes:
+        pid: The main process on the host, 0 when not running.
+        started_at: When it last started, seconds since the epoch; None when it never did.
+        finished_at: When it last ended, seconds since the epoch; None when it never did.
+        exit_code: Of the last end; None while it never ended.
+        oom_killed: The engine's flag; stays set until the next start.
+        failing_streak: Failed health checks in a row; None without a health check.
+        health_start_period: Seconds in which failing health checks do not count; 0 without a health check.
+        health_interval: Seconds between health checks; 0 without one.
+        restart_policy: `no`, `always`, `unless-stopped` or `on-failure`.
+        stop_timeout: Seconds the container asked for between its stop signal and KILL; None: the engine's default.
+        stop_signal: Its stop signal as the engine names it (`SIGTERM`, `15`, …).
+        cgroup_parent: HostConfig.CgroupParent, empty for the engine's default.
+        restart_count: The engine's own count of restarts by its restart policy.
+    """
+
+    pid: int = 0
+    started_at: float | None = None
+    finished_at: float | None = None
+    exit_code: int | None = None
+    oom_killed: bool = False
+    failing_streak: int | None = None
+    health_start_period: float = 0.0
+    health_interval: float = 0.0
+    restart_policy: str = "no"
+    stop_timeout: float | None = None
+    stop_signal: str = "SIGTERM"
+    cgroup_parent: str = ""
+    restart_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One container, as a listing shows it; `detail` is None until it was inspected.
+
+    Attributes:
+        id: The full 64-character id.
+        name: Without the leading slash.
+        image: As the user named it (`web:1.2`), not resolved.
+        image_id: `sha256:…`, or empty where the engine did not say.
+        labels: All labels. They leave the agent by allow-list only.
+        status: The engine's state.
+        health: `none` without a health check.
+        created_at: Seconds since the epoch.
+        network_mode: `bridge`, `host`, `none`, `container:<id>` or a network's name.
+        networks: Names of the networks it is attached to.
+        detail: What only an inspection tells.
+    """
+
+    id: str
+    name: str
+    image: str
+    image_id: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    status: ContainerStatus
+    health: Health = Health.NONE
+    created_at: float
+    network_mode: str = ""
+    networks: tuple[str, ...] = ()
+    detail: ContainerDetail | None = None
+
+    @property
+    def compose_project(self) -> str:
+        """The Compose project, empty outside Compose."""
+        return self.labels.get("com.docker.compose.project", "")
+
+    @property
+    def compose_service(self) -> str:
+        """The Compose service, empty outside Compose."""
+        return self.labels.get("com.docker.compose.service", "")
+
+    @property
+    def swarm_service(self) -> str:
+        """The name of the Swarm service whose task it is, empty outside a Swarm."""
+        return self.labels.get("com.docker.swarm.service.name", "")
+
+    @property
+    def running(self) -> bool:
+        """Whether its processes exist: running or paused."""
+        return self.status in {ContainerStatus.RUNNING, ContainerStatus.PAUSED}

@@ -1,0 +1,170 @@
+"""What a policy wants done, and what stopped it. Always with the reason and the numbers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Verb(StrEnum):
+    """What the agent can do to a container, and `notify`, which only tells."""
+
+    RESTART = "restart"
+    START = "start"
+    STOP = "stop"
+    KILL = "kill"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
+    NOTIFY = "notify"
+
+
+class Mode(StrEnum):
+    """How far a policy may go."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+    OFF = "off"
+
+
+class Severity(StrEnum):
+    """How loudly an event should be heard."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class TargetKind(StrEnum):
+    """What a decision is about."""
+
+    CONTAINER = "container"
+    HOST = "host"
+
+
+class Guard(StrEnum):
+    """The rules that can stop a decision, in the order in which they are asked."""
+
+    PROTECTED = "protected"
+    MODE = "mode"
+    OPERATOR_INTENT = "operator_intent"
+    ENGINE_DOWN = "engine_down"
+    STALE = "stale"
+    STARTING = "starting"
+    RESTART_POLICY = "restart_policy"
+    COOLDOWN = "cooldown"
+
+
+Number = float | int | str | bool | None
+"""A value beside a reason: JSON-able, None for unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a decision is about.
+
+    Attributes:
+        kind: A container, or the host itself.
+        id: The container's full id; empty for the host.
+        name: The container's name, or the host's.
+    """
+
+    kind: TargetKind
+    id: str = ""
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a policy wants done to one target, and why.
+
+    Attributes:
+        id: Unique over the agent's life.
+        policy: The policy's name.
+        target: What it is about.
+        verb: What is to be done.
+        reason: One sentence for people.
+        numbers: The values that the reason rests on, by catalogue name or plain words.
+        parameters: The verb's own: `stop_timeout` (seconds), `signal`, `severity`, `message`.
+        correlation_id: Shared by cause, decision, action and outcome.
+        cause_id: Id of the event that triggered it; empty when a condition did.
+        from_event: True when an event triggered it: it may be held for long; else it expires soon.
+        decided_at: Seconds since the epoch.
+        expires_at: After this it is not carried out any more, seconds since the epoch.
+    """
+
+    id: str
+    policy: str
+    target: Target
+    verb: Verb
+    reason: str
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    parameters: Mapping[str, Number] = field(default_factory=dict)
+    correlation_id: str
+    cause_id: str = ""
+    from_event: bool = False
+    decided_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A decision that a guard stopped.
+
+    Attributes:
+        decision: What was wanted.
+        guard: Which rule stopped it: the first in order.
+        reason: One sentence for people.
+        numbers: What the guard looked at.
+        release_at: When the guard would let it pass if nothing else changes, seconds since the epoch; None: unknown.
+        final: True when it will never be released (protected, shadow): it does not stay pending.
+    """
+
+    decision: Decision
+    guard: Guard
+    reason: str
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    release_at: float | None = None
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A pending decision that is given up: obsolete or too old.
+
+    Attributes:
+        decision: What was wanted.
+        reason: Why it is not wanted any more, one sentence for people.
+        at: Seconds since the epoch.
+    """
+
+    decision: Decision
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """A policy's condition that became true of a target (firing), or ended (resolved).
+
+    Attributes:
+        policy: The policy's name.
+        target: Whom the condition is about.
+        firing: True when it became true (and had been for `for`), False when it ended.
+        severity: Of the event.
+        reason: One sentence for people, the condition among it.
+        numbers: The values of the names that the condition uses.
+        since: When the condition began to hold, seconds since the epoch.
+        at: When this edge happened, seconds since the epoch.
+        correlation_id: Shared by the edge, the decisions it leads to, and its end.
+    """
+
+    policy: str
+    target: Target
+    firing: bool
+    severity: Severity
+    reason: str
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    since: float
+    at: float
+    correlation_id: str

@@ -1,0 +1,182 @@
+"""What the shell tells the loop: everything that can change HostState passes the inbox as one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from watchtower_agent.model.container import Container
+from watchtower_agent.model.engine_event import Cursor, EngineEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsObserved:
+    """Events of the engine, in the order in which the reader handed them over.
+
+    Attributes:
+        events: Normalised, duplicates dropped.
+        lag: Seconds between the engine's stamp of the newest and its hand-over.
+    """
+
+    events: tuple[EngineEvent, ...]
+    lag: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryObserved:
+    """A complete listing of the engine's containers.
+
+    Attributes:
+        containers: All of them, in any state.
+        after_position: Position of the last event handed over before the listing was asked for. What the
+            listing says of a container with a later event is out of date.
+        at: When it was asked for, seconds since the epoch.
+    """
+
+    containers: tuple[Container, ...]
+    after_position: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerObserved:
+    """One inspection.
+
+    Attributes:
+        container_id: Who was asked about.
+        container: The answer; None when the engine does not know it (any more).
+        after_position: As in InventoryObserved.
+        at: When it was asked for, seconds since the epoch.
+    """
+
+    container_id: str
+    container: Container | None
+    after_position: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInfo:
+    """Which engine the agent speaks to.
+
+    Attributes:
+        id: The engine's own id.
+        name: Its host name.
+        version: Its version.
+        api_version: The negotiated version of its API.
+        data_root: Where it keeps its data on its host.
+        cgroup_driver: `systemd`, `cgroupfs` or `none`.
+        cgroup_version: `1` or `2`.
+        swarm_node_id: Empty outside a Swarm.
+        swarm_leader: True when this engine leads its Swarm.
+        url: The address that is used, and in `url_source` where it came from.
+        url_source: `settings`, `DOCKER_HOST`, `context NAME` or `default`.
+        started_at: When the daemon's process started, seconds since the epoch; None when not known (remote).
+    """
+
+    id: str
+    name: str
+    version: str
+    api_version: str
+    data_root: str = ""
+    cgroup_driver: str = ""
+    cgroup_version: str = ""
+    swarm_node_id: str = ""
+    swarm_leader: bool = False
+    url: str = ""
+    url_source: str = ""
+    started_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFound:
+    """The engine answers and its event stream is open (again).
+
+    Attributes:
+        info: Which engine.
+        restarted: True when the daemon was restarted since it was last seen.
+        at: Seconds since the epoch.
+    """
+
+    info: EngineInfo
+    restarted: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLost:
+    """The engine does not answer, or its event stream ended.
+
+    Attributes:
+        reason: One sentence for people.
+        at: Seconds since the epoch.
+    """
+
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnginePinged:
+    """The engine answered a ping.
+
+    Attributes:
+        latency: Seconds for the round trip.
+        at: Seconds since the epoch.
+    """
+
+    latency: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapObserved:
+    """Events may have been lost. Loss is counted, never silent.
+
+    Attributes:
+        reason: `replay_incomplete`, `engine_restarted`, `audit`, `reader_overflow`, `outbox_overflow` or `store_reset`.
+        since: Begin of the window, seconds since the epoch.
+        until: End of the window, seconds since the epoch.
+        count: How many were lost where that is known, else None.
+    """
+
+    reason: str
+    since: float
+    until: float
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoliciesRejected:
+    """A change of the policy folder that could not be taken. The last good set keeps running.
+
+    Attributes:
+        problems: Each as `file:line:column: path: what is wrong, and what would be right`.
+        at: Seconds since the epoch.
+    """
+
+    problems: tuple[str, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """What the store remembers from an earlier run. The first thing that reaches the inbox.
+
+    Attributes:
+        cursor: The last event handled; None on the first start ever.
+        recent_event_ids: Ids of the newest handled events, oldest first, to drop duplicates of a replay.
+        records: Kind -> key -> JSON object: baseline of containers, operator intents, pending decisions, cooldowns, …
+        last_sequence: The highest sequence number ever given to an event.
+        install_id: Random, made with the store.
+        retained_topics: The manifest: every retained topic that may have content on the broker.
+        store_was_reset: Why an earlier store was set aside, or empty.
+    """
+
+    cursor: Cursor | None
+    recent_event_ids: tuple[str, ...] = ()
+    records: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
+    last_sequence: int = 0
+    install_id: str
+    retained_topics: tuple[str, ...] = ()
+    store_was_reset: str = ""

@@ -1,0 +1,58 @@
+"""The two rows of the ledger: the intent before an engine call, the outcome after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from watchtower_agent.model.decision import Decision, Number
+
+
+class Result(StrEnum):
+    """How an action ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """The engine refused, or did not do it in time."""
+    INTERRUPTED = "interrupted"
+    """The agent ended between intent and outcome; the numbers say what the engine really did."""
+    ABANDONED = "abandoned"
+    """Not tried: asked again just before the write, a guard said no, or the target was gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """Written durably before the engine call.
+
+    Attributes:
+        decision: What is about to be done; its id is the intent's.
+        at: Seconds since the epoch.
+        started_at_before: The target's StartedAt before the call, so that after a crash the agent can tell
+            whether the engine did it; None when it was not known.
+    """
+
+    decision: Decision
+    at: float
+    started_at_before: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Written durably after the engine call.
+
+    Attributes:
+        decision: What was done; its id is the intent's.
+        result: How it ended.
+        reason: One sentence for people.
+        started_at: When the engine call began, seconds since the epoch.
+        finished_at: When it returned, seconds since the epoch.
+        numbers: What the action measured (seconds taken, exit code, …).
+    """
+
+    decision: Decision
+    result: Result
+    reason: str
+    started_at: float
+    finished_at: float
+    numbers: Mapping[str, Number] = field(default_factory=dict)

@@ -1,0 +1,51 @@
+"""One tick's measurements, as columns over slots: one array per metric, one slot per container."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from watchtower_agent.model.instant import Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleTarget:
+    """A running container that the sampler is asked to read.
+
+    Samples belong to (container id, started_at): a restart is another life with other counters.
+
+    Attributes:
+        container_id: The full id.
+        started_at: When this life began, seconds since the epoch; None until the container was inspected.
+        pid: The main process, 0 until the container was inspected.
+        cgroup_parent: The container's own cgroup parent, empty for the engine's default.
+    """
+
+    container_id: str
+    started_at: float | None = None
+    pid: int = 0
+    cgroup_parent: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleBatch:
+    """Everything that one tick measured. Unknown is NaN in a column and absent in `host`; never zero.
+
+    Attributes:
+        at: When the tick began.
+        interval: Seconds between ticks, as configured.
+        duration: Seconds the tick took.
+        targets: Slot i of every column is the container `targets[i]`.
+        columns: Catalogue name of a container metric -> one number per slot.
+        host: Catalogue name (`host.…`) -> number.
+        failures: Collector -> what went wrong at this tick; empty when all went well.
+    """
+
+    at: Instant
+    interval: float
+    duration: float = 0.0
+    targets: tuple[SampleTarget, ...] = ()
+    columns: Mapping[str, array[float]] = field(default_factory=dict)
+    host: Mapping[str, float] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Pure: policy texts and state in, decisions out. No I/O, no clock, no asyncio."""

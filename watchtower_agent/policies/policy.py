@@ -1,0 +1,119 @@
+"""A policy as the pipeline uses it: loaded, checked, compiled. Made by `load`, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from watchtower_agent.model.decision import Mode, Number, Severity, Verb
+from watchtower_agent.model.engine_event import EventKind
+from watchtower_agent.policies.condition import Condition
+from watchtower_agent.policies.selector import Selector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in the policy folder something stands. Lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhenTrigger:
+    """A condition that is sampled.
+
+    Attributes:
+        condition: What must hold.
+        hold: Seconds for which it must hold throughout (`for`).
+    """
+
+    condition: Condition
+    hold: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnTrigger:
+    """An event, of the engine or the agent's own.
+
+    Attributes:
+        events: Pairs of kind and action; the action `*` means every action of that kind.
+        where: A filter on the event and its container; None lets all pass.
+    """
+
+    events: frozenset[tuple[EventKind, str]]
+    where: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """Tell people.
+
+    Attributes:
+        severity: How loudly.
+        message: A fixed text for the event; empty lets the agent describe what happened.
+    """
+
+    severity: Severity = Severity.WARNING
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Then:
+    """What a policy does.
+
+    Attributes:
+        verb: What is done to the target; None when the policy only notifies.
+        parameters: The verb's own: `stop_timeout` in seconds, `signal`.
+        notify: Tell people as well, or only.
+    """
+
+    verb: Verb | None = None
+    parameters: Mapping[str, Number] = field(default_factory=dict)
+    notify: Notify | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """One policy.
+
+    Attributes:
+        name: Unique over the folder.
+        description: For people.
+        mode: How far it may go. Policies that are `off` are loaded and checked, and never evaluated.
+        selector: Which containers; None for a policy about the host or the engine.
+        trigger: What sets it off.
+        then: What it does.
+        cooldown: Seconds between two actions of this policy on one target; None for the verb's default.
+        restart_stopped: Also act on what someone else stopped.
+        place: Where it is written.
+    """
+
+    name: str
+    description: str = ""
+    mode: Mode = Mode.ENFORCE
+    selector: Selector | None
+    trigger: WhenTrigger | OnTrigger
+    then: Then
+    cooldown: float | None = None
+    restart_stopped: bool = False
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySet:
+    """All policies of a folder, taken whole.
+
+    Attributes:
+        policies: In the order of file name, then of writing.
+        digest: A hash over the texts they were loaded from.
+        loaded_at: Seconds since the epoch.
+    """
+
+    policies: tuple[Policy, ...] = ()
+    digest: str = ""
+    loaded_at: float = 0.0
