@@ -239,9 +239,7 @@ class Control(Protocol):
         """How the agent, engine, broker, outbox, sampling and policies are doing."""
         ...
 
-    async def history(
-        self, *, limit: int, policy: str | None, target: str | None
-    ) -> Sequence[Mapping[str, object]]:
+    async def history(self, *, limit: int, policy: str | None, target: str | None) -> Sequence[Mapping[str, object]]:
         """Past actions, newest first."""
         ...
 

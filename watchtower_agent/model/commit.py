@@ -51,11 +51,5 @@ class Commit:
     def empty(self) -> bool:
         """Whether there is nothing to write."""
         return not (
-            self.cursor
-            or self.event_ids
-            or self.events
-            or self.states
-            or self.intents
-            or self.outcomes
-            or self.records
+            self.cursor or self.event_ids or self.events or self.states or self.intents or self.outcomes or self.records
         )
