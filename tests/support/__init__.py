@@ -1,0 +1,1 @@
+"""Engines, brokers and proxies that the tests start and end themselves."""
