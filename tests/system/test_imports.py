@@ -1,0 +1,102 @@
+"""Every import contract can fail: each is broken once in a copy of the tree, and lint-imports must see it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+
+BREACHES = [
+    # contract, module that breaks it, the import that does
+    ("model", "model/instant.py", "import watchtower_agent.errors"),
+    ("pure", "model/instant.py", "import socket"),
+    ("pure", "policies/policy.py", "import asyncio"),
+    ("pure", "policies/policy.py", "import time"),
+    ("pure", "policies/policy.py", "import os"),
+    ("pure", "policies/policy.py", "import docker"),
+    ("pure", "policies/policy.py", "import aiomqtt"),
+    ("pure", "policies/policy.py", "import psutil"),
+    ("pure", "policies/policy.py", "import sqlite3"),
+    ("pure", "policies/policy.py", "import structlog"),
+    ("pure", "policies/policy.py", "import watchtower_agent.clock"),
+    ("pure", "state.py", "import pathlib"),
+    ("policies", "policies/policy.py", "import watchtower_agent.errors"),
+    ("policies", "policies/policy.py", "import watchtower_agent.engine"),
+    ("adapters", "collectors/__init__.py", "import watchtower_agent.engine"),
+    ("adapters", "collectors/__init__.py", "import watchtower_agent.settings"),
+    ("adapters", "engine/__init__.py", "import watchtower_agent.actions"),
+    ("adapters", "publishing/__init__.py", "import watchtower_agent.policies"),
+    ("adapters", "publishing/__init__.py", "import watchtower_agent.collectors"),
+    ("adapters", "storage.py", "import watchtower_agent.publishing"),
+    ("actions", "actions/__init__.py", "import watchtower_agent.publishing"),
+    ("actions", "actions/__init__.py", "import watchtower_agent.storage"),
+    ("serving", "serving/__init__.py", "import watchtower_agent.engine"),
+    ("agent", "serving/__init__.py", "import watchtower_agent.agent"),
+    ("loop", "cli.py", "import watchtower_agent.loop"),
+    ("cli", "agent.py", "import watchtower_agent.cli"),
+    ("docker", "actions/__init__.py", "import docker"),
+    ("docker", "collectors/__init__.py", "import requests"),
+    ("docker", "agent.py", "import urllib3"),
+    ("aiomqtt", "publishing/__init__.py", "import aiomqtt"),
+    ("aiomqtt", "publishing/__init__.py", "import paho.mqtt.client"),
+    ("psutil", "agent.py", "import psutil"),
+    ("apscheduler", "agent.py", "import apscheduler.triggers.cron"),
+    ("sqlite3", "agent.py", "import sqlite3"),
+    ("clock", "engine/__init__.py", "import time"),
+    ("clock", "agent.py", "from time import monotonic"),
+    ("rich", "agent.py", "import rich.table"),
+]
+
+
+def contracts() -> set[str]:
+    """Ids of the contracts in force."""
+    configuration = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+    return {contract["id"] for contract in configuration["tool"]["importlinter"]["contracts"]}
+
+
+def lint_imports(tree: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """What lint-imports says of that tree."""
+    return subprocess.run(
+        [LINT_IMPORTS, "--no-logo", "--cache-dir", tree / "cache", *options],
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree that passes, with lint-imports' cache warmed up."""
+    tree = tmp_path_factory.mktemp("pristine")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(CHECKOUT / "watchtower_agent", tree / "watchtower_agent", ignore=ignored)
+    shutil.copy(CHECKOUT / "pyproject.toml", tree)
+    verdict = lint_imports(tree)
+    assert verdict.returncode == 0, verdict.stdout + verdict.stderr
+    return tree
+
+
+def test_every_contract_is_broken_once_here() -> None:
+    assert {contract for contract, _, _ in BREACHES} == contracts()
+
+
+@pytest.mark.parametrize(("contract", "module", "breach"), BREACHES)
+def test_a_broken_contract_fails(pristine: Path, tmp_path: Path, contract: str, module: str, breach: str) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(pristine, tree)
+    broken = tree / "watchtower_agent" / module
+    broken.write_text(broken.read_text(encoding="utf-8") + f"\n{breach}\n", encoding="utf-8")
+
+    verdict = lint_imports(tree, "--contract", contract)
+
+    assert verdict.returncode == 1, verdict.stdout + verdict.stderr
+    assert "0 kept, 1 broken" in verdict.stdout
