@@ -78,6 +78,7 @@ class Container:
         created_at: Seconds since the epoch.
         network_mode: `bridge`, `host`, `none`, `container:<id>` or a network's name.
         networks: Names of the networks it is attached to.
+        published_ports: Ports of the host that lead into it.
         detail: What only an inspection tells.
     """
 
@@ -91,6 +92,7 @@ class Container:
     created_at: float
     network_mode: str = ""
     networks: tuple[str, ...] = ()
+    published_ports: tuple[int, ...] = ()
     detail: ContainerDetail | None = None
 
     @property

@@ -1,0 +1,248 @@
+"""From policies and state to decisions: conditions over time (`when` + `for`) and events (`on` + `where`). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from watchtower_agent.model.decision import (
+    Decision,
+    Edge,
+    Mode,
+    Number,
+    Severity,
+    Target,
+    TargetKind,
+)
+from watchtower_agent.model.instant import Instant
+from watchtower_agent.policies.making import container_target, digest, notification, parameters
+from watchtower_agent.policies.policy import Policy, PolicySet, WhenTrigger
+from watchtower_agent.policies.subject import ContainerSubject, HostSubject
+from watchtower_agent.state import ContainerRecord, HostState
+
+
+@dataclass(slots=True)
+class Tracked:
+    """A condition that is true of one target, or was a moment ago.
+
+    Attributes:
+        since: When it became true.
+        acted: When the target was last acted upon: the timer starts anew from there.
+        unknown_since: When it became UNKNOWN; None while it is true.
+        firing: It has been true for as long as the policy asks.
+        correlation_id: Of this firing.
+        numbers: The newest known values of its names.
+    """
+
+    since: Instant
+    acted: Instant | None = None
+    unknown_since: Instant | None = None
+    firing: bool = False
+    correlation_id: str = ""
+    numbers: dict[str, Number] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What one evaluation found.
+
+    Attributes:
+        edges: Conditions that began or ceased to fire.
+        decisions: What is wanted now.
+    """
+
+    edges: tuple[Edge, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+
+
+class Conditions:
+    """Follows every `when` condition over every target. Its memory is state like any other: it changes only here."""
+
+    def __init__(self) -> None:
+        self._tracked: dict[tuple[str, str], Tracked] = {}
+        self._texts: dict[str, tuple[str, float]] = {}
+
+    def evaluate(self, policies: PolicySet, state: HostState, now: Instant, interval: float) -> Wanted:
+        """Ask every condition about every target it selects.
+
+        Args:
+            policies: Those in force.
+            state: The host.
+            now: The tick.
+            interval: Seconds between samples: UNKNOWN freezes a timer for two of them; then it starts anew.
+        """
+        edges: list[Edge] = []
+        decisions: list[Decision] = []
+        alive: set[tuple[str, str]] = set()
+        for policy in policies.policies:
+            if policy.mode is Mode.OFF or not isinstance(policy.trigger, WhenTrigger):
+                continue
+            self._forget_if_changed(policy)
+            for target, record, subject in _subjects(policy, state, now):
+                key = (policy.name, target.id)
+                found = self._follow(key, policy, target, subject, now, interval)
+                edges.extend(found)
+                tracked = self._tracked.get(key)
+                if tracked is not None:
+                    alive.add(key)
+                    decisions.extend(self._wanted(policy, target, record, tracked, now, interval, found))
+        for key in self._tracked.keys() - alive:
+            edges.extend(self._gone(policies, key, now))
+        return Wanted(edges=tuple(edges), decisions=tuple(decisions))
+
+    def acted(self, target: Target, now: Instant) -> None:
+        """The agent acted on the target: every timer about it starts anew."""
+        for (_, target_id), tracked in self._tracked.items():
+            if target_id == target.id:
+                tracked.acted = now
+
+    def firing(self, policy: str) -> list[str]:
+        """Ids of the targets for which the policy fires now (the empty id is the host)."""
+        return [target for (name, target), tracked in self._tracked.items() if name == policy and tracked.firing]
+
+    def _forget_if_changed(self, policy: Policy) -> None:
+        trigger = policy.trigger
+        if not isinstance(trigger, WhenTrigger):
+            return
+        text = (trigger.condition.text, trigger.hold)
+        if self._texts.get(policy.name, text) != text:
+            for key in [key for key in self._tracked if key[0] == policy.name]:
+                del self._tracked[key]
+        self._texts[policy.name] = text
+
+    def _follow(
+        self,
+        key: tuple[str, str],
+        policy: Policy,
+        target: Target,
+        subject: HostSubject,
+        now: Instant,
+        interval: float,
+    ) -> list[Edge]:
+        trigger = policy.trigger
+        if not isinstance(trigger, WhenTrigger):
+            return []
+        truth = trigger.condition.evaluate(subject)
+        tracked = self._tracked.get(key)
+        if truth:
+            if tracked is None:
+                tracked = self._tracked[key] = Tracked(since=now)
+            elif tracked.unknown_since is not None and not tracked.firing:
+                # The time it was unknown does not count towards `for`.
+                frozen = now.monotonic - tracked.unknown_since.monotonic
+                tracked.since = Instant(wall=tracked.since.wall + frozen, monotonic=tracked.since.monotonic + frozen)
+            tracked.unknown_since = None
+            if not tracked.firing and now.monotonic - tracked.since.monotonic >= trigger.hold:
+                tracked.firing = True
+                tracked.correlation_id = digest(policy.name, target.id, repr(now.wall))
+                tracked.numbers = trigger.condition.numbers(subject)
+                return [self._edge(policy, target, tracked, now, trigger.condition.text)]
+            if tracked.firing:
+                tracked.numbers = trigger.condition.numbers(subject)
+            return []
+        if tracked is None:
+            return []
+        if truth is None:
+            tracked.unknown_since = tracked.unknown_since or now
+            if now.monotonic - tracked.unknown_since.monotonic <= 2 * interval:
+                return []
+        return self._end(key, policy, target, tracked, now, unknown=truth is None)
+
+    def _end(
+        self,
+        key: tuple[str, str],
+        policy: Policy,
+        target: Target,
+        tracked: Tracked,
+        now: Instant,
+        *,
+        unknown: bool,
+    ) -> list[Edge]:
+        del self._tracked[key]
+        if not tracked.firing or not isinstance(policy.trigger, WhenTrigger):
+            return []
+        tracked.firing = False
+        text = policy.trigger.condition.text
+        return [self._edge(policy, target, tracked, now, f"{text} (not known any more)" if unknown else text)]
+
+    def _gone(self, policies: PolicySet, key: tuple[str, str], now: Instant) -> list[Edge]:
+        tracked = self._tracked.pop(key)
+        policy = next((policy for policy in policies.policies if policy.name == key[0]), None)
+        if not tracked.firing or policy is None:
+            return []
+        tracked.firing = False
+        kind = TargetKind.CONTAINER if key[1] else TargetKind.HOST
+        name = str(tracked.numbers.get("name") or key[1][:12])
+        target = Target(kind=kind, id=key[1], name=name)
+        return [self._edge(policy, target, tracked, now, "the target is gone or not selected any more")]
+
+    @staticmethod
+    def _edge(policy: Policy, target: Target, tracked: Tracked, now: Instant, text: str) -> Edge:
+        held_for = max(0.0, now.monotonic - tracked.since.monotonic)
+        if tracked.firing:
+            reason = f"{target.name}: {text}" + (f" for {held_for:.0f} s" if held_for >= 1 else "")
+            severity = policy.then.notify.severity if policy.then.notify else Severity.WARNING
+        else:
+            reason = f"{target.name}: no longer {text}"
+            severity = Severity.INFO
+        return Edge(
+            policy=policy.name,
+            target=target,
+            firing=tracked.firing,
+            severity=severity,
+            reason=reason,
+            numbers=tracked.numbers,
+            since=tracked.since.wall,
+            at=now.wall,
+            correlation_id=tracked.correlation_id,
+        )
+
+    def _wanted(
+        self,
+        policy: Policy,
+        target: Target,
+        record: ContainerRecord | None,
+        tracked: Tracked,
+        now: Instant,
+        interval: float,
+        edges: list[Edge],
+    ) -> Iterator[Decision]:
+        trigger = policy.trigger
+        if not tracked.firing or not isinstance(trigger, WhenTrigger):
+            return
+        for edge in edges:
+            if edge.firing and policy.then.notify is not None:
+                yield notification(policy, target, edge.reason, edge.numbers, edge.correlation_id, "", now)
+        if policy.then.verb is None or tracked.unknown_since is not None:
+            return
+        begun = tracked.since if tracked.acted is None else max(tracked.since, tracked.acted, key=_monotonic)
+        held_for = now.monotonic - begun.monotonic
+        if held_for < trigger.hold:
+            return
+        yield Decision(
+            id=digest("decision", policy.name, target.id, tracked.correlation_id, repr(begun.wall)),
+            policy=policy.name,
+            target=target,
+            verb=policy.then.verb,
+            reason=f"{trigger.condition.text} for {held_for:.0f} s" if held_for >= 1 else trigger.condition.text,
+            numbers={**tracked.numbers, "true_for": round(held_for, 3), "for": trigger.hold},
+            parameters=parameters(policy, record),
+            correlation_id=tracked.correlation_id,
+            decided_at=now.wall,
+            expires_at=now.wall + 2 * interval,
+        )
+
+
+def _monotonic(instant: Instant) -> float:
+    return instant.monotonic
+
+
+def _subjects(
+    policy: Policy, state: HostState, now: Instant
+) -> Iterator[tuple[Target, ContainerRecord | None, HostSubject]]:
+    if policy.selector is None:
+        yield Target(kind=TargetKind.HOST, name=state.host), None, HostSubject(state, now)
+        return
+    for record in state.containers.values():
+        if policy.selector.matches(record.container):
+            yield container_target(record), record, ContainerSubject(state, now, record)

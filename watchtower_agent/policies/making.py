@@ -1,0 +1,75 @@
+"""Making a decision: whom it is about, with which parameters, under which id. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from watchtower_agent.model.decision import Decision, Number, Severity, Target, TargetKind, Verb
+from watchtower_agent.model.instant import Instant
+from watchtower_agent.policies.policy import Policy
+from watchtower_agent.state import ContainerRecord
+
+PENDING_FOR = 15 * 60.0
+"""Seconds for which a decision from an event waits for its guards."""
+
+STOP_TIMEOUT_LABEL = "autoheal.stop.timeout"
+_LONGEST_STOP = 3600.0
+"""Seconds: a label is anybody's text, so what it may ask for is bounded."""
+
+
+def container_target(record: ContainerRecord) -> Target:
+    """The record's container as a decision's target."""
+    return Target(kind=TargetKind.CONTAINER, id=record.container.id, name=record.container.name)
+
+
+def digest(*parts: str) -> str:
+    """A deterministic id over some texts."""
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:24]
+
+
+def stop_timeout(policy: Policy, record: ContainerRecord | None) -> float | None:
+    """Seconds between stop signal and KILL: the policy's, else the container's label, else None for its own."""
+    wanted = policy.then.parameters.get("stop_timeout")
+    if isinstance(wanted, int | float):
+        return float(wanted)
+    label = record.container.labels.get(STOP_TIMEOUT_LABEL, "") if record else ""
+    if label.isascii() and label.isdecimal() and len(label) < 9:  # noqa: PLR2004 - longer is no number of seconds
+        return min(float(label), _LONGEST_STOP)
+    return None
+
+
+def parameters(policy: Policy, record: ContainerRecord | None) -> dict[str, Number]:
+    """The verb's own parameters, a label of the container among them."""
+    given = dict(policy.then.parameters)
+    if policy.then.verb in {Verb.RESTART, Verb.STOP}:
+        given["stop_timeout"] = stop_timeout(policy, record)
+    return given
+
+
+def notification(
+    policy: Policy,
+    target: Target,
+    reason: str,
+    numbers: Mapping[str, Number],
+    correlation_id: str,
+    cause_id: str,
+    now: Instant,
+) -> Decision:
+    """Tell people, as a decision that passes the guards like any other."""
+    notify = policy.then.notify
+    severity = notify.severity if notify else Severity.WARNING
+    return Decision(
+        id=digest("notify", policy.name, target.id, correlation_id, repr(now.wall)),
+        policy=policy.name,
+        target=target,
+        verb=Verb.NOTIFY,
+        reason=reason,
+        numbers=numbers,
+        parameters={"severity": severity.value, "message": notify.message if notify else ""},
+        correlation_id=correlation_id,
+        cause_id=cause_id,
+        from_event=bool(cause_id),
+        decided_at=now.wall,
+        expires_at=now.wall + PENDING_FOR,
+    )

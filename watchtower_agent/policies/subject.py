@@ -1,0 +1,160 @@
+"""Whom conditions are asked about: the value of every catalogue name, for a container, the host or an event. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from watchtower_agent.model.container import Health
+from watchtower_agent.model.engine_event import EngineEvent, EventKind
+from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.notice import Notice
+from watchtower_agent.policies.truth import UNKNOWN, Value
+from watchtower_agent.state import ContainerRecord, HostState
+
+
+def _known(value: float | str | bool | None) -> Value:  # noqa: FBT001 - a value of any type, not a switch
+    return UNKNOWN if value is None else value
+
+
+_CONTAINER: Mapping[str, Callable[[ContainerRecord, Instant], Value]] = {
+    "status": lambda r, _: r.container.status.value,
+    "health": lambda r, _: (r.container.health if r.container.running else Health.NONE).value,
+    "health.failing_streak": lambda r, _: _known(r.container.detail.failing_streak if r.container.detail else None),
+    "exit_code": lambda r, _: _known(r.exit_code),
+    "restarts": lambda r, _: r.restarts,
+    "restarts_by_agent": lambda r, _: r.restarts_by_agent,
+    "age": lambda r, now: max(0.0, now.wall - r.container.created_at),
+    "uptime": lambda r, now: (
+        max(0.0, now.wall - r.started) if r.container.running and r.started is not None else UNKNOWN
+    ),
+    "name": lambda r, _: r.container.name,
+    "image": lambda r, _: r.container.image,
+    "image.id": lambda r, _: r.container.image_id or UNKNOWN,
+}
+"""What the engine tells of a container. The health of one that does not run is `none`: nothing checks it."""
+
+_ENGINE: Mapping[str, Callable[[HostState], Value]] = {
+    "engine.responding": lambda s: _known(s.engine.responding),
+    "engine.connected": lambda s: s.engine.connected,
+    "engine.latency": lambda s: _known(s.engine.latency),
+    "engine.event_lag": lambda s: _known(s.engine.event_lag),
+    "engine.restarts": lambda s: s.engine.restarts,
+    "engine.containers.running": lambda s: _count(s, {"running"}),
+    "engine.containers.paused": lambda s: _count(s, {"paused"}),
+    "engine.containers.stopped": lambda s: _count(s, {"created", "exited", "dead"}),
+}
+
+
+def _count(state: HostState, statuses: set[str]) -> Value:
+    if not (state.engine.connected and state.engine.listed):
+        return UNKNOWN
+    return sum(1 for record in state.containers.values() if record.container.status in statuses)
+
+
+def engine_values(state: HostState) -> dict[str, float]:
+    """Every `engine.…` number that is known, as the metrics batch carries it (booleans as 0 and 1)."""
+    values = {name: read(state) for name, read in _ENGINE.items()}
+    return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
+
+
+class HostSubject:
+    """The host and its engine; the base of every other subject."""
+
+    __slots__ = ("now", "state")
+
+    def __init__(self, state: HostState, now: Instant) -> None:
+        self.state = state
+        self.now = now
+
+    def value(self, name: str) -> Value:
+        """The value of a `host.…` or `engine.…` name."""
+        if name.startswith("host."):
+            return _known(self.state.host_metric(name, self.now))
+        read = _ENGINE.get(name)
+        return UNKNOWN if read is None else read(self.state)
+
+    def label(self, key: str) -> Value:  # noqa: ARG002 - the protocol's shape; a host has no labels
+        """UNKNOWN: the host has no labels."""
+        return UNKNOWN
+
+    def attribute(self, key: str) -> Value:  # noqa: ARG002 - the protocol's shape; no event is at hand
+        """UNKNOWN: no event is at hand."""
+        return UNKNOWN
+
+
+class ContainerSubject(HostSubject):
+    """One container with its host and engine."""
+
+    __slots__ = ("record",)
+
+    def __init__(self, state: HostState, now: Instant, record: ContainerRecord) -> None:
+        super().__init__(state, now)
+        self.record = record
+
+    def value(self, name: str) -> Value:
+        """The value of any name but an event's. While the engine is lost, what it told is UNKNOWN."""
+        read = _CONTAINER.get(name)
+        if read is not None:
+            return read(self.record, self.now) if self.state.engine.connected else UNKNOWN
+        if name.startswith(("host.", "engine.")):
+            return super().value(name)
+        return _known(self.state.metric(self.record.container.id, name, self.now))
+
+    def label(self, key: str) -> Value:
+        """A label, the empty text when it is missing."""
+        return self.record.container.labels.get(key, "")
+
+
+class EventSubject:
+    """An event, and the container it is about where there is one."""
+
+    __slots__ = ("event", "now", "where")
+
+    def __init__(self, where: HostSubject, event: EngineEvent | Notice, now: Instant) -> None:
+        self.where = where
+        self.event = event
+        self.now = now
+
+    def value(self, name: str) -> Value:
+        """The value of an `event.…` name, or of whatever the event is about."""
+        if name.startswith("event."):
+            return self._of_event(name)
+        return self.where.value(name)
+
+    def _of_event(self, name: str) -> Value:
+        event = self.event
+        match name.removeprefix("event."):
+            case "kind":
+                value: Value = event.kind.value
+            case "action":
+                value = event.action
+            case "age":
+                value = max(0.0, self.now.wall - (event.time if isinstance(event, EngineEvent) else event.at))
+            case "name":
+                value = event.name if isinstance(event, EngineEvent) else event.subject
+            case "exit_code":
+                text = self._attributes().get("exitCode", "")
+                value = int(text) if text.lstrip("-").isdecimal() and len(text) < 12 else UNKNOWN  # noqa: PLR2004 - 32 bit
+            case "signal":
+                value = self._attributes().get("signal") or UNKNOWN
+            case _:
+                value = UNKNOWN
+        return value
+
+    def label(self, key: str) -> Value:
+        """A label of the container the event is about."""
+        return self.where.label(key)
+
+    def attribute(self, key: str) -> Value:
+        """An attribute as the engine gave it, the empty text when it is missing."""
+        return self._attributes().get(key, "")
+
+    def _attributes(self) -> Mapping[str, str]:
+        if isinstance(self.event, EngineEvent):
+            return self.event.attributes
+        return {key: str(value) for key, value in self.event.data.items()}
+
+
+def is_container_kind(event: EngineEvent | Notice) -> bool:
+    """Whether the event is about a container."""
+    return event.kind is EventKind.CONTAINER
