@@ -118,6 +118,7 @@ class Held:
         numbers: What the guard looked at.
         release_at: When the guard would let it pass if nothing else changes, seconds since the epoch; None: unknown.
         final: True when it will never be released (protected, shadow): it does not stay pending.
+        at: When the guard was asked, seconds since the epoch; None: when the decision was made.
     """
 
     decision: Decision
@@ -126,6 +127,7 @@ class Held:
     numbers: Mapping[str, Number] = field(default_factory=dict)
     release_at: float | None = None
     final: bool = False
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
