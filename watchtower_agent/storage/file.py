@@ -1,0 +1,235 @@
+"""The store's file on disk: opened, checked, brought to the present schema, or set aside when it is damaged."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import sqlite3
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+from watchtower_agent.errors import FatalError, PermanentError, TemporaryError, WatchtowerError
+from watchtower_agent.storage.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
+
+FILE_NAME = "store.db"
+_PAGE = 4096
+_SIDE_FILES = ("", "-wal", "-shm")
+_SET_ASIDE_KEPT = 3
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_PASSING = {
+    sqlite3.SQLITE_FULL: "the disk, or the room the store may take, is full; free some space there",
+    sqlite3.SQLITE_IOERR: "the disk reports an error; look at the kernel's log",
+    sqlite3.SQLITE_READONLY: "it can't be written (a file system that went read-only?); look at the kernel's log",
+    sqlite3.SQLITE_CANTOPEN: "a file beside it can't be made; check the folder's owner, rights and free space",
+    sqlite3.SQLITE_BUSY: "another program holds it locked; end that program",
+    sqlite3.SQLITE_LOCKED: "another program holds it locked; end that program",
+    sqlite3.SQLITE_NOMEM: "there is no memory left",
+}
+
+
+def damaged(error: BaseException) -> bool:
+    """Whether SQLite says that the file's content is broken."""
+    return isinstance(error, sqlite3.DatabaseError) and _code(error) in _DAMAGED
+
+
+def translated(error: sqlite3.Error, path: Path) -> WatchtowerError:
+    """The error in our own words."""
+    remedy = _PASSING.get(_code(error))
+    if remedy is None:
+        return PermanentError(f"The store {path} refused a write: {error}")
+    return TemporaryError(f"The store {path} can't be used now ({error}): {remedy}. Nothing was half-written.")
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte; the rest tells which kind of it
+
+
+class StoreFolder:
+    """The folder that holds the store, locked for this process.
+
+    Args:
+        path: Made with mode 0700 where it is missing.
+        max_bytes: The file never grows beyond this; a write that would fails as on a full disk.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int) -> None:
+        self.path = path
+        self.file = path / FILE_NAME
+        self._max_pages = max(64, max_bytes // _PAGE)
+        self._lock = -1
+
+    def lock(self) -> None:
+        """Take the folder for this process.
+
+        Raises:
+            FatalError: Another agent has it, or it can't be made or written.
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise FatalError(
+                f"The state folder {self.path} can't be used ({error.strerror}). "
+                "Make it and give it to the agent's user, or name another one in state_dir."
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(self._lock, 32, 0).decode(errors="replace").strip()
+            self.unlock()
+            raise FatalError(
+                f"Another watchtower-agent (process {owner or 'unknown'}) uses the state folder {self.path}. "
+                "One agent per host is enough; a second one needs a state_dir of its own."
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def unlock(self) -> None:
+        """Give the folder back."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def open(self, now: float) -> sqlite3.Connection:
+        """Open the store, or start a new one.
+
+        Args:
+            now: Seconds since the epoch, for the name of a file that is set aside.
+
+        Returns:
+            The connection. When a store was set aside, the new one's `reset_reason` says why.
+
+        Raises:
+            FatalError: The file comes from a newer agent, or can't be opened.
+            TemporaryError: The disk is full or failing.
+        """
+        try:
+            if not self.file.exists():
+                # Ended between setting a damaged file aside and making the new one? Then the loss is still to be told.
+                halfway = bool(self._set_aside_files())
+                reason = "An earlier store was damaged and set aside; a new one was started." if halfway else ""
+                self._create(reason)
+            elif problem := self._problem():
+                self.set_aside(problem, now)
+            connection = self._connect()
+            self._migrate(connection)
+        except sqlite3.Error as error:
+            raise self._opening_error(error) from None
+        except OSError as error:
+            raise TemporaryError(f"The store {self.file} can't be opened: {error.strerror}.") from None
+        return connection
+
+    def set_aside(self, problem: str, now: float) -> str:
+        """Move a damaged store out of the way and start a new one in its place.
+
+        Returns:
+            One sentence that says so.
+        """
+        stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+        aside = self.path / f"{FILE_NAME}.corrupt-{stamp}-{secrets.token_hex(2)}"
+        for side in _SIDE_FILES:
+            source = Path(f"{self.file}{side}")
+            if source.exists():
+                source.rename(f"{aside}{side}")
+        self._forget_old_ones()
+        reason = f"The store was damaged ({problem}); it was set aside as {aside.name} and a new one was started."
+        self._create(reason)
+        return reason
+
+    def _forget_old_ones(self) -> None:
+        for old in self._set_aside_files()[:-_SET_ASIDE_KEPT]:
+            for side in _SIDE_FILES:
+                Path(f"{old}{side}").unlink(missing_ok=True)
+
+    def _set_aside_files(self) -> list[Path]:
+        found = self.path.glob(f"{FILE_NAME}.corrupt-*")
+        return sorted(path for path in found if not path.name.endswith(_SIDE_FILES[1:]))
+
+    def _create(self, reason: str) -> None:
+        # Under another name until it is whole: an empty file under the real name is always a truncated one.
+        fresh = self.path / f"{FILE_NAME}.new"
+        for side in (*_SIDE_FILES, "-journal"):
+            Path(f"{fresh}{side}").unlink(missing_ok=True)
+        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        connection = sqlite3.connect(fresh, isolation_level=None)
+        try:
+            connection.execute(f"PRAGMA page_size = {_PAGE}")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("BEGIN IMMEDIATE")
+            self._apply(connection, 0)
+            connection.execute("INSERT INTO meta VALUES ('install_id', ?)", (secrets.token_hex(8),))
+            if reason:
+                connection.execute("INSERT INTO meta VALUES ('reset_reason', ?)", (reason,))
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        fresh.rename(self.file)
+        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _problem(self) -> str:
+        """What is wrong with the file's content; empty when it is sound."""
+        if self.file.stat().st_size == 0:
+            return "the file was empty"
+        connection = sqlite3.connect(self.file, isolation_level=None)
+        try:
+            answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if answer != "ok":
+                return str(answer).splitlines()[-1]
+            ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            if damaged(error):
+                return str(error)
+            raise
+        finally:
+            connection.close()
+        return "" if ours and version >= 1 else "it is not a store of this agent"
+
+    def _connect(self) -> sqlite3.Connection:
+        if stat.S_IMODE(self.file.stat().st_mode) != 0o600:  # noqa: PLR2004 - a file mode says it best as a number
+            self.file.chmod(0o600)
+        connection = sqlite3.connect(self.file, isolation_level=None, timeout=1.0)
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",  # the WAL is on the disk before a commit returns: survives power loss
+            "journal_size_limit = 16777216",
+            "temp_store = MEMORY",
+            f"max_page_count = {self._max_pages}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            connection.close()
+            raise FatalError(
+                f"The store {self.file} was written by a newer watchtower-agent (its schema is {version}, this agent "
+                f"knows up to {SCHEMA_VERSION}). Install that version again, or move the file away to start anew. "
+                "Nothing was changed."
+            )
+        if version < SCHEMA_VERSION:
+            connection.execute("BEGIN IMMEDIATE")
+            self._apply(connection, version)
+            connection.execute("COMMIT")
+
+    @staticmethod
+    def _apply(connection: sqlite3.Connection, version: int) -> None:
+        for step in MIGRATIONS[version:]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _opening_error(self, error: sqlite3.Error) -> WatchtowerError:
+        if _code(error) in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
+            return FatalError(
+                f"The store {self.file} can't be opened ({error}). "
+                "Give the folder and the file to the agent's user, or name another folder in state_dir."
+            )
+        return translated(error, self.file)

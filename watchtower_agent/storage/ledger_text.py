@@ -1,0 +1,65 @@
+"""Decisions and outcomes as JSON text, and back without a difference."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from watchtower_agent.model.decision import Decision, Target, TargetKind, Verb
+from watchtower_agent.model.outcome import Outcome, Result
+
+
+def text_of(value: Mapping[str, object]) -> str:
+    """Compact JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def decision_text(decision: Decision) -> str:
+    """The decision as a JSON object."""
+    target = decision.target
+    return text_of(
+        {
+            "id": decision.id,
+            "policy": decision.policy,
+            "target": {"kind": target.kind, "id": target.id, "name": target.name},
+            "verb": decision.verb,
+            "reason": decision.reason,
+            "numbers": dict(decision.numbers),
+            "parameters": dict(decision.parameters),
+            "correlation_id": decision.correlation_id,
+            "cause_id": decision.cause_id,
+            "from_event": decision.from_event,
+            "decided_at": decision.decided_at,
+            "expires_at": decision.expires_at,
+        }
+    )
+
+
+def decision_from(text: str) -> Decision:
+    """The decision that `decision_text` wrote."""
+    fields: dict[str, Any] = json.loads(text)
+    target = fields.pop("target")
+    return Decision(
+        target=Target(kind=TargetKind(target["kind"]), id=target["id"], name=target["name"]),
+        verb=Verb(fields.pop("verb")),
+        **fields,
+    )
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """What the outcome adds to its decision, as a JSON object."""
+    return text_of(
+        {
+            "reason": outcome.reason,
+            "started_at": outcome.started_at,
+            "finished_at": outcome.finished_at,
+            "numbers": dict(outcome.numbers),
+        }
+    )
+
+
+def outcome_from(decision: Decision, result: str, text: str) -> Outcome:
+    """The outcome that `outcome_text` wrote, of that decision."""
+    fields: dict[str, Any] = json.loads(text)
+    return Outcome(decision=decision, result=Result(result), **fields)

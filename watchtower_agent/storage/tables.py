@@ -1,0 +1,332 @@
+"""What is read from and written to the tables. Runs in the writer's thread, inside a transaction that it opened."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from watchtower_agent.model.commit import Commit
+from watchtower_agent.model.decision import Decision, Verb
+from watchtower_agent.model.engine_event import Cursor
+from watchtower_agent.model.message import EventMessage, StateMessage
+from watchtower_agent.model.observation import Resume
+from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.ports import LedgerRow, StoreFacts
+from watchtower_agent.storage.ledger_text import decision_from, decision_text, outcome_from, outcome_text, text_of
+
+SEEN_KEPT = 2048
+LEDGER_KEPT = 10_000
+DEAD_LETTERS_KEPT = 1_000
+DEAD_PAYLOAD_KEPT = 16 * 1024
+"""Bytes of a dead letter's payload that are kept: enough to know what it was."""
+ROW_OVERHEAD = 64
+"""Bytes that a row takes beside its topic, payload and properties, roughly."""
+GAP_TOPIC_PART = "/event/agent/event_gap/"
+"""A loss is declared once a commit carries an event on such a topic."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxDrop:
+    """Events that the byte cap dropped before the broker had them.
+
+    Attributes:
+        count: How many.
+        since: When the oldest of them was committed, seconds since the epoch.
+        until: When the newest of them was.
+    """
+
+    count: int
+    since: float
+    until: float
+
+    def joined(self, later: OutboxDrop | None) -> OutboxDrop:
+        """Both as one."""
+        if later is None:
+            return self
+        return OutboxDrop(
+            count=self.count + later.count, since=min(self.since, later.since), until=max(self.until, later.until)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What is counted in memory rather than asked of the tables at every commit."""
+
+    depth: int
+    size: int
+    version: int
+
+
+class Tables:
+    """The tables of one open file.
+
+    Args:
+        connection: Open, at the present schema.
+        max_size: Bytes that undelivered events may take; past that the oldest are dropped.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, *, max_size: int) -> None:
+        self._db = connection
+        self._max_size = max_size
+        self.tally = self._counted()
+
+    def _counted(self) -> Tally:
+        depth, size = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM outbox").fetchone()
+        return Tally(depth=depth, size=size, version=int(self._meta("state_version") or 0))
+
+    def _meta(self, key: str) -> str | None:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, key: str, value: str | None) -> None:
+        """Remember it, or forget it."""
+        if value is None:
+            self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
+        else:
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    # --- commits -------------------------------------------------------------------------------------------------
+
+    def write(self, commit: Commit, *, at: float) -> OutboxDrop | None:
+        """Write all of it.
+
+        Args:
+            commit: What the loop made durable. Writing the same one twice is writing it once.
+            at: Seconds since the epoch.
+
+        Returns:
+            What the byte cap dropped to make room.
+        """
+        if commit.cursor is not None:
+            self.set_meta("cursor", text_of({"time_ns": commit.cursor.time_ns, "event_id": commit.cursor.event_id}))
+        if commit.event_ids:
+            self._write_seen(commit.event_ids)
+        for intent in commit.intents:
+            self._write_ledger(intent)
+        for outcome in commit.outcomes:
+            self._write_outcome(outcome)
+        for record in commit.records:
+            where = (record.kind, record.key)
+            if record.value is None:
+                self._db.execute("DELETE FROM records WHERE kind = ? AND key = ?", where)
+            else:
+                self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (*where, text_of(record.value)))
+        if commit.states:
+            self._write_states(commit.states)
+        if commit.events:
+            self._write_events(commit.events, at)
+            return self._make_room()
+        return None
+
+    def _write_seen(self, event_ids: Sequence[str]) -> None:
+        self._db.executemany("INSERT INTO seen (event_id) VALUES (?)", [(event_id,) for event_id in event_ids])
+        self._db.execute("DELETE FROM seen WHERE number <= (SELECT max(number) FROM seen) - ?", (SEEN_KEPT,))
+
+    def _write_ledger(self, intent: Intent) -> None:
+        decision = intent.decision
+        self._db.execute(
+            """INSERT INTO ledger (id, policy, target, target_id, verb, decision, intent_at, started_at_before)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
+            (
+                *(decision.id, decision.policy, decision.target.name, decision.target.id, decision.verb),
+                *(decision_text(decision), intent.at, intent.started_at_before),
+            ),
+        )
+
+    def _write_outcome(self, outcome: Outcome) -> None:
+        # What was never tried has no intent; its row begins and ends here.
+        self._write_ledger(Intent(decision=outcome.decision, at=outcome.started_at))
+        self._db.execute(
+            "UPDATE ledger SET result = ?, outcome = ? WHERE id = ?",
+            (outcome.result, outcome_text(outcome), outcome.decision.id),
+        )
+        self._db.execute(
+            "DELETE FROM ledger WHERE result IS NOT NULL AND number <= (SELECT max(number) FROM ledger) - ?",
+            (LEDGER_KEPT,),
+        )
+
+    def _write_states(self, states: Iterable[StateMessage]) -> None:
+        for state in states:
+            row = self._db.execute("SELECT payload FROM retained WHERE topic = ?", (state.topic,)).fetchone()
+            if row is not None and row[0] == state.payload:
+                continue  # nothing new to tell the broker
+            version = self.tally.version + 1
+            self.tally = replace(self.tally, version=version)
+            self._db.execute(
+                """INSERT INTO retained (topic, payload, version) VALUES (?, ?, ?)
+                ON CONFLICT (topic) DO UPDATE SET payload = excluded.payload, version = excluded.version""",
+                (state.topic, state.payload, version),
+            )
+        self.set_meta("state_version", str(self.tally.version))
+
+    def _write_events(self, events: Sequence[EventMessage], at: float) -> None:
+        rows = []
+        for event in events:
+            properties = json.dumps(event.properties, ensure_ascii=False, separators=(",", ":"))
+            size = len(event.payload) + len(event.topic) + len(properties) + ROW_OVERHEAD
+            rows.append((event.sequence, event.topic, event.payload, properties, size, at))
+        before = self._db.total_changes
+        self._db.executemany("INSERT OR IGNORE INTO outbox VALUES (?, ?, ?, ?, ?, ?)", rows)
+        if self._db.total_changes - before == len(rows):
+            self._count(len(rows), sum(row[4] for row in rows))
+        else:
+            # A commit whose end was not known is tried again: its rows may be there. The newest content counts.
+            self._db.executemany("INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self.tally = replace(self._counted(), version=self.tally.version)
+
+    def _count(self, depth: int, size: int) -> None:
+        self.tally = replace(self.tally, depth=self.tally.depth + depth, size=self.tally.size + size)
+
+    def _make_room(self) -> OutboxDrop | None:
+        if self.tally.size <= self._max_size:
+            return None
+        # A little more than needed, so that a full outbox does not declare a gap for every single event.
+        goal = self._max_size - self._max_size // 20
+        excess, last, count, size, since, until = self.tally.size - goal, -1, 0, 0, 0.0, 0.0
+        for sequence, row_size, at in self._db.execute(
+            "SELECT sequence, size, committed_at FROM outbox ORDER BY sequence"
+        ):
+            since = at if count == 0 else min(since, at)
+            last, count, size, until = sequence, count + 1, size + row_size, max(until, at)
+            if size >= excess:
+                break
+        self._db.execute("DELETE FROM outbox WHERE sequence <= ?", (last,))
+        self._count(-count, -size)
+        self.set_meta("dropped", str(int(self._meta("dropped") or 0) + count))
+        dropped = OutboxDrop(count=count, since=since, until=until)
+        whole = dropped.joined(self.undeclared_drop())
+        self.set_meta("undeclared_drop", text_of({"count": whole.count, "since": whole.since, "until": whole.until}))
+        return dropped
+
+    # --- losses that nobody was told of yet ------------------------------------------------------------------------
+
+    def undeclared_drop(self) -> OutboxDrop | None:
+        """Dropped events that no gap event speaks of yet."""
+        text = self._meta("undeclared_drop")
+        return None if text is None else OutboxDrop(**json.loads(text))
+
+    def drop_declared(self, told: OutboxDrop) -> None:
+        """A gap event with the drop was committed; what was dropped since stays undeclared."""
+        whole = self.undeclared_drop()
+        left = 0 if whole is None else whole.count - told.count
+        text = (
+            None if whole is None or left <= 0 else text_of({"count": left, "since": told.until, "until": whole.until})
+        )
+        self.set_meta("undeclared_drop", text)
+
+    # --- delivery --------------------------------------------------------------------------------------------------
+
+    def forget_events(self, sequences: Iterable[int]) -> None:
+        """The broker has them."""
+        for sequence in sequences:
+            for (size,) in self._db.execute(
+                "DELETE FROM outbox WHERE sequence = ? RETURNING size", (sequence,)
+            ).fetchall():
+                self._count(-1, -size)
+
+    def mark_states(self, versions: Iterable[tuple[str, int]]) -> None:
+        """The broker has these versions of these topics."""
+        for topic, version in versions:
+            self._db.execute("UPDATE retained SET acked = max(acked, ?) WHERE topic = ?", (version, topic))
+            self._db.execute("DELETE FROM retained WHERE topic = ? AND payload = x'' AND acked >= version", (topic,))
+
+    def pending_events(self, after: int, limit: int) -> list[EventMessage]:
+        """Undelivered events above that sequence, in order."""
+        rows = self._db.execute(
+            "SELECT sequence, topic, payload, properties FROM outbox WHERE sequence > ? ORDER BY sequence LIMIT ?",
+            (after, limit),
+        )
+        return [
+            EventMessage(
+                sequence=sequence,
+                topic=topic,
+                payload=payload,
+                properties=tuple((name, value) for name, value in json.loads(properties)),
+            )
+            for sequence, topic, payload, properties in rows
+        ]
+
+    def states(self, *, pending_only: bool) -> list[StateMessage]:
+        """Retained topics with their newest content, in order of change."""
+        where = "WHERE acked < version " if pending_only else ""
+        rows = self._db.execute(f"SELECT topic, payload, version FROM retained {where}ORDER BY version")  # noqa: S608 - one of two fixed texts
+        return [StateMessage(topic=topic, payload=payload, version=version) for topic, payload, version in rows]
+
+    def bury(self, message: EventMessage, *, reason: str, at: float) -> None:
+        """Move it to the dead letters."""
+        self.forget_events((message.sequence,))
+        self._db.execute(
+            "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(message.sequence, message.topic, message.payload[:DEAD_PAYLOAD_KEPT], len(message.payload)),
+                *(json.dumps(message.properties, ensure_ascii=False), reason, at),
+            ),
+        )
+        self._db.execute(
+            """DELETE FROM dead_letters WHERE sequence NOT IN
+            (SELECT sequence FROM dead_letters ORDER BY sequence DESC LIMIT ?)""",
+            (DEAD_LETTERS_KEPT,),
+        )
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def resume(self) -> Resume:
+        """Everything that an earlier run left."""
+        cursor = self._meta("cursor")
+        records: dict[str, dict[str, dict[str, object]]] = {}
+        for kind, key, value in self._db.execute("SELECT kind, key, value FROM records"):
+            records.setdefault(kind, {})[key] = json.loads(value)
+        last = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+        return Resume(
+            cursor=None if cursor is None else Cursor(**json.loads(cursor)),
+            recent_event_ids=tuple(row[0] for row in self._db.execute("SELECT event_id FROM seen ORDER BY number")),
+            records=records,
+            last_sequence=0 if last is None else last[0],
+            install_id=self._meta("install_id") or "",
+            retained_topics=tuple(row[0] for row in self._db.execute("SELECT topic FROM retained ORDER BY topic")),
+            store_was_reset=self._meta("reset_reason") or "",
+        )
+
+    def open_intents(self) -> list[Intent]:
+        """Intents without an outcome, oldest first."""
+        rows = self._db.execute(
+            "SELECT decision, intent_at, started_at_before FROM ledger WHERE result IS NULL ORDER BY number"
+        )
+        return [_intent(*row) for row in rows]
+
+    def history(
+        self, *, limit: int, policy: str | None, target: str | None, verb: Verb | None, result: Result | None
+    ) -> list[LedgerRow]:
+        """The newest rows, newest first; a target is given by name or id."""
+        rows = self._db.execute(
+            """SELECT decision, intent_at, started_at_before, result, outcome FROM ledger
+            WHERE (:policy IS NULL OR policy = :policy) AND (:target IS NULL OR :target IN (target, target_id))
+            AND (:verb IS NULL OR verb = :verb) AND (:result IS NULL OR result = :result)
+            ORDER BY number DESC LIMIT :limit""",
+            {"policy": policy, "target": target, "verb": verb, "result": result, "limit": limit},
+        )
+        answer = []
+        for decision, at, before, found, text in rows:
+            intent = _intent(decision, at, before)
+            outcome = None if found is None else outcome_from(intent.decision, found, text)
+            answer.append(LedgerRow(intent=intent, outcome=outcome))
+        return answer
+
+    def facts(self) -> StoreFacts:
+        """Depth and size of the outbox, and what was dropped."""
+        return StoreFacts(
+            outbox_depth=self.tally.depth,
+            outbox_bytes=self.tally.size,
+            outbox_oldest=self._db.execute("SELECT committed_at FROM outbox ORDER BY sequence LIMIT 1").fetchone()[0]
+            if self.tally.depth
+            else None,
+            dropped=int(self._meta("dropped") or 0),
+            dead_letters=self._db.execute("SELECT count(*) FROM dead_letters").fetchone()[0],
+        )
+
+
+def _intent(decision_text_: str, at: float, started_at_before: float | None) -> Intent:
+    decision: Decision = decision_from(decision_text_)
+    return Intent(decision=decision, at=at, started_at_before=started_at_before)
