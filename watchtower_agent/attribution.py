@@ -6,7 +6,7 @@ crashes and OOM kills do not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from watchtower_agent.model.decision import Verb
@@ -64,17 +64,45 @@ class OwnAction:
         verb: What it did.
         begun: When the intent was written, seconds since the epoch.
         ended: When the call returned; None while it is under way.
+        correlation_id: Of the decision: the events that the action causes share it.
+        begun_again: When the container started under it, seconds since the epoch: what ends it later is not ours.
+        complete: Its last event was seen: `ended` is that event's stamp, and nothing later is ours.
     """
 
     verb: Verb
     begun: float
     ended: float | None
+    correlation_id: str = ""
+    begun_again: float | None = None
+    complete: bool = False
 
-    def covers(self, time: float) -> bool:
-        """Whether an event with that stamp is this action's doing."""
-        return time >= self.begun - _OWN_EVENTS_BEFORE and (
-            self.ended is None or time <= self.ended + _OWN_EVENTS_AFTER
-        )
+    def covers(self, event: EngineEvent) -> bool:
+        """Whether an event of the container is this action's doing."""
+        if event.action not in _LIFE or event.time < self.begun - _OWN_EVENTS_BEFORE:
+            return False
+        if self.begun_again is not None and event.action in {"kill", "die", "stop"}:
+            return False
+        if self.ended is None:
+            return True
+        return event.time <= self.ended + (0.0 if self.complete else _OWN_EVENTS_AFTER)
+
+    def after(self, event: EngineEvent) -> OwnAction:
+        """The action, once an event that it covers was seen."""
+        again = event.time if event.action == "start" else self.begun_again
+        if event.action == _LAST_EVENT.get(self.verb):
+            return replace(self, begun_again=again, ended=event.time, complete=True)
+        return replace(self, begun_again=again)
+
+
+_LIFE = frozenset({"kill", "die", "stop", "start", "restart", "pause", "unpause"})
+_LAST_EVENT = {
+    Verb.RESTART: "restart",
+    Verb.START: "start",
+    Verb.STOP: "stop",
+    Verb.KILL: "die",
+    Verb.PAUSE: "pause",
+    Verb.UNPAUSE: "unpause",
+}
 
 
 def signal_name(signal: str) -> str:

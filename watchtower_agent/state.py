@@ -173,7 +173,9 @@ class HostState:
         return record
 
     def _change(self, record: ContainerRecord, event: EngineEvent) -> None:
-        ours = record.own is not None and record.own.covers(event.time)
+        ours = record.own is not None and record.own.covers(event)
+        if ours and record.own is not None:
+            record.own = record.own.after(event)
         match event.action:
             case "kill" if not ours:
                 self._signal(record, event)
@@ -371,7 +373,12 @@ class HostState:
         """The agent is about to act on a container: what happens to it now is ours."""
         record = self.containers.get(intent.decision.target.id)
         if record is not None:
-            record.own = OwnAction(verb=intent.decision.verb, begun=intent.at, ended=None)
+            record.own = OwnAction(
+                verb=intent.decision.verb,
+                begun=intent.at,
+                ended=None,
+                correlation_id=intent.decision.correlation_id,
+            )
 
     def apply_outcome(self, outcome: Outcome) -> None:
         """The agent's action ended: what happens to the container from soon on is not ours any more."""
@@ -380,7 +387,7 @@ class HostState:
             return
         if outcome.result is Result.ABANDONED:
             record.own = None
-        else:
+        elif not record.own.complete:
             record.own = replace(record.own, ended=outcome.finished_at)
         self.changed.add(outcome.decision.target.id)
 

@@ -78,6 +78,10 @@ class Agenda:
             )
         return False
 
+    def restore(self, waiting: Waiting) -> None:
+        """Put back what waited when an earlier run of the agent ended."""
+        self.waiting.setdefault(key_of(waiting.decision), waiting)
+
     def review(
         self,
         policies: PolicySet,

@@ -1,0 +1,12 @@
+"""Stop a container and start it again, gracefully, within its stop timeout."""
+
+from __future__ import annotations
+
+from watchtower_agent.actions.parameters import seconds
+from watchtower_agent.model.decision import Decision
+from watchtower_agent.ports import Engine
+
+
+async def restart(engine: Engine, decision: Decision) -> None:
+    """Do it, with the stop timeout that the decision carries."""
+    await engine.restart(decision.target.id, stop_timeout=seconds(decision, "stop_timeout"))

@@ -1,0 +1,59 @@
+"""What one step of the pipeline wants of the world, gathered while it decides. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from watchtower_agent.model.commit import Commit, Record
+from watchtower_agent.model.engine_event import Cursor
+from watchtower_agent.model.fact import Fact
+from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
+from watchtower_agent.model.outcome import Intent, Outcome
+from watchtower_agent.model.sample import SampleTarget
+
+
+@dataclass(slots=True)
+class Effects:
+    """What has to happen after one step, in this order: commit, then publish, act, inspect, sample.
+
+    Attributes:
+        facts: Everything that happened, for the log.
+        cursor: The last engine event handled.
+        event_ids: Ids of the engine events handled.
+        events: Messages about the facts, in order.
+        states: Retained topics that changed.
+        intents: Actions to be carried out once they are durable.
+        told: Notifications: intent and outcome in one, nothing to carry out.
+        outcomes: Actions that ended.
+        records: Remembered state that changed.
+        inspect: Containers to ask the engine about.
+        watch: The containers to sample from now on; None when they are the same as before.
+        oom: Containers whose counter of OOM kills should be read at the next tick.
+        metrics: Worthless later.
+    """
+
+    facts: list[Fact] = field(default_factory=list)
+    cursor: Cursor | None = None
+    event_ids: list[str] = field(default_factory=list)
+    events: list[EventMessage] = field(default_factory=list)
+    states: list[StateMessage] = field(default_factory=list)
+    intents: list[Intent] = field(default_factory=list)
+    told: list[Intent] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    inspect: dict[str, None] = field(default_factory=dict)
+    watch: tuple[SampleTarget, ...] | None = None
+    oom: list[str] = field(default_factory=list)
+    metrics: list[MetricsMessage] = field(default_factory=list)
+
+    def commit(self) -> Commit:
+        """All that has to be durable before anything of this step leaves the process."""
+        return Commit(
+            cursor=self.cursor,
+            event_ids=tuple(self.event_ids),
+            events=tuple(self.events),
+            states=tuple(self.states),
+            intents=(*self.told, *self.intents),
+            outcomes=tuple(self.outcomes),
+            records=tuple(self.records),
+        )

@@ -1,0 +1,87 @@
+"""Actions that a crash of the agent interrupted: what did the engine really do? Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from watchtower_agent.model.container import Container, ContainerStatus
+from watchtower_agent.model.decision import Verb
+from watchtower_agent.model.observation import ContainerObserved
+from watchtower_agent.model.outcome import Intent, Outcome, Result
+
+_ENGINE_DEFAULT_STOP = 10.0
+"""Seconds the engine waits between stop signal and KILL unless told otherwise."""
+_MARGIN = 5.0
+"""Seconds that the engine may need beyond that to do what an interrupted call asked for."""
+_CLOCKS_DIFFER = 1.0
+"""Seconds by which the engine's StartedAt may precede the intent that caused it."""
+
+
+@dataclass(slots=True)
+class Interrupted:
+    """Intents without an outcome, by target, until an inspection tells what became of them."""
+
+    intents: dict[str, Intent] = field(default_factory=dict)
+    _asked: set[str] = field(default_factory=set)
+
+    def due(self, now: float) -> list[str]:
+        """Targets to inspect now: the engine has had its time, whatever it was asked for must be done."""
+        due = [
+            target for target, intent in self.intents.items() if target not in self._asked and now >= deadline(intent)
+        ]
+        self._asked.update(due)
+        return due
+
+    def resolve(self, seen: ContainerObserved, now: float) -> Outcome | None:
+        """What an inspection tells of the interrupted action on that container; None when it can't tell yet."""
+        intent = self.intents.get(seen.container_id)
+        if intent is None:
+            return None
+        done = seen.container is not None and engine_did(intent, seen.container)
+        if not done and seen.container is not None and seen.at < deadline(intent):
+            return None
+        del self.intents[seen.container_id]
+        self._asked.discard(seen.container_id)
+        name = intent.decision.target.name
+        if seen.container is None:
+            ending = f"{name} is gone"
+        elif done:
+            ending = f"the engine did {intent.decision.verb} {name}"
+        else:
+            ending = f"the engine did not {intent.decision.verb} {name}"
+        detail = seen.container.detail if seen.container else None
+        return Outcome(
+            decision=intent.decision,
+            result=Result.INTERRUPTED,
+            reason=f"the agent ended during this action; {ending}",
+            started_at=intent.at,
+            finished_at=now,
+            numbers={"engine_did_it": done, "container_started_at": detail.started_at if detail else None},
+        )
+
+
+def deadline(intent: Intent) -> float:
+    """When the engine must have done what it was asked for, if the call reached it; seconds since the epoch."""
+    if intent.decision.verb not in {Verb.RESTART, Verb.STOP}:
+        return intent.at + _MARGIN
+    wanted = intent.decision.parameters.get("stop_timeout")
+    return intent.at + (float(wanted) if isinstance(wanted, int | float) else _ENGINE_DEFAULT_STOP) + _MARGIN
+
+
+def engine_did(intent: Intent, container: Container) -> bool:
+    """Whether the container is as the action would have left it."""
+    match intent.decision.verb:
+        case Verb.RESTART:
+            started = container.detail.started_at if container.detail else None
+            if started is None or not container.running:
+                return False
+            before = intent.started_at_before
+            return started > intent.at - _CLOCKS_DIFFER and (before is None or started > before)
+        case Verb.START | Verb.UNPAUSE:
+            return container.status is ContainerStatus.RUNNING
+        case Verb.STOP | Verb.KILL:
+            return not container.running
+        case Verb.PAUSE:
+            return container.status is ContainerStatus.PAUSED
+        case _:
+            return True

@@ -1,0 +1,70 @@
+"""What the store remembers of containers, as JSON objects and back. Pure.
+
+A record that can't be read back (written by another version, damaged) is forgotten: the next listing tells it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from watchtower_agent.attribution import EndCause, OperatorIntent
+from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
+from watchtower_agent.state import ContainerRecord
+
+
+def record_json(record: ContainerRecord) -> dict[str, object]:
+    """A container's record, without what only this process knows (positions, actions under way)."""
+    return {
+        "container": asdict(record.container),
+        "restarts": record.restarts,
+        "restarts_by_agent": record.restarts_by_agent,
+        "started": record.started,
+        "ended": record.ended,
+        "exit_code": record.exit_code,
+        "end_cause": record.end_cause.value,
+        "operator": asdict(record.operator) if record.operator else None,
+        "kill_at": record.kill_at,
+        "kill_signal": record.kill_signal,
+        "settled_after_end": record.settled_after_end,
+        "oom_kills": record.oom_kills,
+    }
+
+
+def record_from_json(stored: Mapping[str, object]) -> ContainerRecord | None:
+    """The inverse of `record_json`; None for what is no such record."""
+    try:
+        return _record(dict(stored))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _record(stored: dict[str, Any]) -> ContainerRecord:
+    container = dict(stored["container"])
+    detail = container.pop("detail")
+    operator = stored["operator"]
+    return ContainerRecord(
+        container=Container(
+            **{
+                **container,
+                "status": ContainerStatus(container["status"]),
+                "health": Health(container["health"]),
+                "networks": tuple(container["networks"]),
+                "published_ports": tuple(container["published_ports"]),
+                "labels": dict(container["labels"]),
+            },
+            detail=ContainerDetail(**detail) if detail is not None else None,
+        ),
+        restarts=int(stored["restarts"]),
+        restarts_by_agent=int(stored["restarts_by_agent"]),
+        started=stored["started"],
+        ended=stored["ended"],
+        exit_code=stored["exit_code"],
+        end_cause=EndCause(stored["end_cause"]),
+        operator=OperatorIntent(**operator) if operator is not None else None,
+        kill_at=stored["kill_at"],
+        kill_signal=str(stored["kill_signal"]),
+        settled_after_end=bool(stored["settled_after_end"]),
+        oom_kills=int(stored["oom_kills"]),
+    )
