@@ -1,0 +1,83 @@
+"""The files of one container's cgroup in the v1 hierarchies."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+
+from watchtower_agent.collectors.cgroup_paths import Place
+from watchtower_agent.collectors.files import NUMBER, TABLE, Descriptors, KeptFile, MissingError, read_once
+from watchtower_agent.collectors.parsing import cfs_quota, cpuset_size, integer, limit, value_after
+
+MEMORY_LIMIT = "memory.limit_in_bytes"
+
+
+class CpuV1:
+    """CPU time and limits: `cpuacct`, `cpu` and `cpuset`, which may be three directories or one."""
+
+    __slots__ = ("_cpuset", "_period", "_quota", "_usage")
+
+    def __init__(self, place: Place, descriptors: Descriptors) -> None:
+        self._usage = KeptFile(f"{place.accounting}/cpuacct.usage", NUMBER, descriptors)
+        self._quota = KeptFile(f"{place.cpu}/cpu.cfs_quota_us", NUMBER, descriptors) if place.cpu else None
+        self._period = KeptFile(f"{place.cpu}/cpu.cfs_period_us", NUMBER, descriptors) if place.cpu else None
+        self._cpuset = KeptFile(f"{place.cpuset}/cpuset.cpus", TABLE, descriptors) if place.cpuset else None
+
+    def used(self) -> float | None:
+        """CPU seconds used since the cgroup was made."""
+        used = integer(self._usage.read())
+        return None if used is None else used * 1e-9
+
+    def granted(self) -> float:
+        """Cores that the quota and the cpuset grant, the smaller; infinite without either."""
+        cores = math.inf
+        if self._quota and self._period:
+            with suppress(MissingError):  # a kernel without CPU bandwidth control sets no limit
+                cores = cfs_quota(self._quota.read(), self._period.read()) or math.inf
+        if self._cpuset:
+            cores = min(cores, cpuset_size(self._cpuset.read()) or math.inf)
+        return cores
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        for file in (self._usage, self._quota, self._period, self._cpuset):
+            if file:
+                file.close()
+
+
+class MemoryV1:
+    """Memory: the `memory` hierarchy."""
+
+    __slots__ = ("_control", "_limit", "_stat", "_usage")
+
+    def __init__(self, place: Place, descriptors: Descriptors) -> None:
+        self._usage = KeptFile(f"{place.memory}/memory.usage_in_bytes", NUMBER, descriptors)
+        self._stat = KeptFile(f"{place.memory}/memory.stat", TABLE, descriptors)
+        self._limit = KeptFile(f"{place.memory}/{MEMORY_LIMIT}", NUMBER, descriptors)
+        self._control = KeptFile(f"{place.memory}/memory.oom_control", NUMBER * 2, descriptors)
+
+    def usage(self) -> int | None:
+        """Bytes charged, page cache included."""
+        return integer(self._usage.read())
+
+    def inactive_file(self) -> int | None:
+        """Bytes of page cache that the kernel would give up first."""
+        return value_after(self._stat.read(), b"\ntotal_inactive_file ")
+
+    def limit(self) -> float | None:
+        """Its own limit in bytes. v1 has no word for none: it is a number larger than any host's memory."""
+        return limit(self._limit.read())
+
+    def oom_kills(self) -> int | None:
+        """Processes that the kernel killed for want of memory; unknown before Linux 4.13."""
+        return value_after(self._control.read(), b"\noom_kill ")
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        for file in (self._usage, self._stat, self._limit, self._control):
+            file.close()
+
+
+def memory_limit_of(directory: str) -> float | None:
+    """The limit of any cgroup of the `memory` hierarchy, in bytes."""
+    return limit(read_once(f"{directory}/{MEMORY_LIMIT}", NUMBER))

@@ -1,0 +1,72 @@
+"""CPU, memory, swap and load of the whole host."""
+
+from __future__ import annotations
+
+from watchtower_agent.collectors.files import TABLE, Descriptors, KeptFile
+from watchtower_agent.collectors.host_facts import HostFacts
+from watchtower_agent.collectors.parsing import cpu_times, kibibytes_after, load_averages
+from watchtower_agent.collectors.tick import Faults, Tick
+from watchtower_agent.errors import PermanentError
+
+FIRST_LINE = 512
+"""Bytes that hold the first line of `/proc/stat`."""
+
+
+class HostCollector:
+    """Reads `/proc/stat`, `/proc/meminfo` and `/proc/loadavg`, at each tick: they cost as much as ten containers.
+
+    `host.cpu.percent` is the busy share of all processors' time since the last tick, waiting for I/O being idle.
+    `host.memory.percent` = 100 * (total - available) / total. `host.swap.percent` of a host without swap is 0:
+    none is used.
+    """
+
+    name = "host"
+
+    def __init__(self, *, proc_root: str, facts: HostFacts, descriptors: Descriptors) -> None:
+        self._facts = facts
+        self._stat = KeptFile(f"{proc_root}/stat", FIRST_LINE, descriptors)
+        self._meminfo = KeptFile(f"{proc_root}/meminfo", TABLE, descriptors)
+        self._loadavg = KeptFile(f"{proc_root}/loadavg", 128, descriptors)
+        self._times: tuple[int, int] | None = None
+
+    def collect(self, tick: Tick) -> None:
+        """Read the three files; each that can't be read leaves its own numbers unknown."""
+        faults = Faults()
+        for read in (self._cpu, self._memory, self._load):
+            try:
+                tick.host.update(read())
+            except PermanentError as error:
+                faults.add(str(error))
+        faults.tell(tick, self.name, "what the host's metrics take from it is")
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        for file in (self._stat, self._meminfo, self._loadavg):
+            file.close()
+
+    def _cpu(self) -> dict[str, float]:
+        before, self._times = self._times, cpu_times(self._stat.read())
+        if before is None or self._times is None:
+            return {}
+        busy, total = self._times[0] - before[0], self._times[1] - before[1]
+        # waiting for I/O may be counted back by the kernel, so that busy exceeds what passed by a little
+        return {"host.cpu.percent": min(100.0, 100 * busy / total)} if busy >= 0 and total > 0 else {}
+
+    def _memory(self) -> dict[str, float]:
+        data = self._meminfo.read()
+        total, available = kibibytes_after(data, b"\nMemTotal:"), kibibytes_after(data, b"\nMemAvailable:")
+        swap, free = kibibytes_after(data, b"\nSwapTotal:"), kibibytes_after(data, b"\nSwapFree:")
+        found: dict[str, float] = {}
+        if total and available is not None:
+            found["host.memory.available"] = available
+            found["host.memory.percent"] = max(0.0, 100 * (total - available) / total)
+        if swap is not None and free is not None:
+            found["host.swap.percent"] = max(0.0, 100 * (swap - free) / swap) if swap else 0.0
+        return found
+
+    def _load(self) -> dict[str, float]:
+        loads = load_averages(self._loadavg.read())
+        online = self._facts.online_cpus
+        if loads is None or not online > 0:
+            return {}
+        return {"host.load1": loads[0] / online, "host.load5": loads[1] / online}

@@ -1,0 +1,177 @@
+"""Memory of each container."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable
+
+from watchtower_agent.collectors import cgroup_v1, cgroup_v2
+from watchtower_agent.collectors.cgroup_tree import MEMORY_OFF
+from watchtower_agent.collectors.files import MissingError, UnreadableError, parent_of
+from watchtower_agent.collectors.gauges import NEVER, MemoryGauge
+from watchtower_agent.collectors.host_facts import HostFacts
+from watchtower_agent.collectors.request import SLOW_INTERVAL, Pace
+from watchtower_agent.collectors.roster import Life, Roster
+from watchtower_agent.collectors.tick import Faults, Tick
+from watchtower_agent.errors import AbsentError, PermanentError
+
+WORKING_SET = frozenset({"memory.working_set", "memory.percent"})
+"""The names that need `memory.stat`, which costs the kernel more than all other files of a container together."""
+NOT_ENABLED = "the memory controller is not enabled for it (a rootless engine needs it delegated: Delegate=memory)"
+UNLIMITED = 1 << 62
+"""v1's "no limit" is the largest multiple of the page size below 2^63: more than this, less than infinite."""
+
+
+class MemoryCollector:
+    """`memory.usage` at each tick; the working set where it is needed, else at the metrics interval.
+
+    `memory.working_set` = usage - inactive page cache, 0 when negative. `memory.percent` = 100 * working set / limit.
+    `memory.limit` is the container's own, else that of the nearest limited ancestor, never more than the host has.
+    `memory.oom_kills` is read every 10 s, and at once when the engine reports one.
+    """
+
+    name = "memory"
+
+    def __init__(self, *, roster: Roster, facts: HostFacts) -> None:
+        self._roster = roster
+        self._facts = facts
+        self._ancestors = AncestorLimits()
+
+    def collect(self, tick: Tick) -> None:
+        """Read every container's memory, as much of it as is due."""
+        tree = self._roster.tree
+        if tree is not None and not tree.memory:
+            tick.failures[self.name] = MEMORY_OFF
+        elif tree is not None:
+            version = cgroup_v1 if "memory" in tree.v1 else cgroup_v2
+            self._ancestors.look_in(tree.memory, version.memory_limit_of)
+        reading = _Reading(tick, self._ancestors, self._facts.memory_total)
+        for slot, life in enumerate(tick.lives):
+            if life.memory is not None:
+                reading.read(slot, life, life.memory)
+        reading.faults.tell(tick, self.name, "memory is")
+        reading.write()
+
+    def close(self) -> None:
+        """Nothing is kept open here."""
+
+
+class _Reading:
+    """One tick's pass over all containers."""
+
+    def __init__(self, tick: Tick, ancestors: AncestorLimits, host_total: float) -> None:
+        unknown = array("d", [math.nan]) * len(tick.lives)
+        self.faults = Faults()
+        self._tick = tick
+        self._now = tick.at.monotonic
+        self._oom_in = tick.request.oom_in
+        self._ancestors = ancestors
+        self._host_total = host_total
+        self._stat = Pace(tick.request.demand.interval(WORKING_SET, tick.interval), tick.interval)
+        self._slow = Pace(max(SLOW_INTERVAL, tick.interval), tick.interval)
+        self._usage, self._working_set = unknown, unknown[:]
+        self._limit, self._oom_kills = unknown[:], unknown[:]
+
+    def read(self, slot: int, life: Life, gauge: MemoryGauge) -> None:
+        now = self._now
+        try:
+            self._read(slot, gauge, oom=life.target.container_id in self._oom_in)
+        except AbsentError:
+            life.end()
+            return
+        except MissingError as error:
+            self.faults.add(f"{error}: {NOT_ENABLED}")
+        except UnreadableError as error:
+            self.faults.add(str(error))
+        if self._stat.fresh(gauge.working_set_at, now):
+            self._working_set[slot] = gauge.working_set
+        if self._slow.fresh(gauge.limit_at, now):
+            self._limit[slot] = gauge.limit
+        if self._slow.fresh(gauge.oom_kills_at, now):
+            self._oom_kills[slot] = gauge.oom_kills
+
+    def _read(self, slot: int, gauge: MemoryGauge, *, oom: bool) -> None:
+        now = self._now
+        usage = gauge.files.usage()
+        if usage is not None:
+            self._usage[slot] = usage
+            if self._stat.due(gauge.working_set_at, now):
+                _read_working_set(gauge, usage, now)
+        if self._slow.due(gauge.limit_at, now):
+            self._read_limit(gauge)
+        if oom or self._slow.due(gauge.oom_kills_at, now):
+            _read_oom_kills(gauge, now)
+
+    def write(self) -> None:
+        columns = self._tick.columns
+        columns["memory.usage"] = self._usage
+        columns["memory.working_set"] = self._working_set
+        columns["memory.limit"] = self._limit
+        columns["memory.percent"] = array(
+            "d",
+            [
+                100 * used / limit if limit else math.nan
+                for used, limit in zip(self._working_set, self._limit, strict=True)
+            ],
+        )
+        columns["memory.oom_kills"] = self._oom_kills
+
+    def _read_limit(self, gauge: MemoryGauge) -> None:
+        own = gauge.files.limit()
+        if own is None:
+            return
+        if own >= self._host_total or own >= UNLIMITED:
+            own = min(own, self._ancestors.nearest(parent_of(gauge.directory), self._now))
+        # min(own, NaN) is own: a limit is known even where the host's memory is not
+        gauge.limit = min(own, self._host_total) if own < UNLIMITED else self._host_total
+        gauge.limit_at = self._now
+
+
+def _read_working_set(gauge: MemoryGauge, usage: int, now: float) -> None:
+    inactive = gauge.files.inactive_file()
+    if inactive is not None:
+        gauge.working_set = max(0, usage - inactive)
+        gauge.working_set_at = now
+
+
+def _read_oom_kills(gauge: MemoryGauge, now: float) -> None:
+    kills = gauge.files.oom_kills()
+    if kills is not None:
+        gauge.oom_kills = kills
+    gauge.oom_kills_at = now
+
+
+class AncestorLimits:
+    """Limits of the cgroups above containers. Containers share them: each is read once in 10 s for all."""
+
+    def __init__(self) -> None:
+        self._root = ""
+        self._limit_of: Callable[[str], float | None] = cgroup_v2.memory_limit_of
+        self._known: dict[str, float] = {}
+        self._known_at = NEVER
+
+    def look_in(self, root: str, limit_of: Callable[[str], float | None]) -> None:
+        """Which hierarchy they are in, and how a limit is read there."""
+        self._root, self._limit_of = root, limit_of
+
+    def nearest(self, directory: str, now: float) -> float:
+        """The limit of the nearest limited cgroup from here upwards, infinite without one."""
+        if now - self._known_at >= SLOW_INTERVAL:
+            self._known.clear()
+            self._known_at = now
+        if directory in self._known:
+            return self._known[directory]
+        if directory == self._root or not directory.startswith(self._root):
+            return math.inf
+        own = self._own(directory)
+        found = own if own < UNLIMITED else self.nearest(parent_of(directory), now)
+        self._known[directory] = found
+        return found
+
+    def _own(self, directory: str) -> float:
+        try:
+            own = self._limit_of(directory)
+        except PermanentError:
+            return math.inf  # an ancestor that we can't see does not limit what we know
+        return math.inf if own is None else own

@@ -1,0 +1,117 @@
+"""What stands in the kernel's files: byte searches that find one number, and answer None for what is not one.
+
+Building a dict of `memory.stat` costs ten times as much as finding one key in it.
+"""
+
+from __future__ import annotations
+
+import math
+
+CPUSET_MAX = 1 << 16
+"""More processors than any kernel supports: a larger set is not a set of processors."""
+
+
+def integer(data: bytes) -> int | None:
+    """The number that a file consists of, or None."""
+    try:
+        value = int(data)
+    except ValueError:
+        return None
+    return value if value >= 0 else None
+
+
+def value_after(data: bytes, key: bytes) -> int | None:
+    """The number on the line that begins with a key, or None.
+
+    Args:
+        data: Lines of `key number`. A last line without its newline was cut off and is not believed.
+        key: A newline, the key, and the space between it and the number.
+    """
+    start = data.find(key)
+    if start < 0:
+        if not data.startswith(key[1:]):
+            return None
+        start = -1
+    start += len(key)
+    end = data.find(b"\n", start)
+    return integer(data[start:end]) if end >= 0 else None
+
+
+def kibibytes_after(data: bytes, key: bytes) -> int | None:
+    """The bytes that a line of `/proc/meminfo` tells (`MemTotal:  4 kB` is 4096), or None."""
+    start = data.find(key)
+    if start < 0:
+        if not data.startswith(key[1:]):
+            return None
+        start = -1
+    start += len(key)
+    end = data.find(b" kB\n", start)
+    value = integer(data[start:end]) if end >= 0 else None
+    return None if value is None else value * 1024
+
+
+def limit(data: bytes) -> float | None:
+    """The bytes of `memory.max`: infinite for `max`, None for what is neither."""
+    if data == b"max\n":
+        return math.inf
+    return integer(data)
+
+
+def cpu_max(data: bytes) -> float | None:
+    """The cores that `cpu.max` grants (`50000 100000` is half a core): infinite for `max`, None when unreadable."""
+    quota, _, period = data.partition(b" ")
+    return math.inf if quota == b"max" else _share(integer(quota), integer(period))
+
+
+def cfs_quota(quota: bytes, period: bytes) -> float | None:
+    """The cores that `cpu.cfs_quota_us` and `cpu.cfs_period_us` grant: infinite for -1, None when unreadable."""
+    return math.inf if quota == b"-1\n" else _share(integer(quota), integer(period))
+
+
+def _share(quota: int | None, period: int | None) -> float | None:
+    return quota / period if quota and period else None
+
+
+def cpuset_size(data: bytes) -> int | None:
+    """How many processors a list like `0-3,8` names; None when it is empty or none."""
+    count = 0
+    for part in data.strip().split(b","):
+        first, dash, last = part.partition(b"-")
+        low = integer(first)
+        high = integer(last) if dash else low
+        if low is None or high is None or high < low or high >= CPUSET_MAX:
+            return None
+        count += high - low + 1
+    return count
+
+
+def cpu_times(data: bytes) -> tuple[int, int] | None:
+    """Busy and total time of all processors since boot, in ticks, from the first line of `/proc/stat`.
+
+    Waiting for I/O is idle time. Time of guests is contained in user and nice (Linux, Documentation/filesystems/proc).
+    """
+    line, newline, _ = data.partition(b"\n")
+    words = line.split()
+    if not newline or len(words) < 9 or words[0] != b"cpu":  # noqa: PLR2004 - `cpu` and eight kinds of time
+        return None
+    times = [integer(word) for word in words[1:9]]
+    known = [time for time in times if time is not None]
+    if len(known) < len(times):
+        return None
+    total = sum(known)
+    return total - known[3] - known[4], total
+
+
+def online_cpus(data: bytes) -> int | None:
+    """How many processors are online: those with a line of their own in `/proc/stat`."""
+    return data.count(b"\ncpu") or None
+
+
+def load_averages(data: bytes) -> tuple[float, float] | None:
+    """The load over one and five minutes from `/proc/loadavg`, or None."""
+    words = data.split(None, 2)
+    try:
+        one, five = float(words[0]), float(words[1])
+    except (ValueError, IndexError):
+        return None
+    return (one, five) if 0 <= one < math.inf and 0 <= five < math.inf else None

@@ -1,0 +1,94 @@
+"""One tick from begin to end, without a thread: what the sampler does each second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from watchtower_agent.collectors import registry
+from watchtower_agent.collectors.files import Descriptors, raise_descriptor_limit
+from watchtower_agent.collectors.host_facts import HostFacts
+from watchtower_agent.collectors.request import Request
+from watchtower_agent.collectors.roster import Roster
+from watchtower_agent.collectors.tick import Collector, Tick
+from watchtower_agent.model.sample import SampleBatch
+from watchtower_agent.ports import Clock
+
+
+class Reader:
+    """Reads one tick after another. Belongs to one thread.
+
+    Args:
+        clock: Stamps the batches.
+        interval: Seconds between ticks.
+        cgroup_root: Where the host's cgroup tree is mounted.
+        proc_root: Where the host's proc file system is mounted.
+        monotonic: The clock that `clock` stamps with, for rates and durations.
+        collectors: Instead of the registry's own.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        interval: float = 1.0,
+        cgroup_root: str = "/sys/fs/cgroup",
+        proc_root: str = "/proc",
+        monotonic: Callable[[], float] = time.monotonic,
+        collectors: tuple[Collector, ...] | None = None,
+    ) -> None:
+        self._clock = clock
+        self.interval = interval
+        self._monotonic = monotonic
+        self._descriptors = Descriptors.under(raise_descriptor_limit())
+        self._facts = HostFacts(proc_root)
+        self._roster = Roster(cgroup_root=cgroup_root, proc_root=proc_root, descriptors=self._descriptors)
+        self._collectors = collectors or registry.collectors(
+            proc_root=proc_root, facts=self._facts, roster=self._roster, descriptors=self._descriptors
+        )
+        self.seconds: Mapping[str, float] = {}
+
+    def sample(self, request: Request) -> SampleBatch:
+        """Read what is asked for, now. Raises nothing: what can't be read is unknown and told in `failures`."""
+        at = self._clock.now()
+        began = self._monotonic()
+        self._descriptors.refused = 0
+        failures = self._prepare(request, at.monotonic)
+        lives = self._roster.lives
+        tick = Tick(
+            at=at, interval=self.interval, request=request, lives=lives, monotonic=self._monotonic, failures=failures
+        )
+        self.seconds = registry.run(self._collectors, tick)
+        if self._descriptors.refused:
+            tick.failures["descriptors"] = _too_few_descriptors(self._descriptors)
+        return SampleBatch(
+            at=at,
+            interval=self.interval,
+            duration=self._monotonic() - began,
+            targets=request.targets if len(lives) == len(request.targets) else (),
+            columns=tick.columns,
+            host=tick.host,
+            failures=tick.failures,
+        )
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        self._roster.close()
+        for collector in self._collectors:
+            collector.close()
+
+    def _prepare(self, request: Request, now: float) -> dict[str, str]:
+        try:
+            self._facts.refresh(now)
+            self._roster.follow(request.targets, now)
+        except Exception as error:  # noqa: BLE001 - the host's metrics go on whatever the search for cgroups meets
+            return {"cgroup": f"The containers' cgroups can't be followed: {type(error).__name__}: {error}."}
+        return {"cgroup": self._roster.problem} if self._roster.problem else {}
+
+
+def _too_few_descriptors(descriptors: Descriptors) -> str:
+    return (
+        f"The limit on open files is too low to keep those of all containers open ({descriptors.kept} are, "
+        f"{descriptors.refused} more were read at this tick): reading costs about ten times as much. Raise it "
+        "(systemd: LimitNOFILE=65536, docker run: --ulimit nofile=65536)."
+    )

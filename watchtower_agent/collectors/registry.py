@@ -1,0 +1,41 @@
+"""Every collector, in one explicit, sorted list; and what isolates them from each other."""
+
+from __future__ import annotations
+
+from watchtower_agent.collectors.cpu import CpuCollector
+from watchtower_agent.collectors.disk import DiskCollector
+from watchtower_agent.collectors.files import Descriptors
+from watchtower_agent.collectors.host import HostCollector
+from watchtower_agent.collectors.host_facts import HostFacts
+from watchtower_agent.collectors.memory import MemoryCollector
+from watchtower_agent.collectors.roster import Roster
+from watchtower_agent.collectors.tick import Collector, Tick
+
+
+def collectors(*, proc_root: str, facts: HostFacts, roster: Roster, descriptors: Descriptors) -> tuple[Collector, ...]:
+    """Every collector there is, sorted by name."""
+    return (
+        CpuCollector(facts),
+        DiskCollector(),
+        HostCollector(proc_root=proc_root, facts=facts, descriptors=descriptors),
+        MemoryCollector(roster=roster, facts=facts),
+    )
+
+
+def run(chosen: tuple[Collector, ...], tick: Tick) -> dict[str, float]:
+    """Let each collector write its part.
+
+    Returns:
+        Collector -> seconds it took.
+    """
+    seconds = {}
+    began = tick.monotonic()
+    for collector in chosen:
+        try:
+            collector.collect(tick)
+        except Exception as error:  # noqa: BLE001 - whatever one collector meets, the others go on
+            tick.failures[collector.name] = f"The collector {collector.name} failed: {type(error).__name__}: {error}"
+        ended = tick.monotonic()
+        seconds[collector.name] = ended - began
+        began = ended
+    return seconds

@@ -1,0 +1,67 @@
+"""What the sampler is asked for, and when a reading is due again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from watchtower_agent.model.sample import SampleTarget
+
+SLOW_INTERVAL = 10.0
+"""Seconds between readings of what changes seldom: limits, OOM kills, the number of processors."""
+CARRIED_INTERVALS = 3
+"""A reading is carried until it is this many of its own intervals old; then it is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What the policies need.
+
+    Attributes:
+        every_tick: Catalogue names that are needed at each tick. What no policy needs is read at the metrics interval.
+        metrics_interval: Seconds between two messages with all metrics.
+    """
+
+    every_tick: frozenset[str] = frozenset()
+    metrics_interval: float = 10.0
+
+    def interval(self, names: frozenset[str], tick: float) -> float:
+        """Seconds between two readings of what these names are computed from, never less than between two ticks."""
+        return tick if names & self.every_tick else max(tick, self.metrics_interval)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the sampler is asked for, as it stands when a tick begins.
+
+    Attributes:
+        targets: The containers to read.
+        demand: What is needed of them, and how often.
+        data_root: The engine's data-root on this host, empty when the engine is elsewhere or not known yet.
+        oom_in: Ids of containers in which the engine reported an OOM kill since the last tick.
+    """
+
+    targets: tuple[SampleTarget, ...] = ()
+    demand: Demand = field(default_factory=Demand)
+    data_root: str = ""
+    oom_in: frozenset[str] = frozenset()
+
+
+class Pace:
+    """When something is read again, and until when its last reading is believed.
+
+    Ticks are never quite on time: a reading that would be due before half a tick has passed is due now.
+    """
+
+    __slots__ = ("_early", "interval")
+
+    def __init__(self, interval: float, tick: float) -> None:
+        self.interval = interval
+        self._early = tick / 2
+
+    def due(self, read_at: float, now: float) -> bool:
+        """Whether it is time to read again what was last read then."""
+        return now - read_at >= self.interval - self._early
+
+    def fresh(self, read_at: float, now: float) -> bool:
+        """Whether what was read then may still be carried."""
+        return now - read_at <= self.interval * CARRIED_INTERVALS + self._early

@@ -1,0 +1,164 @@
+"""Which containers are read, and the open files of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from watchtower_agent.collectors import cgroup_v1, cgroup_v2
+from watchtower_agent.collectors.cgroup_paths import Locator, Place
+from watchtower_agent.collectors.cgroup_tree import CgroupTree, discover
+from watchtower_agent.collectors.files import Descriptors, UnreadableError
+from watchtower_agent.collectors.gauges import NEVER, CpuGauge, MemoryGauge
+from watchtower_agent.collectors.request import SLOW_INTERVAL
+from watchtower_agent.model.sample import SampleTarget
+
+LONGEST_SEARCH_WAIT = 600.0
+"""Seconds between two walks through the whole tree when the walks find nothing."""
+
+
+class Life:
+    """One life of a container: from a start to its end.
+
+    Attributes:
+        target: Who it is.
+        cpu: Its CPU, None while its cgroup is not found.
+        memory: Its memory, None while its cgroup is not found or has no memory controller.
+        ended: Whether its cgroup was there and is gone.
+    """
+
+    __slots__ = ("cpu", "ended", "look_at", "memory", "missing_since", "target")
+
+    def __init__(self, target: SampleTarget, now: float) -> None:
+        self.target = target
+        self.cpu: CpuGauge | None = None
+        self.memory: MemoryGauge | None = None
+        self.ended = False
+        self.missing_since = now
+        self.look_at = NEVER
+
+    def end(self) -> None:
+        """Its cgroup is gone: the expected end of every container, and no error."""
+        self.close()
+        self.ended = True
+        self.look_at = NEVER  # a restart under the same id may have made a new cgroup by the next tick
+
+    def close(self) -> None:
+        """Let go of all descriptors and forget what they said."""
+        if self.cpu:
+            self.cpu.files.close()
+        if self.memory:
+            self.memory.files.close()
+        self.cpu = self.memory = None
+
+
+class Roster:
+    """Keeps one `Life` for each target, in the targets' order, with its cgroup found and its files open."""
+
+    def __init__(self, *, cgroup_root: str, proc_root: str, descriptors: Descriptors) -> None:
+        self._cgroup_root = cgroup_root
+        self._proc_root = proc_root
+        self._descriptors = descriptors
+        self._targets: tuple[SampleTarget, ...] = ()
+        self._by_id: dict[str, Life] = {}
+        self._locator: Locator | None = None
+        self._discover_at = NEVER
+        self._search_at = NEVER
+        self._search_wait = SLOW_INTERVAL
+        self.tree: CgroupTree | None = None
+        self.problem = ""
+        self.lives: tuple[Life, ...] = ()
+
+    def follow(self, targets: tuple[SampleTarget, ...], now: float) -> None:
+        """Make `lives` the lives of these targets, and look for the cgroups of those that have none yet."""
+        if targets is not self._targets:
+            self._change(targets, now)
+        if self._locator is None and now >= self._discover_at:
+            self._discover(now)
+        if self._locator is not None:
+            self._look(self._locator, now)
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        for life in self._by_id.values():
+            life.close()
+        self._by_id.clear()
+        self._targets, self.lives = (), ()
+
+    def _change(self, targets: tuple[SampleTarget, ...], now: float) -> None:
+        before, self._by_id = self._by_id, {}
+        for target in targets:
+            life = before.pop(target.container_id, None)
+            if life is None or _restarted(life.target, target):
+                if life is not None:
+                    life.close()
+                life = Life(target, now)
+            elif life.target != target:
+                life.target = target
+                life.look_at = NEVER  # a pid or a parent became known: worth another look
+            self._by_id[target.container_id] = life
+        for life in before.values():
+            life.close()
+        self._targets = targets
+        self.lives = tuple(self._by_id[target.container_id] for target in targets)
+
+    def _discover(self, now: float) -> None:
+        try:
+            self.tree = discover(self._cgroup_root)
+        except UnreadableError as error:
+            self.problem = str(error)
+            self._discover_at = now + SLOW_INTERVAL
+            return
+        self._locator = Locator(tree=self.tree, proc_root=self._proc_root)
+
+    def _look(self, locator: Locator, now: float) -> None:
+        missing = [life for life in self.lives if life.cpu is None]
+        for life in missing:
+            self._find(locator, life, now)
+        missing = [life for life in missing if life.cpu is None and not life.ended]
+        lost = [life for life in missing if now - life.missing_since >= SLOW_INTERVAL]
+        # while no rule is known, one walk finds it for all; later, one that is missing has most likely ended
+        searched = lost if locator.knows_the_rule else missing
+        if searched and now >= self._search_at:
+            self._search(locator, searched, now)
+            lost = [life for life in lost if life.cpu is None]
+        self.problem = _missing_problem(len(lost), len(self.lives), lost[0].target, self._cgroup_root) if lost else ""
+
+    def _search(self, locator: Locator, missing: list[Life], now: float) -> None:
+        found = locator.search(frozenset(life.target.container_id for life in missing))
+        self._search_wait = SLOW_INTERVAL if found else min(LONGEST_SEARCH_WAIT, 2 * self._search_wait)
+        self._search_at = now + self._search_wait
+        for life in missing:
+            life.look_at = NEVER
+            self._find(locator, life, now)
+
+    def _find(self, locator: Locator, life: Life, now: float) -> None:
+        if now < life.look_at:
+            return
+        life.look_at = now + SLOW_INTERVAL
+        place = locator.find(life.target)
+        if place:
+            self._open(life, place)
+
+    def _open(self, life: Life, place: Place) -> None:
+        assert self.tree is not None  # a locator is made from it
+        v1: Mapping[str, str] = self.tree.v1
+        cpu = cgroup_v1.CpuV1 if "cpuacct" in v1 else cgroup_v2.CpuV2
+        memory = cgroup_v1.MemoryV1 if "memory" in v1 else cgroup_v2.MemoryV2
+        life.ended = False
+        life.cpu = CpuGauge(cpu(place, self._descriptors))
+        if place.memory:
+            life.memory = MemoryGauge(memory(place, self._descriptors), place.memory)
+
+
+def _restarted(before: SampleTarget, now: SampleTarget) -> bool:
+    """Whether it is another life. A start that is not known (yet) is no other start."""
+    return None not in {before.started_at, now.started_at} and before.started_at != now.started_at
+
+
+def _missing_problem(missing: int, all_of_them: int, first: SampleTarget, root: str) -> str:
+    which = f"none of the {all_of_them}" if missing == all_of_them else f"{missing} of the {all_of_them} not"
+    return (
+        f"Of the running containers {which} found below {root} (such as {first.container_id[:12]}): their CPU and "
+        "memory are unknown. An engine on another host has no cgroups here; an agent in a container needs the host's "
+        "cgroup namespace (cgroup: host)."
+    )

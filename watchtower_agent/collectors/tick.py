@@ -1,0 +1,75 @@
+"""One tick while it is being read, and what a collector is."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from watchtower_agent.collectors.request import Request
+from watchtower_agent.collectors.roster import Life
+from watchtower_agent.model.instant import Instant
+
+
+@dataclass(slots=True, kw_only=True)
+class Tick:
+    """One tick while it is being read. Collectors write their part of it.
+
+    Attributes:
+        at: When it began.
+        interval: Seconds between ticks.
+        request: What is asked for.
+        lives: Slot i of every column is `lives[i]`.
+        monotonic: The monotonic clock, for rates: time passes during a tick.
+        columns: Catalogue name -> one number per slot, NaN for unknown. Never changed once it was handed over.
+        host: Catalogue name -> number; unknown ones are absent.
+        failures: Collector -> what goes wrong, a sentence for people.
+    """
+
+    at: Instant
+    interval: float
+    request: Request
+    lives: tuple[Life, ...]
+    monotonic: Callable[[], float]
+    columns: dict[str, array[float]] = field(default_factory=dict)
+    host: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+class Collector(Protocol):
+    """Reads one subject. It may raise: then its part of the tick is unknown, and no one else's."""
+
+    @property
+    def name(self) -> str:
+        """One word, unique: the key of its failures and durations."""
+        ...
+
+    def collect(self, tick: Tick) -> None:
+        """Write this subject's part of the tick."""
+        ...
+
+    def close(self) -> None:
+        """Let go of descriptors of its own; those of containers belong to the roster."""
+        ...
+
+
+class Faults:
+    """Counts what could not be read at one tick, and tells it in one sentence."""
+
+    __slots__ = ("_count", "_first")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first = ""
+
+    def add(self, what: str) -> None:
+        """One more could not be read."""
+        self._count += 1
+        self._first = self._first or what
+
+    def tell(self, tick: Tick, collector: str, unknown: str) -> None:
+        """Write the sentence into the tick if there is anything to say."""
+        if self._count:
+            others = f", and {self._count - 1} more like it" if self._count > 1 else ""
+            tick.failures[collector] = f"{self._first}{others}; {unknown} unknown there."
