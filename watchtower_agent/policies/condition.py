@@ -1,0 +1,149 @@
+"""Conditions: the text after `when` and `where`, parsed, checked and compiled once, asked at every tick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Final, cast
+
+from lark import Lark, Token, Tree as ParseTree
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from watchtower_agent.model.decision import Number
+from watchtower_agent.policies.condition_check import Checker, ConditionProblem, ConditionScope
+from watchtower_agent.policies.condition_tree import Name, Tree, compiled, describe, reader, references
+from watchtower_agent.policies.problem import shown
+from watchtower_agent.policies.truth import Subject, Truth, Unknown, Value
+
+__all__ = ["Condition", "ConditionProblem", "ConditionScope", "parse_condition"]
+
+LONGEST: Final = 1000
+"""Characters."""
+
+_OTHER_LANGUAGES: Final = (
+    ("&&", "and"),
+    ("||", "or"),
+    ("=", "=="),
+    ("<>", "!="),
+    ("!", "not"),
+    ("%", "% directly after the number, as in 80%"),
+)
+_EXPECTED_VALUE: Final = "a name or a value belongs here, as in memory.percent > 90%"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A condition that can be asked about a subject.
+
+    Attributes:
+        text: As the policy has it.
+        tree: Its meaning.
+        names: The catalogue's names that it uses; `labels["k"]` and `event.attributes["k"]` are not among them.
+    """
+
+    text: str
+    tree: Tree
+    names: frozenset[str]
+    _test: Callable[[Subject], Truth] = field(repr=False, compare=False)
+    _readers: tuple[tuple[str, Callable[[Subject], Value]], ...] = field(repr=False, compare=False)
+
+    def evaluate(self, subject: Subject) -> Truth:
+        """Whether it holds: three-valued, `UNKNOWN and false` is false, `UNKNOWN or true` is true."""
+        return self._test(subject)
+
+    def numbers(self, subject: Subject) -> dict[str, Number]:
+        """The present values of what it looks at, None for unknown: the facts behind a decision."""
+        values = ((name, read(subject)) for name, read in self._readers)
+        return {name: None if isinstance(value, Unknown) else value for name, value in values}
+
+    def describe(self) -> str:
+        """The canonical text, which means the same."""
+        return describe(self.tree)
+
+
+def parse_condition(text: str, scope: ConditionScope) -> Condition:
+    """Parse, check and compile a condition.
+
+    Raises:
+        ConditionProblem: It is too long, no condition, or uses a name, type or unit wrongly.
+    """
+    if len(text) > LONGEST:
+        raise ConditionProblem(
+            text,
+            LONGEST,
+            f"the condition has {len(text)} characters",
+            f"{LONGEST} is the most, split the policy in two",
+        )
+    if not text.strip():
+        raise ConditionProblem(text, 0, "the condition is empty", "write it like memory.percent > 90%")
+    try:
+        parsed = _parser().parse(text)
+    except UnexpectedInput as error:
+        raise _syntax_problem(text, error) from None
+    tree = Checker(text, scope).tree(parsed)
+    used = tuple(dict.fromkeys(references(tree)))
+    return Condition(
+        text=text,
+        tree=tree,
+        names=frozenset(reference.name for reference in used if isinstance(reference, Name)),
+        _test=compiled(tree),
+        _readers=tuple((str(reference), reader(reference)) for reference in used),
+    )
+
+
+class _Parser:
+    """The grammar's LALR tables."""
+
+    def __init__(self) -> None:
+        self._lark = Lark.open_from_package(
+            "watchtower_agent.policies",
+            "condition.lark",
+            search_paths=("",),
+            parser="lalr",
+            lexer="basic",  # a keyword is a keyword everywhere
+            propagate_positions=True,
+        )
+
+    def parse(self, text: str) -> ParseTree[Token]:
+        return self._lark.parse(text)
+
+
+@cache
+def _parser() -> _Parser:
+    return _Parser()
+
+
+def _syntax_problem(text: str, error: UnexpectedInput) -> ConditionProblem:
+    if isinstance(error, UnexpectedCharacters):
+        # lark annotates it as None, the default of its base class.
+        return _unknown_character(text, cast("int", error.pos_in_stream))
+    if isinstance(error, UnexpectedToken) and error.token.type != "$END":
+        at = error.token.start_pos or 0
+        word = shown(str(error.token))
+        if "COMPARE" in error.accepts | error.expected:
+            return ConditionProblem(text, at, f"{word} is not expected here", "put and, or, or a comparison before it")
+        return ConditionProblem(text, at, f"{word} is not expected here", _EXPECTED_VALUE)
+    end = len(text.rstrip())
+    remedy = _EXPECTED_VALUE if _opened(text) <= 0 else "close the parenthesis or bracket"
+    return ConditionProblem(text, end, "the condition ends too early", remedy)
+
+
+def _unknown_character(text: str, at: int) -> ConditionProblem:
+    rest = text[at:]
+    if rest[0] in {'"', "'"}:
+        if "\\" in rest:
+            return ConditionProblem(
+                text, at, "this string is not well formed", 'a backslash stands only before " or \\'
+            )
+        return ConditionProblem(text, at, "this string has no end", f"close it with {rest[0]}")
+    for foreign, ours in _OTHER_LANGUAGES:
+        if rest.startswith(foreign):
+            return ConditionProblem(text, at, f"{shown(foreign)} is not an operator here", f"write {ours}")
+    return ConditionProblem(
+        text, at, f"{shown(rest[0])} has no meaning here", "use names, numbers, quoted text, comparisons, and, or, not"
+    )
+
+
+def _opened(text: str) -> int:
+    return text.count("(") + text.count("[") - text.count(")") - text.count("]")

@@ -1,0 +1,366 @@
+"""Names, types and units of a parsed condition: what can be known at load is not a surprise at night."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Final, NamedTuple, NoReturn
+
+from lark import Token, Tree as ParseTree
+
+from watchtower_agent.policies.catalogue import ATTRIBUTES, CATALOGUE, LABELS, Entry, Scope, ValueType
+from watchtower_agent.policies.condition_tree import (
+    MIRRORED,
+    And,
+    Attribute,
+    Comparison,
+    Flag,
+    Label,
+    Literal,
+    Membership,
+    Name,
+    Not,
+    Or,
+    Reference,
+    Tree,
+    quoted,
+)
+from watchtower_agent.policies.problem import nearest, one_of, shown
+from watchtower_agent.policies.quantities import QuantityError, parse_quantity
+
+DEEPEST: Final = 30
+"""Levels of parentheses and `not`."""
+
+
+class ConditionScope(Enum):
+    """Which names a condition can use."""
+
+    WHEN = "when"
+    """Of the container, its host and its engine."""
+    WHERE = "where"
+    """Of the event and its container."""
+
+
+_SCOPES: Final = {
+    ConditionScope.WHEN: frozenset({Scope.CONTAINER, Scope.HOST, Scope.ENGINE}),
+    ConditionScope.WHERE: frozenset({Scope.EVENT, Scope.CONTAINER}),
+}
+_COMPARABLE: Final[Mapping[ValueType, frozenset[ValueType]]] = {
+    ValueType.PERCENT: frozenset({ValueType.PERCENT, ValueType.NUMBER}),
+    ValueType.BYTES: frozenset({ValueType.BYTES, ValueType.NUMBER}),
+    ValueType.DURATION: frozenset({ValueType.DURATION}),
+    ValueType.NUMBER: frozenset({ValueType.NUMBER}),
+    ValueType.TEXT: frozenset({ValueType.TEXT}),
+    ValueType.BOOLEAN: frozenset({ValueType.BOOLEAN}),
+    ValueType.ENUM: frozenset({ValueType.TEXT}),
+}
+_EXAMPLES: Final = {
+    ValueType.PERCENT: "> 80%",
+    ValueType.BYTES: "> 512MiB",
+    ValueType.DURATION: "> 30s",
+    ValueType.NUMBER: "> 3",
+    ValueType.TEXT: '== "web"',
+    ValueType.BOOLEAN: "== true",
+}
+_NOUNS: Final = {
+    ValueType.PERCENT: "a percentage",
+    ValueType.BYTES: "a number of bytes",
+    ValueType.DURATION: "a duration",
+    ValueType.NUMBER: "a number",
+    ValueType.TEXT: "a text",
+    ValueType.BOOLEAN: "true or false",
+    ValueType.ENUM: "one of a few words",
+}
+_ORDERED: Final = frozenset({ValueType.PERCENT, ValueType.BYTES, ValueType.DURATION, ValueType.NUMBER})
+_CONTINUOUS: Final = frozenset({ValueType.PERCENT, ValueType.DURATION})
+_EQUALITY: Final = frozenset({"==", "!="})
+
+
+class Named(NamedTuple):
+    """A name, and what the catalogue says of it."""
+
+    reference: Reference
+    entry: Entry
+
+
+class Fixed(NamedTuple):
+    """A literal, and what it is."""
+
+    literal: Literal
+    type: ValueType
+
+
+class ConditionProblem(Exception):  # noqa: N818 - a problem in an operator's file, not a fault of the program
+    """What is wrong with a condition.
+
+    Attributes:
+        offset: Characters from the text's begin, from 0.
+        line: In the text, from 1.
+        column: In that line, from 1.
+        message: What is wrong.
+        remedy: What would be right.
+    """
+
+    def __init__(self, text: str, offset: int, message: str, remedy: str) -> None:
+        super().__init__(f"{message}, {remedy}")
+        self.offset = offset
+        self.line = text.count("\n", 0, offset) + 1
+        self.column = offset - text.rfind("\n", 0, offset)
+        self.message = message
+        self.remedy = remedy
+
+
+class Checker:
+    """Turns one parsed text into a typed tree, or raises its first problem."""
+
+    def __init__(self, text: str, scope: ConditionScope) -> None:
+        self._text = text
+        self._scope = scope
+        self._names = tuple(name for name, entry in CATALOGUE.items() if entry.scope in _SCOPES[scope])
+
+    def tree(self, node: ParseTree[Token], depth: int = 0) -> Tree:
+        """A node that must be true or false.
+
+        Raises:
+            ConditionProblem: It is not, or a name, type or unit in it is wrong.
+        """
+        if depth > DEEPEST:
+            self._fail(node, f"this is nested more than {DEEPEST} levels deep", "split the policy in two")
+        parts = [child for child in node.children if isinstance(child, ParseTree)]
+        match node.data:
+            case "disjunction":
+                return Or(tuple(self.tree(part, depth + 1) for part in parts))
+            case "conjunction":
+                return And(tuple(self.tree(part, depth + 1) for part in parts))
+            case "negated":
+                return Not(self.tree(parts[0], depth + 1))
+            case "group":
+                return self.tree(parts[0], depth + 1)
+            case "comparison":
+                return self._comparison(node, parts)
+            case _:
+                return self._flag(node)
+
+    def _flag(self, node: ParseTree[Token]) -> Tree:
+        operand = self._operand(node)
+        if isinstance(operand, Fixed):
+            self._fail(node, f"{self._source(node)} alone is no condition", "compare a name with it")
+        reference, entry = operand
+        if entry.type is not ValueType.BOOLEAN:
+            self._fail(
+                node,
+                f"{reference} is {_NOUNS[entry.type]}, not true or false",
+                f"compare it: {reference} {_example(entry)}",
+            )
+        return Flag(reference)
+
+    def _comparison(self, node: ParseTree[Token], parts: Sequence[ParseTree[Token]]) -> Tree:
+        left, sign_node, right = parts[:3]
+        sign = " ".join(str(token) for token in sign_node.children)
+        if len(parts) > 3:  # noqa: PLR2004 - two operands and the sign between them
+            middle = self._source(right)
+            self._fail(
+                parts[3],
+                "comparisons can't be chained",
+                f"write {self._source(left)} {sign} {middle} and {middle} {' '.join(map(self._source, parts[3:5]))}",
+            )
+        if sign.endswith("in"):
+            return self._membership(node, left, right, negated=sign.startswith("not"))
+        for side in (left, right):
+            if side.data == "list":
+                self._fail(side, f"a list can't be compared with {sign}", 'use in: status in ["exited", "dead"]')
+            if side.data in {"group", "comparison", "disjunction", "conjunction", "negated"}:
+                self._fail(side, "a condition in parentheses can't be compared", "combine conditions with and, or, not")
+        one, other = self._sides(left, right)
+        if isinstance(one, Named):
+            return self._compare(left, one, sign, right, other)
+        if isinstance(other, Named):
+            return self._compare(right, other, MIRRORED[sign], left, one)
+        return self._fail(node, "this compares two fixed values", "compare a name with one of them")
+
+    def _sides(self, left: ParseTree[Token], right: ParseTree[Token]) -> tuple[Named | Fixed, Named | Fixed]:
+        try:
+            one = self._operand(left)
+        except ConditionProblem:
+            self._unquoted(left, right)
+            raise
+        try:
+            return one, self._operand(right)
+        except ConditionProblem:
+            self._unquoted(right, left)
+            raise
+
+    def _unquoted(self, word: ParseTree[Token], beside: ParseTree[Token]) -> None:
+        """`health == unhealthy`: say that text is quoted, rather than that there is no such name."""
+        name = str(beside.children[0]) if beside.data == "name" else ""
+        entry = CATALOGUE.get(name)
+        wants_text = beside.data == "entry" or (entry is not None and entry.type in {ValueType.TEXT, ValueType.ENUM})
+        if word.data == "name" and wants_text and str(word.children[0]) not in CATALOGUE:
+            self._fail(
+                word, f"{self._source(word)} is not a name", f"put text in quotes: {quoted(str(word.children[0]))}"
+            )
+
+    def _compare(
+        self,
+        left_node: ParseTree[Token],
+        left: Named,
+        sign: str,
+        right_node: ParseTree[Token],
+        right: Named | Fixed,
+    ) -> Tree:
+        reference, entry = left
+        if sign not in _EQUALITY and entry.type not in _ORDERED:
+            self._fail(left_node, f"{reference} has no order to compare with {sign}", "use == or != or in")
+        if isinstance(right, Named):
+            other, other_entry = right
+            if (other_entry.type, other_entry.values) != (entry.type, entry.values):
+                self._fail(
+                    right_node,
+                    f"{reference} is {_NOUNS[entry.type]} and {other} is {_NOUNS[other_entry.type]}",
+                    f"compare it with a fixed value, as in {reference} {_example(entry)}",
+                )
+            return Comparison(reference, sign, other)
+        literal = self._literal(entry, reference, right_node, right, equality=sign in _EQUALITY)
+        return Comparison(reference, sign, literal)
+
+    def _membership(
+        self, node: ParseTree[Token], left: ParseTree[Token], right: ParseTree[Token], *, negated: bool
+    ) -> Tree:
+        operand = self._operand(left)
+        if isinstance(operand, Fixed):
+            self._fail(left, f"{self._source(left)} is a fixed value", "write a name before in")
+        reference, entry = operand
+        if right.data != "list":
+            self._fail(right, "after in comes a list", f"write it like {reference} in [{_example(entry).split()[-1]}]")
+        items = [child for child in right.children if isinstance(child, ParseTree)]
+        if not items:
+            self._fail(right, "the list is empty", "name at least one value")
+        if entry.type is ValueType.BOOLEAN:
+            self._fail(node, f"{reference} is true or false", f"write {reference} or not {reference}")
+        literals = tuple(
+            self._literal(entry, reference, item, self._fixed(item, reference), equality=True) for item in items
+        )
+        return Membership(reference, literals, negated)
+
+    def _fixed(self, item: ParseTree[Token], reference: Reference) -> Fixed:
+        if item.data == "name" and str(item.children[0]) not in CATALOGUE:
+            self._fail(
+                item, f"{self._source(item)} is not a value", f"put text in quotes: {quoted(self._source(item))}"
+            )
+        if item.data not in {"string", "quantity", "boolean"}:
+            self._fail(item, "a list holds fixed values only", f"compare {reference} with it by == and join with or")
+        operand = self._operand(item)
+        assert isinstance(operand, Fixed)
+        return operand
+
+    def _literal(
+        self,
+        entry: Entry,
+        reference: Reference,
+        node: ParseTree[Token],
+        operand: Fixed,
+        *,
+        equality: bool,
+    ) -> Literal:
+        literal, kind = operand
+        if kind not in _COMPARABLE[entry.type]:
+            self._fail(
+                node,
+                f"{reference} is {_NOUNS[entry.type]} and {self._source(node)} is {_NOUNS[kind]}",
+                f"write it like {reference} {_example(entry)}",
+            )
+        if entry.values and literal.value not in entry.values:
+            word = str(literal.value)
+            near = nearest(word, entry.values)
+            self._fail(
+                node,
+                f"{reference} is never {shown(word)}",
+                (f"did you mean {quoted(near)}? " if near else "") + f"{one_of(entry.values)}",
+            )
+        if equality and entry.type in _CONTINUOUS and literal.value != 0:
+            self._fail(
+                node,
+                f"{reference} is measured and hardly ever exactly {literal}",
+                f"use >= or <=, as in {reference} >= {literal}",
+            )
+        return literal
+
+    def _operand(self, node: ParseTree[Token]) -> Named | Fixed:  # noqa: PLR0911 - one return per kind of node
+        token = node.children[0] if node.children else None
+        text = str(token)
+        match node.data:
+            case "name":
+                return self._name(node, text)
+            case "entry":
+                return self._entry(node, text, _unquoted_string(str(node.children[1])))
+            case "call":
+                return self._fail(
+                    node,
+                    f"unknown function {text}",
+                    "conditions have no functions: compare a name directly, as in memory.percent > 90%",
+                )
+            case "string":
+                value = _unquoted_string(text)
+                return Fixed(Literal(value, quoted(value)), ValueType.TEXT)
+            case "boolean":
+                return Fixed(Literal(text == "true", text), ValueType.BOOLEAN)
+            case "quantity":
+                return self._quantity(node, text)
+            case _:
+                return self._fail(node, "a name or a value belongs here", "write it like memory.percent > 90%")
+
+    def _quantity(self, node: ParseTree[Token], text: str) -> Fixed:
+        try:
+            quantity = parse_quantity(text)
+        except QuantityError as error:
+            self._fail(node, error.message, error.remedy)
+        return Fixed(Literal(quantity.value, text), quantity.type)
+
+    def _name(self, node: ParseTree[Token], name: str) -> Named | Fixed:
+        entry = CATALOGUE.get(name)
+        if entry is not None and entry.scope in _SCOPES[self._scope]:
+            return Named(Name(name), entry)
+        if entry is not None:
+            self._fail(node, *self._misplaced(entry))
+        for container in (LABELS, ATTRIBUTES):
+            if name == container or name.startswith(container + "."):
+                key = name[len(container) + 1 :] or "key"
+                self._fail(node, f"{name} needs a key in brackets", f"write {container}[{quoted(key)}]")
+        near = nearest(name, self._names, cutoff=0.0)
+        hint = {"AND": "and", "OR": "or", "NOT": "not", "IN": "in", "True": "true", "False": "false"}.get(name, near)
+        return self._fail(node, f"unknown name {shown(name)}", f"did you mean {hint}?")
+
+    def _misplaced(self, entry: Entry) -> tuple[str, str]:
+        if self._scope is ConditionScope.WHEN:
+            return f"{entry.name} is known only of an event", "use it in where, beside on"
+        return (
+            f"{entry.name} is not known of an event",
+            "use it in when; where takes names of the event and its container",
+        )
+
+    def _entry(self, node: ParseTree[Token], name: str, key: str) -> Named | Fixed:
+        entry = Entry(name=name, type=ValueType.TEXT, unit="", meaning="", scope=Scope.CONTAINER, sampled=False)
+        if name == LABELS:
+            return Named(Label(key), entry)
+        if name == ATTRIBUTES and self._scope is ConditionScope.WHERE:
+            return Named(Attribute(key), entry)
+        if name == ATTRIBUTES:
+            self._fail(node, f"{name} is known only of an event", "use it in where, beside on")
+        return self._fail(
+            node, f"{shown(name)} takes no key in brackets", f'only {LABELS}["k"] and {ATTRIBUTES}["k"] do'
+        )
+
+    def _source(self, node: ParseTree[Token]) -> str:
+        text = " ".join(self._text[node.meta.start_pos : node.meta.end_pos].split())
+        return text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 - as much as a message can hold
+
+    def _fail(self, node: ParseTree[Token], message: str, remedy: str) -> NoReturn:
+        raise ConditionProblem(self._text, getattr(node.meta, "start_pos", 0), message, remedy)
+
+
+def _unquoted_string(text: str) -> str:
+    return text[1:-1].replace("\\" + text[0], text[0]).replace("\\\\", "\\")
+
+
+def _example(entry: Entry) -> str:
+    return f"== {quoted(entry.values[0])}" if entry.values else _EXAMPLES[entry.type]

@@ -1,0 +1,240 @@
+"""Texts of a policy folder in, policies out; or every problem of every file in one go. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from pydantic import ValidationError
+
+from watchtower_agent.policies.document import FileKeys, PolicyKeys
+from watchtower_agent.policies.meaning import Meaning
+from watchtower_agent.policies.policy import Place, Policy, PolicySet
+from watchtower_agent.policies.problem import Finding, Path, Problem, joined, shown
+from watchtower_agent.policies.validation import findings_of
+from watchtower_agent.policies.yaml_nodes import (
+    MappingNode,
+    Plain,
+    SequenceNode,
+    YamlText,
+    plain,
+    read_yaml,
+)
+
+MOST_POLICIES: Final = 1000
+"""In a folder."""
+
+_VERBATIM: Final = frozenset({"labels"})
+"""Labels are text to the engine: `autoheal: true` means "true", `version: 1.0` means "1.0"."""
+_PLACEHOLDER: Final = "unnamed"
+
+
+def load_policies(files: Mapping[str, bytes]) -> PolicySet | tuple[Problem, ...]:
+    """Load a folder, whole or not at all.
+
+    Args:
+        files: File name -> content.
+
+    Returns:
+        The policies in the order of file name, then of writing (`loaded_at` is the caller's to set); or every
+        problem, in that order too.
+    """
+    read = [_File(name).load(content) for name, content in sorted(files.items())]
+    problems = [problem for file in read for problem in file.problems]
+    problems += _repeated_names(read)
+    policies = tuple(policy for file in read for policy in file.policies)
+    if len(policies) > MOST_POLICIES:
+        problems.append(_too_many(policies))
+    if problems:
+        return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column)))
+    return PolicySet(policies=policies, digest=digest_of(files))
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """A hash over names and contents."""
+    digest = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        for part in (name.encode("utf-8", "surrogateescape"), content):
+            digest.update(b"%d:" % len(part))
+            digest.update(part)
+    return digest.hexdigest()
+
+
+@dataclass(slots=True)
+class _File:
+    """One file on its way from bytes to policies."""
+
+    name: str
+    problems: list[Problem] = field(default_factory=list)
+    policies: list[Policy] = field(default_factory=list)
+    names: list[tuple[str, Problem]] = field(default_factory=list)
+    """Every well-formed name, with the problem that it would be if it were taken already."""
+
+    def load(self, content: bytes) -> _File:
+        text, mistakes = read_yaml(content)
+        for mark, finding in mistakes:
+            self._add(finding, (mark.line, mark.column))
+        if text is not None:
+            self._load_root(text)
+        return self
+
+    def _load_root(self, text: YamlText) -> None:
+        root = text.root
+        if not isinstance(root, MappingNode):
+            finding = Finding(
+                path=(), message="the file is not a mapping", remedy="begin with version: 1 and policies:"
+            )
+            self._add(finding, text.place(()))
+            return
+        data = plain(root, verbatim=_VERBATIM)
+        assert isinstance(data, dict)
+        listed = data.get("policies", [])
+        shell = data if "policies" not in data else data | {"policies": []}
+        if not isinstance(listed, list):
+            # `policies:` with every item commented out is an empty list.
+            shell, listed = (data | {"policies": [] if listed is None else listed}), []
+        self._find(text, _validated(shell))
+        for index, item in enumerate(listed):
+            self._load_policy(text, index, item)
+
+    def _load_policy(self, text: YamlText, index: int, item: Plain) -> None:
+        root: Path = ("policies", index)
+        findings, keys, broken = _keys_of(text, root, item)
+        self._find(text, findings)
+        if keys is None:
+            return
+        if "name" not in broken:
+            where = text.place((*root, "name"))
+            finding = Finding(path=(*root, "name"), message=f"the name {shown(keys.name)} is taken", remedy="")
+            self.names.append((keys.name, self._problem(finding, where)))
+        line, column = text.place(root)
+        meaning = Meaning(keys, root, broken)
+        policy = meaning.policy(Place(file=self.name, line=line, column=column))
+        self._find(text, meaning.findings)
+        if policy is not None:
+            self.policies.append(policy)
+
+    def _find(self, text: YamlText, findings: list[Finding]) -> None:
+        for finding in findings:
+            place = text.place(finding.path, at_key=finding.at_key, offset=finding.offset)
+            self._add(replace(finding, path=text.written(finding.path)), place)
+
+    def _add(self, finding: Finding, place: tuple[int, int]) -> None:
+        self.problems.append(self._problem(finding, place))
+
+    def _problem(self, finding: Finding, place: tuple[int, int]) -> Problem:
+        return Problem(
+            file=self.name,
+            line=place[0],
+            column=place[1],
+            path=joined(finding.path),
+            message=finding.message,
+            remedy=finding.remedy,
+        )
+
+
+def _validated(shell: dict[str, Plain]) -> list[Finding]:
+    """Findings of the file's own keys."""
+    try:
+        FileKeys.model_validate(shell)
+    except ValidationError as error:
+        return list(findings_of(error, FileKeys))
+    return []
+
+
+def _keys_of(text: YamlText, root: Path, item: Plain) -> tuple[list[Finding], PolicyKeys | None, frozenset[str]]:
+    """One policy's keys. What is broken is told and taken out, so that the rest is checked all the same."""
+    if not isinstance(item, dict):
+        finding = Finding(path=root, message="this is not a policy", remedy="write it like - name: heal-unhealthy")
+        return [finding], None, frozenset()
+    findings = list(_values_left_out(text, root))
+    for finding in findings:
+        _take_out(item, finding.path[len(root) :])
+    try:
+        keys = PolicyKeys.model_validate({**_stand_in(findings, root), **item})
+    except ValidationError as error:
+        findings += findings_of(error, PolicyKeys, root)
+        keys = _rest(item, findings, root)
+    return findings, keys, frozenset(str(finding.path[len(root)]) for finding in findings)
+
+
+def _rest(item: dict[str, Plain], findings: list[Finding], root: Path) -> PolicyKeys:
+    """What is left when the mistakes are gone; when that leaves a new one (an empty list), the whole key goes."""
+    for finding in sorted(findings, key=lambda finding: [str(step).zfill(9) for step in finding.path], reverse=True):
+        _take_out(item, finding.path[len(root) :])
+    try:
+        return PolicyKeys.model_validate({**_stand_in(findings, root), **item})
+    except ValidationError:
+        broken = {finding.path[len(root)] for finding in findings}
+        return PolicyKeys.model_validate(
+            {**_stand_in(findings, root), **{key: value for key, value in item.items() if key not in broken}}
+        )
+
+
+def _stand_in(findings: list[Finding], root: Path) -> dict[str, Plain]:
+    """A name for a policy whose own can't be used."""
+    return {"name": _PLACEHOLDER} if any(finding.path[len(root)] == "name" for finding in findings) else {}
+
+
+def _take_out(item: Plain, path: Path) -> None:
+    """Remove what stands at a path, or as near to it as there is something."""
+    for index, step in enumerate(path):
+        last = index == len(path) - 1
+        if isinstance(item, dict) and step in item:
+            below = item[str(step)]
+            if last or not isinstance(below, dict | list):
+                del item[str(step)]
+                return
+        elif isinstance(item, list) and isinstance(step, int) and step < len(item):
+            below = item[step]
+            if last or not isinstance(below, dict | list):
+                del item[step]
+                return
+        else:
+            return
+        item = below
+
+
+def _values_left_out(text: YamlText, root: Path) -> Iterator[Finding]:
+    """Keys without a value: neither a default nor an empty mapping, most likely a line that was not finished."""
+    waiting = [(root, text.node(root))]
+    while waiting:
+        path, node = waiting.pop()
+        if isinstance(node, SequenceNode):
+            waiting.extend(((*path, index), each) for index, each in enumerate(node.items))
+        elif isinstance(node, MappingNode):
+            if path[-1] not in _VERBATIM:
+                waiting.extend(((*path, key), each) for key, each in node.values.items())
+        elif node.null and len(path) > len(root):
+            remedy = "write {} for no parameters" if path[-2] == "then" else "give it one, or leave the key out"
+            yield Finding(path=path, message="there is no value", remedy=remedy)
+
+
+def _repeated_names(files: list[_File]) -> Iterator[Problem]:
+    first: dict[str, Problem] = {}
+    for file in files:
+        for name, problem in file.names:
+            taken = first.setdefault(name, problem)
+            if taken is not problem:
+                yield Problem(
+                    file=problem.file,
+                    line=problem.line,
+                    column=problem.column,
+                    path=problem.path,
+                    message=problem.message,
+                    remedy=f"choose another: it is used at {taken.file}:{taken.line}:{taken.column}",
+                )
+
+
+def _too_many(policies: tuple[Policy, ...]) -> Problem:
+    place = policies[MOST_POLICIES].place
+    return Problem(
+        file=place.file,
+        line=place.line,
+        column=place.column,
+        path="policies",
+        message=f"the folder has {len(policies)} policies",
+        remedy=f"{MOST_POLICIES} is the most",
+    )

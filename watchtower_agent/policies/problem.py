@@ -1,0 +1,106 @@
+"""What is wrong in a policy file, where, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Final
+
+Path = tuple[str | int, ...]
+"""Keys and indexes from a file's root to a value."""
+
+_LONGEST_SHOWN: Final = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake. Its text is one line.
+
+    Attributes:
+        file: Name of the file, or the folder's path.
+        line: From 1.
+        column: From 1, in characters.
+        path: Keys that lead there, as in `policies[0].then.restart`; empty when the file can't be read as YAML.
+        message: What is wrong.
+        remedy: What would be right.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        path = f"{self.path}: " if self.path else ""
+        return _one_line(f"{self.file}:{self.line}:{self.column}: {path}{self.message}, {self.remedy}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A mistake by its path; its place is looked up in the file's nodes.
+
+    Attributes:
+        path: Keys and indexes from the file's root.
+        message: What is wrong.
+        remedy: What would be right.
+        at_key: The key itself is wrong, not its value.
+        offset: Characters into the value, for a mistake inside a text.
+    """
+
+    path: Path
+    message: str
+    remedy: str
+    at_key: bool = False
+    offset: int = 0
+
+
+def shown(text: str) -> str:
+    """The text in quotes, fit for a message: short, on one line, without control characters."""
+    cut = text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+    return '"' + _one_line(cut.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def joined(path: Path) -> str:
+    """A path as people write it: `policies[0].select.labels`."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+            continue
+        plain = step if step.replace("_", "").isalnum() and len(step) <= _LONGEST_SHOWN else shown(step)
+        text += f".{plain}" if text else plain
+    return text
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The remedy for an unknown word: the nearest known one, or all of them when none is near."""
+    words = tuple(known)
+    near = nearest(word, words)
+    if near is not None:
+        return f"did you mean {near}?"
+    return one_of(words)
+
+
+def one_of(known: Iterable[str]) -> str:
+    """The remedy that lists what there is."""
+    words = tuple(known)
+    if len(words) == 1:
+        return f"the only one is {words[0]}"
+    return f"choose one of {', '.join(words)}"
+
+
+@lru_cache(maxsize=1024)
+def nearest(word: str, known: tuple[str, ...], cutoff: float = 0.6) -> str | None:
+    """The known word most like this one, by difflib's ratio; None when none is near."""
+    close = get_close_matches(word[:_LONGEST_SHOWN].lower(), known, n=1, cutoff=cutoff)
+    return close[0] if close else None
+
+
+def _one_line(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)

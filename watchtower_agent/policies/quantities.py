@@ -1,0 +1,115 @@
+"""Numbers with units: `80%`, `1.5GiB`, `30s`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from watchtower_agent.policies.catalogue import ValueType
+from watchtower_agent.policies.problem import nearest, shown
+
+DURATION_UNITS: Final[Mapping[str, float]] = MappingProxyType(
+    {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+)
+"""Unit -> seconds."""
+
+BYTE_UNITS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "B": 1,
+        "kB": 10**3,
+        "KB": 10**3,
+        "MB": 10**6,
+        "GB": 10**9,
+        "TB": 10**12,
+        "KiB": 2**10,
+        "MiB": 2**20,
+        "GiB": 2**30,
+        "TiB": 2**40,
+    }
+)
+"""Unit -> bytes."""
+
+LONGEST_DURATION: Final = 3650 * 86400.0
+"""Seconds. What is longer is a slip of the pen, and far from where floats lose milliseconds."""
+
+_QUANTITY: Final = re.compile(r"([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)(%|[^\W\d_]+)?", re.ASCII)
+_UNITS: Final = ("%", *DURATION_UNITS, *BYTE_UNITS)
+
+
+class QuantityError(ValueError):
+    """A text that is no quantity.
+
+    Attributes:
+        message: What is wrong.
+        remedy: What would be right.
+    """
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(f"{message}, {remedy}")
+        self.message = message
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """A number that knows what it measures.
+
+    Attributes:
+        value: In percent, bytes, seconds, or plain.
+        type: PERCENT, BYTES, DURATION or NUMBER.
+    """
+
+    value: float | int
+    type: ValueType
+
+
+def parse_quantity(text: str) -> Quantity:
+    """A number, with or without a unit.
+
+    Raises:
+        QuantityError: It is no number, too large, or its unit is not known.
+    """
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise QuantityError(f"{shown(text)} is not a number", "write it like 80%, 512MiB, 30s or 2.5")
+    digits, unit = match.group(1), match.group(2) or ""
+    value = float(digits)
+    if not math.isfinite(value):
+        raise QuantityError(f"{shown(text)} is too large a number", "write a smaller one")
+    if unit in DURATION_UNITS:
+        return Quantity(value=value * DURATION_UNITS[unit], type=ValueType.DURATION)
+    if unit in BYTE_UNITS:
+        return Quantity(value=value * BYTE_UNITS[unit], type=ValueType.BYTES)
+    if unit not in {"", "%"}:
+        near = next((known for known in _UNITS if known.lower().startswith(unit.lower())), None) or nearest(
+            unit, _UNITS
+        )
+        hint = f"did you mean {digits}{near}?" if near else f"the units are {', '.join(_UNITS)}"
+        raise QuantityError(f"unknown unit {shown(unit)}", hint)
+    number = int(value) if value.is_integer() and abs(value) < 2**53 else value
+    return Quantity(value=number, type=ValueType.PERCENT if unit else ValueType.NUMBER)
+
+
+def parse_duration(text: str) -> float:
+    """A duration in seconds: `500ms`, `30s`, `5m`, `2h`, `7d`.
+
+    Raises:
+        QuantityError: It is no duration, negative, or longer than ten years.
+    """
+    try:
+        quantity = parse_quantity(text)
+    except QuantityError as error:
+        if error.message.startswith("unknown unit"):
+            raise QuantityError(error.message, f"the units are {', '.join(DURATION_UNITS)}, as in 30s") from None
+        raise QuantityError(f"{shown(text)} is not a duration", "write it like 500ms, 30s, 5m, 2h or 7d") from None
+    if quantity.type is ValueType.NUMBER:
+        raise QuantityError(f"{shown(text)} has no unit", f"write {text}s for seconds, or {text}m for minutes")
+    if quantity.type is not ValueType.DURATION:
+        raise QuantityError(f"{shown(text)} is not a duration", "write it like 500ms, 30s, 5m, 2h or 7d")
+    if not 0 <= quantity.value <= LONGEST_DURATION:
+        raise QuantityError(f"{shown(text)} is out of range", "write a duration between 0s and 3650d")
+    return float(quantity.value)

@@ -1,0 +1,90 @@
+"""pydantic's errors, said in the words of the file and with a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from watchtower_agent.policies.document import OWN_WORDS
+from watchtower_agent.policies.problem import Finding, Path, did_you_mean, nearest, one_of, shown
+
+_KEYS_OF_TYPES: Final[Mapping[str, tuple[str, str]]] = {
+    "string_type": ("this is not a text", "write a text, in quotes if it looks like something else"),
+    "bool_type": ("this is neither true nor false", "write true or false"),
+    "list_type": ("this is not a list", "begin each item with a dash, or write [a, b]"),
+    "dict_type": ("this is not a mapping", "write keys and values, as in {key: value}"),
+    "model_type": ("this is not a mapping", "write keys and values, as in {key: value}"),
+}
+
+
+def findings_of(error: ValidationError, model: type[BaseModel], root: Path = ()) -> Iterator[Finding]:
+    """Every mistake that pydantic found, by the path in the file.
+
+    Args:
+        error: What the validation raised.
+        model: The model that was validated.
+        root: The path of the validated value in its file.
+    """
+    for detail in error.errors(include_url=False):
+        steps = tuple(step for step in detail["loc"] if step != "[key]")
+        yield _finding(detail, root + steps, _keys_at(model, steps[:-1]))
+
+
+def _finding(detail: ErrorDetails, path: Path, known: tuple[str, ...]) -> Finding:
+    kind = detail["type"]
+    context: dict[str, Any] = detail.get("ctx", {})
+    if kind == OWN_WORDS:
+        return Finding(path=path, message=context["message"], remedy=context["remedy"])
+    if kind == "extra_forbidden":
+        remedy = did_you_mean(str(path[-1]), known) if known else "leave it out: no keys belong here"
+        return Finding(path=path, message=f"unknown key {shown(str(path[-1]))}", remedy=remedy, at_key=True)
+    if kind == "missing":
+        return Finding(path=path, message=f"the key {path[-1]} is missing", remedy=f"add {path[-1]}: …")
+    if kind in {"enum", "literal_error"}:
+        return _closed_set(path, detail, str(context["expected"]))
+    if kind == "string_too_long":
+        return Finding(
+            path=path, message="this text is too long", remedy=f"use {context['max_length']} characters at most"
+        )
+    message, remedy = _KEYS_OF_TYPES.get(kind, (detail["msg"], "see docs/policies.md for what belongs here"))
+    return Finding(path=path, message=message, remedy=remedy)
+
+
+def _closed_set(path: Path, detail: ErrorDetails, expected: str) -> Finding:
+    words = tuple(expected.replace("'", "").replace(" or ", ", ").split(", "))
+    given = detail["input"]
+    message = f"{shown(str(given))} is not known here"
+    near = nearest(given, words) if isinstance(given, str) else None
+    hint = f"did you mean {near}? " if near else ""
+    return Finding(path=path, message=message, remedy=hint + one_of(words))
+
+
+def _keys_at(model: type[BaseModel], steps: Path) -> tuple[str, ...]:
+    """The keys that the model knows at a path; none where keys are free."""
+    here: type[BaseModel] | None = model
+    for step in steps:
+        if here is None:
+            return ()
+        if isinstance(step, str):
+            here = _model_of(next((info for key, info in _fields(here) if key == step), None))
+    return tuple(key for key, _ in _fields(here)) if here is not None else ()
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    for name, info in model.model_fields.items():
+        yield info.alias or name, info
+
+
+def _model_of(info: FieldInfo | None) -> type[BaseModel] | None:
+    """The model that a field holds, alone, optional or in a list."""
+    waiting: list[Any] = [info.annotation] if info is not None else []
+    while waiting:
+        kind = waiting.pop()
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+        waiting.extend(get_args(kind))
+    return None

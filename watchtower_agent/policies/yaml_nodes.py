@@ -1,0 +1,368 @@
+"""YAML 1.2 core, with the place of everything, on libyaml's parser.
+
+PyYAML's own resolvers read the key `on:` as true, `mode: off` as false, `1:30` as 90 and `012` as 10. So only its
+event parser is used: the tree, its scalars, and the refusals (duplicate keys, anchors, tags, depth) are made here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import yaml
+
+from watchtower_agent.policies.problem import Finding, Path, shown
+from watchtower_agent.policies.text_place import position_inside
+
+LARGEST_FILE: Final = 1024 * 1024
+"""Bytes."""
+DEEPEST: Final = 32
+"""Levels of mappings and lists."""
+
+_BOOLEANS: Final = {
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
+_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_INTEGER: Final = re.compile(r"[-+]?[0-9]{1,300}", re.ASCII)
+_OCTAL: Final = re.compile(r"0o[0-7]{1,300}", re.ASCII)
+_HEXADECIMAL: Final = re.compile(r"0x[0-9a-fA-F]{1,300}", re.ASCII)
+_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
+_SPECIAL_FLOAT: Final = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", re.ASCII)
+_UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+Plain = str | int | float | bool | None | list["Plain"] | dict[str, "Plain"]
+"""What a file says, in Python's own types."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A place in the text; line and column count from 1, index from 0 in characters."""
+
+    line: int
+    column: int
+    index: int
+
+
+_START: Final = Mark(line=1, column=1, index=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalarNode:
+    """A text, number, boolean or null; `quoted` when written in quotes or as a block."""
+
+    mark: Mark
+    text: str
+    quoted: bool
+
+    @property
+    def null(self) -> bool:
+        """Whether it says that there is no value."""
+        return not self.quoted and self.text in _NULLS
+
+
+@dataclass(slots=True, kw_only=True)
+class SequenceNode:
+    """A list."""
+
+    mark: Mark
+    items: list[Node] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class MappingNode:
+    """A mapping. Keys are text, as written."""
+
+    mark: Mark
+    keys: dict[str, ScalarNode] = field(default_factory=dict)
+    values: dict[str, Node] = field(default_factory=dict)
+
+
+Node = ScalarNode | SequenceNode | MappingNode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YamlText:
+    """A file that could be read: its text and its nodes."""
+
+    text: str
+    root: Node
+
+    def node(self, path: Path) -> Node:
+        """The deepest node that exists on the way of the path."""
+        return self._walk(path)[0]
+
+    def written(self, path: Path) -> Path:
+        """The path without indexes into what is no list: a single value stands for a list of one."""
+        return tuple(
+            step
+            for index, step in enumerate(path)
+            if isinstance(step, str) or isinstance(self.node(path[:index]), SequenceNode)
+        )
+
+    def place(self, path: Path, *, at_key: bool = False, offset: int = 0) -> tuple[int, int]:
+        """Line and column of a value, or of its key, or of a character inside its text.
+
+        Steps that are not written (a missing key, an index into a single value) are left out.
+        """
+        node, key, complete = self._walk(path)
+        if at_key and key is not None and complete:
+            return key.mark.line, key.mark.column
+        if offset and isinstance(node, ScalarNode):
+            return position_inside(self.text, node.mark.index, node.text, offset)
+        return node.mark.line, node.mark.column
+
+    def _walk(self, path: Path) -> tuple[Node, ScalarNode | None, bool]:
+        node: Node = self.root
+        key: ScalarNode | None = None
+        for step in path:
+            if isinstance(node, MappingNode):
+                if step not in node.values:
+                    return node, key, False
+                key, node = node.keys[str(step)], node.values[str(step)]
+            elif isinstance(node, SequenceNode):
+                if not isinstance(step, int) or step >= len(node.items):
+                    return node, key, False
+                node = node.items[step]
+            elif isinstance(step, str):
+                return node, key, False
+        return node, key, True
+
+
+def read_yaml(content: bytes) -> tuple[YamlText | None, tuple[tuple[Mark, Finding], ...]]:
+    """Read one document.
+
+    Returns:
+        The text with its nodes, None when there is no telling what it means; and every mistake, with its place.
+    """
+    try:
+        text = _decode(content)
+    except _UnreadableError as unreadable:
+        return None, ((unreadable.mark, unreadable.finding),)
+    reader = _Reader()
+    try:
+        root = reader.read(text)
+    except _UnreadableError as unreadable:
+        return None, (*reader.problems, (unreadable.mark, unreadable.finding))
+    return YamlText(text=text, root=root), tuple(reader.problems)
+
+
+def plain(node: Node, *, verbatim: frozenset[str] = frozenset()) -> Plain:
+    """The node in Python's own types, by the core schema.
+
+    Args:
+        node: What to convert.
+        verbatim: Keys below which every scalar is the text as written: `true` is "true", `1.0` is "1.0".
+    """
+    if isinstance(node, SequenceNode):
+        return [plain(item, verbatim=verbatim) for item in node.items]
+    if isinstance(node, MappingNode):
+        return {
+            key: _as_written(value) if key in verbatim else plain(value, verbatim=verbatim)
+            for key, value in node.values.items()
+        }
+    return node.text if node.quoted else _resolve(node.text)
+
+
+def _as_written(node: Node) -> Plain:
+    if isinstance(node, SequenceNode):
+        return [_as_written(item) for item in node.items]
+    if isinstance(node, MappingNode):
+        return {key: _as_written(value) for key, value in node.values.items()}
+    return node.text
+
+
+def _resolve(text: str) -> Plain:  # noqa: PLR0911 - one return per type of the core schema
+    if text in _NULLS:
+        return None
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    if text[0] not in "+-.0123456789":
+        return text
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _OCTAL.fullmatch(text):
+        return int(text, base=0)
+    if _HEXADECIMAL.fullmatch(text):
+        return int(text, base=0)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if special := _SPECIAL_FLOAT.fullmatch(text):
+        return float("nan") if special.group(1) is None else float(special.group(1) + "inf")
+    return text
+
+
+class _UnreadableError(Exception):
+    def __init__(self, mark: Mark, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.mark = mark
+        self.finding = Finding(path=(), message=message, remedy=remedy)
+
+
+def _decode(content: bytes) -> str:
+    if len(content) > LARGEST_FILE:
+        raise _UnreadableError(
+            _START, f"the file has {len(content)} bytes", "split it: 1 MiB is the most a file may have"
+        )
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8")
+        raise _UnreadableError(
+            _mark_at(before), f"byte 0x{content[error.start]:02x} is not UTF-8", "save the file as UTF-8"
+        ) from None
+    text = text.removeprefix("\ufeff")
+    if strange := _UNPRINTABLE.search(text):
+        raise _UnreadableError(
+            _mark_at(text[: strange.start()]),
+            f"the character U+{ord(strange.group()):04X} is not allowed in YAML",
+            'remove it, or write it as an escape such as "\\x07" in double quotes',
+        )
+    return text
+
+
+def _mark_at(before: str) -> Mark:
+    last_break = before.rfind("\n")
+    return Mark(line=before.count("\n") + 1, column=len(before) - last_break, index=len(before))
+
+
+class _Reader:
+    """Builds the nodes of one document from libyaml's events, without recursion."""
+
+    def __init__(self) -> None:
+        self.problems: list[tuple[Mark, Finding]] = []
+        self._stack: list[SequenceNode | MappingNode] = []
+        self._keys: list[ScalarNode | None] = []
+        self._path: list[str | int] = []
+
+    def read(self, text: str) -> Node:
+        root: Node | None = None
+        documents = 0
+        for event in _events(text):
+            mark = _mark(event.start_mark)
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise _UnreadableError(
+                        mark, "a second document begins", "remove the line ---, a file has one document"
+                    )
+                continue
+            made = self._take(event, mark)
+            root = root or made
+        if root is None or (isinstance(root, ScalarNode) and root.null):
+            raise _UnreadableError(
+                _START, "the file is empty", "write version: 1 and policies: [] into it, or delete it"
+            )
+        return root
+
+    def _take(self, event: yaml.Event, mark: Mark) -> Node | None:
+        if isinstance(event, yaml.AliasEvent):
+            self._refuse(mark, f"*{event.anchor} is an alias", "write the value out: aliases and anchors are not read")
+            return self._add(ScalarNode(mark=mark, text="", quoted=False))
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            if event.anchor is not None:
+                self._refuse(mark, f"&{event.anchor} is an anchor", "remove it: aliases and anchors are not read")
+            if event.tag is not None:
+                self._refuse(mark, f"{event.tag} is a tag", "remove it: types follow from how a value is written")
+        if isinstance(event, yaml.ScalarEvent):
+            return self._add(ScalarNode(mark=mark, text=event.value, quoted=bool(event.style)))
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._open(SequenceNode(mark=mark))
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._open(MappingNode(mark=mark))
+        if isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
+            self._stack.pop()
+            self._keys.pop()
+        return None
+
+    def _open(self, node: SequenceNode | MappingNode) -> Node:
+        self._add(node)
+        if len(self._stack) >= DEEPEST:
+            raise _UnreadableError(node.mark, f"this is nested {DEEPEST + 1} levels deep", f"use {DEEPEST} at most")
+        self._stack.append(node)
+        self._keys.append(None)
+        return node
+
+    def _add(self, node: Node) -> Node:
+        if not self._stack:
+            return node
+        parent = self._stack[-1]
+        if isinstance(parent, SequenceNode):
+            parent.items.append(node)
+            return node
+        key = self._keys[-1]
+        if key is not None:
+            # A duplicate's value is read, and dropped.
+            if key.text not in parent.values:
+                parent.keys[key.text] = key
+                parent.values[key.text] = node
+            self._keys[-1] = None
+            return node
+        self._keys[-1] = self._key(parent, node)
+        return node
+
+    def _key(self, parent: MappingNode, node: Node) -> ScalarNode:
+        if not isinstance(node, ScalarNode):
+            raise _UnreadableError(node.mark, "a key is not a text", "write keys as plain words")
+        if node.text in parent.keys:
+            first = parent.keys[node.text].mark
+            self._refuse(
+                node.mark,
+                f"the key {shown(node.text)} stands here a second time",
+                f"keep one: the first is at line {first.line}",
+            )
+        return node
+
+    def _refuse(self, mark: Mark, message: str, remedy: str) -> None:
+        self.problems.append((mark, Finding(path=self._where(), message=message, remedy=remedy)))
+
+    def _where(self) -> Path:
+        path: list[str | int] = []
+        for node, key in zip(self._stack, self._keys, strict=True):
+            if isinstance(node, SequenceNode):
+                path.append(len(node.items))
+            elif key is not None:
+                path.append(key.text)
+        return tuple(path)
+
+
+def _events(text: str) -> Iterator[yaml.Event]:
+    try:
+        yield from yaml.parse(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        what = error.problem or "this is not YAML"
+        # A quote without an end is found at the file's end, and mended at its begin.
+        places = (error.problem_mark, error.context_mark)
+        mark = _mark(next(filter(None, reversed(places) if "end of stream" in what else places), None))
+        context = f" {error.context}" if error.context else ""
+        raise _UnreadableError(mark, f"not valid YAML: {what}{context}", _syntax_remedy(what, text, mark)) from None
+    except yaml.YAMLError as error:
+        raise _UnreadableError(_START, f"not valid YAML: {error}", "save it as plain UTF-8 text") from None
+
+
+def _syntax_remedy(what: str, text: str, mark: Mark) -> str:
+    if "mapping values" in what:
+        return 'put a value that contains ": " in quotes'
+    if text[mark.index : mark.index + 1] == "\t":
+        return "indent with spaces, not with a tab"
+    if "end of stream" in what:
+        return "close the quote or bracket"
+    return "check indentation, quotes and brackets here and just above"
+
+
+class _LibyamlMark(Protocol):
+    index: int
+    line: int
+    column: int
+
+
+def _mark(mark: _LibyamlMark | None) -> Mark:
+    if mark is None:
+        return _START
+    return Mark(line=mark.line + 1, column=mark.column + 1, index=mark.index)

@@ -1,0 +1,230 @@
+"""The policy folder: read at start and within 2 s of a change, taken whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from watchtower_agent.model.observation import PoliciesRejected
+from watchtower_agent.policies.load import digest_of, load_policies
+from watchtower_agent.policies.policy import PolicySet
+from watchtower_agent.policies.problem import Problem
+from watchtower_agent.policies.yaml_nodes import LARGEST_FILE
+from watchtower_agent.ports import Clock
+
+POLL: Final = 1.5
+"""Seconds between two looks: a change is in force within 2 s, reading included. Watching by inotify loses track of
+replaced directories and symbolic links, as Kubernetes makes them."""
+
+MOST_FILES: Final = 1000
+LARGEST_FOLDER: Final = 16 * 1024 * 1024
+"""Bytes of all files together."""
+
+_SUFFIXES: Final = (".yaml", ".yml")
+_READS: Final = 3
+"""How often a folder that changes while it is read is read again at once."""
+
+_Signature = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderCheck:
+    """What a folder holds.
+
+    Attributes:
+        problems: Everything that is wrong with it.
+        policies: How many policies it has, 0 when anything is wrong.
+        files: How many files were read.
+    """
+
+    problems: tuple[Problem, ...]
+    policies: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Texts:
+    files: dict[str, bytes]
+    problems: tuple[Problem, ...]
+    signature: _Signature
+
+
+def check_folder(path: Path) -> FolderCheck:
+    """Read and check a folder once, for `watchtower-agent check`."""
+    texts = _read(path)
+    loaded = load_policies(texts.files)
+    problems = texts.problems + (() if isinstance(loaded, PolicySet) else loaded)
+    return FolderCheck(
+        problems=problems,
+        policies=len(loaded.policies) if isinstance(loaded, PolicySet) and not problems else 0,
+        files=len(texts.files),
+    )
+
+
+class PolicyFolder:
+    """Watches the folder. What can't be taken leaves the last good set in force, and is reported once."""
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        on_loaded: Callable[[PolicySet], None],
+        on_rejected: Callable[[PoliciesRejected], None],
+    ) -> None:
+        """Watch nothing yet.
+
+        Args:
+            path: The folder; it need not exist yet, which is a problem to report.
+            clock: For the time of loading.
+            on_loaded: Called in the loop's thread with every set that comes into force, and again when a broken folder
+                is back to what is in force.
+            on_rejected: Called in the loop's thread with every state of the folder that can't be taken.
+        """
+        self._path = path
+        self._clock = clock
+        self._on_loaded = on_loaded
+        self._on_rejected = on_rejected
+        self._turn = asyncio.Lock()
+        self._seen: _Signature | None = None
+        self._loaded: PolicySet | None = None
+        self._rejected: tuple[str, PoliciesRejected] | None = None
+
+    async def run(self) -> None:
+        """Look at the folder now and every 1.5 s, for ever."""
+        while True:
+            await self._look()
+            await asyncio.sleep(POLL)
+
+    async def reload(self) -> PolicySet | PoliciesRejected:
+        """Read the folder now, changed or not, and say what came of it. What is not new is not reported again."""
+        async with self._turn:
+            return await self._take()
+
+    async def _look(self) -> None:
+        async with self._turn:
+            if self._seen is None or await asyncio.to_thread(_signature, self._path) != self._seen:
+                await self._take()
+
+    async def _take(self) -> PolicySet | PoliciesRejected:
+        # In a thread: a slow disk or a large folder must not hold up the loop.
+        texts, digest, outcome = await asyncio.to_thread(_load, self._path)
+        self._seen = texts.signature
+        if isinstance(outcome, PolicySet):
+            return self._accept(outcome)
+        return self._reject(digest, outcome)
+
+    def _accept(self, policies: PolicySet) -> PolicySet:
+        recovered, self._rejected = self._rejected is not None, None
+        if self._loaded is None or self._loaded.digest != policies.digest:
+            self._loaded = replace(policies, loaded_at=self._clock.now().wall)
+        elif not recovered:
+            return self._loaded
+        self._on_loaded(self._loaded)
+        return self._loaded
+
+    def _reject(self, digest: str, problems: tuple[Problem, ...]) -> PoliciesRejected:
+        lines = tuple(map(str, problems))
+        if self._rejected is not None:
+            last_digest, last = self._rejected
+            if (last_digest, last.problems) == (digest, lines):
+                return last
+        rejected = PoliciesRejected(problems=lines, at=self._clock.now().wall)
+        self._rejected = (digest, rejected)
+        self._on_rejected(rejected)
+        return rejected
+
+
+def _load(path: Path) -> tuple[_Texts, str, PolicySet | tuple[Problem, ...]]:
+    texts = _read(path)
+    outcome = load_policies(texts.files)
+    if texts.problems:
+        outcome = texts.problems + (() if isinstance(outcome, PolicySet) else outcome)
+    return texts, digest_of(texts.files), outcome
+
+
+def _read(path: Path) -> _Texts:
+    """All files of the folder. One that changes meanwhile is read again: half a save is not a policy."""
+    for _ in range(_READS - 1):
+        texts = _read_once(path)
+        if texts.signature == _signature(path):
+            return texts
+    return _read_once(path)
+
+
+def _read_once(path: Path) -> _Texts:
+    signature = _signature(path)
+    files: dict[str, bytes] = {}
+    problems: list[Problem] = []
+    try:
+        names = _names(path)
+        if len(names) > MOST_FILES:
+            problems.append(
+                _problem(str(path), f"the policy folder has {len(names)} files", f"{MOST_FILES} is the most")
+            )
+    except OSError as error:
+        names = []
+        remedy = "create the folder, or name another under policies: in agent.yaml"
+        problems.append(_problem(str(path), f"the policy folder can't be read: {_words(error)}", remedy))
+    size = 0
+    for name in names[:MOST_FILES]:
+        try:
+            content = _content(path / name)
+        except OSError as error:
+            remedy = "make it readable for the agent, or remove it"
+            problems.append(_problem(name, f"the file can't be read: {_words(error)}", remedy))
+            continue
+        size += len(content)
+        if size > LARGEST_FOLDER:
+            problems.append(_problem(name, "the policy files are larger than 16 MiB together", "remove some of them"))
+            break
+        files[name] = content
+    return _Texts(files=files, problems=tuple(problems), signature=signature)
+
+
+def _names(path: Path) -> list[str]:
+    """The files that are policies: `*.yaml` and `*.yml`, nothing hidden, nothing that editors leave behind."""
+    with os.scandir(path) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.name.endswith(_SUFFIXES) and not entry.name.startswith((".", "#")) and not entry.is_dir()
+        )
+
+
+def _content(path: Path) -> bytes:
+    """At most one byte more than a file may have. Never waits, not even for a pipe that bears a file's name."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("it is not a regular file")
+        return file.read(LARGEST_FILE + 1)
+
+
+def _signature(path: Path) -> _Signature:
+    """What changes whenever a file is written, replaced, added or removed; a symbolic link counts as its target."""
+    try:
+        names = _names(path)
+    except OSError as error:
+        return (str(error),)
+    return tuple((name, *_stat(path / name)) for name in names[: MOST_FILES + 1])
+
+
+def _stat(path: Path) -> tuple[object, ...]:
+    try:
+        facts = path.stat()
+    except OSError as error:
+        return (error.errno,)
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_mode
+
+
+def _problem(file: str, message: str, remedy: str) -> Problem:
+    return Problem(file=file, line=1, column=1, path="", message=message, remedy=remedy)
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
