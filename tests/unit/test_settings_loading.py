@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies as st
+
+from watchtower_agent.errors import SettingsError
+from watchtower_agent.policies.quantities import DURATION_UNITS
+from watchtower_agent.settings import Settings, load_settings
+from watchtower_agent.settings.model import ENV_PREFIX, value_paths
+
+CONFIG = Path(__file__).parents[2] / "config" / "agent.yaml"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith((ENV_PREFIX, "CREDENTIALS_DIRECTORY"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "agent.yaml"
+
+
+def problems(file: Path | None, **overrides: object) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        load_settings(file, overrides)
+    return str(raised.value).splitlines()
+
+
+def test_shipped_file_says_the_defaults() -> None:
+    shipped = load_settings(CONFIG).settings
+    mqtt = shipped.mqtt.model_copy(update={"client_id": ""})
+    assert shipped.model_copy(update={"host": "", "policies": Settings().policies, "mqtt": mqtt}) == Settings()
+    assert shipped.policies == CONFIG.parent / "policies"
+
+
+def test_every_line_of_the_shipped_file_names_a_known_key() -> None:
+    words = set(re.findall(r"([a-z_]+):(?: |$)", re.sub(r"#.*", "", CONFIG.read_text())))
+    assert words <= {step for path in value_paths() for step in path}
+
+
+def test_a_file_is_read_with_its_units_and_relative_paths(file: Path) -> None:
+    file.write_text(
+        "host: h1\npolicies: rules\nengine: {timeout: 1m}\nsampling: {interval: 500ms}\n"
+        "outbox: {max_size: 1GiB}\nmqtt:\n  protocol: 3.1.1\n  labels: [team, 'com.*']\n"
+    )
+    loaded = load_settings(file)
+    settings = loaded.settings
+    assert (settings.policies, settings.engine.timeout) == (file.parent / "rules", 60.0)
+    assert (settings.sampling.interval, settings.outbox.max_size) == (0.5, 2**30)
+    assert (settings.mqtt.protocol, settings.mqtt.labels) == ("3.1.1", ("team", "com.*"))
+    assert (settings.mqtt.client_id, loaded.source, loaded.file) == ("watchtower-h1", str(file), file)
+
+
+def test_yaml_is_read_as_yaml_1_2(file: Path) -> None:
+    file.write_text("mode: observe\nmqtt: {username: off, url: null}\n")
+    mqtt = load_settings(file).settings.mqtt
+    assert (mqtt.username, mqtt.url) == ("off", None)
+
+
+@pytest.mark.parametrize("content", ["", "# nothing\n\n", "mqtt:\n  # all of it commented out\n"])
+def test_an_empty_file_or_section_is_the_default(file: Path, content: str) -> None:
+    file.write_text(content)
+    assert load_settings(file, {"host": "h"}).settings.mqtt.url == "mqtt://127.0.0.1:1883"
+
+
+def test_precedence(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    for name, text in {"mqtt__username": "secret", "mqtt__base_topic": "secret", "host": "not-ours"}.items():
+        (secrets / name).write_text(text + "\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(secrets))
+    file.write_text(
+        "host: file\nlog: {level: error}\n"
+        "mqtt: {username: file, base_topic: file, client_id: file, url: 'mqtt://file'}\n"
+    )
+    monkeypatch.setenv("WATCHTOWER_AGENT_MQTT__BASE_TOPIC", "environment")
+    monkeypatch.setenv("WATCHTOWER_AGENT_MQTT__CLIENT_ID", "environment")
+    monkeypatch.setenv("WATCHTOWER_AGENT_LOG__FORMAT", "json")
+    settings = load_settings(file, {"mqtt.client_id": "command"}).settings
+    assert settings.host == "file"
+    assert (settings.mqtt.url, settings.mqtt.username) == ("mqtt://file", "secret")
+    assert (settings.mqtt.base_topic, settings.mqtt.client_id) == ("environment", "command")
+    assert (settings.log.level, settings.log.format) == ("error", "json")
+
+
+def test_environment_values(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("mqtt: {url: 'mqtt://file', labels: [x]}\n")
+    monkeypatch.setenv("WATCHTOWER_AGENT_MQTT__URL", "null")
+    monkeypatch.setenv("WATCHTOWER_AGENT_MQTT__LABELS", "team, com.*")
+    monkeypatch.setenv("WATCHTOWER_AGENT_MQTT__PASSWORD", "p#1")
+    monkeypatch.setenv("WATCHTOWER_AGENT_MQTT__METRICS__INTERVAL", "5s")
+    monkeypatch.setenv("WATCHTOWER_AGENT_MQTT__EXEC_EVENTS", "true")
+    monkeypatch.setenv("WATCHTOWER_AGENT_CONTROL__MODE", "0600")
+    monkeypatch.setenv("WATCHTOWER_AGENT_HOST", "")
+    settings = load_settings(file).settings
+    assert (settings.mqtt.url, settings.mqtt.labels) == (None, ("team", "com.*"))
+    assert (settings.mqtt.metrics.interval, settings.mqtt.exec_events, settings.control.mode) == (5.0, True, "0600")
+    assert settings.mqtt.password is not None
+    assert settings.mqtt.password.get_secret_value() == "p#1"
+
+
+def test_variables_of_other_programs_are_ignored(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("host: h\n")
+    monkeypatch.setenv("WATCHTOWER_CLEANUP", "true")
+    monkeypatch.setenv("WATCHTOWER_MQTT__URL", "mqtt://other")
+    assert load_settings(file).settings.mqtt.url == "mqtt://127.0.0.1:1883"
+
+
+def test_unknown_variables_are_mistakes(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("host: h\n")
+    monkeypatch.setenv("WATCHTOWER_AGENT_MQTT__URI", "x")
+    monkeypatch.setenv("WATCHTOWER_AGENT_MODUS", "x")
+    monkeypatch.setenv("WATCHTOWER_AGENT_HOST__NAME", "x")
+    found = problems(file)
+    assert found == [
+        "environment: WATCHTOWER_AGENT_HOST__NAME: host has no keys below it, write a value",
+        'environment: WATCHTOWER_AGENT_MODUS: unknown key "modus", did you mean MODE?',
+        'environment: WATCHTOWER_AGENT_MQTT__URI: unknown key "uri", did you mean URL?',
+    ]
+
+
+def test_all_problems_come_at_once_each_with_its_place(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text(
+        "mode: observ\n"
+        "policys: x\n"
+        "engine: {timeout: 10}\n"
+        "mqtt:\n"
+        "  url: http://broker\n"
+        "  password: hunter2\n"
+        "  tls: {cert: a.pem}\n"
+        "  metrics: {per_container: 3}\n"
+        "outbox: {max_size: 3 apples}\n"
+        "control: {mode: 0660}\n"
+        "log: 5\n"
+        "log: 6\n"
+    )
+    monkeypatch.setenv("WATCHTOWER_AGENT_LOG__LEVEL", "loud")
+    found = problems(file, host="a/b")
+    places = {line.split(": ")[0].removeprefix(f"{file}:") for line in found}
+    assert places == {
+        "1:7",
+        "2:1",
+        "3:19",
+        "5:8",
+        "6:3",
+        "7:8",
+        "8:28",
+        "9:20",
+        "10:17",
+        "12:1",
+        "command line",
+        "environment",
+    }
+    assert all("hunter2" not in line for line in found)
+    assert any(line.endswith('policys: unknown key "policys", did you mean policies?') for line in found)
+    assert all(re.search(r": ([\w.]+: .+|the key .+), .+", line) for line in found)
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ("host: &a h\nmode: *a\n", "1:7"),
+        ("host: !!str h\n", "1:7"),
+        ("- host\n", "1:1"),
+        ("host: [\n", "2:1"),
+        ("host: h\n---\nhost: i\n", "2:1"),
+        ("x: " + "[" * 40 + "]" * 40, "1:35"),
+    ],
+)
+def test_what_is_no_plain_yaml_mapping_is_refused(file: Path, content: str, place: str) -> None:
+    file.write_text(content)
+    assert any(line.startswith(f"{file}:{place}: ") for line in problems(file)), problems(file)
+
+
+def test_a_file_that_is_too_large_is_refused(file: Path) -> None:
+    file.write_text("# " + "x" * 2**20 + "\nhost: h\n")
+    assert "1 MiB" in problems(file)[0]
+
+
+def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path / "none.yaml")
+    assert (
+        line == f"{tmp_path}/none.yaml: can't be read (No such file or directory), name a file that the agent may read"
+    )
+
+
+def test_without_a_file_the_defaults_hold_and_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loaded = load_settings(None, {"host": "h"})
+    assert loaded.file is None or loaded.file == Path("/etc/watchtower-agent/agent.yaml")
+    if loaded.file is None:
+        assert loaded.source.startswith("defaults")
+        assert loaded.settings.policies == Path("/etc/watchtower-agent/policies")
+
+
+def test_passwords_are_read_from_a_file_and_never_shown(file: Path) -> None:
+    (file.parent / "password").write_text("hunter2\n")
+    file.write_text("host: h\nmqtt: {username: u, password_file: password}\n")
+    loaded = load_settings(file)
+    assert loaded.settings.mqtt.password is not None
+    assert loaded.settings.mqtt.password.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(loaded) + str(loaded.settings) + loaded.settings.model_dump_json()
+
+
+def test_a_password_file_that_cannot_be_read_is_named(file: Path) -> None:
+    file.write_text("host: h\nmqtt: {password_file: password, tls: {ca: ca.pem}}\n")
+    found = problems(file)
+    assert found[0].endswith(f": mqtt.tls.ca: {file.parent}/ca.pem can't be read, name a file that the agent may read")
+    assert f"{file.parent}/password can't be read (No such file or directory)" in found[1]
+
+
+def test_the_digest_changes_with_the_settings_and_not_with_the_secrets(file: Path) -> None:
+    (file.parent / "one").write_text("1")
+    (file.parent / "two").write_text("2")
+    file.write_text("host: h\n")
+    plain = load_settings(file).digest
+    assert load_settings(file, {"mqtt.password_file": str(file.parent / "one")}).digest == plain
+    assert load_settings(file, {"mqtt.password_file": str(file.parent / "two")}).digest == plain
+    assert load_settings(file, {"mode": "observe"}).digest != plain
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "broker:1883",
+        "mqtt://",
+        "mqtt://u:p@broker",
+        "mqtt://broker:99999",
+        "mqtt://broker/path",
+        "mqtt://a\x1bb",
+        "tcp://b",
+    ],
+)
+def test_wrong_broker_addresses(url: str) -> None:
+    (line,) = problems(None, host="h", **{"mqtt.url": url})
+    assert line.startswith("command line: mqtt.url: ")
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("topic", ["", "a//b", "/a", "a/", "a+", "#", "$SYS", "a b", "x" * 101])
+def test_wrong_base_topics(topic: str) -> None:
+    assert problems(None, host="h", **{"mqtt.base_topic": topic})[0].startswith("command line: mqtt.base_topic: ")
+
+
+def test_a_socket_path_that_linux_does_not_take_is_refused() -> None:
+    (line,) = problems(None, host="h", **{"control.socket": "/" + "x" * 107})
+    assert "108 bytes" in line
+    longest = "/" + "x" * 106
+    loaded = load_settings(None, {"host": "h", "control.socket": longest})
+    assert str(loaded.settings.control.socket) == longest
+
+
+@given(
+    st.floats(0.1, 3600, allow_nan=False).map(lambda value: round(value, 3)), st.sampled_from(sorted(DURATION_UNITS))
+)
+def test_durations_round_trip(value: float, unit: str) -> None:
+    seconds = value * DURATION_UNITS[unit]
+    if 0.1 <= seconds <= 3600:
+        loaded = load_settings(None, {"host": "h", "sampling.interval": f"{value}{unit}"})
+        assert loaded.settings.sampling.interval == pytest.approx(seconds)
+    else:
+        assert "sampling.interval" in problems(None, host="h", **{"sampling.interval": f"{value}{unit}"})[0]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.sampled_from(value_paths()),
+)
+def test_any_value_anywhere_is_taken_or_refused_in_one_line_each(value: object, path: tuple[str, ...]) -> None:
+    try:
+        load_settings(None, {".".join(path): value})
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            assert line.startswith(("command line: ", "default: "))
+            assert line.isprintable()

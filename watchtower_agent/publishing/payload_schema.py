@@ -1,0 +1,34 @@
+"""Which JSON Schema holds for which topic. The schemas are files beside this module, for any language to use."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from importlib.resources import files
+
+_BY_TOPIC = (
+    (re.compile(r"event/[^/]+/[^/]+/[^/]+\Z"), "event"),
+    (re.compile(r"state/container/[^/]+\Z"), "container-state"),
+    (re.compile(r"info\Z"), "info"),
+    (re.compile(r"metrics\Z"), "metrics"),
+    (re.compile(r"metrics/container/[^/]+\Z"), "container-metrics"),
+)
+_ROOT = re.compile(r"(?:.+/)?v1/[^/]+/")
+
+
+def schema_name(topic: str) -> str | None:
+    """The schema of what is published on a topic; None where no JSON is (`status`) and for others' topics."""
+    root = _ROOT.match(topic)
+    if root is None:
+        return None
+    rest = topic[root.end() :]
+    return next((name for pattern, name in _BY_TOPIC if pattern.match(rest)), None)
+
+
+@lru_cache
+def schema(name: str) -> dict[str, object]:
+    """The JSON Schema of that name (`event`, `container-state`, `info`, `metrics`, `container-metrics`)."""
+    text = files(__package__).joinpath("schemas", f"{name}.json").read_text(encoding="utf-8")
+    loaded: dict[str, object] = json.loads(text)
+    return loaded

@@ -1,0 +1,212 @@
+"""The places that settings come from, each as a tree of values that knows where every value stands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel
+from pydantic_settings import EnvSettingsSource
+from pydantic_settings.exceptions import SettingsError as SourceError
+
+from watchtower_agent.policies.problem import Path as KeyPath, did_you_mean, joined, shown
+from watchtower_agent.policies.yaml_nodes import plain as plain_yaml, read_yaml
+from watchtower_agent.settings.model import ENV_PREFIX, Settings, known_keys, value_paths
+
+Tree = dict[str, object]
+
+SECRETS_FOLDER: Final = Path("/run/secrets")
+_LARGEST_SECRET: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """What one place says.
+
+    Attributes:
+        values: Nested, as written.
+        base: Relative paths in it are relative to this folder.
+        place: Where the value of a path stands, as text for people.
+        key_place: Where its key stands, when that is another place.
+        problems: What could not be read at all.
+    """
+
+    values: Tree
+    base: Path
+    place: Callable[[KeyPath], str]
+    key_place: Callable[[KeyPath], str] | None = None
+    problems: tuple[str, ...] = ()
+
+    def place_of_key(self, path: KeyPath) -> str:
+        """Where the key of a path stands, as text for people."""
+        return (self.key_place or self.place)(path)
+
+    def says(self, path: KeyPath) -> bool:
+        """Whether a value comes from here: the path, or a text where a section should be."""
+        node: object = self.values
+        for step in path:
+            if not isinstance(node, dict):
+                return node is not None
+            if step not in node:
+                return False
+            node = node[str(step)]
+        return True
+
+
+def unknown_key(path: Sequence[str]) -> tuple[str, str] | None:
+    """What is wrong with a path that no setting has, and the nearest key; None when it is known."""
+    keys: Mapping[str, type[BaseModel] | None] = known_keys()
+    for depth, step in enumerate(path):
+        if step not in keys:
+            return f"unknown key {shown(step)}", did_you_mean(step, keys)
+        section = keys[step]
+        if section is None:
+            below = path[depth + 1 :]
+            return (f"{joined(tuple(path[: depth + 1]))} has no keys below it", "write a value") if below else None
+        keys = known_keys(section)
+    return None
+
+
+def command_line(overrides: Mapping[str, object]) -> Layer:
+    """What the caller asked for: keys with dots (`mqtt.url`), or nested mappings."""
+    values: Tree = {}
+    for name, value in overrides.items():
+        put(values, tuple(name.split(".")), value)
+    return Layer(values=values, base=Path.cwd(), place=lambda path: f"command line: {joined(path)}")
+
+
+def put(tree: Tree, path: tuple[str, ...], value: object) -> None:
+    """Set a value deep in a tree, making the sections on the way."""
+    *above, last = path
+    for step in above:
+        below = tree.get(step)
+        if not isinstance(below, dict):
+            below = tree[step] = {}
+        tree = below
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            put(tree, (last, str(name)), item)
+        tree.setdefault(last, {})
+    else:
+        tree[last] = value
+
+
+def environment() -> Layer:
+    """Variables with the agent's prefix. An unknown one is a mistake; those of other programs are none of ours."""
+    problems = []
+    for name in sorted(os.environ):
+        if not name.upper().startswith(ENV_PREFIX):
+            continue
+        wrong = unknown_key(name[len(ENV_PREFIX) :].lower().split("__"))
+        if wrong is not None:
+            problems.append(f"environment: {name}: {wrong[0]}, {_as_variable(wrong[1])}")
+    values: Tree = {}
+    if not problems:
+        try:
+            values = EnvSettingsSource(Settings)()
+        except SourceError as error:
+            problems.append(f"environment: {error}, write JSON, or set each key by a variable of its own")
+    return Layer(
+        values=values,
+        base=Path.cwd(),
+        place=lambda path: f"environment: {ENV_PREFIX}{'__'.join(str(step) for step in path).upper()}",
+        problems=tuple(problems),
+    )
+
+
+def _as_variable(remedy: str) -> str:
+    start, found, word = remedy.partition("did you mean ")
+    return f"{start}{found}{word.upper()}" if found else remedy
+
+
+def secrets() -> Layer:
+    """Files named like a nested key (`mqtt__password`) in systemd's credentials folder and in /run/secrets."""
+    folders = [Path(name)] if (name := os.environ.get("CREDENTIALS_DIRECTORY")) else []
+    values: Tree = {}
+    places: dict[KeyPath, str] = {}
+    problems: list[str] = []
+    for path, file in _secret_files([*folders, SECRETS_FOLDER]):
+        if path in places:
+            continue
+        places[path] = str(file)
+        try:
+            put(values, path, read_secret(file))
+        except ValueError as error:
+            problems.append(f"{file}: {joined(path)}: {error}")
+    return Layer(
+        values=values,
+        base=Path.cwd(),
+        place=lambda path: f"{places.get(path, 'secrets')}: {joined(path)}",
+        problems=tuple(problems),
+    )
+
+
+def _secret_files(folders: Sequence[Path]) -> Iterator[tuple[tuple[str, ...], Path]]:
+    # Only nested keys: a secret called `host` or `mode` is somebody else's.
+    nested = [path for path in value_paths() if len(path) > 1]
+    for folder in folders:
+        try:
+            names = set(os.listdir(folder))  # noqa: PTH208 - iterdir raises at first use only, and later than here
+        except OSError:
+            continue
+        yield from ((path, folder / "__".join(path)) for path in nested if "__".join(path) in names)
+
+
+def read_secret(file: Path) -> str:
+    """A secret's text, without the line break at its end.
+
+    Raises:
+        ValueError: It can't be read; the text says why and what to do.
+    """
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_LARGEST_SECRET + 1)
+    except OSError as error:
+        raise ValueError(f"{file} can't be read ({error.strerror}), make it readable for the agent") from None
+    if len(content) > _LARGEST_SECRET:
+        raise ValueError(f"{file} is larger than 64 KiB, a password is not")
+    try:
+        return content.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} is not UTF-8 text, save it as UTF-8") from None
+
+
+def settings_file(file: Path) -> Layer:
+    """agent.yaml, read as strictly as policies are."""
+    base = file.absolute().parent
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        problem = f"{file}: can't be read ({error.strerror}), name a file that the agent may read"
+        return Layer(values={}, base=base, place=joined, problems=(problem,))
+    if all(not line.strip() or line.lstrip().startswith(b"#") for line in content.splitlines()):
+        return Layer(values={}, base=base, place=joined)
+    document, findings = read_yaml(content)
+    problems = []
+    for mark, finding in findings:
+        path = f"{joined(finding.path)}: " if finding.path else ""
+        problems.append(f"{file}:{mark.line}:{mark.column}: {path}{finding.message}, {finding.remedy}")
+    if document is None:
+        return Layer(values={}, base=base, place=joined, problems=tuple(problems))
+    values = plain_yaml(document.root)
+    if not isinstance(values, dict):
+        problems.append(f"{file}:1:1: this is not a mapping, write keys like mode: enforce")
+        values = {}
+    # A section with nothing in it (`mqtt:` and only comments below) is a section left at its defaults.
+    sections = {name for name, section in known_keys().items() if section is not None}
+
+    def place(path: KeyPath, *, at_key: bool = False) -> str:
+        line, column = document.place(path, at_key=at_key)
+        return f"{file}:{line}:{column}: {joined(path)}"
+
+    return Layer(
+        values={name: {} if value is None and name in sections else value for name, value in values.items()},
+        base=base,
+        place=place,
+        key_place=partial(place, at_key=True),
+        problems=tuple(problems),
+    )

@@ -1,0 +1,221 @@
+"""From file, secrets, environment and command line to one checked configuration, or every problem at once."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from watchtower_agent.errors import SettingsError
+from watchtower_agent.policies.problem import Path as KeyPath, joined, shown
+from watchtower_agent.settings.layers import (
+    Layer,
+    Tree,
+    command_line,
+    environment,
+    read_secret,
+    secrets,
+    settings_file,
+    unknown_key,
+)
+from watchtower_agent.settings.model import Settings, TlsSettings, settings_digest
+from watchtower_agent.settings.values import LONGEST_CLIENT_ID, checked_host
+
+DEFAULT_FILES: Final = (Path("/etc/watchtower-agent/agent.yaml"), Path("config/agent.yaml"))
+"""Where the configuration is looked for when no file is named."""
+
+_PATHS: Final = frozenset(
+    {
+        ("policies",),
+        ("state_dir",),
+        ("engine", "tls", "ca"),
+        ("engine", "tls", "cert"),
+        ("engine", "tls", "key"),
+        ("sampling", "cgroup_root"),
+        ("sampling", "proc_root"),
+        ("mqtt", "password_file"),
+        ("mqtt", "tls", "ca"),
+        ("mqtt", "tls", "cert"),
+        ("mqtt", "tls", "key"),
+        ("control", "socket"),
+    }
+)
+
+_SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
+    "bool_type": ("this is not a boolean", "write true or false"),
+    "bool_parsing": ("this is not a boolean", "write true or false"),
+    "string_type": ("this is not a text", "write a text, in quotes if it looks like a number"),
+    "tuple_type": ("this is not a list", "write a list like [a, b]"),
+    "model_type": ("this is a section", "write its keys below it"),
+    "model_attributes_type": ("this is a section", "write its keys below it"),
+}
+"""What pydantic finds, by its name for it, in words for the person who wrote the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedSettings:
+    """The configuration in force.
+
+    Attributes:
+        settings: Checked and complete: host name and client id filled in, paths absolute, the password read.
+        source: For people: the file, or that there was none.
+        file: The file it came from; None when there was none.
+    """
+
+    settings: Settings
+    source: str
+    file: Path | None
+
+    @property
+    def digest(self) -> str:
+        """A hash over the configuration, secrets left out."""
+        return settings_digest(self.settings)
+
+
+def load_settings(config: Path | None = None, overrides: Mapping[str, object] | None = None) -> LoadedSettings:
+    """Read the configuration.
+
+    Precedence: overrides (the command line), environment, secrets folders, file, default.
+
+    Args:
+        config: The file; None looks at the default places and goes on without one.
+        overrides: Dotted key (`mqtt.url`) or nested mapping -> value.
+
+    Raises:
+        SettingsError: Something is wrong; the text has every problem on a line of its own, with its place.
+    """
+    file = config if config is not None else next((place for place in DEFAULT_FILES if place.is_file()), None)
+    from_file = settings_file(file) if file is not None else _no_file()
+    layers = (command_line(overrides or {}), environment(), secrets(), from_file)
+    problems = [problem for layer in layers for problem in layer.problems]
+    problems += _misplaced_password(from_file)
+    problems += [problem for layer in layers for problem in _unknown_keys(layer, layer.values, ())]
+    settings, wrong = _validated(layers)
+    problems += wrong
+    if settings is not None:
+        settings, wrong = _completed(settings, layers)
+        problems += wrong
+    if problems or settings is None:
+        raise SettingsError("\n".join(_one_line(problem) for problem in problems))
+    source = str(file) if file is not None else f"defaults: there is neither {' nor '.join(map(str, DEFAULT_FILES))}"
+    return LoadedSettings(settings=settings, source=source, file=file)
+
+
+def _no_file() -> Layer:
+    return Layer(values={}, base=DEFAULT_FILES[0].parent, place=lambda path: f"default: {joined(path)}")
+
+
+def _misplaced_password(file: Layer) -> list[str]:
+    mqtt = file.values.get("mqtt")
+    if not isinstance(mqtt, dict) or "password" not in mqtt:
+        return []
+    place = file.place_of_key(("mqtt", "password"))
+    return [f"{place}: a password does not belong here, use password_file or the secret mqtt__password"]
+
+
+def _unknown_keys(layer: Layer, tree: Mapping[str, object], above: tuple[str, ...]) -> Iterable[str]:
+    for name, value in tree.items():
+        path = (*above, name)
+        wrong = unknown_key(path)
+        if wrong is not None:
+            yield f"{layer.place_of_key(path)}: {wrong[0]}, {wrong[1]}"
+        elif isinstance(value, dict):
+            yield from _unknown_keys(layer, value, path)
+
+
+def _merged(layers: tuple[Layer, ...]) -> Tree:
+    """One tree, the first layer winning; relative paths resolved; unknown keys, reported already, left out."""
+    merged: Tree = {}
+    default_base = layers[-1].base
+    for layer in reversed(layers):
+        _overlay(merged, layer.values, (), layer.base)
+    if "policies" not in merged:
+        merged["policies"] = str(default_base / "policies")
+    return merged
+
+
+def _overlay(merged: Tree, values: Mapping[str, object], above: tuple[str, ...], base: Path) -> None:
+    for name, value in values.items():
+        path = (*above, name)
+        if unknown_key(path) is not None:
+            continue
+        if isinstance(value, dict):
+            below = merged.get(name)
+            below = dict(below) if isinstance(below, dict) else {}
+            _overlay(below, value, path, base)
+            merged[name] = below
+        elif path in _PATHS and isinstance(value, str) and value.strip():
+            merged[name] = str(base / value)
+        else:
+            merged[name] = value
+
+
+def _validated(layers: tuple[Layer, ...]) -> tuple[Settings | None, list[str]]:
+    try:
+        return Settings.model_validate(_merged(layers)), []
+    except ValidationError as errors:
+        return None, [_problem(error, layers) for error in errors.errors(include_url=False)]
+
+
+def _problem(error: ErrorDetails, layers: tuple[Layer, ...]) -> str:
+    path: KeyPath = tuple(error["loc"])
+    while path and not any(layer.says(path) for layer in layers):
+        path = path[:-1]
+    message, remedy = _sentence(error)
+    return f"{_layer_of(path, layers).place(path)}: {message}, {remedy}"
+
+
+def _sentence(error: ErrorDetails) -> tuple[str, str]:
+    raised = error.get("ctx", {}).get("error")
+    message, remedy = getattr(raised, "message", None), getattr(raised, "remedy", None)
+    if isinstance(message, str) and isinstance(remedy, str):
+        return message, remedy
+    kind = error["type"]
+    if kind == "literal_error":
+        expected = str(error.get("ctx", {}).get("expected", "")).replace("'", "").replace(" or ", ", ")
+        return "this value is not known", f"choose one of {expected}"
+    text = error["msg"]
+    return _SENTENCES.get(kind, (text[:1].lower() + text[1:], "see the reference of the settings"))
+
+
+def _completed(settings: Settings, layers: tuple[Layer, ...]) -> tuple[Settings, list[str]]:
+    """Fill in what depends on this machine, and look at the files that are named."""
+    problems = list(_missing_files(settings))
+    host = settings.host or socket.gethostname()
+    try:
+        checked_host(host)
+    except ValueError:
+        problems.append((("host",), f"this machine's name {shown(host)} can't be a level of a topic, set host"))
+    mqtt = settings.mqtt
+    update: Tree = {}
+    if not mqtt.client_id:
+        update["client_id"] = f"watchtower-{host}"[:LONGEST_CLIENT_ID]
+    if mqtt.password is None and mqtt.password_file is not None:
+        try:
+            update["password"] = SecretStr(read_secret(mqtt.password_file))
+        except ValueError as error:
+            problems.append((("mqtt", "password_file"), str(error)))
+    settings = settings.model_copy(update={"host": host, "mqtt": mqtt.model_copy(update=update)})
+    return settings, [f"{_layer_of(path, layers).place(path)}: {sentence}" for path, sentence in problems]
+
+
+def _missing_files(settings: Settings) -> Iterable[tuple[tuple[str, ...], str]]:
+    for section, tls in (("engine", settings.engine.tls), ("mqtt", settings.mqtt.tls)):
+        for name in TlsSettings.model_fields:
+            file = getattr(tls, name)
+            if file is not None and not (file.is_file() and os.access(file, os.R_OK)):
+                yield (section, "tls", name), f"{file} can't be read, name a file that the agent may read"
+
+
+def _layer_of(path: KeyPath, layers: tuple[Layer, ...]) -> Layer:
+    return next((layer for layer in layers if layer.says(path)), layers[-1])
+
+
+def _one_line(problem: str) -> str:
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in problem)

@@ -1,0 +1,239 @@
+"""Every setting, with its meaning, unit and default."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from watchtower_agent.settings.values import (
+    BaseTopic,
+    ClientId,
+    Duration,
+    EngineUrl,
+    FileMode,
+    FilePath,
+    HostName,
+    MqttUrl,
+    Protocol,
+    Size,
+    SocketPath,
+    TextList,
+    WrongValueError,
+    between,
+)
+
+ENV_PREFIX: Final = "WATCHTOWER_AGENT_"
+
+STATEFUL_IMAGES: Final = (
+    "postgres",
+    "postgis",
+    "timescaledb",
+    "mysql",
+    "mariadb",
+    "percona",
+    "mongo",
+    "redis",
+    "valkey",
+    "memcached",
+    "elasticsearch",
+    "opensearch",
+    "solr",
+    "cassandra",
+    "scylla",
+    "clickhouse-server",
+    "influxdb",
+    "couchdb",
+    "neo4j",
+    "etcd",
+    "consul",
+    "vault",
+    "zookeeper",
+    "kafka",
+    "rabbitmq",
+    "nats",
+    "minio",
+    "eclipse-mosquitto",
+    "emqx",
+    "vernemq",
+)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TlsSettings(_Section):
+    """Files for TLS."""
+
+    ca: FilePath | None = None
+    """Certificates to trust; null: those of the system."""
+    cert: FilePath | None = None
+    """The agent's own certificate, where the other side asks for one."""
+    key: FilePath | None = None
+    """The key of that certificate."""
+
+    @model_validator(mode="after")
+    def _together(self) -> TlsSettings:
+        if (self.cert is None) != (self.key is None):
+            raise WrongValueError("cert and key belong together", "set both or none")
+        return self
+
+
+class EngineSettings(_Section):
+    """The Docker Engine that is watched."""
+
+    url: EngineUrl = ""
+    """Its address; empty: DOCKER_HOST, then the CLI's context, then the default socket. The log says which."""
+    tls: TlsSettings = TlsSettings()
+    """For tcp and https addresses."""
+    timeout: Annotated[Duration, AfterValidator(between("100ms", "10m"))] = 10.0
+    """Seconds for one call; a stop gets its stop timeout on top."""
+
+
+class SamplingSettings(_Section):
+    """Measuring CPU and memory."""
+
+    interval: Annotated[Duration, AfterValidator(between("100ms", "1h"))] = 1.0
+    """Seconds between two samples."""
+    source: Literal["auto", "cgroup"] = "auto"
+    """Where container metrics come from. auto: cgroup files where they can be read."""
+    cgroup_root: FilePath = Path("/sys/fs/cgroup")
+    """Where the host's cgroup file system is mounted."""
+    proc_root: FilePath = Path("/proc")
+    """Where the host's /proc is mounted."""
+
+
+class MetricsSettings(_Section):
+    """Metrics over MQTT."""
+
+    interval: Annotated[Duration, AfterValidator(between("1s", "1h"))] = 10.0
+    """Seconds between two batches."""
+    per_container: bool = False
+    """Publish each container's sample on a topic of its own as well."""
+
+
+class MqttSettings(_Section):
+    """The broker, and what it is told."""
+
+    url: MqttUrl = "mqtt://127.0.0.1:1883"
+    """mqtt, mqtts, ws or wss; null: no broker, events go to the log and stay in the outbox file."""
+    username: str | None = None
+    """Null: no login."""
+    password: SecretStr | None = None
+    """From the secret mqtt__password or the environment, never from the file."""
+    password_file: FilePath | None = None
+    """A file that holds the password."""
+    labels: TextList = ()
+    """Container labels that may leave the agent, as globs."""
+    exec_events: bool = False
+    """Publish exec events as well. Their commands never leave the agent."""
+    tls: TlsSettings = TlsSettings()
+    """For mqtts and wss addresses."""
+    protocol: Annotated[Literal["5", "3.1.1"], Protocol] = "5"
+    """The version of MQTT."""
+    base_topic: BaseTopic = "watchtower"
+    """The first level or levels of every topic."""
+    client_id: ClientId = ""
+    """Empty: watchtower-<host>."""
+    metrics: MetricsSettings = MetricsSettings()
+
+
+class OutboxSettings(_Section):
+    """Events on disk until the broker has them."""
+
+    max_size: Size = 256 * 2**20
+    """Bytes; past it the oldest events are dropped, counted, and said so."""
+
+
+class GuardSettings(_Section):
+    """What holds an action back."""
+
+    stateful_images: TextList = STATEFUL_IMAGES
+    """Images left alone unless a policy selects the container by exact name or label."""
+
+
+class ControlSettings(_Section):
+    """The unix socket by which the command line talks to the running agent."""
+
+    socket: SocketPath = Path("/run/watchtower-agent/control.sock")
+    """Its path, at most 107 bytes."""
+    mode: FileMode = "0660"
+    """Its file mode, octal: whoever may write to it may ask."""
+
+
+class LogSettings(_Section):
+    """The agent's log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe line that is written."""
+    format: Literal["auto", "console", "json"] = "auto"
+    """auto: console on a terminal, JSON otherwise, with priorities under journald."""
+
+
+class Settings(BaseSettings):
+    """The agent's configuration, merged and checked."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        env_parse_none_str="null",
+    )
+
+    host: HostName = ""
+    """This host's level in every topic; empty: this machine's name."""
+    mode: Literal["enforce", "observe"] = "enforce"
+    """observe: decide and publish, act on nothing."""
+    policies: FilePath = Path("policies")
+    """The folder of policy files."""
+    state_dir: FilePath = Path("/var/lib/watchtower-agent")
+    """Where the outbox, the history and everything else that is remembered is kept."""
+    engine: EngineSettings = EngineSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    mqtt: MqttSettings = MqttSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    guards: GuardSettings = GuardSettings()
+    control: ControlSettings = ControlSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library calls with these names
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing is read behind the back of `load_settings`, which knows where each value came from."""
+        return (init_settings,)
+
+
+def settings_digest(settings: Settings) -> str:
+    """A hash over the configuration, secrets left out: the same for the same behaviour."""
+    content = settings.model_dump(mode="json", exclude={"mqtt": {"password": True, "password_file": True}})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def known_keys(model: type[BaseModel] = Settings) -> dict[str, type[BaseModel] | None]:
+    """The keys of a section: the section below, or None for a value."""
+    sections = {name: field.annotation for name, field in model.model_fields.items()}
+    return {
+        name: kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+        for name, kind in sections.items()
+    }
+
+
+def value_paths(model: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The paths of all values, in the order of their sections."""
+    paths: list[tuple[str, ...]] = []
+    for name, section in known_keys(model).items():
+        paths += [(*above, name)] if section is None else value_paths(section, (*above, name))
+    return paths

@@ -1,0 +1,186 @@
+"""The types of settings that are more than a text: durations, sizes, addresses, names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_settings import NoDecode
+
+from watchtower_agent.policies.catalogue import ValueType
+from watchtower_agent.policies.problem import one_of, shown
+from watchtower_agent.policies.quantities import QuantityError, parse_duration, parse_quantity
+
+ENGINE_SCHEMES: Final = ("unix", "tcp", "http", "https", "ssh")
+MQTT_SCHEMES: Final = ("mqtt", "mqtts", "ws", "wss")
+
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
+_BASE_TOPIC = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\Z")
+_MODE = re.compile(r"0?[0-7]{3}\Z")
+_LONGEST_BASE: Final = 100
+LONGEST_CLIENT_ID: Final = 100
+_LONGEST_SOCKET: Final = 107
+
+
+class WrongValueError(ValueError):
+    """A value that can't be used.
+
+    Attributes:
+        message: What is wrong.
+        remedy: What would be right.
+    """
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(f"{message}, {remedy}")
+        self.message = message
+        self.remedy = remedy
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = f"{value:g}"
+    if not isinstance(value, str):
+        raise WrongValueError("this is not a duration", "write it like 500ms, 30s, 5m or 2h")
+    return parse_duration(value)
+
+
+def between(low: str, high: str) -> Callable[[float], float]:
+    """A check that a duration is neither shorter nor longer than makes sense."""
+
+    def check(value: float) -> float:
+        if not parse_duration(low) <= value <= parse_duration(high):
+            raise WrongValueError("this duration is out of range", f"write one between {low} and {high}")
+        return value
+
+    return check
+
+
+def _size(value: object) -> object:
+    if not isinstance(value, str):
+        raise WrongValueError(f"{shown(str(value))} has no unit", "write it like 256MiB or 1GiB")
+    try:
+        quantity = parse_quantity(value)
+    except QuantityError as error:
+        raise WrongValueError(error.message, "write it like 256MiB or 1GiB") from None
+    if quantity.type is not ValueType.BYTES:
+        raise WrongValueError(f"{shown(value)} is not a size", "write it like 256MiB or 1GiB")
+    return int(quantity.value)
+
+
+def _at_least_one_mebibyte(value: int) -> int:
+    if not 2**20 <= value <= 2**50:
+        raise WrongValueError("this size is out of range", "write one between 1MiB and 1024TiB")
+    return value
+
+
+def _path(value: object) -> object:
+    if value is None or isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise WrongValueError("this is not a path", "write the path of a file or folder")
+    return Path(value)
+
+
+def _socket(value: Path) -> Path:
+    length = len(str(value).encode())
+    if length > _LONGEST_SOCKET:
+        raise WrongValueError(
+            f"the path has {length} bytes",
+            f"choose one of at most {_LONGEST_SOCKET}: Linux takes no longer socket path",
+        )
+    return value
+
+
+def checked_host(value: str) -> str:
+    """The host's name when it can be a level of a topic; empty means this machine's.
+
+    Raises:
+        WrongValueError: It can't.
+    """
+    if value and not _HOST.match(value):
+        raise WrongValueError(f"{shown(value)} can't be a level of a topic", "use letters, digits, dots, - and _")
+    return value
+
+
+def _base_topic(value: str) -> str:
+    if not _BASE_TOPIC.match(value) or len(value) > _LONGEST_BASE:
+        raise WrongValueError(f"{shown(value)} can't begin a topic", "use letters, digits, - and _, like watchtower")
+    return value
+
+
+def _client_id(value: str) -> str:
+    if len(value) > LONGEST_CLIENT_ID or not value.isprintable():
+        raise WrongValueError(f"{shown(value)} can't be a client id", "use at most 100 printable characters")
+    return value
+
+
+def _engine_url(value: str) -> str:
+    scheme, found, rest = value.partition("://")
+    if value and (not found or scheme not in ENGINE_SCHEMES or not rest or not value.isprintable()):
+        raise WrongValueError(
+            f"{shown(value)} is no address of an engine", "write it like unix:///var/run/docker.sock or tcp://host:2376"
+        )
+    return value
+
+
+def _mqtt_url(value: str | None) -> str | None:
+    if value is None:
+        return None
+    remedy = "write it like mqtt://broker:1883 or mqtts://broker:8883, or null for no broker"
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as error:
+        raise WrongValueError(f"{shown(value)} is no address of a broker ({error})", remedy) from None
+    if parts.scheme not in MQTT_SCHEMES:
+        raise WrongValueError(f"{shown(value)} has no scheme the agent speaks", one_of(MQTT_SCHEMES))
+    if parts.username is not None or parts.password is not None:
+        raise WrongValueError("the address holds a user name", "use mqtt.username and mqtt.password_file instead")
+    if not parts.hostname or port == 0 or not value.isprintable():
+        raise WrongValueError(f"{shown(value)} is no address of a broker", remedy)
+    if parts.scheme in {"mqtt", "mqtts"} and (parts.path.strip("/") or parts.query):
+        raise WrongValueError(f"{shown(value)} has a path", "only ws and wss addresses have one")
+    return value
+
+
+def _protocol(value: object) -> object:
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _mode(value: object) -> object:
+    if not isinstance(value, str) or not _MODE.match(value):
+        raise WrongValueError(f"{shown(str(value))} is no file mode", 'write it in quotes and octal, like "0660"')
+    return value
+
+
+def _list(value: object) -> object:
+    """A list, or from the environment and the command line a text with commas."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _short_list(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(value) > 1000 or any(len(item) > 256 for item in value):  # noqa: PLR2004 - the numbers are in the sentence
+        raise WrongValueError("the list is too long", "use at most 1,000 entries of at most 256 characters")
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(_duration)]
+"""Seconds."""
+Size = Annotated[int, BeforeValidator(_size), AfterValidator(_at_least_one_mebibyte)]
+"""Bytes."""
+FilePath = Annotated[Path, BeforeValidator(_path)]
+SocketPath = Annotated[Path, BeforeValidator(_path), AfterValidator(_socket)]
+HostName = Annotated[str, AfterValidator(checked_host)]
+BaseTopic = Annotated[str, AfterValidator(_base_topic)]
+ClientId = Annotated[str, AfterValidator(_client_id)]
+EngineUrl = Annotated[str, AfterValidator(_engine_url)]
+MqttUrl = Annotated[str | None, AfterValidator(_mqtt_url)]
+Protocol = BeforeValidator(_protocol)
+FileMode = Annotated[str, BeforeValidator(_mode)]
+TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list), AfterValidator(_short_list)]
