@@ -1,0 +1,105 @@
+"""The container image: built without a network on a base of the tests' own making, then run beside a real broker."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.broker import PersistentSubscriber, PrivateBroker
+from tests.support.engine import PrivateEngine
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+BASE = "test-base:local"
+IMAGE = "watchtower-agent:test"
+MIB = 1024 * 1024
+
+
+def run(*command: str | Path) -> str:
+    """Run a command that must succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the lock files list, for the Python of this machine's Debian: the image is built from it alone."""
+    folder = tmp_path_factory.mktemp("wheels")
+    version = run("/usr/bin/python3", "-c", "import sys; print(*sys.version_info[:2], sep='.')").strip()
+    locks = [f"--requirement={CHECKOUT / name}" for name in ("requirements.lock", "requirements-build.lock")]
+    pip = (sys.executable, "-m", "pip", "--quiet", "download", "--no-deps", "--require-hashes", "--only-binary=:all:")
+    run(*pip, f"--python-version={version}", f"--dest={folder}", *locks)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def image(shared_engine: PrivateEngine, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The image, built as the Dockerfile says on a base of Debian's packages."""
+    archive = tmp_path_factory.mktemp("base") / "base.tar"
+    suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    run("mmdebstrap", "--quiet", "--variant=essential", "--include=python3-venv", suite, archive)
+    shared_engine.docker("import", str(archive), BASE)
+    archive.unlink()
+    arguments = (f"--build-arg=BASE={BASE}", "--build-arg=PIP_NO_INDEX=1", f"--build-context=wheels={wheels}")
+    shared_engine.docker("build", "--network=none", *arguments, f"--tag={IMAGE}", str(CHECKOUT), timeout=300)
+    yield IMAGE
+    shared_engine.docker("rmi", "--force", IMAGE, BASE)
+
+
+def inside(engine: PrivateEngine, image: str, script: str) -> str:
+    """What a shell in the image says."""
+    return engine.docker("run", "--rm", "--network=none", "--entrypoint=/bin/sh", image, "-c", script)
+
+
+def test_the_image_is_small_and_runs_without_root(engine: PrivateEngine, image: str) -> None:
+    sizes = [int(engine.docker("image", "inspect", "--format={{.Size}}", name)) for name in (image, BASE)]
+
+    assert sizes[0] - sizes[1] < 60 * MIB
+    assert inside(engine, image, "id -u").strip() == "10001"
+
+
+def test_the_image_holds_compiled_code_and_no_tools(engine: PrivateEngine, image: str) -> None:
+    listing = inside(engine, image, "cd /opt/watchtower-agent/lib/python3*/site-packages && ls && find . -name '*.py?'")
+
+    assert "watchtower_agent/__pycache__/clock." in listing
+    assert "pip" not in listing.split()
+    assert "setuptools" not in listing.split()
+
+
+def test_the_image_holds_only_what_the_agent_needs(engine: PrivateEngine, image: str) -> None:
+    assert inside(engine, image, "ls -A /etc/watchtower-agent").split() == ["agent.yaml", "policies"]
+    assert inside(engine, image, "ls -d /build /built /tools /wheels 2>/dev/null || true") == ""
+
+
+async def test_the_agent_in_the_image_lives(
+    engine: PrivateEngine, image: str, broker: PrivateBroker, subscriber: PersistentSubscriber
+) -> None:
+    engine.docker(
+        *("run", "--detach", "--name=agent", "--network=host", "--pid=host", "--cgroupns=host", "--read-only"),
+        *("--tmpfs=/run/watchtower-agent:uid=10001", f"--group-add={engine.socket.stat().st_gid}"),
+        *("--volume", f"{engine.socket}:/var/run/docker.sock"),
+        *("--env", f"WATCHTOWER_AGENT_MQTT__URL={broker.url}", "--env=WATCHTOWER_AGENT_HOST=boxed"),
+        *("--health-interval=1s", image),
+    )
+
+    await subscriber.until(
+        lambda seen: any(m.topic.endswith("/v1/boxed/status") and m.payload == b"online" for m in seen)
+    )
+    # the engine runs the image's health check, the agent in it hears the verdict and publishes it
+    await subscriber.until(
+        lambda seen: any("/event/container/health_status/agent" in m.topic and b'"healthy"' in m.payload for m in seen),
+        timeout=30,
+    )
+    engine.run("bystander")
+    await subscriber.until(lambda seen: any(m.topic.endswith("/event/container/start/bystander") for m in seen))
+
+    engine.docker("stop", "--time=20", "agent")
+    state = json.loads(engine.docker("inspect", "--format={{json .State}}", "agent"))
+    assert state["ExitCode"] == 0, engine.docker("logs", "agent")
+    assert [m.payload for m in subscriber.on("/v1/boxed/status")][-1] == b"offline"

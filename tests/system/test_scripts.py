@@ -1,0 +1,127 @@
+"""The scripts as a newcomer meets them: the lock, the checks, and what they say where they can't do their work."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
+PIN = re.compile(r"^([a-z0-9.-]+)==(\S+?)(?: ; .*)? \\$", re.MULTILINE)
+
+WITHOUT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+"""Runs a command as a user who may nothing but touch this user's own files."""
+
+
+def pins(name: str) -> dict[str, str]:
+    """Package -> version of one lock file."""
+    return dict(PIN.findall((CHECKOUT / name).read_text(encoding="utf-8")))
+
+
+def name_of(requirement: str) -> str:
+    """The package that a requirement is about, as lock files spell it."""
+    match = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert match
+    return re.sub(r"[-_.]+", "-", match[0]).lower()
+
+
+def script(*command: str, cwd: Path = CHECKOUT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run it as typed into a shell, without an input."""
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_pins_with_hashes_and_names_no_place(name: str) -> None:
+    text = (CHECKOUT / name).read_text(encoding="utf-8")
+    unwrapped = [line for line in text.replace("\\\n", "").splitlines() if not line.lstrip().startswith("#")]
+
+    assert unwrapped
+    assert all("==" in line and "--hash=sha256:" in line for line in unwrapped)
+    assert not re.search(r"://|--index|--find-links|--trusted|file:|(^|\s)/", text)
+
+
+def test_the_locks_agree_and_cover_what_pyproject_wants() -> None:
+    wanted = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = wanted["dependency-groups"]
+    runtime, build, everything = (pins(name) for name in LOCKS)
+
+    assert {name_of(requirement) for requirement in wanted["project"]["dependencies"]} <= runtime.keys()
+    assert {name_of(requirement) for requirement in groups["build"]} == build.keys()
+    assert {name_of(requirement) for requirement in groups["dev"] if isinstance(requirement, str)} <= everything.keys()
+    assert runtime.items() | build.items() <= everything.items()
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of what scripts/check looks at, which uses this environment as its own."""
+    tree = tmp_path / "checkout"
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in ("watchtower_agent", "scripts"):
+        shutil.copytree(CHECKOUT / name, tree / name, ignore=ignored)
+    for name in ("pyproject.toml", *LOCKS):
+        shutil.copy(CHECKOUT / name, tree)
+    (tree / "tests").mkdir()
+    (tree / "tests/__init__.py").touch()
+    (tree / ".venv").symlink_to(sys.prefix)
+    return tree
+
+
+def test_check_finds_every_kind_of_fault_in_one_go(copy: Path) -> None:
+    broken = copy / "watchtower_agent/model/instant.py"
+    faults = 'import watchtower_agent.errors\nWORDS: int = "text"\ndef  badly_formatted( ): pass\n'
+    broken.write_text(broken.read_text(encoding="utf-8") + faults, encoding="utf-8")
+
+    verdict = script("scripts/check", cwd=copy)
+
+    assert verdict.returncode == 1
+    assert "check: not clean: types format lint imports;" in verdict.stderr
+
+
+def test_check_passes_a_clean_tree(copy: Path) -> None:
+    verdict = script("scripts/check", cwd=copy)
+
+    assert verdict.returncode == 0, verdict.stderr
+    assert re.findall(r"^check: (\w+) +ok ", verdict.stderr, re.MULTILINE) == ["types", "format", "lint", "imports"]
+
+
+def test_run_without_root_says_in_one_sentence_that_there_is_no_engine(tmp_path: Path) -> None:
+    verdict = script(*WITHOUT_ROOT, "scripts/run", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+
+    assert verdict.returncode == 3
+    assert verdict.stderr == (
+        f"run: no Docker Engine answers at unix://{tmp_path}/none.sock and only root can start one: "
+        "start it, or run this as root\n"
+    )
+    assert verdict.stdout == ""
+
+
+def test_test_without_root_says_in_one_sentence_what_it_lacks() -> None:
+    verdict = script(*WITHOUT_ROOT, "scripts/test")
+
+    assert verdict.returncode == 3
+    assert verdict.stderr.count("\n") == 1
+    assert "only root can do that" in verdict.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--demon",), ("--keep",), ("--demo", "extra")])
+def test_run_refuses_what_it_does_not_know(arguments: tuple[str, ...]) -> None:
+    verdict = script("scripts/run", *arguments)
+
+    assert verdict.returncode == 2
+    assert "--demo" in verdict.stderr
