@@ -1,0 +1,69 @@
+"""What the sender needs of a connection to the broker, whatever library makes it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class Verdict(StrEnum):
+    """What became of one message."""
+
+    DELIVERED = "delivered"
+    """The broker took responsibility for it."""
+    LATER = "later"
+    """The broker can't take it now: over quota, busy, or for a reason it keeps to itself."""
+    NEVER = "never"
+    """It will never be taken as it is: too large, malformed, a topic name that is not valid."""
+    NOT_AUTHORISED = "not_authorised"
+    """This user may not publish on that topic."""
+    LOST = "lost"
+    """The connection ended first: it may or may not have arrived."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishResult:
+    """A verdict and the broker's own words for it."""
+
+    verdict: Verdict
+    reason: str = ""
+
+
+class Connection(Protocol):
+    """One connection to the broker, from its acceptance to its end."""
+
+    @property
+    def window(self) -> int:
+        """How many messages may wait for the broker's acknowledgement at once."""
+        ...
+
+    @property
+    def reports_refusals(self) -> bool:
+        """Whether the broker says when it refuses a message (MQTT 5); else an acknowledgement is all there is."""
+        ...
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool = False,
+        content_type: str = "",
+        user_properties: tuple[tuple[str, str], ...] = (),
+        expiry: int | None = None,
+    ) -> asyncio.Future[PublishResult]:
+        """Hand the message to the network, in order of calls. The future always ends with a result, never an error.
+
+        Args:
+            topic: Full topic.
+            payload: Bytes; empty with `retain` clears the topic.
+            qos: 0 or 1. With 0 it is delivered once it left for the network.
+            retain: The broker keeps it as the topic's content.
+            content_type: MQTT 5 only.
+            user_properties: MQTT 5 only.
+            expiry: Seconds after which the broker may drop it, MQTT 5 only.
+        """
+        ...

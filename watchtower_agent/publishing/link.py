@@ -1,0 +1,168 @@
+"""Keeps a connection to the broker: connects, serves, and connects again, for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+
+from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol, parse_broker_url
+from watchtower_agent.publishing.connection import Verdict
+from watchtower_agent.publishing.mqtt import MqttConnection, RefusedError, connect
+
+_FIRST_DELAY = 0.5
+_LONGEST_DELAY = 30.0
+_STABLE_AFTER = 10.0
+"""Seconds after which a connection counts as good and the delays begin anew."""
+_THROWN_OUT_TIMES = 5
+"""Short-lived connections in a row that look like a second client with our id: MQTT 3.1.1 does not say so itself."""
+_THROWN_OUT_PAUSE = 600.0
+
+
+class MqttLink:
+    """Keeps a connection to the broker.
+
+    Args:
+        options: How to reach the broker.
+        on_up: Called with one sentence at each connection.
+        on_down: Called with one sentence when the broker is lost or can't be reached; the same sentence is not
+            repeated while it stays away.
+        on_alarm: Called with a short name and one sentence for what a person has to put right.
+
+    Raises:
+        SettingsError: The URL is none.
+    """
+
+    def __init__(
+        self,
+        options: MqttOptions,
+        *,
+        on_up: Callable[[str], None] | None = None,
+        on_down: Callable[[str], None] | None = None,
+        on_alarm: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self._options = options
+        self._address = parse_broker_url(options.url)
+        self._on_up = on_up or (lambda _sentence: None)
+        self._on_down = on_down or (lambda _sentence: None)
+        self._on_alarm = on_alarm or (lambda _name, _sentence: None)
+        self._stopping = asyncio.Event()
+        self._said = ""
+        self._alarmed = ""
+        self.connected = False
+        self.last_error = ""
+
+    @property
+    def url(self) -> str:
+        """The broker's address."""
+        return self._options.url
+
+    def stop(self) -> None:
+        """Let `run` end: at once when not connected, else as soon as `serve` has returned."""
+        self._stopping.set()
+
+    def alarm(self, name: str, sentence: str) -> None:
+        """Tell a person, once until the connection is good again."""
+        if sentence != self._alarmed:
+            self._alarmed = sentence
+            self._on_alarm(name, sentence)
+
+    async def run(self, serve: Callable[[MqttConnection], Awaitable[None]]) -> None:
+        """Connect, serve, and connect again, until `stop`.
+
+        Args:
+            serve: Called with each new connection; cancelled when that is lost. Its return means that everything is
+                said: the agent says `offline` and hangs up.
+        """
+        loop = asyncio.get_running_loop()
+        delay, thrown_out = _FIRST_DELAY, 0
+        while not self._stopping.is_set():
+            pause = delay
+            try:
+                connection = await connect(self._options, self._address)
+            except RefusedError as error:
+                self._down(str(error))
+                if error.by_broker:
+                    self.alarm("mqtt_refused", f"{error} The agent tries again every {_LONGEST_DELAY:g} s.")
+                    pause = _LONGEST_DELAY
+            else:
+                since = loop.time()
+                if await self._live(connection, serve):
+                    return
+                if connection.taken_over:
+                    await self._give_up()
+                    return
+                if loop.time() - since >= _STABLE_AFTER:
+                    pause = delay = _FIRST_DELAY
+                    thrown_out = 0
+                    self._alarmed = ""
+                elif self._options.protocol is MqttProtocol.V311:
+                    thrown_out += 1
+                    if thrown_out >= _THROWN_OUT_TIMES:
+                        pause = self._thrown_out(thrown_out)
+            delay = min(_LONGEST_DELAY, delay * 2)
+            with contextlib.suppress(TimeoutError):
+                jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads agents over time, keeps no secret
+                await asyncio.wait_for(self._stopping.wait(), pause * jitter)
+
+    async def _live(self, connection: MqttConnection, serve: Callable[[MqttConnection], Awaitable[None]]) -> bool:
+        """One connection's life. True when it ended because everything was said."""
+        self.connected, self.last_error, self._said = True, "", ""
+        self._on_up(f"Connected to the broker at {self.url}.")
+        serving = asyncio.create_task(self._serve(connection, serve), name="mqtt serving")
+        watching = asyncio.create_task(connection.lost(), name="mqtt watching")
+        said_all = False
+        try:
+            await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done() and not watching.done():
+                serving.result()  # raises what went wrong in there
+                await connection.close()
+                said_all = True
+        finally:
+            self.connected = False
+            connection.hang_up()
+            serving.cancel()
+            watching.cancel()
+            _, reason = await asyncio.gather(serving, watching, return_exceptions=True)
+        if not said_all:
+            why = f": {reason}." if isinstance(reason, str) and reason else "."
+            self._down(f"The connection to the broker at {self.url} ended{why}")
+        return said_all
+
+    async def _serve(self, connection: MqttConnection, serve: Callable[[MqttConnection], Awaitable[None]]) -> None:
+        status = await connection.say("online")
+        if status.verdict not in {Verdict.DELIVERED, Verdict.LOST}:
+            topic = self._options.status_topic
+            self.alarm(
+                "mqtt_not_authorised",
+                f"The broker at {self.url} does not take the agent's status on {topic}: {status.reason}. "
+                f"Allow this user to write {self._options.base_topic}/v1/{self._options.host}/#.",
+            )
+        await serve(connection)
+
+    def _down(self, sentence: str) -> None:
+        self.last_error = sentence
+        if sentence != self._said:
+            self._said = sentence
+            self._on_down(sentence)
+
+    async def _give_up(self) -> None:
+        self.last_error = (
+            f"Another client connected to {self.url} with this agent's client id {self._options.client_id!r} and threw "
+            "it out. Publishing stops until the agent is restarted; events wait in the outbox and the agent goes on "
+            "healing. Give each agent a host name or an mqtt.client_id of its own."
+        )
+        self.alarm("mqtt_session_taken_over", self.last_error)
+        await self._stopping.wait()
+
+    def _thrown_out(self, times: int) -> float:
+        """Say so, and return the seconds to wait: the evidence is circumstantial, so not for ever."""
+        self.last_error = (
+            f"{times} connections in a row to {self.url} ended within {_STABLE_AFTER:g} s each: most likely another "
+            f"client uses this agent's client id {self._options.client_id!r}. Publishing stops for about "
+            f"{_THROWN_OUT_PAUSE / 60:g} min; events wait in the outbox and the agent goes on healing. "
+            "Give each agent a host name or an mqtt.client_id of its own."
+        )
+        self.alarm("mqtt_session_taken_over", self.last_error)
+        return _THROWN_OUT_PAUSE

@@ -1,0 +1,191 @@
+"""Delivers what the store holds: every event at least once and in order within its topic, states newest only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from watchtower_agent.errors import WatchtowerError
+from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
+from watchtower_agent.ports import Clock, Outbox
+from watchtower_agent.publishing.connection import Connection
+from watchtower_agent.publishing.delivery import Delivery
+from watchtower_agent.publishing.refusals import Refusals
+from watchtower_agent.publishing.suspect import Suspect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishingFacts:
+    """How the way to the broker is doing.
+
+    Attributes:
+        url: The broker's address; empty without a broker.
+        connected: Whether the broker is there.
+        since: When that last changed, seconds since the epoch; None before the first connection.
+        last_error: Why it is not there, or was not the last time; empty when all is well.
+        delivered: Events that it acknowledged since the agent started.
+        in_flight: Messages that wait for its acknowledgement.
+        parked_topics: Topics that it refuses for now.
+    """
+
+    url: str = ""
+    connected: bool = False
+    since: float | None = None
+    last_error: str = ""
+    delivered: int = 0
+    in_flight: int = 0
+    parked_topics: tuple[str, ...] = ()
+
+
+class Link(Protocol):
+    """What keeps the connection (`MqttLink`)."""
+
+    @property
+    def url(self) -> str:
+        """The broker's address."""
+        ...
+
+    @property
+    def last_error(self) -> str:
+        """Why it is not there, or was not the last time."""
+        ...
+
+    def alarm(self, name: str, sentence: str) -> None:
+        """Tell a person."""
+        ...
+
+    def stop(self) -> None:
+        """Let `run` end as soon as `serve` has returned."""
+        ...
+
+    def run(self, serve: Callable[[Any], Coroutine[Any, Any, None]]) -> Coroutine[Any, Any, None]:
+        """Connect, serve, and connect again, until `stop`."""
+        ...
+
+
+class OutboxPublisher:
+    """Implements the port `Publisher` over the outbox and a link to the broker.
+
+    Args:
+        outbox: What is still to be delivered.
+        link: Keeps the connection.
+        clock: Tells since when the broker is there.
+        retry: Seconds (first, longest) between tries of a message that the broker can't take now.
+        park: Seconds between tries on a topic that this user may not publish on.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        link: Link,
+        *,
+        clock: Clock,
+        retry: tuple[float, float] = (1.0, 30.0),
+        park: float = 60.0,
+    ) -> None:
+        self._outbox = outbox
+        self._link = link
+        self._clock = clock
+        self._retry = retry
+        self._park = park
+        self._delivery: Delivery | None = None
+        self._since: float | None = None
+        self._delivered = 0
+        self._suspect = Suspect()
+        self._draining = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    # --- port Publisher --------------------------------------------------------------------------------------------
+
+    def committed(self, events: Sequence[EventMessage], states: Sequence[StateMessage]) -> None:
+        """These are durable now: send them when the broker is there. Call it in the order of the commits."""
+        if self._delivery is not None:
+            self._delivery.committed(events, states)
+
+    def metrics(self, message: MetricsMessage) -> None:
+        """Send it if the broker is there now, else forget it."""
+        if self._delivery is not None:
+            self._delivery.metrics(message)
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Deliver, over as many connections as it takes, until `drain`."""
+        try:
+            await self._link.run(self._serve)
+        finally:
+            self._ended.set()
+
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - what is not sent by then stays in the outbox
+        """Send what waits, say `offline` and disconnect; `run` returns.
+
+        Args:
+            timeout: Seconds for sending; what is left stays in the outbox for the next start. The farewell takes
+                a few seconds more at most.
+        """
+        loop = asyncio.get_running_loop()
+        self._draining.set()
+        self._link.stop()
+        timer = loop.call_later(timeout, self._abandon)
+        try:
+            await self._ended.wait()
+        finally:
+            timer.cancel()
+
+    def _abandon(self) -> None:
+        if self._delivery is not None:
+            self._delivery.abandon()
+
+    def facts(self) -> PublishingFacts:
+        """How the way to the broker is doing."""
+        delivery = self._delivery
+        return PublishingFacts(
+            url=self._link.url,
+            connected=delivery is not None,
+            since=self._since,
+            last_error=self._link.last_error,
+            delivered=self._delivered + (delivery.delivered if delivery else 0),
+            in_flight=delivery.in_flight if delivery else 0,
+            parked_topics=delivery.parked_topics if delivery else (),
+        )
+
+    async def _serve(self, connection: Connection) -> None:
+        delivery = Delivery(
+            self._outbox,
+            connection,
+            refusals=Refusals(self._link.alarm, retry=self._retry, park=self._park),
+            suspect=self._suspect,
+        )
+        self._delivery, self._since = delivery, self._clock.now().wall
+        try:
+            await delivery.run(self._draining)
+        finally:
+            self._delivery, self._since = None, self._clock.now().wall
+            self._delivered += delivery.delivered
+            self._suspect = delivery.suspect
+            with contextlib.suppress(WatchtowerError):  # the disk is full: these are sent once more
+                await delivery.tell_acknowledged()
+
+
+class NoBroker:
+    """The `Publisher` where the settings name no broker: events stay in the outbox, metrics are forgotten."""
+
+    def committed(self, events: Sequence[EventMessage], states: Sequence[StateMessage]) -> None:
+        """They stay where they are."""
+
+    def metrics(self, message: MetricsMessage) -> None:
+        """Nobody is there to take it."""
+
+    async def run(self) -> None:
+        """Nothing to do until cancelled."""
+        await asyncio.Event().wait()
+
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - as OutboxPublisher.drain
+        """Nothing to send."""
+
+    def facts(self) -> PublishingFacts:
+        """No broker."""
+        return PublishingFacts()

@@ -1,0 +1,139 @@
+"""Retained states over one connection: only the newest content of a topic, one at a time per topic."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+
+from watchtower_agent.errors import WatchtowerError
+from watchtower_agent.model.message import StateMessage
+from watchtower_agent.ports import Outbox
+from watchtower_agent.publishing.connection import Connection, PublishResult, Verdict
+from watchtower_agent.publishing.refusals import Refusals
+
+STATE_CONTENT = "application/json"
+
+
+class StateDelivery:
+    """Sends every retained topic once at the start, since nobody knows what the broker kept, then what changes.
+
+    Args:
+        outbox: The manifest of retained topics.
+        connection: Open.
+        refusals: What follows when the broker does not take one.
+        moved: Called when an answer makes room.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        connection: Connection,
+        refusals: Refusals,
+        *,
+        moved: Callable[[], None],
+    ) -> None:
+        self._outbox = outbox
+        self._connection = connection
+        self._refusals = refusals
+        self._moved = moved
+        self._loop = asyncio.get_running_loop()
+        self._ready: dict[str, StateMessage] = {}
+        self._held: dict[str, StateMessage] = {}
+        """Newer content of topics that are on their way or blocked."""
+        self._out: dict[str, StateMessage] = {}
+        self._blocked: dict[str, int] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._seen: dict[str, int] = {}
+        self._acked: list[StateMessage] = []
+        self._first = True
+        self.stale = True
+        """The outbox may hold newer content than was read."""
+
+    @property
+    def in_flight(self) -> int:
+        """States that wait for the broker's acknowledgement."""
+        return len(self._out)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something that could be sent."""
+        return bool(self._ready) or self.stale
+
+    @property
+    def blocked_topics(self) -> tuple[str, ...]:
+        """Topics that the broker refuses for now."""
+        return tuple(self._blocked)
+
+    def close(self) -> None:
+        """No more tries."""
+        for timer in self._timers.values():
+            timer.cancel()
+
+    async def tell_acknowledged(self) -> None:
+        """Let the outbox mark what the broker has."""
+        acked, self._acked = self._acked, []
+        if not acked:
+            return
+        try:
+            await self._outbox.states_delivered(acked)
+        except WatchtowerError:
+            self._acked = acked + self._acked
+            raise
+
+    async def read(self) -> None:
+        """Look for newer content."""
+        if not self.stale:
+            return
+        self.stale = False
+        try:
+            states = await (self._outbox.all_states() if self._first else self._outbox.pending_states())
+        except WatchtowerError:
+            self.stale = True
+            raise
+        self._first = False
+        for state in states:
+            if state.version > self._seen.get(state.topic, 0):
+                self._seen[state.topic] = state.version
+                waits = state.topic in self._out or state.topic in self._blocked
+                (self._held if waits else self._ready)[state.topic] = state
+
+    def send_next(self) -> bool:
+        """Send one; False when none is ready."""
+        if not self._ready:
+            return False
+        topic = next(iter(self._ready))
+        state = self._out[topic] = self._ready.pop(topic)
+        future = self._connection.publish(
+            topic, state.payload, qos=1, retain=True, content_type=STATE_CONTENT if state.payload else ""
+        )
+        future.add_done_callback(functools.partial(self._answered, state))
+        return True
+
+    def _answered(self, state: StateMessage, future: asyncio.Future[PublishResult]) -> None:
+        topic, result = state.topic, future.result()
+        del self._out[topic]
+        match result.verdict:
+            case Verdict.LOST:
+                return
+            case Verdict.DELIVERED:
+                self._blocked.pop(topic, None)
+                self._acked.append(state)
+            case Verdict.NEVER:
+                self._blocked.pop(topic, None)
+                self._refusals.state_refused(topic, result)
+                self._acked.append(state)  # this content has no future; the next one may
+            case Verdict.LATER | Verdict.NOT_AUTHORISED:
+                tries = self._blocked.get(topic, 0)
+                self._blocked[topic] = tries + 1
+                self._held.setdefault(topic, state)
+                delay = self._refusals.refused(topic, result, tries)
+                self._timers[topic] = self._loop.call_later(delay, self._try_again, topic)
+        if topic not in self._blocked and topic in self._held:
+            self._ready[topic] = self._held.pop(topic)
+        self._moved()
+
+    def _try_again(self, topic: str) -> None:
+        del self._timers[topic]
+        self._ready[topic] = self._held.pop(topic)
+        self._moved()
