@@ -15,7 +15,6 @@ from watchtower_agent.model.decision import Decision, Edge, Guard, Held, Severit
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, Cursor, EngineEvent, EventKind, Origin
 from watchtower_agent.model.fact import AgentInfo, Fact
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.model.message import StateMessage
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
     ContainerObserved,
@@ -34,10 +33,10 @@ from watchtower_agent.policies.agenda import Agenda, stored_forms, waiting_from_
 from watchtower_agent.policies.evaluate import Conditions
 from watchtower_agent.policies.guards import Cooldowns, Protection, Question, ask
 from watchtower_agent.policies.policy import Policy, PolicySet
-from watchtower_agent.policies.subject import engine_values
 from watchtower_agent.policies.triggers import triggered
 from watchtower_agent.ports import Composer
-from watchtower_agent.remembered import record_from_json, record_json
+from watchtower_agent.publication import Publication
+from watchtower_agent.remembered import record_from_json
 from watchtower_agent.state import INSPECT_AFTER, ContainerRecord, HostState
 
 Observation = (
@@ -85,36 +84,29 @@ class Pipeline:
     options: PipelineOptions
     composer: Composer
     state: HostState = field(init=False)
+    publication: Publication = field(init=False)
     policies: PolicySet = field(default_factory=PolicySet)
     problems: tuple[str, ...] = ()
     agenda: Agenda = field(default_factory=Agenda)
     cooldowns: Cooldowns = field(default_factory=Cooldowns)
     conditions: Conditions = field(default_factory=Conditions)
     last_decisions: dict[str, Decision] = field(default_factory=dict)
-    sequence: int = 0
-    install_id: str = ""
     _open: dict[str, Intent] = field(default_factory=dict)
     _interrupted: Interrupted = field(default_factory=Interrupted)
     _out: Effects = field(default_factory=Effects)
-    _published: dict[str, bytes] = field(default_factory=dict)
-    _manifest: set[str] = field(default_factory=set)
     _failing: dict[str, str] = field(default_factory=dict)
-    _metrics_due: float = 0.0
-    _batches: int = 0
     _tick: bool = False
-    _info_changed: bool = True
     _was_lost_at: float | None = None
 
     def __post_init__(self) -> None:
         self.state = HostState(self.options.host)
+        self.publication = Publication(self.composer, self.state)
 
     # --- start ----------------------------------------------------------------------------------------
 
     def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
         """Take in what the store remembers of an earlier run. Called once, before the first step."""
-        self.sequence = resume.last_sequence
-        self.install_id = resume.install_id
-        self._manifest = set(resume.retained_topics)
+        self.publication.resume(resume)
         for container_id, stored in resume.records.get("container", {}).items():
             record = record_from_json(stored)
             if record is not None:
@@ -163,10 +155,10 @@ class Pipeline:
             self._evaluate(now)
         self._review(now)
         if self._tick:
-            self._publish_metrics(now)
+            self.publication.metrics(self._out, now, self.options.interval, self.options.metrics_interval)
             self._ask_again(now)
             self._tick = False
-        self._publish_states(now)
+        self.publication.states(self._out, self._info())
         out, self._out = self._out, Effects()
         return out
 
@@ -263,7 +255,6 @@ class Pipeline:
         engine.restarts += seen.restarted
         engine.last_error = ""
         self.composer.engine_changed(seen.info)
-        self._info_changed = True
         down_for = round(seen.at - self._was_lost_at, 3) if self._was_lost_at is not None else None
         self._was_lost_at = None
         after = f" after {down_for:.1f} s" if down_for is not None else ""
@@ -300,10 +291,7 @@ class Pipeline:
             self._engine_event(event, now)
         if first:
             self._out.records.append(Record(kind="baseline", key="made", value={"at": inventory.at}))
-        names = {self.composer.container_topic(r.container.name) for r in self.state.containers.values()}
-        for topic in self.composer.container_topics(sorted(self._manifest)):
-            if topic not in names:
-                self._clear(topic)
+        self.publication.clear_ghosts(self._out)
         for container_id in self.state.containers:
             self._out.inspect[container_id] = None
         for target, intent in list(self._interrupted.intents.items()):
@@ -464,7 +452,6 @@ class Pipeline:
     def _policies(self, seen: PolicySet | PoliciesRejected, now: Instant) -> None:
         if isinstance(seen, PolicySet):
             self.policies, self.problems = seen, ()
-            self._info_changed = True
             self._tick = True
             self._notice(
                 EventKind.POLICY,
@@ -514,66 +501,19 @@ class Pipeline:
         self._say(notice, now)
 
     def _say(self, notice: Notice, now: Instant) -> None:
-        correlation = notice.correlation_id or f"{self.install_id[:8]}-{self.sequence + 1}"
+        correlation = notice.correlation_id or self.publication.next_correlation()
         self._publish(notice, correlation, now)
         self._trigger(notice, None, correlation, now)
 
     def _publish(self, fact: Fact, correlation: str, now: Instant, *, record: ContainerRecord | None = None) -> None:
         self._out.facts.append(fact)
-        if record is None and isinstance(fact, Decision | Held):
-            decision = fact if isinstance(fact, Decision) else fact.decision
-            record = self.state.containers.get(decision.target.id)
-        view = self.state.view(record, now) if record is not None else None
-        message = self.composer.event(fact, sequence=self.sequence + 1, correlation_id=correlation, view=view)
-        if message is not None:
-            self.sequence += 1
-            self._out.events.append(message)
+        self.publication.event(self._out, fact, correlation, record, now)
 
-    def _publish_states(self, now: Instant) -> None:
-        state = self.state
-        if state.changed or state.removed:
-            # The inspection of a removed container that waits has lost its object.
-            for container_id, name in state.removed.items():
-                self._out.records.append(Record(kind="container", key=container_id, value=None))
-                topic = self.composer.container_topic(name)
-                if not any(r.container.name == name for r in state.containers.values()):
-                    self._clear(topic)
-            for container_id in state.changed:
-                record = state.containers[container_id]
-                self._out.records.append(Record(kind="container", key=container_id, value=record_json(record)))
-                message = self.composer.container_state(state.view(record))
-                if self._published.get(message.topic) != message.payload:
-                    self._published[message.topic] = message.payload
-                    self._manifest.add(message.topic)
-                    self._out.states.append(message)
-            state.changed.clear()
-            state.removed.clear()
-            self._out.watch = state.sample_targets()
-        if self._info_changed:
-            self._info_changed = False
-            self._out.states.append(self._info())
-
-    def _info(self) -> StateMessage:
-        return self.composer.info(
-            AgentInfo(
-                policies={policy.name: policy.mode.value for policy in self.policies.policies},
-                policies_digest=self.policies.digest,
-                settings_digest=self.options.settings_digest,
-                last_sequence=self.sequence,
-                mode=self.options.mode,
-            )
+    def _info(self) -> AgentInfo:
+        return AgentInfo(
+            policies={policy.name: policy.mode.value for policy in self.policies.policies},
+            policies_digest=self.policies.digest,
+            settings_digest=self.options.settings_digest,
+            last_sequence=self.publication.sequence,
+            mode=self.options.mode,
         )
-
-    def _clear(self, topic: str) -> None:
-        self._published.pop(topic, None)
-        self._manifest.discard(topic)
-        self._out.states.append(StateMessage(topic=topic, payload=b""))
-
-    def _publish_metrics(self, now: Instant) -> None:
-        batch = self.state.samples
-        if batch is None or now.monotonic < self._metrics_due:
-            return
-        self._metrics_due = now.monotonic + self.options.metrics_interval - self.options.interval / 2
-        self._batches += 1
-        views = [self.state.view(r, now) for r in self.state.containers.values() if r.container.running]
-        self._out.metrics.extend(self.composer.metrics(batch, views, engine_values(self.state), sequence=self._batches))

@@ -53,14 +53,14 @@ class Executor:
         self._tasks[target] = task
         task.add_done_callback(lambda _: self._tasks.pop(target, None))
 
-    async def finish(self, timeout: float) -> None:
+    async def finish(self, within: float) -> None:
         """Wait for the actions under way, so that their outcomes are known.
 
         Args:
-            timeout: Seconds. What takes longer is found out at the next start, like after a crash.
+            within: Seconds. What takes longer is found out at the next start, like after a crash.
         """
         if self._tasks:
-            await asyncio.wait(list(self._tasks.values()), timeout=timeout)
+            await asyncio.wait(list(self._tasks.values()), timeout=within)
 
     async def _carry_out(self, intent: Intent) -> None:
         async with self._room:

@@ -1,0 +1,119 @@
+"""From facts and changed state to messages: numbers them, remembers what is retained where. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from watchtower_agent.effects import Effects
+from watchtower_agent.model.commit import Record
+from watchtower_agent.model.decision import Decision, Dropped, Held
+from watchtower_agent.model.fact import AgentInfo, Fact
+from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.message import StateMessage
+from watchtower_agent.model.observation import Resume
+from watchtower_agent.policies.subject import engine_values
+from watchtower_agent.ports import Composer
+from watchtower_agent.remembered import record_json
+from watchtower_agent.state import ContainerRecord, HostState
+
+
+@dataclass(slots=True)
+class Publication:
+    """What has been published: sequence numbers, retained topics and their content.
+
+    Attributes:
+        composer: Makes topics and payloads.
+        state: Whose containers are published; this class only reads it and takes its lists of changes.
+        sequence: The highest number given to an event.
+        install_id: Of the store.
+    """
+
+    composer: Composer
+    state: HostState
+    sequence: int = 0
+    install_id: str = ""
+    _contents: dict[str, bytes] = field(default_factory=dict)
+    _manifest: set[str] = field(default_factory=set)
+    _info: AgentInfo | None = None
+    _metrics_due: float = 0.0
+    _batches: int = 0
+
+    def resume(self, resume: Resume) -> None:
+        """Go on from where an earlier run ended."""
+        self.sequence = resume.last_sequence
+        self.install_id = resume.install_id
+        self._manifest = set(resume.retained_topics)
+
+    def next_correlation(self) -> str:
+        """A correlation id for an event of the agent's own that nothing caused."""
+        return f"{self.install_id[:8]}-{self.sequence + 1}"
+
+    def event(self, out: Effects, fact: Fact, correlation: str, record: ContainerRecord | None, now: Instant) -> None:
+        """Compose one event; a decision is shown with its target as it is now."""
+        if record is None and isinstance(fact, Decision | Held | Dropped):
+            decision = fact if isinstance(fact, Decision) else fact.decision
+            record = self.state.containers.get(decision.target.id)
+        view = self.state.view(record, now) if record is not None else None
+        message = self.composer.event(fact, sequence=self.sequence + 1, correlation_id=correlation, view=view)
+        if message is not None:
+            self.sequence += 1
+            out.events.append(message)
+
+    def states(self, out: Effects, info: AgentInfo) -> None:
+        """Retained topics whose content changed, and the records behind them."""
+        state = self.state
+        if state.changed or state.removed:
+            self._containers(out)
+            out.watch = state.sample_targets()
+        known = self._info
+        # The last sequence changes all the time: it goes along when something else changes.
+        if known is None or replace(known, last_sequence=info.last_sequence) != info:
+            self._info = info
+            out.states.append(self.composer.info(info))
+
+    def _containers(self, out: Effects) -> None:
+        state = self.state
+        names = {record.container.name for record in state.containers.values()}
+        for container_id, name in state.removed.items():
+            out.records.append(Record(kind="container", key=container_id, value=None))
+            if name not in names:
+                self._clear(out, self.composer.container_topic(name))
+        for container_id in state.changed:
+            record = state.containers[container_id]
+            out.records.append(Record(kind="container", key=container_id, value=record_json(record)))
+            message = self.composer.container_state(state.view(record))
+            if self._contents.get(message.topic) != message.payload:
+                self._contents[message.topic] = message.payload
+                self._manifest.add(message.topic)
+                out.states.append(message)
+        state.changed.clear()
+        state.removed.clear()
+
+    def clear_ghosts(self, out: Effects) -> None:
+        """Clear the retained topics of containers that are not there any more."""
+        topics = {self.composer.container_topic(r.container.name) for r in self.state.containers.values()}
+        for topic in self.composer.container_topics(sorted(self._manifest)):
+            if topic not in topics:
+                self._clear(out, topic)
+
+    def _clear(self, out: Effects, topic: str) -> None:
+        self._contents.pop(topic, None)
+        self._manifest.discard(topic)
+        out.states.append(StateMessage(topic=topic, payload=b""))
+
+    def metrics(self, out: Effects, now: Instant, interval: float, every: float) -> None:
+        """The batch of metrics, when it is due.
+
+        Args:
+            out: Where it goes.
+            now: The tick.
+            interval: Seconds between ticks: half of one is tolerated.
+            every: Seconds between batches.
+        """
+        batch = self.state.samples
+        if batch is None or now.monotonic < self._metrics_due:
+            return
+        self._metrics_due = now.monotonic + every - interval / 2
+        self._batches += 1
+        views = [self.state.view(r, now) for r in self.state.containers.values() if r.container.running]
+        out.metrics.extend(self.composer.metrics(batch, views, engine_values(self.state), sequence=self._batches))
