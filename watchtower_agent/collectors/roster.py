@@ -20,26 +20,39 @@ class Life:
     """One life of a container: from a start to its end.
 
     Attributes:
-        target: Who it is.
+        target: Who it is, as last told.
+        started_at: When this life began, as far as it was ever told; a target may lose it until the next inspection.
         cpu: Its CPU, None while its cgroup is not found.
         memory: Its memory, None while its cgroup is not found or has no memory controller.
         ended: Whether its cgroup was there and is gone.
     """
 
-    __slots__ = ("cpu", "ended", "look_at", "memory", "missing_since", "target")
+    __slots__ = ("cpu", "ended", "look_at", "memory", "missing_since", "started_at", "target")
 
     def __init__(self, target: SampleTarget, now: float) -> None:
         self.target = target
+        self.started_at = target.started_at
         self.cpu: CpuGauge | None = None
         self.memory: MemoryGauge | None = None
         self.ended = False
         self.missing_since = now
         self.look_at = NEVER
 
+    def continues_as(self, target: SampleTarget) -> bool:
+        """Whether it is the same life. A start that is not known (yet) is no other start."""
+        return self.started_at is None or target.started_at is None or self.started_at == target.started_at
+
+    def update(self, target: SampleTarget) -> None:
+        """More, or less, is known of it."""
+        self.target = target
+        self.started_at = target.started_at if target.started_at is not None else self.started_at
+        self.look_at = NEVER  # a pid or a parent may be known now: worth another look
+
     def end(self) -> None:
         """Its cgroup is gone: the expected end of every container, and no error."""
         self.close()
         self.ended = True
+        self.started_at = None
         self.look_at = NEVER  # a restart under the same id may have made a new cgroup by the next tick
 
     def close(self) -> None:
@@ -88,13 +101,13 @@ class Roster:
         before, self._by_id = self._by_id, {}
         for target in targets:
             life = before.pop(target.container_id, None)
-            if life is None or _restarted(life.target, target):
-                if life is not None:
-                    life.close()
+            if life is not None and not life.continues_as(target):
+                life.close()
+                life = None
+            if life is None:
                 life = Life(target, now)
             elif life.target != target:
-                life.target = target
-                life.look_at = NEVER  # a pid or a parent became known: worth another look
+                life.update(target)
             self._by_id[target.container_id] = life
         for life in before.values():
             life.close()
@@ -148,11 +161,6 @@ class Roster:
         life.cpu = CpuGauge(cpu(place, self._descriptors))
         if place.memory:
             life.memory = MemoryGauge(memory(place, self._descriptors), place.memory)
-
-
-def _restarted(before: SampleTarget, now: SampleTarget) -> bool:
-    """Whether it is another life. A start that is not known (yet) is no other start."""
-    return None not in {before.started_at, now.started_at} and before.started_at != now.started_at
 
 
 def _missing_problem(missing: int, all_of_them: int, first: SampleTarget, root: str) -> str:

@@ -1,0 +1,499 @@
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies as st
+
+from tests.support.cgroups import GIB, Bench, FakeTree, fake_proc, full_id, v1_tree, v2_tree
+from watchtower_agent.collectors.files import Descriptors, KeptFile, read_once
+from watchtower_agent.collectors.request import Demand
+from watchtower_agent.collectors.tick import Tick
+from watchtower_agent.model.sample import SampleTarget
+
+ID = full_id(1)
+PATH = f"docker/{ID}"
+MIB = 1 << 20
+
+Make = Callable[[Path], FakeTree]
+
+
+@pytest.fixture(params=[v1_tree, v2_tree], ids=["v1", "v2"])
+def tree(request: pytest.FixtureRequest, tmp_path: Path) -> FakeTree:
+    make: Make = request.param
+    tree = make(tmp_path / "cgroup")
+    tree.add(PATH)
+    return tree
+
+
+@pytest.fixture
+def bench(tree: FakeTree, tmp_path: Path) -> Bench:
+    bench = Bench(tree, fake_proc(tmp_path / "proc"))
+    bench.watch(ID)
+    return bench
+
+
+def use_cpu(tree: FakeTree, seconds: float, path: str = PATH) -> None:
+    """Set the CPU time used."""
+    if tree.hierarchies:
+        tree.write(path, "cpuacct.usage", f"{round(seconds * 1e9)}\n")
+    else:
+        tree.write(path, "cpu.stat", f"usage_usec {round(seconds * 1e6)}\nuser_usec 0\nsystem_usec 0\n")
+
+
+def use_memory(tree: FakeTree, usage: int, inactive: int, path: str = PATH) -> None:
+    """Set the memory used, and how much of it is inactive page cache."""
+    if tree.hierarchies:
+        tree.write(path, "memory.usage_in_bytes", f"{usage}\n")
+        tree.write(path, "memory.stat", f"cache 1\ninactive_file 1\ntotal_inactive_file {inactive}\ntotal_x 1\n")
+    else:
+        tree.write(path, "memory.current", f"{usage}\n")
+        tree.write(path, "memory.stat", f"anon 1\ninactive_file {inactive}\nactive_file 1\n")
+
+
+def limit_memory(tree: FakeTree, limit: int | None, path: str = PATH) -> None:
+    """Set a cgroup's own memory limit."""
+    if tree.hierarchies:
+        tree.write(path, "memory.limit_in_bytes", f"{9223372036854771712 if limit is None else limit}\n")
+    else:
+        tree.write(path, "memory.max", "max\n" if limit is None else f"{limit}\n")
+
+
+def limit_cpu(tree: FakeTree, cores: float | None, cpus: str = "0-3") -> None:
+    if tree.hierarchies:
+        tree.write(PATH, "cpu.cfs_quota_us", "-1\n" if cores is None else f"{round(cores * 100_000)}\n")
+        tree.write(PATH, "cpuset.cpus", f"{cpus}\n")
+    else:
+        tree.write(PATH, "cpu.max", "max 100000\n" if cores is None else f"{round(cores * 100_000)} 100000\n")
+        tree.write(PATH, "cpuset.cpus.effective", f"{cpus}\n")
+
+
+def count_oom(tree: FakeTree, kills: int) -> None:
+    if tree.hierarchies:
+        tree.write(PATH, "memory.oom_control", f"oom_kill_disable 0\nunder_oom 0\noom_kill {kills}\n")
+    else:
+        tree.write(PATH, "memory.events", f"low 0\nhigh 0\nmax 0\noom 9\noom_kill {kills}\noom_group_kill 0\n")
+
+
+# --- CPU ---
+
+
+def test_levels_at_the_first_tick_and_rates_at_the_second(bench: Bench, tree: FakeTree) -> None:
+    use_cpu(tree, 10.0)
+    first = bench.tick()
+    assert first["memory.limit"] == 64 * MIB
+    assert first["memory.usage"] > 20 * MIB
+    assert math.isnan(first["cpu.cores"])
+    assert math.isnan(first["cpu.percent"])
+    assert math.isnan(first["cpu.percent_of_limit"])
+
+    use_cpu(tree, 10.3)
+    second = bench.tick()
+    assert second["cpu.cores"] == pytest.approx(0.3)
+    assert second["cpu.percent"] == pytest.approx(30)
+    assert second["cpu.percent_of_limit"] == pytest.approx(60)  # the sample's quota is half a core
+    assert not second.failures
+
+
+def test_a_rate_is_over_the_time_that_passed(bench: Bench, tree: FakeTree) -> None:
+    use_cpu(tree, 10.0)
+    bench.tick()
+    use_cpu(tree, 11.0)
+    assert bench.tick(4.0)["cpu.cores"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("cores", "cpus", "percent"),
+    [(0.5, "0-3", 200), (None, "0-1", 50), (None, "0-3", 25), (8.0, "0-7", 25), (3.0, "0,2", 50)],
+    ids=["quota", "cpuset", "online", "online below quota", "cpuset below quota"],
+)
+def test_the_limit_is_the_least_of_quota_cpuset_and_processors(
+    bench: Bench, tree: FakeTree, cores: float | None, cpus: str, percent: float
+) -> None:
+    limit_cpu(tree, cores, cpus)
+    use_cpu(tree, 10.0)
+    bench.tick()
+    use_cpu(tree, 11.0)
+    assert bench.tick()["cpu.percent_of_limit"] == pytest.approx(percent)
+
+
+def test_a_changed_quota_is_seen_within_ten_seconds(bench: Bench, tree: FakeTree) -> None:
+    bench.tick()
+    limit_cpu(tree, 1.0)
+    use_cpu(tree, 100.0)
+    bench.tick(9.0)
+    use_cpu(tree, 101.0)
+    assert bench.tick()["cpu.percent_of_limit"] == pytest.approx(100)
+
+
+def test_a_counter_that_went_down_discards_that_sample(bench: Bench, tree: FakeTree) -> None:
+    use_cpu(tree, 10.0)
+    bench.tick()
+    use_cpu(tree, 1.0)
+    assert math.isnan(bench.tick()["cpu.cores"])
+    use_cpu(tree, 1.5)
+    assert bench.tick()["cpu.cores"] == pytest.approx(0.5)
+
+
+@given(st.lists(st.integers(min_value=0, max_value=2**62) | st.binary(max_size=20), max_size=8))
+def test_no_rate_is_ever_negative(counters: list[int | bytes]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        tree = v1_tree(Path(directory, "cgroup"))
+        tree.add(PATH)
+        bench = Bench(tree, fake_proc(Path(directory, "proc")))
+        bench.watch(ID)
+        for counter in counters:
+            content = counter if isinstance(counter, bytes) else b"%d\n" % counter
+            for name in ("cpuacct.usage", "memory.usage_in_bytes", "memory.stat", "memory.limit_in_bytes"):
+                tree.file(PATH, name).write_bytes(content)
+            sample = bench.tick()
+            assert not sample.failures
+            assert all(math.isnan(value) or value >= 0 for column in sample.batch.columns.values() for value in column)
+        bench.reader.close()
+
+
+# --- memory ---
+
+
+@pytest.mark.parametrize(("usage", "inactive", "expected"), [(100, 30, 70), (100, 0, 100), (100, 130, 0)])
+def test_the_working_set_is_usage_without_inactive_page_cache(
+    bench: Bench, tree: FakeTree, usage: int, inactive: int, expected: int
+) -> None:
+    use_memory(tree, usage * MIB, inactive * MIB)
+    limit_memory(tree, 200 * MIB)
+    sample = bench.tick()
+    assert sample["memory.usage"] == usage * MIB
+    assert sample["memory.working_set"] == expected * MIB
+    assert sample["memory.percent"] == pytest.approx(expected / 2)
+
+
+def test_without_a_limit_the_hosts_memory_is_the_limit(bench: Bench, tree: FakeTree) -> None:
+    limit_memory(tree, None)
+    assert bench.tick()["memory.limit"] == 8 * GIB
+
+
+def test_a_limit_above_the_hosts_memory_is_clamped(bench: Bench, tree: FakeTree) -> None:
+    limit_memory(tree, 800 * GIB)
+    assert bench.tick()["memory.limit"] == 8 * GIB
+
+
+def test_without_a_limit_of_its_own_the_nearest_limited_ancestor_counts(tree: FakeTree, tmp_path: Path) -> None:
+    bench = Bench(tree, fake_proc(tmp_path / "proc"))
+    path = f"outer/inner/{ID}"
+    tree.remove(PATH)
+    tree.add(path)
+    limit_memory(tree, None, path)
+    name = "memory.limit_in_bytes" if tree.hierarchies else "memory.max"
+    tree.write("outer/inner", name, "9223372036854771712\n" if tree.hierarchies else "max\n")
+    tree.write("outer", name, f"{2 * GIB}\n")
+    bench.watch(SampleTarget(container_id=ID, cgroup_parent="/outer/inner"))
+    assert bench.tick()["memory.limit"] == 2 * GIB
+
+
+def test_the_working_set_is_read_at_the_metrics_interval_and_carried_between(bench: Bench, tree: FakeTree) -> None:
+    use_memory(tree, 100 * MIB, 0)
+    bench.tick()
+    use_memory(tree, 50 * MIB, 0)
+    for _ in range(9):
+        sample = bench.tick()
+        assert sample["memory.usage"] == 50 * MIB
+        assert sample["memory.working_set"] == 100 * MIB
+    assert bench.tick()["memory.working_set"] == 50 * MIB
+
+
+@pytest.mark.parametrize("name", ["memory.working_set", "memory.percent"])
+def test_a_policy_that_needs_it_has_it_read_at_each_tick(bench: Bench, tree: FakeTree, name: str) -> None:
+    bench.tick()
+    bench.demand = Demand(every_tick=frozenset({name}))
+    for size in (10, 20, 30):
+        use_memory(tree, size * MIB, 0)
+        assert bench.tick()["memory.working_set"] == size * MIB
+
+
+def test_a_container_that_comes_between_has_its_working_set_at_once(bench: Bench, tree: FakeTree) -> None:
+    bench.tick()
+    tree.add(f"docker/{full_id(2)}")
+    bench.watch(ID, full_id(2))
+    assert not any(math.isnan(value) for value in bench.tick().column("memory.working_set"))
+
+
+def test_a_carried_value_is_unknown_once_it_is_too_old(bench: Bench, tree: FakeTree) -> None:
+    bench.demand = Demand(metrics_interval=2.0)
+    bench.tick()
+    tree.write(PATH, "memory.stat", "nothing\n")
+    assert not math.isnan(bench.tick(2.0)["memory.working_set"])
+    assert not math.isnan(bench.tick(4.0)["memory.working_set"])
+    assert math.isnan(bench.tick(2.0)["memory.working_set"])
+
+
+def test_oom_kills_are_read_every_ten_seconds_and_when_the_engine_reports_one(bench: Bench, tree: FakeTree) -> None:
+    assert bench.tick()["memory.oom_kills"] == 0
+    count_oom(tree, 1)
+    assert bench.tick()["memory.oom_kills"] == 0
+    assert bench.tick(oom_in=frozenset({full_id(2)}))["memory.oom_kills"] == 0
+    assert bench.tick(oom_in=frozenset({ID}))["memory.oom_kills"] == 1
+    count_oom(tree, 2)
+    assert bench.tick(9.0)["memory.oom_kills"] == 1
+    assert bench.tick()["memory.oom_kills"] == 2
+
+
+def test_a_host_without_memory_controller_has_memory_unknown_and_says_which_option_turns_it_on(tmp_path: Path) -> None:
+    v1 = FakeTree(tmp_path / "v1", v1=("cpu,cpuacct", "cpuset"))
+    v2 = FakeTree(tmp_path / "v2", unified=".", controllers="cpuset cpu io pids")
+    for tree in (v1, v2):
+        tree.add(PATH)
+        bench = Bench(tree, fake_proc(tmp_path / "proc"))
+        bench.watch(ID)
+        use_cpu(tree, 10.0)
+        bench.tick()
+        use_cpu(tree, 11.0)
+        sample = bench.tick()
+        assert "cgroup_enable=memory" in sample.failures["memory"]
+        assert math.isnan(sample["memory.usage"])
+        assert math.isnan(sample["memory.percent"])
+        assert sample["cpu.cores"] == pytest.approx(1.0)
+        assert list(sample.failures) == ["memory"]
+
+
+def test_a_cgroup_without_the_memory_controller_is_told(tmp_path: Path) -> None:
+    tree = v2_tree(tmp_path / "cgroup")
+    tree.add(PATH)
+    for file in (tree.root / PATH).glob("memory.*"):
+        file.unlink()
+    bench = Bench(tree, fake_proc(tmp_path / "proc"))
+    bench.watch(ID)
+    sample = bench.tick()
+    assert "Delegate=memory" in sample.failures["memory"]
+    assert math.isnan(sample["memory.usage"])
+
+
+# --- lives ---
+
+
+def test_a_restart_under_the_same_id_is_another_life(bench: Bench, tree: FakeTree) -> None:
+    bench.watch(SampleTarget(container_id=ID, started_at=100.0))
+    use_cpu(tree, 10.0)
+    bench.tick()
+    bench.watch(SampleTarget(container_id=ID, started_at=200.0))
+    use_cpu(tree, 11.0)
+    assert math.isnan(bench.tick()["cpu.cores"])
+    use_cpu(tree, 11.5)
+    assert bench.tick()["cpu.cores"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [(None, 100.0), (100.0, None), (100.0, 100.0)], ids=["inspected", "forgotten", "same"]
+)
+def test_a_start_that_becomes_known_or_is_forgotten_keeps_the_rates(
+    bench: Bench, tree: FakeTree, before: float | None, now: float | None
+) -> None:
+    bench.watch(SampleTarget(container_id=ID, started_at=before))
+    use_cpu(tree, 10.0)
+    bench.tick()
+    bench.watch(SampleTarget(container_id=ID, started_at=now, pid=77))
+    use_cpu(tree, 11.0)
+    assert bench.tick()["cpu.cores"] == pytest.approx(1.0)
+
+
+def test_another_start_is_noticed_though_it_was_unknown_between(bench: Bench, tree: FakeTree) -> None:
+    for started_at, seconds in ((100.0, 10.0), (None, 11.0)):
+        bench.watch(SampleTarget(container_id=ID, started_at=started_at))
+        use_cpu(tree, seconds)
+        bench.tick()
+    bench.watch(SampleTarget(container_id=ID, started_at=200.0))
+    use_cpu(tree, 12.0)
+    assert math.isnan(bench.tick()["cpu.cores"])
+
+
+def test_a_container_that_is_gone_is_unknown_and_no_failure(bench: Bench, tree: FakeTree) -> None:
+    other = full_id(2)
+    tree.add(f"docker/{other}")
+    bench.watch(ID, other)
+    tree.remove(PATH)
+    sample = bench.tick()
+    assert math.isnan(sample.column("memory.usage")[0])
+    assert sample.column("memory.usage")[1] > 0
+    assert not sample.failures
+
+
+def test_columns_follow_the_targets_when_the_watch_is_swapped(bench: Bench, tree: FakeTree) -> None:
+    ids = [full_id(n) for n in range(1, 4)]
+    for number, container_id in enumerate(ids):
+        tree.add(f"docker/{container_id}")
+        use_memory(tree, number * MIB, 0, f"docker/{container_id}")
+    bench.watch(*ids)
+    assert [value / MIB for value in bench.tick().column("memory.usage")] == [0, 1, 2]
+    bench.watch(ids[2], ids[0])
+    sample = bench.tick()
+    assert [target.container_id for target in sample.batch.targets] == [ids[2], ids[0]]
+    assert [value / MIB for value in sample.column("memory.usage")] == [2, 0]
+    bench.watch()
+    assert list(bench.tick().column("cpu.cores")) == []
+
+
+def test_every_descriptor_is_given_back(bench: Bench) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    bench.tick()
+    assert len(list(Path("/proc/self/fd").iterdir())) > before
+    bench.watch()
+    bench.tick()
+    bench.reader.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+# --- faults ---
+
+
+def test_a_missing_tree_is_told_and_the_host_goes_on(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "cgroup", fake_proc(tmp_path / "proc"))
+    bench.watch(ID)
+    for _ in range(2):
+        sample = bench.tick()
+        assert "sampling.cgroup_root" in sample.failures["cgroup"]
+        assert math.isnan(sample["cpu.cores"])
+        assert math.isnan(sample["memory.usage"])
+        assert sample.host["host.memory.available"] == 2 * GIB
+    v2_tree(tmp_path / "cgroup").add(PATH)
+    sample = bench.tick(10.0)
+    assert not sample.failures
+    assert sample["memory.usage"] > 0
+
+
+def test_a_container_that_is_nowhere_is_told_after_a_while(bench: Bench, tree: FakeTree) -> None:
+    tree.remove(PATH)
+    assert not bench.tick().failures
+    sample = bench.tick(10.0)
+    assert "cgroup: host" in sample.failures["cgroup"]
+    tree.add(PATH)
+    assert not bench.tick(10.0).failures
+
+
+def test_an_unknown_layout_is_found_at_the_first_tick(tree: FakeTree, tmp_path: Path) -> None:
+    ids = [full_id(n) for n in range(10, 20)]
+    for container_id in ids:
+        tree.add(f"private/{container_id}")
+    bench = Bench(tree, fake_proc(tmp_path / "proc"))
+    bench.watch(*ids)
+    assert not any(math.isnan(value) for value in bench.tick().column("memory.usage"))
+
+
+def test_a_file_that_is_a_directory_is_a_failure_of_its_collector_alone(bench: Bench, tree: FakeTree) -> None:
+    file = tree.file(PATH, "cpuacct.usage" if tree.hierarchies else "cpu.stat")
+    file.unlink()
+    file.mkdir()
+    sample = bench.tick()
+    assert list(sample.failures) == ["cpu"]
+    assert str(file) in sample.failures["cpu"]
+    assert math.isnan(sample["cpu.cores"])
+    assert sample["memory.usage"] > 0
+
+
+class Failing:
+    name = "failing"
+
+    def collect(self, tick: Tick) -> None:
+        tick.host["host.half"] = 1.0
+        raise ZeroDivisionError("as it happens")
+
+    def close(self) -> None:
+        pass
+
+
+class Working:
+    name = "working"
+
+    def collect(self, tick: Tick) -> None:
+        tick.host["host.works"] = 1.0
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_failing_collector_stops_no_other(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, fake_proc(tmp_path / "proc"), (Failing(), Working()))
+    sample = bench.tick()
+    assert "as it happens" in sample.failures["failing"]
+    assert sample.host["host.works"] == 1.0
+    assert set(bench.reader.seconds) == {"failing", "working"}
+
+
+def test_too_few_descriptors_cost_time_and_no_values(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1\n")
+    (tmp_path / "b").write_text("2\n")
+    descriptors = Descriptors(1)
+    first, second = (KeptFile(f"{tmp_path}/{name}", 64, descriptors) for name in "ab")
+    for _ in range(2):
+        assert (first.read(), second.read()) == (b"1\n", b"2\n")
+    assert (descriptors.kept, descriptors.refused) == (1, 2)
+    first.close()
+    assert second.read() == b"2\n"
+    assert (descriptors.kept, descriptors.refused) == (1, 2)
+    second.close()
+    assert read_once(f"{tmp_path}/a", 64) == b"1\n"
+
+
+# --- host ---
+
+
+def test_the_hosts_numbers(tmp_path: Path) -> None:
+    proc = fake_proc(tmp_path / "proc", cpus=4, memory=8 * GIB)
+    bench = Bench(v2_tree(tmp_path / "cgroup"), proc)
+    bench.data_root = str(tmp_path)
+    first = bench.tick()
+    assert "host.cpu.percent" not in first.host
+    (proc / "stat").write_text("cpu  430 0 400 3060 210 0 0 0 0 0\ncpu0 0\n")
+    second = bench.tick()
+    assert second.host["host.cpu.percent"] == pytest.approx(30)
+    assert second.host["host.memory.percent"] == pytest.approx(75)
+    assert second.host["host.memory.available"] == 2 * GIB
+    assert second.host["host.swap.percent"] == pytest.approx(25)
+    assert second.host["host.load1"] == pytest.approx(0.5)
+    assert second.host["host.load5"] == pytest.approx(0.25)
+    assert 0 <= second.host["host.disk.percent"] <= 100
+    assert 0 <= second.host["host.disk.inodes_percent"] <= 100
+    assert second.host["host.disk.free"] > 0
+
+
+def test_times_that_went_back_leave_the_hosts_cpu_unknown(tmp_path: Path) -> None:
+    proc = fake_proc(tmp_path / "proc")
+    bench = Bench(v2_tree(tmp_path / "cgroup"), proc)
+    bench.tick()
+    (proc / "stat").write_text("cpu  1 0 1 1 1 0 0 0 0 0\ncpu0 0\n")
+    assert "host.cpu.percent" not in bench.tick().host
+
+
+@pytest.mark.parametrize("data_root", ["", "/not/on/this/host"])
+def test_a_data_root_elsewhere_is_unknown_and_no_failure(tmp_path: Path, data_root: str) -> None:
+    bench = Bench(v2_tree(tmp_path / "cgroup"), fake_proc(tmp_path / "proc"))
+    bench.data_root = data_root
+    sample = bench.tick()
+    assert not [name for name in sample.host if name.startswith("host.disk")]
+    assert not sample.failures
+
+
+def test_a_missing_proc_is_told_and_containers_go_on(tree: FakeTree, tmp_path: Path) -> None:
+    bench = Bench(tree, tmp_path / "nothing")
+    bench.watch(ID)
+    use_cpu(tree, 1.0)
+    bench.tick()
+    use_cpu(tree, 1.25)
+    sample = bench.tick()
+    assert list(sample.failures) == ["host"]
+    assert not sample.host
+    assert sample["memory.percent"] > 0
+    assert sample["cpu.percent_of_limit"] == pytest.approx(50)
+
+
+def test_without_any_limit_known_a_share_of_it_is_unknown(tree: FakeTree, tmp_path: Path) -> None:
+    bench = Bench(tree, tmp_path / "nothing")
+    bench.watch(ID)
+    limit_memory(tree, None)
+    limit_cpu(tree, None, "")
+    bench.tick()
+    sample = bench.tick()
+    assert math.isnan(sample["memory.limit"])
+    assert math.isnan(sample["memory.percent"])
+    assert math.isnan(sample["cpu.percent_of_limit"])
