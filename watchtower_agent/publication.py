@@ -74,10 +74,9 @@ class Publication:
     def _containers(self, out: Effects) -> None:
         state = self.state
         names = {record.container.name for record in state.containers.values()}
-        for container_id, name in state.removed.items():
-            out.records.append(Record(kind="container", key=container_id, value=None))
-            if name not in names:
-                self._clear(out, self.composer.container_topic(name))
+        out.records.extend(Record(kind="container", key=container_id, value=None) for container_id in state.removed)
+        for name in state.names_gone - names:
+            self._clear(out, self.composer.container_topic(name))
         for container_id in state.changed:
             record = state.containers[container_id]
             out.records.append(Record(kind="container", key=container_id, value=record_json(record)))
@@ -88,6 +87,7 @@ class Publication:
                 out.states.append(message)
         state.changed.clear()
         state.removed.clear()
+        state.names_gone.clear()
 
     def clear_ghosts(self, out: Effects) -> None:
         """Clear the retained topics of containers that are not there any more."""

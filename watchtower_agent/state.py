@@ -131,8 +131,10 @@ class HostState:
     difference is an event."""
     changed: set[str] = field(default_factory=set)
     """Ids whose record changed since the pipeline last asked."""
-    removed: dict[str, str] = field(default_factory=dict)
-    """Id -> name of containers that went since the pipeline last asked."""
+    removed: set[str] = field(default_factory=set)
+    """Ids of containers that went since the pipeline last asked."""
+    names_gone: set[str] = field(default_factory=set)
+    """Names that a container gave up since the pipeline last asked: it went, or was renamed."""
 
     # --- events -------------------------------------------------------------------------------------
 
@@ -149,7 +151,10 @@ class HostState:
         record.last_position = max(record.last_position, event.position)
         if event.action.startswith("exec_"):
             return record
+        name = record.container.name
         self._change(record, event)
+        if record.container.name != name:
+            self.names_gone.add(name)
         if event.action == "destroy":
             self._forget(event.actor_id)
         else:
@@ -247,7 +252,8 @@ class HostState:
     def _forget(self, container_id: str) -> None:
         record = self.containers.pop(container_id)
         self.changed.discard(container_id)
-        self.removed[container_id] = record.container.name
+        self.removed.add(container_id)
+        self.names_gone.add(record.container.name)
 
     # --- listings and inspections -------------------------------------------------------------------
 
@@ -262,13 +268,7 @@ class HostState:
             for container in inventory.containers:
                 self._adopt(container)
             return []
-        listed = {container.id: container for container in inventory.containers}
-        events: list[EngineEvent] = []
-        for container_id, record in self.containers.items():
-            if record.last_position <= inventory.after_position and container_id not in listed:
-                if record.container.running:
-                    events.append(self._conclude(record.container, "die", inventory.at))
-                events.append(self._conclude(record.container, "destroy", inventory.at))
+        events = self._vanished(inventory)
         for container in inventory.containers:
             known = self.containers.get(container.id)
             if known is None:
@@ -278,15 +278,26 @@ class HostState:
                     events.append(self._conclude(container, "start", inventory.at))
             elif known.last_position <= inventory.after_position:
                 events.extend(self._differences(known.container, container, inventory.at))
-                # Names, networks and labels of the listing are newer than what we had; states come with the events.
-                known.container = replace(
-                    container,
-                    status=known.container.status,
-                    health=known.container.health,
-                    detail=known.container.detail,
-                )
-                self.changed.add(container.id)
+                self._describe_anew(known, container)
         return events
+
+    def _vanished(self, inventory: InventoryObserved) -> list[EngineEvent]:
+        listed = {container.id for container in inventory.containers}
+        events: list[EngineEvent] = []
+        for container_id, record in self.containers.items():
+            if record.last_position <= inventory.after_position and container_id not in listed:
+                if record.container.running:
+                    events.append(self._conclude(record.container, "die", inventory.at))
+                events.append(self._conclude(record.container, "destroy", inventory.at))
+        return events
+
+    def _describe_anew(self, known: ContainerRecord, listed: Container) -> None:
+        """Names, networks and labels of a listing are newer than what is known; states come with the events."""
+        was = known.container
+        if was.name != listed.name:
+            self.names_gone.add(was.name)
+        known.container = replace(listed, status=was.status, health=was.health, detail=was.detail)
+        self.changed.add(listed.id)
 
     def _adopt(self, container: Container) -> None:
         self.containers[container.id] = ContainerRecord(container=container)

@@ -1,0 +1,72 @@
+"""The one way into the loop: bounded, in order, never blocking whoever brings something."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from watchtower_agent.model.observation import EventsObserved, GapObserved
+from watchtower_agent.model.sample import SampleBatch
+from watchtower_agent.pipeline import Observation
+
+_MOST_EVENTS = 100_000
+"""Engine events that may wait. Beyond that they are dropped, and counted as a gap."""
+_AT_ONCE = 500
+"""Engine events that one step takes: bounds how long a decision waits behind a storm."""
+
+
+class Inbox:
+    """Observations on their way to the loop. Used on the event loop only."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Observation] = deque()
+        self._events = 0
+        self._dropped: list[EventsObserved] = []
+        self._bell = asyncio.Event()
+
+    @property
+    def events(self) -> int:
+        """Engine events that wait."""
+        return self._events
+
+    def put(self, observation: Observation) -> None:
+        """Bring something. Of two ticks that wait only the newer counts."""
+        if isinstance(observation, EventsObserved):
+            if self._events + len(observation.events) > _MOST_EVENTS:
+                self._dropped.append(observation)
+                self._bell.set()
+                return
+            self._events += len(observation.events)
+        elif isinstance(observation, SampleBatch):
+            self._waiting = deque(seen for seen in self._waiting if not isinstance(seen, SampleBatch))
+        self._waiting.append(observation)
+        self._bell.set()
+
+    async def take(self, within: float) -> list[Observation]:
+        """What waits, in order; empty when nothing came.
+
+        Args:
+            within: Seconds to wait for something.
+        """
+        if not self._waiting and not self._dropped:
+            self._bell.clear()
+            try:
+                await asyncio.wait_for(self._bell.wait(), within)
+            except TimeoutError:
+                return []
+        taken: list[Observation] = []
+        events = 0
+        while self._waiting and events < _AT_ONCE:
+            observation = self._waiting.popleft()
+            if isinstance(observation, EventsObserved):
+                events += len(observation.events)
+            taken.append(observation)
+        self._events -= events
+        if self._dropped:
+            taken.append(self._gap())
+        return taken
+
+    def _gap(self) -> GapObserved:
+        dropped, self._dropped = self._dropped, []
+        times = [event.time for batch in dropped for event in batch.events]
+        return GapObserved(reason="inbox_overflow", since=min(times), until=max(times), count=len(times))

@@ -1,0 +1,56 @@
+"""Facts as log lines, with stable event names."""
+
+from __future__ import annotations
+
+import structlog
+
+from watchtower_agent.model.decision import Decision, Dropped, Edge, Held, Severity, Verb
+from watchtower_agent.model.engine_event import EngineEvent
+from watchtower_agent.model.fact import Fact
+from watchtower_agent.model.notice import Notice
+from watchtower_agent.model.outcome import Intent, Outcome, Result
+
+log = structlog.get_logger("watchtower_agent")
+
+_LEVELS = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "error"}
+
+
+def log_fact(fact: Fact) -> None:
+    """Say what happened: the agent's own doings at info or above, the engine's events at debug."""
+    match fact:
+        case EngineEvent():
+            log.debug("engine_event", kind=fact.kind, action=fact.action, name=fact.name, origin=fact.origin)
+        case Edge():
+            log.info("policy_firing" if fact.firing else "policy_resolved", policy=fact.policy, reason=fact.reason)
+        case Decision():
+            log.info("decision", **_about(fact), reason=fact.reason, correlation=fact.correlation_id)
+        case Held():
+            log.info("held", **_about(fact.decision), guard=fact.guard.value, reason=fact.reason)
+        case Dropped():
+            log.info("dropped", **_about(fact.decision), reason=fact.reason)
+        case Intent():
+            log.info("action_started", **_about(fact.decision), correlation=fact.decision.correlation_id)
+        case Outcome():
+            _log_outcome(fact)
+        case Notice():
+            getattr(log, _LEVELS[fact.severity])(f"{fact.kind}_{fact.action}", reason=fact.reason)
+
+
+def _log_outcome(outcome: Outcome) -> None:
+    decision = outcome.decision
+    if decision.verb is Verb.NOTIFY:
+        level = _LEVELS.get(Severity(str(decision.parameters.get("severity", "warning"))), "warning")
+        getattr(log, level)("notify", policy=decision.policy, target=decision.target.name, reason=outcome.reason)
+        return
+    level = "info" if outcome.result is Result.SUCCEEDED else "warning"
+    getattr(log, level)(
+        "action_ended",
+        **_about(decision),
+        result=outcome.result.value,
+        reason=outcome.reason,
+        correlation=decision.correlation_id,
+    )
+
+
+def _about(decision: Decision) -> dict[str, str]:
+    return {"policy": decision.policy, "verb": decision.verb.value, "target": decision.target.name}

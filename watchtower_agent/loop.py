@@ -1,0 +1,156 @@
+"""The loop: takes what reached the inbox, lets the pipeline decide, makes it durable, and only then lets it out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from watchtower_agent.actions.executor import Executor
+from watchtower_agent.effects import Effects
+from watchtower_agent.errors import TemporaryError
+from watchtower_agent.inbox import Inbox
+from watchtower_agent.journal import log_fact
+from watchtower_agent.model.commit import Commit
+from watchtower_agent.model.message import EventMessage
+from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.pipeline import Pipeline
+from watchtower_agent.ports import Clock, Inspections, Publisher, Store
+
+log = structlog.get_logger(__name__)
+
+_INSPECT_AFTER = 0.2
+"""Seconds that an inspection waits: a container that lives for less is not worth one."""
+_INSPECTIONS_AT_ONCE = 25
+"""Inspections asked for at a time, so that a fresh start on a full host does not crowd out its first samples."""
+_RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
+"""Seconds between tries to write to a store that fails."""
+
+
+class SamplingControl(Protocol):
+    """What the loop tells the sampler."""
+
+    def watch(self, targets: tuple[SampleTarget, ...]) -> None:
+        """Sample these from the next tick on."""
+
+    def oom_happened(self, container_id: str) -> None:
+        """Read this container's counter of OOM kills at the next tick."""
+
+
+class Loop:
+    """One task; it owns the pipeline and with it HostState.
+
+    Args:
+        pipeline: Decides.
+        inbox: Where everything comes in.
+        store: Makes durable.
+        publisher: Sends what is durable.
+        executor: Carries out what is durable.
+        inspections: Asks the engine about containers.
+        sampling: Is told whom to sample.
+        clock: The host's clocks.
+        interval: Seconds between samples: the loop's own heartbeat when nothing comes.
+        committed: Called with the events of every commit, for those who follow them.
+    """
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        inbox: Inbox,
+        store: Store,
+        publisher: Publisher,
+        executor: Executor,
+        inspections: Inspections,
+        sampling: SamplingControl,
+        clock: Clock,
+        interval: float,
+        committed: Callable[[Sequence[EventMessage]], None],
+    ) -> None:
+        self._pipeline = pipeline
+        self._inbox = inbox
+        self._store = store
+        self._publisher = publisher
+        self._executor = executor
+        self._inspections = inspections
+        self._sampling = sampling
+        self._clock = clock
+        self._interval = interval
+        self._committed = committed
+        self._to_inspect: dict[str, None] = {}
+        self._inspect_timer: asyncio.TimerHandle | None = None
+        self._stopping = False
+        self.store_error = ""
+
+    async def run(self) -> None:
+        """Until `stop`: one step after the other. What arrives during a commit is the next step's."""
+        while not self._stopping:
+            observations = await self._inbox.take(within=self._interval)
+            await self._step(self._pipeline.step(observations, self._clock.now()))
+
+    async def drain(self) -> None:
+        """Take in what has arrived until nothing is left. For the end, after `run` returned."""
+        while observations := await self._inbox.take(within=0.01):
+            await self._step(self._pipeline.step(observations, self._clock.now()))
+
+    def stop(self) -> None:
+        """Let `run` return after the step at hand."""
+        self._stopping = True
+
+    async def _step(self, effects: Effects) -> None:
+        commit = effects.commit()
+        if not commit.empty:
+            await self._make_durable(commit)
+            self._publisher.committed(commit.events, commit.states)
+            self._committed(commit.events)
+        if not self._stopping:
+            for intent in effects.intents:
+                self._executor.start(intent)
+        for metrics in effects.metrics:
+            self._publisher.metrics(metrics)
+        if effects.watch is not None:
+            self._sampling.watch(effects.watch)
+        for container_id in effects.oom:
+            self._sampling.oom_happened(container_id)
+        self._inspect_soon(effects)
+        for fact in effects.facts:
+            log_fact(fact)
+
+    async def _make_durable(self, commit: Commit) -> None:
+        """Try until it is written: nothing is published or done that is not, and nothing is forgotten meanwhile."""
+        wait = _RETRY_FIRST
+        while True:
+            try:
+                await self._store.commit(commit)
+            except TemporaryError as error:
+                if not self.store_error:
+                    log.error(
+                        "store_failing", error=str(error), consequence="the agent holds everything until it works"
+                    )
+                self.store_error = str(error)
+                await asyncio.sleep(wait)
+                wait = min(_RETRY_MOST, wait * 2)
+            else:
+                if self.store_error:
+                    log.warning("store_works_again", was=self.store_error)
+                self.store_error = ""
+                return
+
+    def _inspect_soon(self, effects: Effects) -> None:
+        self._to_inspect.update(effects.inspect)
+        if self._to_inspect and self._inspect_timer is None:
+            loop = asyncio.get_running_loop()
+            self._inspect_timer = loop.call_later(_INSPECT_AFTER, self._inspect_now)
+
+    def _inspect_now(self) -> None:
+        self._inspect_timer = None
+        known = self._pipeline.state.containers
+        waiting = [container_id for container_id in self._to_inspect if container_id in known]
+        now, later = waiting[:_INSPECTIONS_AT_ONCE], waiting[_INSPECTIONS_AT_ONCE:]
+        self._to_inspect = dict.fromkeys(later)
+        if now:
+            self._inspections.request(now)
+        if later:
+            self._inspect_timer = asyncio.get_running_loop().call_later(_INSPECT_AFTER, self._inspect_now)
