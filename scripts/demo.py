@@ -100,7 +100,7 @@ class Workload:
         self._busybox = busybox
         self._run = secrets.token_hex(4)
         self._image = f"watchtower-agent-demo:{self._run}"
-        self._api = docker.APIClient(base_url=os.environ["DOCKER_HOST"], timeout=30)
+        self._api = docker.from_env(timeout=30).api
 
     def start(self) -> None:
         """Make the image and start the containers."""

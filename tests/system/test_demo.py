@@ -1,0 +1,100 @@
+"""`scripts/run --demo` as a newcomer sees it, and what it leaves behind: nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.broker import PersistentSubscriber
+from tests.support.engine import PrivateEngine
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SICK = ("--health-cmd=false", "--health-interval=1s", "--health-retries=1")
+TOLD_WITHIN = 90.0
+"""Seconds within which the demo has told its story."""
+
+
+@contextmanager
+def demo(docker_host: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """The demo as started from a shell, and the folder for its temporary files."""
+    with tempfile.TemporaryDirectory(prefix="wt-", ignore_cleanup_errors=True) as scratch:
+        process = subprocess.Popen(
+            ["scripts/run", "--demo", *arguments],
+            cwd=CHECKOUT,
+            env=os.environ | {"DOCKER_HOST": docker_host, "TMPDIR": scratch},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            yield process, Path(scratch)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            process.communicate(timeout=60)
+
+
+def read_until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+    """Read the demo's words up to the first line that matches."""
+    assert process.stdout
+    words = []
+    for line in process.stdout:
+        words.append(line)
+        if match := re.search(pattern, line):
+            return match
+    raise AssertionError(f"the demo ended without a line like {pattern!r}:\n{''.join(words)}")
+
+
+def test_the_demo_tells_its_story_and_touches_nothing_else(engine: PrivateEngine) -> None:
+    engine.run("bystander", labels={"autoheal": "true"}, options=SICK)
+    before = engine.docker("inspect", "--format={{.State.StartedAt}}", "bystander")
+    images = engine.docker("images", "--all", "--quiet")
+
+    with demo(engine.url) as (process, scratch):
+        port = int(read_until(process, r"mosquitto_sub -p (\d+)")[1])
+        with PersistentSubscriber(port, topics=("watchtower/v1/demo/event/#",)) as subscriber:
+            words, _ = process.communicate(timeout=TOLD_WITHIN)
+            events = [json.loads(message.payload) for message in subscriber.messages]
+        assert process.returncode == 0, words
+        assert list(scratch.iterdir()) == []
+
+    web = [event for event in events if event["data"].get("target", {}).get("name") == "demo-web"]
+    kinds = ["policy.firing", "policy.decision", "action.started", "action.succeeded"]
+    story = [event for kind in kinds for event in web if event["type"] == f"io.watchtower.{kind}.v1"]
+    assert [event["type"].removeprefix("io.watchtower.").removesuffix(".v1") for event in story] == kinds, words
+    assert len({event["correlationid"] for event in story}) == 1
+    assert story[0]["correlationid"] in words
+    assert story[0]["data"]["numbers"]["health"] == "unhealthy"
+
+    lines = re.findall(r"^ *[\d.]+ s  #(\d+) +(\w+) +demo-web ", words, re.MULTILINE)
+    number = lines[0][0]
+    assert [stage for story, stage in lines if story == number][:4] == ["cause", "decision", "action", "outcome"], words
+    assert "\x1b" not in words
+
+    assert engine.docker("ps", "--all", "--format={{.Names}}") == "bystander"
+    assert engine.docker("inspect", "--format={{.State.StartedAt}}", "bystander") == before
+    assert engine.docker("images", "--all", "--quiet") == images
+
+
+def test_ctrl_c_ends_an_engine_of_the_demo_s_own_and_all_that_is_on_it() -> None:
+    with demo("unix:///nowhere/docker.sock") as (process, scratch):
+        read_until(process, "starting one of our own")
+        read_until(process, r" s  .* demo-job ")
+        daemon = (next(scratch.iterdir()) / "dockerd.pid").read_text().strip()
+
+        process.send_signal(signal.SIGINT)
+        words, _ = process.communicate(timeout=60)
+
+        assert process.returncode == 130, words
+        assert "removed" in words
+        assert list(scratch.iterdir()) == []
+        assert not Path("/proc", daemon).exists()
+        assert str(scratch) not in Path("/proc/mounts").read_text()
