@@ -28,6 +28,8 @@ class Effects:
         records: Remembered state that changed.
         inspect: Containers to ask the engine about.
         watch: The containers to sample from now on; None when they are the same as before.
+        demand: Catalogue names that the policies need at every tick; None when that did not change.
+        data_root: Where the engine keeps its data on this host; None when that did not change.
         oom: Containers whose counter of OOM kills should be read at the next tick.
         metrics: Worthless later.
     """
@@ -43,6 +45,8 @@ class Effects:
     records: list[Record] = field(default_factory=list)
     inspect: dict[str, None] = field(default_factory=dict)
     watch: tuple[SampleTarget, ...] | None = None
+    demand: frozenset[str] | None = None
+    data_root: str | None = None
     oom: list[str] = field(default_factory=list)
     metrics: list[MetricsMessage] = field(default_factory=list)
 

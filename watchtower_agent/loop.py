@@ -35,6 +35,12 @@ class SamplingControl(Protocol):
     def watch(self, targets: tuple[SampleTarget, ...]) -> None:
         """Sample these from the next tick on."""
 
+    def demand(self, every_tick: frozenset[str], metrics_interval: float) -> None:
+        """Read what these names need at every tick, the rest at the metrics interval."""
+
+    def engine_data_root(self, path: str) -> None:
+        """Measure the file system of this folder."""
+
     def oom_happened(self, container_id: str) -> None:
         """Read this container's counter of OOM kills at the next tick."""
 
@@ -52,6 +58,7 @@ class Loop:
         sampling: Is told whom to sample.
         clock: The host's clocks.
         interval: Seconds between samples: the loop's own heartbeat when nothing comes.
+        metrics_interval: Seconds between metrics batches.
         committed: Called with the events of every commit, for those who follow them.
     """
 
@@ -67,6 +74,7 @@ class Loop:
         sampling: SamplingControl,
         clock: Clock,
         interval: float,
+        metrics_interval: float,
         committed: Callable[[Sequence[EventMessage]], None],
     ) -> None:
         self._pipeline = pipeline
@@ -78,6 +86,7 @@ class Loop:
         self._sampling = sampling
         self._clock = clock
         self._interval = interval
+        self._metrics_interval = metrics_interval
         self._committed = committed
         self._to_inspect: dict[str, None] = {}
         self._inspect_timer: asyncio.TimerHandle | None = None
@@ -112,6 +121,10 @@ class Loop:
             self._publisher.metrics(metrics)
         if effects.watch is not None:
             self._sampling.watch(effects.watch)
+        if effects.demand is not None:
+            self._sampling.demand(effects.demand, self._metrics_interval)
+        if effects.data_root is not None:
+            self._sampling.engine_data_root(effects.data_root)
         for container_id in effects.oom:
             self._sampling.oom_happened(container_id)
         self._inspect_soon(effects)

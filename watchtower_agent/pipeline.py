@@ -255,6 +255,7 @@ class Pipeline:
         engine.restarts += seen.restarted
         engine.last_error = ""
         self.composer.engine_changed(seen.info)
+        self._out.data_root = seen.info.data_root
         down_for = round(seen.at - self._was_lost_at, 3) if self._was_lost_at is not None else None
         self._was_lost_at = None
         after = f" after {down_for:.1f} s" if down_for is not None else ""
@@ -452,6 +453,7 @@ class Pipeline:
     def _policies(self, seen: PolicySet | PoliciesRejected, now: Instant) -> None:
         if isinstance(seen, PolicySet):
             self.policies, self.problems = seen, ()
+            self._out.demand = seen.names
             self._tick = True
             self._notice(
                 EventKind.POLICY,

@@ -117,3 +117,13 @@ class PolicySet:
     policies: tuple[Policy, ...] = ()
     digest: str = ""
     loaded_at: float = 0.0
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Catalogue names that the conditions of its policies use."""
+        conditions = [
+            policy.trigger.condition if isinstance(policy.trigger, WhenTrigger) else policy.trigger.where
+            for policy in self.policies
+            if policy.mode is not Mode.OFF
+        ]
+        return frozenset().union(*(condition.names for condition in conditions if condition is not None))
