@@ -35,8 +35,8 @@ class Refusals:
             self._once(
                 "mqtt_not_authorised",
                 f"The broker does not let this agent publish on {topic}: {result.reason}. What is meant for it "
-                f"waits in the outbox and is tried again every {self._park:g} s. Allow the agent's user to write on that topic "
-                "and its other ones.",
+                f"waits in the outbox and is tried again every {self._park:g} s. Allow the agent's user to write on "
+                "that topic and its other ones.",
             )
             return self._park
         first, longest = self._retry
