@@ -46,6 +46,7 @@ def validate_message(topic: str, payload: bytes) -> Any:  # noqa: ANN401 - JSON 
     assert name is not None, f"{topic} is not a topic of the agent"
     if name == "container-state" and not payload:
         return None
+    assert payload, f"{topic}: empty"
     document = strict_json(payload)
     problems = [f"{error.json_path}: {error.message}" for error in _validator(name).iter_errors(document)]
     assert not problems, f"{topic}: " + "; ".join(problems)

@@ -94,9 +94,9 @@ class Topics:
         self._states = f"{self._root}/state/container/"
         self._container_metrics = f"{self._root}/metrics/container/"
 
-    def event(self, kind: str, action: str, name_key: str) -> str:
-        """Of one event; `name_key` is a key already."""
-        return f"{self._root}/event/{kind}/{key(action)}/{name_key}"
+    def event(self, kind: str, action_key: str, name_key: str) -> str:
+        """Of one event; action and name are keys already."""
+        return f"{self._root}/event/{kind}/{action_key}/{name_key}"
 
     def container_state(self, name: str) -> str:
         """Of the retained state of the container of that name."""

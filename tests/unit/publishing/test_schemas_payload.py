@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+import watchtower_agent.publishing
+from tests.support.schema import validate_message
+from watchtower_agent.publishing.payload_schema import schema, schema_name
+
+NAMES = sorted(path.stem for path in (Path(watchtower_agent.publishing.__file__).parent / "schemas").glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("topic", "name"),
+    [
+        ("watchtower/v1/h1/event/container/die/web", "event"),
+        ("a/b/v1/h1/event/policy/held/heal", "event"),
+        ("watchtower/v1/h1/state/container/web", "container-state"),
+        ("watchtower/v1/h1/info", "info"),
+        ("watchtower/v1/h1/metrics", "metrics"),
+        ("watchtower/v1/h1/metrics/container/web", "container-metrics"),
+        ("watchtower/v1/h1/status", None),
+        ("homeassistant/device/x/config", None),
+        ("", None),
+    ],
+)
+def test_every_topic_has_its_schema(topic: str, name: str | None) -> None:
+    assert schema_name(topic) == name
+    assert name is None or name in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_schemas_are_schemas(name: str) -> None:
+    Draft202012Validator.check_schema(schema(name))
+    assert schema(name)["$id"] == f"urn:watchtower-agent:schema:{name}:1"
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        ("watchtower/v1/h1/status", b"on"),
+        ("watchtower/v1/h1/metrics", b"{}"),
+        ("watchtower/v1/h1/metrics", b'{"schema": NaN}'),
+        ("watchtower/v1/h1/metrics", b'{"schema": 1, "schema": 1}'),
+        ("watchtower/v1/h1/info", b""),
+        ("watchtower/v1/h1/other", b"{}"),
+        ("watchtower/v1/h1/event/container/+/web", b"{}"),
+        ("watchtower/v1/h1/event/container/die/web", json.dumps({"specversion": "1.0"}).encode()),
+    ],
+)
+def test_what_does_not_fit_is_noticed(topic: str, payload: bytes) -> None:
+    with pytest.raises(AssertionError):
+        validate_message(topic, payload)
