@@ -120,7 +120,7 @@ def test_each_v1_controller_of_a_process_has_its_own_path(tmp_path: Path) -> Non
     "text",
     [
         f"0::/docker/{OTHER}\n",  # the pid belongs to another container by now
-        f"0::/../../docker/{ID}\n",  # outside our namespace
+        f"0::/../outside/{ID}\n",  # outside our namespace
         f"0::/docker/{ID[:12]}\n",
         "0::/\n",
         "junk\n\n::::\n",
@@ -130,6 +130,7 @@ def test_each_v1_controller_of_a_process_has_its_own_path(tmp_path: Path) -> Non
 def test_a_process_that_is_not_in_the_containers_cgroup_is_not_believed(tmp_path: Path, text: str) -> None:
     tree = v2_tree(tmp_path / "cgroup")
     tree.add(f"docker/{OTHER}")
+    (tmp_path / "outside" / ID).mkdir(parents=True)
     write_process(tmp_path / "proc", 42, text)
     assert find(tree, tmp_path / "proc", SampleTarget(container_id=ID, pid=42)) is None
 
@@ -137,15 +138,16 @@ def test_a_process_that_is_not_in_the_containers_cgroup_is_not_believed(tmp_path
 @pytest.mark.parametrize(
     "target",
     [
-        SampleTarget(container_id="../../etc"),
+        SampleTarget(container_id="../../outside"),
         SampleTarget(container_id=""),
-        SampleTarget(container_id=ID, cgroup_parent="../../.."),
+        SampleTarget(container_id=ID, cgroup_parent="../outside"),
         SampleTarget(container_id=ID, cgroup_parent="a\0b"),
     ],
 )
 def test_nothing_outside_the_tree_is_reached(tmp_path: Path, target: SampleTarget) -> None:
     tree = v2_tree(tmp_path / "cgroup")
-    (tmp_path / ID).mkdir()
+    tree.add(f"docker/{OTHER}")
+    (tmp_path / "outside" / ID).mkdir(parents=True)
     assert find(tree, tmp_path, target) is None
 
 
@@ -160,15 +162,23 @@ def test_one_walk_finds_all_neighbours(tmp_path: Path) -> None:
     assert all(locator.find(SampleTarget(container_id=container_id)) for container_id in ids)
 
 
-def test_a_walk_ends_in_a_tree_that_does_not(tmp_path: Path) -> None:
+def test_a_walk_goes_neither_too_deep_nor_out_of_the_tree(tmp_path: Path) -> None:
     tree = v2_tree(tmp_path / "cgroup")
-    deep = tree.root
-    for _ in range(40):
-        deep /= "d"
-    deep.mkdir(parents=True)
+    tree.add("/".join(["d"] * 12 + [ID]))
+    (tmp_path / "outside" / OTHER).mkdir(parents=True)
+    (tree.root / "link").symlink_to(tmp_path / "outside")
     (tree.root / "d" / "loop").symlink_to(tree.root)
     locator = Locator(tree=discover(str(tree.root)), proc_root=str(tmp_path))
-    assert not locator.search(frozenset({ID}))
+    assert not locator.search(frozenset({ID, OTHER}))
+
+
+def test_one_found_by_rule_spares_the_walk_for_those_that_have_ended(tmp_path: Path) -> None:
+    tree = v2_tree(tmp_path / "cgroup")
+    tree.add(f"docker/{ID}")
+    locator = Locator(tree=discover(str(tree.root)), proc_root=str(tmp_path))
+    assert not locator.knows_the_rule
+    assert locator.find(SampleTarget(container_id=ID))
+    assert locator.knows_the_rule
 
 
 def test_braces_in_a_directorys_name_do_no_harm(tmp_path: Path) -> None:
