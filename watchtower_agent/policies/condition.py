@@ -121,7 +121,9 @@ def _syntax_problem(text: str, error: UnexpectedInput) -> ConditionProblem:
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
         at = error.token.start_pos or 0
         word = shown(str(error.token))
-        if "COMPARE" in error.accepts | error.expected:
+        if error.token in {")", "]"} and _opened(text) < 0:
+            return ConditionProblem(text, at, f"{word} closes nothing", "remove it, or open it before")
+        if error.expected & {"COMPARE", "_AND", "_OR", "$END"}:
             return ConditionProblem(text, at, f"{word} is not expected here", "put and, or, or a comparison before it")
         return ConditionProblem(text, at, f"{word} is not expected here", _EXPECTED_VALUE)
     end = len(text.rstrip())

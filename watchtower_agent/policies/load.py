@@ -26,6 +26,9 @@ from watchtower_agent.policies.yaml_nodes import (
 MOST_POLICIES: Final = 1000
 """In a folder."""
 
+_MOST_EXAMINED: Final = 10 * MOST_POLICIES
+"""In a file: beyond that it is no policy file, and nobody reads a problem about each."""
+
 _VERBATIM: Final = frozenset({"labels"})
 """Labels are text to the engine: `autoheal: true` means "true", `version: 1.0` means "1.0"."""
 _PLACEHOLDER: Final = "unnamed"
@@ -96,6 +99,12 @@ class _File:
             # `policies:` with every item commented out is an empty list.
             shell, listed = (data | {"policies": [] if listed is None else listed}), []
         self._find(text, _validated(shell))
+        if len(listed) > _MOST_EXAMINED:
+            finding = Finding(
+                path=("policies",), message=f"there are {len(listed)} policies", remedy=f"{MOST_POLICIES} is the most"
+            )
+            self._find(text, [finding])
+            return
         for index, item in enumerate(listed):
             self._load_policy(text, index, item)
 

@@ -85,13 +85,18 @@ def parse_quantity(text: str) -> Quantity:
     if unit in BYTE_UNITS:
         return Quantity(value=value * BYTE_UNITS[unit], type=ValueType.BYTES)
     if unit not in {"", "%"}:
-        near = next((known for known in _UNITS if known.lower().startswith(unit.lower())), None) or nearest(
-            unit, _UNITS
-        )
+        near = _nearest_unit(unit)
         hint = f"did you mean {digits}{near}?" if near else f"the units are {', '.join(_UNITS)}"
         raise QuantityError(f"unknown unit {shown(unit)}", hint)
     number = int(value) if value.is_integer() and abs(value) < 2**53 else value
     return Quantity(value=number, type=ValueType.PERCENT if unit else ValueType.NUMBER)
+
+
+def _nearest_unit(unit: str) -> str | None:
+    """`Mi` means MiB, `sec` means s."""
+    longer = [known for known in _UNITS if known.lower().startswith(unit.lower())]
+    shorter = [known for known in DURATION_UNITS if unit.lower().startswith(known)]
+    return next(iter(longer), None) or nearest(unit, _UNITS) or max(shorter, key=len, default=None)
 
 
 def parse_duration(text: str) -> float:

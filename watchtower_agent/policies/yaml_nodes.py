@@ -7,6 +7,7 @@ event parser is used: the tree, its scalars, and the refusals (duplicate keys, a
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -145,9 +146,9 @@ def read_yaml(content: bytes) -> tuple[YamlText | None, tuple[tuple[Mark, Findin
         text = _decode(content)
     except _UnreadableError as unreadable:
         return None, ((unreadable.mark, unreadable.finding),)
-    reader = _Reader()
+    reader = _Reader(text)
     try:
-        root = reader.read(text)
+        root = reader.read()
     except _UnreadableError as unreadable:
         return None, (*reader.problems, (unreadable.mark, unreadable.finding))
     return YamlText(text=text, root=root), tuple(reader.problems)
@@ -215,37 +216,53 @@ def _decode(content: bytes) -> str:
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8")
         raise _UnreadableError(
-            _mark_at(before), f"byte 0x{content[error.start]:02x} is not UTF-8", "save the file as UTF-8"
+            _Lines(before).mark(len(before)),
+            f"byte 0x{content[error.start]:02x} is not UTF-8",
+            "save the file as UTF-8",
         ) from None
     text = text.removeprefix("\ufeff")
     if strange := _UNPRINTABLE.search(text):
         raise _UnreadableError(
-            _mark_at(text[: strange.start()]),
+            _Lines(text).mark(strange.start()),
             f"the character U+{ord(strange.group()):04X} is not allowed in YAML",
             'remove it, or write it as an escape such as "\\x07" in double quotes',
         )
     return text
 
 
-def _mark_at(before: str) -> Mark:
-    last_break = before.rfind("\n")
-    return Mark(line=before.count("\n") + 1, column=len(before) - last_break, index=len(before))
+class _Lines:
+    """Finds the line and column of an index: libyaml's own count knows line breaks that no editor counts."""
+
+    def __init__(self, text: str) -> None:
+        self._size = len(text)
+        self._breaks = [-1, *(found.start() for found in re.finditer("\n", text))]
+
+    def mark(self, index: int) -> Mark:
+        index = min(index, self._size)
+        line = bisect_left(self._breaks, index)
+        return Mark(line=line, column=index - self._breaks[line - 1], index=index)
+
+
+class _LibyamlMark(Protocol):
+    index: int
 
 
 class _Reader:
     """Builds the nodes of one document from libyaml's events, without recursion."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._lines = _Lines(text)
         self.problems: list[tuple[Mark, Finding]] = []
         self._stack: list[SequenceNode | MappingNode] = []
         self._keys: list[ScalarNode | None] = []
-        self._path: list[str | int] = []
+        self._paths: list[Path] = [()]
 
-    def read(self, text: str) -> Node:
+    def read(self) -> Node:
         root: Node | None = None
         documents = 0
-        for event in _events(text):
-            mark = _mark(event.start_mark)
+        for event in self._events():
+            mark = self._mark(event.start_mark)
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
@@ -263,13 +280,21 @@ class _Reader:
 
     def _take(self, event: yaml.Event, mark: Mark) -> Node | None:
         if isinstance(event, yaml.AliasEvent):
-            self._refuse(mark, f"*{event.anchor} is an alias", "write the value out: aliases and anchors are not read")
+            self._refuse(
+                mark,
+                f"{shown('*' + str(event.anchor))} is an alias",
+                "write the value out: aliases and anchors are not read",
+            )
             return self._add(ScalarNode(mark=mark, text="", quoted=False))
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
             if event.anchor is not None:
-                self._refuse(mark, f"&{event.anchor} is an anchor", "remove it: aliases and anchors are not read")
+                self._refuse(
+                    mark, f"{shown('&' + event.anchor)} is an anchor", "remove it: aliases and anchors are not read"
+                )
             if event.tag is not None:
-                self._refuse(mark, f"{event.tag} is a tag", "remove it: types follow from how a value is written")
+                self._refuse(
+                    mark, f"{shown(event.tag)} is a tag", "remove it: types follow from how a value is written"
+                )
         if isinstance(event, yaml.ScalarEvent):
             return self._add(ScalarNode(mark=mark, text=event.value, quoted=bool(event.style)))
         if isinstance(event, yaml.SequenceStartEvent):
@@ -279,14 +304,17 @@ class _Reader:
         if isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
             self._stack.pop()
             self._keys.pop()
+            self._paths.pop()
         return None
 
     def _open(self, node: SequenceNode | MappingNode) -> Node:
+        where = self._where()
         self._add(node)
         if len(self._stack) >= DEEPEST:
             raise _UnreadableError(node.mark, f"this is nested {DEEPEST + 1} levels deep", f"use {DEEPEST} at most")
         self._stack.append(node)
         self._keys.append(None)
+        self._paths.append(where)
         return node
 
     def _add(self, node: Node) -> Node:
@@ -323,27 +351,33 @@ class _Reader:
         self.problems.append((mark, Finding(path=self._where(), message=message, remedy=remedy)))
 
     def _where(self) -> Path:
-        path: list[str | int] = []
-        for node, key in zip(self._stack, self._keys, strict=True):
-            if isinstance(node, SequenceNode):
-                path.append(len(node.items))
-            elif key is not None:
-                path.append(key.text)
-        return tuple(path)
+        """The path of the value that comes next."""
+        return (*self._paths[-1], *self._step())
 
+    def _step(self) -> Path:
+        if not self._stack:
+            return ()
+        parent, key = self._stack[-1], self._keys[-1]
+        if isinstance(parent, SequenceNode):
+            return (len(parent.items),)
+        return () if key is None else (key.text,)
 
-def _events(text: str) -> Iterator[yaml.Event]:
-    try:
-        yield from yaml.parse(text, Loader=yaml.CSafeLoader)
-    except yaml.MarkedYAMLError as error:
-        what = error.problem or "this is not YAML"
-        # A quote without an end is found at the file's end, and mended at its begin.
-        places = (error.problem_mark, error.context_mark)
-        mark = _mark(next(filter(None, reversed(places) if "end of stream" in what else places), None))
-        context = f" {error.context}" if error.context else ""
-        raise _UnreadableError(mark, f"not valid YAML: {what}{context}", _syntax_remedy(what, text, mark)) from None
-    except yaml.YAMLError as error:
-        raise _UnreadableError(_START, f"not valid YAML: {error}", "save it as plain UTF-8 text") from None
+    def _events(self) -> Iterator[yaml.Event]:
+        try:
+            yield from yaml.parse(self._text, Loader=yaml.CSafeLoader)
+        except yaml.MarkedYAMLError as error:
+            what = error.problem or "this is not YAML"
+            # A quote without an end is found at the file's end, and mended at its begin.
+            places = (error.problem_mark, error.context_mark)
+            mark = self._mark(next(filter(None, reversed(places) if "end of stream" in what else places), None))
+            context = f" {error.context}" if error.context else ""
+            remedy = _syntax_remedy(what, self._text, mark)
+            raise _UnreadableError(mark, f"not valid YAML: {what}{context}", remedy) from None
+        except yaml.YAMLError as error:
+            raise _UnreadableError(_START, f"not valid YAML: {error}", "save it as plain UTF-8 text") from None
+
+    def _mark(self, mark: _LibyamlMark | None) -> Mark:
+        return _START if mark is None else self._lines.mark(mark.index)
 
 
 def _syntax_remedy(what: str, text: str, mark: Mark) -> str:
@@ -354,15 +388,3 @@ def _syntax_remedy(what: str, text: str, mark: Mark) -> str:
     if "end of stream" in what:
         return "close the quote or bracket"
     return "check indentation, quotes and brackets here and just above"
-
-
-class _LibyamlMark(Protocol):
-    index: int
-    line: int
-    column: int
-
-
-def _mark(mark: _LibyamlMark | None) -> Mark:
-    if mark is None:
-        return _START
-    return Mark(line=mark.line + 1, column=mark.column + 1, index=mark.index)

@@ -1,0 +1,353 @@
+"""Conditions: what they mean, what they refuse, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from timeit import repeat
+
+import pytest
+from hypothesis import assume, given, strategies as st
+
+from watchtower_agent.policies.catalogue import CATALOGUE, Entry, Scope, ValueType
+from watchtower_agent.policies.condition import Condition, ConditionProblem, ConditionScope, parse_condition
+from watchtower_agent.policies.condition_tree import (
+    SIGNS,
+    And,
+    Attribute,
+    Comparison,
+    Flag,
+    Label,
+    Literal,
+    Membership,
+    Name,
+    Not,
+    Or,
+    Reference,
+    Tree,
+    describe,
+    quoted,
+    references,
+)
+from watchtower_agent.policies.quantities import parse_quantity
+from watchtower_agent.policies.truth import UNKNOWN, Truth, Value
+
+
+class Facts:
+    """A subject that knows what it was told."""
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = values
+
+    def value(self, name: str) -> Value:
+        return self._values.get(name, UNKNOWN)
+
+    def label(self, key: str) -> Value:
+        return self._values.get(f"labels[{quoted(key)}]", "")
+
+    def attribute(self, key: str) -> Value:
+        return self._values.get(f"event.attributes[{quoted(key)}]", "")
+
+
+def when(text: str) -> Condition:
+    return parse_condition(text, ConditionScope.WHEN)
+
+
+def where(text: str) -> Condition:
+    return parse_condition(text, ConditionScope.WHERE)
+
+
+@pytest.mark.parametrize(
+    ("text", "facts", "truth"),
+    [
+        ("memory.percent > 90%", {"memory.percent": 90.1}, True),
+        ("memory.percent > 90%", {"memory.percent": 90.0}, False),
+        ("memory.percent >= 90", {"memory.percent": 90.0}, True),
+        ("memory.percent > 90%", {}, None),
+        ("90% < memory.percent", {"memory.percent": 91.0}, True),
+        ("memory.usage > 1.5GiB", {"memory.usage": 1.5 * 2**30 + 1}, True),
+        ("memory.usage <= 1.5GB", {"memory.usage": 1.5e9}, True),
+        ("age < 5m", {"age": 299.0}, True),
+        ("uptime >= 500ms", {"uptime": 0.5}, True),
+        ('health == "unhealthy"', {"health": "unhealthy"}, True),
+        ("health != 'unhealthy'", {"health": "healthy"}, True),
+        ('status in ["exited", "dead"]', {"status": "dead"}, True),
+        ('status not in ["exited", "dead"]', {"status": "dead"}, False),
+        ('not (status in ["exited", "dead"])', {"status": "running"}, True),
+        ("exit_code not in [0, 137]", {"exit_code": 1}, True),
+        ("exit_code not in [0, 137]", {}, None),
+        ("engine.connected", {"engine.connected": True}, True),
+        ("not engine.connected", {"engine.connected": True}, False),
+        ("engine.responding == false", {"engine.responding": False}, True),
+        ("memory.usage > memory.limit", {"memory.usage": 2, "memory.limit": 1}, True),
+        ("memory.usage > memory.limit", {"memory.usage": 2}, None),
+        ('labels["team"] == "a \\"b\\""', {'labels["team"]': 'a "b"'}, True),
+        ('labels["team"] == ""', {}, True),
+        ("host.load1 > -1 and exit_code == -1", {"host.load1": 0.0, "exit_code": -1}, True),
+        ("host.load1 > 1e3", {"host.load1": 1001.0}, True),
+        # Three values: what is known may decide, what is not known never does.
+        ("cpu.cores > 1 and engine.connected", {"engine.connected": False}, False),
+        ("cpu.cores > 1 and engine.connected", {"engine.connected": True}, None),
+        ("cpu.cores > 1 or engine.connected", {"engine.connected": True}, True),
+        ("cpu.cores > 1 or engine.connected", {"engine.connected": False}, None),
+        ("not cpu.cores > 1", {}, None),
+        # `and` binds closer than `or`, `not` closer than both.
+        ("engine.connected or engine.connected and cpu.cores > 9", {"engine.connected": True, "cpu.cores": 1}, True),
+        ("not engine.connected or engine.connected", {"engine.connected": True}, True),
+    ],
+)
+def test_a_condition_is_true_false_or_unknown(text: str, facts: Mapping[str, Value], truth: Truth) -> None:
+    assert when(text).evaluate(Facts(facts)) is truth
+
+
+def test_where_knows_the_event() -> None:
+    condition = where('event.action == "die" and event.attributes["team"] == "payments" and event.exit_code != 0')
+    facts: dict[str, Value] = {"event.action": "die", 'event.attributes["team"]': "payments", "event.exit_code": 1}
+    assert condition.evaluate(Facts(facts)) is True
+    assert condition.evaluate(Facts(facts | {'event.attributes["team"]': "ops"})) is False
+
+
+def test_a_condition_tells_what_it_looks_at() -> None:
+    condition = when('memory.percent > 90% and labels["team"] == "a" and (health != "none" or memory.percent < 1)')
+    assert condition.names == {"memory.percent", "health"}
+    assert condition.numbers(Facts({"memory.percent": 91.5, "health": UNKNOWN})) == {
+        "memory.percent": 91.5,
+        'labels["team"]': "",
+        "health": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "message", "remedy"),
+    [
+        ("", 1, "empty", "write it like"),
+        ("   ", 1, "empty", "write it like"),
+        ("memory.prcent > 90%", 1, 'unknown name "memory.prcent"', "memory.percent"),
+        ("memory > 90%", 1, 'unknown name "memory"', "did you mean memory."),
+        ("xyzzy > 1", 1, 'unknown name "xyzzy"', "did you mean"),
+        ("memory.percent > 90% and cpu.prcent > 1", 26, 'unknown name "cpu.prcent"', "cpu.percent"),
+        ("avg(memory.percent, 10m) > 3", 1, "unknown function avg", "no functions"),
+        ("1 < cpu.cores < 3", 15, "chained", "1 < cpu.cores and cpu.cores < 3"),
+        ("health == unhealthy", 11, "not a name", '"unhealthy"'),
+        ("health in [unhealthy]", 12, "not a value", '"unhealthy"'),
+        ('health == "healty"', 11, 'never "healty"', '"healthy"'),
+        ('health > "healthy"', 1, "no order", "=="),
+        ("health == 3", 11, "a number", '"none"'),
+        ("age > 30", 7, "30 is a number", "> 30s"),
+        ("age > 30%", 7, "30% is a percentage", "> 30s"),
+        ('age > "30s"', 7, "is a text", "> 30s"),
+        ("memory.usage > 30s", 16, "30s is a duration", "> 512MiB"),
+        ("memory.percent > 1GiB", 18, "number of bytes", "> 80%"),
+        ("cpu.cores > 50%", 13, "percentage", "> 3"),
+        ("memory.percent > memory.usage", 18, "number of bytes", "> 80%"),
+        ("memory.percent == 90%", 19, "hardly ever exactly", ">= 90%"),
+        ("engine.responding == 1", 22, "a number", "== true"),
+        ("memory.usage > 512Mi", 16, 'unknown unit "Mi"', "512MiB"),
+        ("age > 5min", 7, 'unknown unit "min"', "did you mean 5m?"),
+        ("cpu.percent > 80 %", 18, '"%"', "80%"),
+        ("memory.usage", 1, "not true or false", "memory.usage > 512MiB"),
+        ("true", 1, "alone is no condition", "compare"),
+        ("80% > 70%", 1, "two fixed values", "name"),
+        ("(cpu.cores > 1) == true", 1, "in parentheses", "and, or, not"),
+        ("exit_code in 3", 14, "comes a list", "[3]"),
+        ("exit_code in []", 14, "list is empty", "at least one"),
+        ("exit_code in [1, [2]]", 18, "fixed values", "=="),
+        ("exit_code == [1]", 14, "a list can't be compared", "in"),
+        ("labels.team == 'a'", 1, "needs a key", 'labels["team"]'),
+        ("labels == 'a'", 1, "needs a key", 'labels["key"]'),
+        ('name["x"] == "a"', 1, "takes no key", "labels"),
+        ("event.exit_code == 3", 1, "only of an event", "where"),
+        ('event.attributes["a"] == "b"', 1, "only of an event", "where"),
+        ('name == "x', 9, "no end", "close it"),
+        ('name == "a\\n"', 9, "not well formed", "backslash"),
+        ('name = "x"', 6, '"="', "=="),
+        ('name == "x" && age > 3s', 13, '"&&"', "write and"),
+        ("!engine.connected", 1, '"!"', "write not"),
+        ("AND", 1, "AND", "did you mean and?"),
+        ("cpu.cores > 1 or", 17, "ends too early", "belongs here"),
+        ("(cpu.cores > 1", 15, "ends too early", "close"),
+        ("cpu.cores > 1)", 14, "closes nothing", "remove it"),
+        ("cpu.cores > 1 health", 15, "not expected", "and, or"),
+        ("cpu.cores > ; 1", 13, '";"', "use names"),
+        ("cpu.cores > 1e999", 13, "too large", "smaller"),
+    ],
+)
+def test_a_wrong_condition_is_told_with_its_place_and_a_remedy(
+    text: str, column: int, message: str, remedy: str
+) -> None:
+    with pytest.raises(ConditionProblem) as caught:
+        when(text)
+    problem = caught.value
+    assert (problem.line, problem.column, problem.offset) == (1, column, column - 1)
+    assert message in problem.message
+    assert remedy in problem.remedy
+
+
+def test_places_count_lines() -> None:
+    with pytest.raises(ConditionProblem) as caught:
+        when('health == "unhealthy"\n  and memory.prcent > 3')
+    assert (caught.value.line, caught.value.column) == (2, 7)
+
+
+def test_where_does_not_know_the_host() -> None:
+    with pytest.raises(ConditionProblem, match=r"host\.load1 is not known of an event"):
+        where("host.load1 > 3")
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("(" * 29 + "engine.connected" + ")" * 29, False),
+        ("(" * 31 + "engine.connected" + ")" * 31, True),
+        ("not " * 29 + "engine.connected", False),
+        ("not " * 31 + "engine.connected", True),
+        ("(" * 480 + "engine.connected" + ")" * 480, True),
+        ("engine.connected" + " " * 984, False),
+        ("engine.connected" + " " * 985, True),
+    ],
+)
+def test_length_and_depth_are_bounded(text: str, *, refused: bool) -> None:
+    if not refused:
+        assert when(text).names == {"engine.connected"}
+        return
+    with pytest.raises(ConditionProblem, match=r"levels deep|characters"):
+        when(text)
+
+
+def test_one_evaluation_takes_a_microsecond_at_most() -> None:
+    condition = when("memory.percent > 90%")
+
+    class Fixed(Facts):
+        def value(self, name: str) -> Value:  # noqa: ARG002 - only the condition's own price is measured
+            return 91.0
+
+    subject = Fixed({})
+    calls = 20_000
+    assert min(repeat(lambda: condition.evaluate(subject), number=calls, repeat=7)) / calls < 1e-6
+
+
+# What follows is checked on random conditions.
+
+NAMES: dict[ConditionScope, list[Entry]] = {
+    ConditionScope.WHEN: [entry for entry in CATALOGUE.values() if entry.scope is not Scope.EVENT],
+    ConditionScope.WHERE: [entry for entry in CATALOGUE.values() if entry.scope in {Scope.EVENT, Scope.CONTAINER}],
+}
+TEXTS = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=8)
+LITERALS: dict[ValueType, st.SearchStrategy[str]] = {
+    ValueType.PERCENT: st.sampled_from(["0%", "80%", "99.5%", "12"]),
+    ValueType.BYTES: st.sampled_from(["0B", "512MiB", "1.5GiB", "3kB", "4096"]),
+    ValueType.DURATION: st.sampled_from(["0s", "500ms", "30s", "5m", "2h", "1d"]),
+    ValueType.NUMBER: st.sampled_from(["-1", "0", "1", "2.5", "1e3"]),
+    ValueType.BOOLEAN: st.sampled_from(["true", "false"]),
+}
+
+
+@st.composite
+def leaves(draw: st.DrawFn, scope: ConditionScope) -> Tree:
+    text = Entry(name="", type=ValueType.TEXT, unit="", meaning="", scope=Scope.CONTAINER, sampled=False)
+    entry = draw(st.sampled_from([*NAMES[scope], text]))
+    key = draw(TEXTS)
+    reference: Reference = Name(entry.name)
+    if not entry.name:
+        reference = Attribute(key) if scope is ConditionScope.WHERE and draw(st.booleans()) else Label(key)
+
+    def literal() -> Literal:
+        if entry.values or entry.type is ValueType.TEXT:
+            word = draw(st.sampled_from(entry.values) if entry.values else TEXTS)
+            return Literal(word, quoted(word))
+        written = draw(LITERALS[entry.type])
+        if entry.type is ValueType.BOOLEAN:
+            return Literal(written == "true", written)
+        return Literal(parse_quantity(written).value, written)
+
+    if entry.type is ValueType.BOOLEAN and draw(st.booleans()):
+        return Flag(reference)
+    if entry.type in {ValueType.PERCENT, ValueType.DURATION}:
+        return Comparison(reference, draw(st.sampled_from(["<", "<=", ">", ">="])), literal())
+    if entry.type is not ValueType.BOOLEAN and draw(st.booleans()):
+        return Membership(reference, tuple(literal() for _ in range(draw(st.integers(1, 3)))), draw(st.booleans()))
+    ordered = entry.type in {ValueType.BYTES, ValueType.NUMBER}
+    sign = draw(st.sampled_from(sorted(SIGNS) if ordered else ["==", "!="]))
+    return Comparison(reference, sign, draw(st.just(reference)) if draw(st.booleans()) else literal())
+
+
+def trees(scope: ConditionScope) -> st.SearchStrategy[Tree]:
+    def more(inner: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
+        several = st.lists(inner, min_size=2, max_size=3).map(tuple)
+        return st.one_of(st.builds(Not, inner), st.builds(And, several), st.builds(Or, several))
+
+    return st.recursive(leaves(scope), more, max_leaves=8)
+
+
+@given(data=st.data(), scope=st.sampled_from(ConditionScope))
+def test_text_to_tree_and_back(data: st.DataObject, scope: ConditionScope) -> None:
+    tree = data.draw(trees(scope))
+    text = describe(tree)
+    assume(len(text) <= 1000)
+    condition = parse_condition(text, scope)
+    assert condition.tree == tree
+    assert condition.describe() == text
+
+
+def looked_up(reference: Reference | Literal, facts: Facts) -> Value:
+    match reference:
+        case Name(name):
+            return facts.value(name)
+        case Label(key):
+            return facts.label(key)
+        case Attribute(key):
+            return facts.attribute(key)
+        case Literal(fixed):
+            return fixed
+
+
+def slowly(tree: Tree, facts: Facts) -> int:
+    """Kleene's logic by arithmetic: 0 is false, 1 unknown, 2 true."""
+    match tree:
+        case Not(part):
+            return 2 - slowly(part, facts)
+        case And(parts):
+            return min(slowly(part, facts) for part in parts)
+        case Or(parts):
+            return max(slowly(part, facts) for part in parts)
+        case Flag(reference):
+            return asked("values[0]", looked_up(reference, facts))
+        case Comparison(left, sign, right):
+            return asked(f"values[0] {sign} values[1]", looked_up(left, facts), looked_up(right, facts))
+        case Membership(left, items, negated):
+            question = f"values[0] {'not in' if negated else 'in'} values[1:]"
+            return asked(question, looked_up(left, facts), *(item.value for item in items))
+
+
+def asked(question: str, *values: Value) -> int:
+    return 1 if UNKNOWN in values else 2 * bool(eval(question, {"values": values}))
+
+
+@given(data=st.data(), scope=st.sampled_from(ConditionScope))
+def test_the_closures_agree_with_a_slow_evaluator(data: st.DataObject, scope: ConditionScope) -> None:
+    tree = data.draw(trees(scope))
+    text = describe(tree)
+    assume(len(text) <= 1000)
+    values: dict[str, Value] = {}
+    for reference in references(tree):
+        entry = CATALOGUE.get(str(reference))
+        kind = entry.type if entry else ValueType.TEXT
+        known: st.SearchStrategy[Value] = st.sampled_from([0, 1, 2.5, 80.0, 2**29, -1])
+        if kind is ValueType.BOOLEAN:
+            known = st.booleans()
+        elif kind in {ValueType.TEXT, ValueType.ENUM}:
+            known = st.sampled_from(entry.values) if entry and entry.values else TEXTS
+        values[str(reference)] = data.draw(st.just(UNKNOWN) | known)
+    facts = Facts(values)
+    assert parse_condition(text, scope).evaluate(facts) is (False, None, True)[slowly(tree, facts)]
+
+
+@given(text=st.text(max_size=60) | st.text("()[]<>=!.'\"%andortinlabes0129 \n", max_size=60))
+def test_junk_is_a_problem_and_never_a_crash(text: str) -> None:
+    try:
+        when(text)
+    except ConditionProblem as caught:
+        problem = caught
+    else:
+        return
+    assert 0 <= problem.offset <= len(text)
+    assert problem.remedy

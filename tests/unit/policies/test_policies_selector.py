@@ -1,0 +1,116 @@
+"""Selectors: which containers a policy is about."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from watchtower_agent.model.container import Container, ContainerStatus
+from watchtower_agent.policies.load import load_policies
+from watchtower_agent.policies.policy import PolicySet
+from watchtower_agent.policies.selector import Selector, repository
+
+
+def container(
+    name: str = "web",
+    image: str = "nginx:1.2",
+    labels: dict[str, str] | None = None,
+    status: ContainerStatus = ContainerStatus.RUNNING,
+    networks: tuple[str, ...] = (),
+) -> Container:
+    return Container(
+        id="a" * 64, name=name, image=image, labels=labels or {}, status=status, networks=networks, created_at=0.0
+    )
+
+
+def selector(select: str) -> Selector:
+    """From the YAML that a user writes after `select:`."""
+    text = f"version: 1\npolicies: [{{name: a, on: {{container: die}}, then: {{notify: {{}}}}, select: {select}}}]"
+    loaded = load_policies({"a.yaml": text.encode()})
+    assert isinstance(loaded, PolicySet), loaded
+    selected = loaded.policies[0].selector
+    assert selected is not None
+    return selected
+
+
+SHOP = {
+    "com.docker.compose.project": "shop",
+    "com.docker.compose.service": "api",
+    "com.docker.swarm.service.name": "shop_api",
+    "autoheal": "true",
+    "version": "1.0",
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("select", "matches", "exactly"),
+    [
+        ("{name: web}", True, True),
+        ("{name: Web}", False, False),
+        ("{name: we}", False, False),
+        ('{name: "we*"}', True, False),
+        ('{name: ["db", "w?b"]}', True, False),
+        ('{name: ["*", "web"]}', True, True),
+        ('{name: "[!w]eb"}', False, False),
+        ('{name: "*"}', True, False),
+        ("{image: nginx}", True, False),
+        ("{image: nginx:1.2}", True, False),
+        ("{image: nginx:1}", False, False),
+        ('{image: "nginx:*"}', True, False),
+        ('{labels: {autoheal: "true"}}', True, True),
+        ("{labels: {autoheal: true}}", True, True),
+        ("{labels: {version: 1.0}}", True, True),
+        ("{labels: {version: [0.9, 1.0]}}", True, True),
+        ('{labels: {autoheal: "*"}}', True, False),
+        ('{labels: {empty: ""}}', True, True),
+        ("{labels: {empty: }}", True, True),
+        ('{labels: {missing: ""}}', False, False),
+        ('{labels: {missing: "*"}}', False, False),
+        ('{labels: {autoheal: "true", version: "2"}}', False, False),
+        ("{compose: {project: shop}}", True, False),
+        ("{compose: {project: shop, service: api}}", True, True),
+        ("{compose: {project: shop, service: [db, cache]}}", False, False),
+        ('{compose: {service: "a*"}}', True, False),
+        ("{swarm_service: shop_api}", True, True),
+        ("{networks: front}", True, False),
+        ('{networks: ["x", "b*"]}', True, False),
+        ("{networks: x}", False, False),
+        ("{status: running}", True, False),
+        ("{status: [exited, dead]}", False, False),
+        ("{name: web, not: {labels: {autoheal: true}}}", False, False),
+        ("{name: web, not: {name: db}}", True, True),
+        ("{not: {name: db}}", True, False),
+        ("{not: {not: {name: web}}}", True, False),
+        ("{name: web, image: redis}", False, False),
+    ],
+)
+def test_all_keys_must_match_and_a_list_is_any_of(select: str, *, matches: bool, exactly: bool) -> None:
+    web = container(labels=SHOP, networks=("front", "back"))
+    assert selector(select).matches(web) is matches
+    assert selector(select).names_exactly(web) is exactly
+
+
+def test_what_is_not_in_compose_or_swarm_matches_no_pattern_of_theirs() -> None:
+    assert not selector('{compose: {project: "*"}}').matches(container())
+    assert not selector('{swarm_service: "*"}').matches(container())
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("nginx", "nginx"),
+        ("nginx:1.2", "nginx"),
+        ("registry:5000/team/web", "registry:5000/team/web"),
+        ("registry:5000/team/web:1", "registry:5000/team/web"),
+        ("web@sha256:abc", "web"),
+        ("web:1@sha256:abc", "web"),
+        ("sha256:abc", "sha256"),
+    ],
+)
+def test_an_image_without_tag_and_digest(image: str, name: str) -> None:
+    assert repository(image) == name
+
+
+def test_many_wildcards_are_no_trap() -> None:
+    assert not selector(yaml.dump({"name": "*a" * 100 + "b"}).strip().join("{}")).matches(container(name="a" * 5000))
