@@ -1,0 +1,267 @@
+# ruff: noqa: ASYNC240 - looking at a file of a few bytes does not hold up a test's loop
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from tests.support.control import HISTORY, FakeControl, status
+from watchtower_agent.errors import FatalError, PermanentError, TemporaryError
+from watchtower_agent.serving.client import ControlClient, NoAgentError
+from watchtower_agent.serving.control import MOST_CONNECTIONS, ControlServer
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    # Not tmp_path: its length may leave too little of the 107 bytes.
+    with TemporaryDirectory() as folder:
+        yield Path(folder) / "run" / "control.sock"
+
+
+async def ask(path: Path, command: str, **arguments: object) -> Any:  # noqa: ANN401 - JSON is any of its types
+    return await asyncio.to_thread(ControlClient(path).ask, command, **arguments)
+
+
+async def raw(path: Path, content: bytes) -> Any:  # noqa: ANN401 - JSON is any of its types
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(content)
+    text = b""
+    with suppress(ConnectionResetError):
+        text = await reader.readline()
+    writer.close()
+    return json.loads(text) if text else None
+
+
+async def test_questions_and_answers(path: Path) -> None:
+    control = FakeControl()
+    async with ControlServer(control, path):
+        assert await ask(path, "status") == status()
+        assert await ask(path, "history", limit=1, policy="p", target="t") == HISTORY[:1]
+        assert await ask(path, "reload") == {"policies": 2}
+    assert control.asked == [{"limit": 1, "policy": "p", "target": "t"}]
+
+
+async def test_the_file_has_its_mode_and_goes_with_the_agent(path: Path) -> None:
+    async with ControlServer(FakeControl(), path, mode=0o600):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.exists()
+
+
+async def test_what_a_killed_agent_left_is_replaced(path: Path) -> None:
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    async with ControlServer(FakeControl(), path):
+        assert await ask(path, "status") == status()
+
+
+async def test_a_living_agent_is_not_pushed_aside(path: Path) -> None:
+    async with ControlServer(FakeControl(), path):
+        with pytest.raises(FatalError, match="Another agent answers"):
+            await ControlServer(FakeControl(), path).start()
+        assert await ask(path, "status") == status()
+
+
+async def test_another_ones_socket_is_not_removed_at_the_end(path: Path) -> None:
+    server = ControlServer(FakeControl(), path)
+    await server.start()
+    path.unlink()
+    async with ControlServer(FakeControl(), path):
+        await server.close()
+        assert await ask(path, "status") == status()
+
+
+async def test_places_where_no_socket_can_be(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("mine")
+    for wrong, sentence in {
+        path: "is no socket",
+        path / "control.sock": "can't be made: File exists",
+        path.parent / ("x" * 108): "107",
+    }.items():
+        with pytest.raises(FatalError, match=sentence):
+            await ControlServer(FakeControl(), wrong).start()
+    assert path.read_text() == "mine"
+
+
+def test_no_agent_is_said_with_the_remedy(path: Path) -> None:
+    with pytest.raises(NoAgentError, match=f"No agent answers at {path}; start it with: watchtower-agent run"):
+        ControlClient(path).ask("status")
+    with pytest.raises(NoAgentError, match="too long"):
+        ControlClient(Path("/" + "x" * 200)).ask("status")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\n",
+        b"[]\n",
+        b"{\n",
+        b'{"version":2,"command":"status"}\n',
+        b'{"version":1}\n',
+        b'{"version":1,"command":"rm"}\n',
+        b'{"version":1,"command":["status"]}\n',
+        b'{"version":1,"command":"history","arguments":{"limit":0}}\n',
+        b'{"version":1,"command":"history","arguments":{"limit":"1"}}\n',
+        b'{"version":1,"command":"history","arguments":{"policy":1}}\n',
+        b'{"version":1,"command":"history","arguments":[]}\n',
+        b"[" * 60_000 + b"\n",
+        b'"' + b"x" * 70_000 + b'"\n',
+    ],
+)
+async def test_wrong_requests_are_refused_in_a_sentence(path: Path, content: bytes) -> None:
+    async with ControlServer(FakeControl(), path):
+        answer = await raw(path, content)
+        assert answer["ok"] is False
+        assert answer["error"].isprintable()
+        assert await ask(path, "status") == status()
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=25, deadline=None)
+def test_any_bytes_leave_the_agent_answering(content: bytes) -> None:
+    async def once() -> None:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "s"
+            async with ControlServer(FakeControl(), path):
+                answer = await raw(path, content.replace(b"\n", b" ") + b"\n")
+                assert answer["ok"] is False
+                assert await ask(path, "status") == status()
+
+    asyncio.run(once())
+
+
+async def test_refusals_reach_who_asked(path: Path) -> None:
+    async with ControlServer(FakeControl(), path):
+        with pytest.raises(PermanentError, match="limit must be a number"):
+            await ask(path, "history", limit=0)
+
+
+async def test_a_fault_in_an_answer_is_the_agents_and_does_not_end_it(path: Path) -> None:
+    class Broken(FakeControl):
+        async def status(self) -> Mapping[str, object]:
+            raise ZeroDivisionError
+
+        async def reload(self) -> Mapping[str, object]:
+            raise TemporaryError("the disk is full")
+
+    async with ControlServer(Broken(), path):
+        with pytest.raises(PermanentError, match="see its log"):
+            await ask(path, "status")
+        with pytest.raises(PermanentError, match="the disk is full"):
+            await ask(path, "reload")
+        assert await ask(path, "history") == HISTORY
+
+
+async def test_who_says_nothing_is_let_go(path: Path) -> None:
+    async with ControlServer(FakeControl(), path, request_time=0.05):
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b'{"version":1')
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_followers_see_every_event_from_the_answer_on(path: Path) -> None:
+    control = FakeControl()
+    async with ControlServer(control, path):
+        lines = await asyncio.gather(_follower(path), _follower(path))
+        for number in range(100):
+            control.publish({"topic": "t", "event": {"number": number}})
+        for reader, writer in lines:
+            for number in range(100):
+                assert json.loads(await reader.readline()) == {"topic": "t", "event": {"number": number}}
+            writer.close()
+        await asyncio.wait_for(control.left.wait(), 5)
+
+
+async def _follower(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b'{"version":1,"command":"follow"}\n')
+    assert json.loads(await reader.readline())["ok"] is True
+    return reader, writer
+
+
+async def test_a_follower_that_goes_is_noticed_without_an_event(path: Path) -> None:
+    control = FakeControl()
+    async with ControlServer(control, path):
+        _, writer = await _follower(path)
+        assert len(control.queues) == 1
+        writer.close()
+        await asyncio.wait_for(control.left.wait(), 5)
+        assert control.queues == []
+
+
+async def test_a_follower_that_does_not_read_holds_nobody_up_and_is_let_go(path: Path) -> None:
+    control = FakeControl()
+    async with ControlServer(control, path, write_time=0.1):
+        _, slow = await _follower(path)
+        for _ in range(200):
+            control.publish({"topic": "t", "event": {"text": "x" * 65536}})
+        assert await ask(path, "status") == status()
+        await asyncio.wait_for(control.left.wait(), 5)
+        assert control.queues == []
+        slow.close()
+
+
+async def test_a_stopping_agent_ends_its_followers(path: Path) -> None:
+    control = FakeControl()
+    server = ControlServer(control, path)
+    await server.start()
+    reader, writer = await _follower(path)
+    await server.close()
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert control.queues == []
+    writer.close()
+
+
+async def test_more_connections_than_the_agent_takes_are_told_so(path: Path) -> None:
+    async with ControlServer(FakeControl(), path):
+        followers = [await _follower(path) for _ in range(MOST_CONNECTIONS)]
+        with pytest.raises(PermanentError, match="too many connections"):
+            await ask(path, "status")
+        for _, writer in followers:
+            writer.close()
+
+
+async def test_the_client_yields_events_and_ends_with_the_agent(path: Path) -> None:
+    control = FakeControl()
+    async with ControlServer(control, path):
+        following = asyncio.create_task(asyncio.to_thread(lambda: list(ControlClient(path).follow())))
+        await asyncio.wait_for(control.following.wait(), 5)
+        control.publish({"topic": "t", "event": {}})
+        control.publish({"missed": 3})
+        control.publish(None)
+        assert await asyncio.wait_for(following, 5) == [{"topic": "t", "event": {}}, {"missed": 3}]
+
+
+def test_an_agent_that_hangs_is_not_waited_for_for_ever(path: Path) -> None:
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as hanging:
+        hanging.bind(str(path))
+        hanging.listen()
+        with pytest.raises(NoAgentError, match=r"does not answer within 0\.05 s"):
+            ControlClient(path, answer_time=0.05).ask("status")
+
+
+def test_something_else_behind_the_socket(path: Path) -> None:
+    async def once() -> None:
+        async def hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readline()
+            writer.write(b"220 hello\n")
+            writer.close()
+
+        path.parent.mkdir()
+        async with await asyncio.start_unix_server(hello, path):
+            with pytest.raises(PermanentError, match="not an agent of this release"):
+                await ask(path, "status")
+
+    asyncio.run(once())

@@ -1,0 +1,250 @@
+"""The unix socket by which the command line talks to the running agent. Its file mode is the access control."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Self
+
+import structlog
+
+from watchtower_agent.errors import FatalError, WatchtowerError
+from watchtower_agent.ports import Control
+from watchtower_agent.serving.protocol import COMMANDS, LARGEST_REQUEST, LONGEST_SOCKET_PATH, VERSION, line
+
+REQUEST_TIME: Final = 10.0
+"""Seconds in which a request must have come after the connection was made."""
+WRITE_TIME: Final = 30.0
+"""Seconds in which a follower must take one line; then it is let go."""
+MOST_CONNECTIONS: Final = 64
+_LONGEST_HISTORY: Final = 10_000
+
+_log = structlog.get_logger()
+
+
+class RequestError(WatchtowerError):
+    """A request that can't be answered; the text goes back to who asked."""
+
+
+class ControlServer:
+    """Answers over the socket, from `start` until `close`. Also an async context."""
+
+    def __init__(
+        self,
+        control: Control,
+        path: Path,
+        *,
+        mode: int = 0o660,
+        request_time: float = REQUEST_TIME,
+        write_time: float = WRITE_TIME,
+    ) -> None:
+        """Answer nothing yet.
+
+        Args:
+            control: What knows the answers.
+            path: Of the socket file.
+            mode: Of the socket file.
+            request_time: Seconds in which a request must have come.
+            write_time: Seconds in which a line must be taken.
+        """
+        self._control = control
+        self._path = path
+        self._mode = mode
+        self._request_time = request_time
+        self._write_time = write_time
+        self._server: asyncio.Server | None = None
+        self._inode = 0
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Make the socket and begin to answer.
+
+        Raises:
+            FatalError: The socket can't be made, or another agent answers on it.
+        """
+        bound = self._bound_socket()
+        self._server = await asyncio.start_unix_server(self._connected, sock=bound, limit=LARGEST_REQUEST)
+
+    async def close(self) -> None:
+        """Stop answering, let every connection go, and remove the socket file if it is still ours."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        self._server = None
+        with suppress(OSError):
+            if self._path.lstat().st_ino == self._inode:
+                self._path.unlink()
+
+    def _bound_socket(self) -> socket.socket:
+        length = len(os.fsencode(self._path))
+        if length > LONGEST_SOCKET_PATH:
+            raise FatalError(
+                f"The control socket's path {self._path} has {length} bytes; Linux takes {LONGEST_SOCKET_PATH} "
+                "at most. Set control.socket to a shorter one."
+            )
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._clear_the_way()
+            # Nobody may connect between bind and chmod: the file is made closed, then opened to its mode.
+            before = os.umask(0o777)
+            try:
+                bound.bind(str(self._path))
+            finally:
+                os.umask(before)
+            self._path.chmod(self._mode)
+            self._inode = self._path.lstat().st_ino
+        except OSError as error:
+            bound.close()
+            raise FatalError(
+                f"The control socket {self._path} can't be made: {error.strerror}. "
+                "Set control.socket to a path where the agent may write."
+            ) from None
+        except FatalError:
+            bound.close()
+            raise
+        return bound
+
+    def _clear_the_way(self) -> None:
+        """Remove what an agent that was killed left. A file that is no socket is somebody's, and stays."""
+        if not self._path.is_socket():
+            if self._path.exists():
+                raise FatalError(f"{self._path} is there and is no socket. Set control.socket to another path.")
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1.0)
+            try:
+                probe.connect(str(self._path))
+            except (ConnectionRefusedError, FileNotFoundError):
+                self._path.unlink(missing_ok=True)
+                return
+            except TimeoutError:
+                pass  # a full backlog: somebody listens
+        raise FatalError(
+            f"Another agent answers at {self._path}. "
+            "Stop it first, or give this one its own control.socket and state_dir."
+        )
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            if len(self._connections) > MOST_CONNECTIONS:
+                await self._send(writer, _refusal("too many connections to the agent, close some"))
+            else:
+                await self._serve(reader, writer)
+        except (OSError, TimeoutError):
+            pass  # whoever asked is gone or does not read
+        except asyncio.CancelledError:
+            pass  # the agent stops; nothing awaits this task but `close`
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            command, arguments = await self._request(reader)
+            if command == "follow":
+                await self._follow(reader, writer)
+                return
+            answer: Mapping[str, object] = {
+                "version": VERSION,
+                "ok": True,
+                "result": await self._ask(command, arguments),
+            }
+        except WatchtowerError as error:
+            answer = _refusal(str(error))
+        except (OSError, TimeoutError):
+            raise
+        except Exception:  # noqa: BLE001 - a fault in one answer must not end the agent; it is logged with its stack
+            _log.exception("control_request_failed")
+            answer = _refusal("the agent could not answer because of a fault of its own, see its log")
+        await self._send(writer, answer)
+
+    async def _request(self, reader: asyncio.StreamReader) -> tuple[str, Mapping[str, object]]:
+        try:
+            async with asyncio.timeout(self._request_time):
+                text = await reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError:
+            raise ConnectionResetError from None
+        except asyncio.LimitOverrunError:
+            raise RequestError(f"the request is longer than {LARGEST_REQUEST} bytes") from None
+        try:
+            request = json.loads(text)
+        except (ValueError, RecursionError):
+            raise RequestError("the request is not JSON") from None
+        if not isinstance(request, dict) or request.get("version") != VERSION:
+            raise RequestError(
+                f"the request is not of version {VERSION}: agent and command line are of different releases"
+            )
+        command, arguments = request.get("command"), request.get("arguments", {})
+        if command not in COMMANDS or not isinstance(arguments, dict):
+            raise RequestError(f"the agent knows the commands {', '.join(COMMANDS)}")
+        return command, arguments
+
+    async def _ask(self, command: str, arguments: Mapping[str, object]) -> object:
+        if command == "status":
+            return await self._control.status()
+        if command == "reload":
+            return await self._control.reload()
+        limit = arguments.get("limit", 50)
+        policy, target = arguments.get("policy"), arguments.get("target")
+        if not isinstance(limit, int) or not 1 <= limit <= _LONGEST_HISTORY:
+            raise RequestError(f"limit must be a number between 1 and {_LONGEST_HISTORY}")
+        if not (policy is None or isinstance(policy, str)) or not (target is None or isinstance(target, str)):
+            raise RequestError("policy and target must be names")
+        return await self._control.history(limit=limit, policy=policy, target=target)
+
+    async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Send events until the other side goes. Only this task waits for a slow reader; the agent never does."""
+        gone = asyncio.create_task(reader.read(1), name="control-follower-gone")
+        sending = asyncio.create_task(self._send_events(writer), name="control-follower")
+        try:
+            await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+        finally:
+            for task in (gone, sending):
+                task.cancel()
+            await asyncio.gather(gone, sending, return_exceptions=True)
+
+    async def _send_events(self, writer: asyncio.StreamWriter) -> None:
+        events = self._control.follow()
+        # The first is awaited before the answer goes out: who has the answer misses nothing from then on.
+        following = asyncio.ensure_future(anext(events, None))
+        await asyncio.sleep(0)
+        try:
+            await self._send(writer, {"version": VERSION, "ok": True, "result": {}})
+            while (event := await following) is not None:
+                await self._send(writer, event)
+                following = asyncio.ensure_future(anext(events, None))
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
+
+    async def _send(self, writer: asyncio.StreamWriter, message: Mapping[str, object]) -> None:
+        writer.write(line(message))
+        async with asyncio.timeout(self._write_time):
+            await writer.drain()
+
+
+def _refusal(sentence: str) -> Mapping[str, object]:
+    return {"version": VERSION, "ok": False, "error": sentence}
