@@ -15,16 +15,19 @@ is_root() { [[ $(id -u) == 0 ]]; }
 # Whether systemd runs this machine's services.
 has_systemd() { [[ -d /run/systemd/system ]]; }
 
-# The python3 to use: the one on PATH if it is new enough, else Debian's.
+# Sets PYTHON to the python3 to use: the one on PATH if it is new enough, else Debian's, installed if need be.
 choose_python() {
-  local candidate
-  for candidate in python3 /usr/bin/python3; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-      command -v "$candidate"
-      return
-    fi
+  python_on_this_machine && return
+  debian_packages "the agent" python3-venv || exit 3
+  python_on_this_machine ||
+    fail 3 "Python 3.11 or newer is needed and neither python3 on PATH nor /usr/bin/python3 is that; Debian 12 and later bring it"
+}
+
+python_on_this_machine() {
+  for PYTHON in python3 /usr/bin/python3; do
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && return
   done
-  fail 3 "Python 3.11 or newer is needed and this machine has none; on Debian 12 or later: apt-get install python3-venv"
+  return 1
 }
 
 # Debian's package for each command that is missing, one a line. A machine with another maker's engine keeps it.
