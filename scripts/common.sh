@@ -104,12 +104,12 @@ virtual_environment() { # DIR PYTHON LOCK...
   say "installing what ${wanted[*]} lists into $dir, hashes checked"
   log=$(mktemp)
   # the checkout itself is built with the locked setuptools, so that nothing unlocked is fetched for it
-  if ! {
+  if ! (
     for lock in "${wanted[@]}"; do
       "$dir/bin/python" -m pip --disable-pip-version-check install --no-deps --require-hashes -r "$lock" || exit 1
     done
     "$dir/bin/python" -m pip --disable-pip-version-check install --no-deps --no-build-isolation --no-index -e .
-  } >"$log" 2>&1; then
+  ) >"$log" 2>&1; then
     tail -n 15 "$log" >&2
     rm -f "$log"
     fail 3 "pip could not install what ${wanted[*]} lists; its last words are above"
