@@ -145,10 +145,7 @@ class ControlServer:
         assert task is not None
         self._connections.add(task)
         try:
-            if len(self._connections) > MOST_CONNECTIONS:
-                await self._send(writer, _refusal("too many connections to the agent, close some"))
-            else:
-                await self._serve(reader, writer)
+            await self._serve(reader, writer, full=len(self._connections) > MOST_CONNECTIONS)
         except (OSError, TimeoutError):
             pass  # whoever asked is gone or does not read
         except asyncio.CancelledError:
@@ -157,25 +154,27 @@ class ControlServer:
             self._connections.discard(task)
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, full: bool) -> None:
         try:
             command, arguments = await self._request(reader)
-            if command == "follow":
-                await self._follow(reader, writer)
-                return
-            answer: Mapping[str, object] = {
-                "version": VERSION,
-                "ok": True,
-                "result": await self._ask(command, arguments),
-            }
+        except RequestError as error:
+            await self._send(writer, _refusal(str(error)))
+            return
+        if full:
+            await self._send(writer, _refusal("too many connections to the agent, close some"))
+        elif command == "follow":
+            await self._follow(reader, writer)
+        else:
+            await self._send(writer, await self._answer(command, arguments))
+
+    async def _answer(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        try:
+            return {"version": VERSION, "ok": True, "result": await self._ask(command, arguments)}
         except WatchtowerError as error:
-            answer = _refusal(str(error))
-        except (OSError, TimeoutError):
-            raise
+            return _refusal(str(error))
         except Exception:  # noqa: BLE001 - a fault in one answer must not end the agent; it is logged with its stack
             _log.exception("control_request_failed")
-            answer = _refusal("the agent could not answer because of a fault of its own, see its log")
-        await self._send(writer, answer)
+            return _refusal("the agent could not answer because of a fault of its own, see its log")
 
     async def _request(self, reader: asyncio.StreamReader) -> tuple[str, Mapping[str, object]]:
         try:
@@ -184,6 +183,9 @@ class ControlServer:
         except asyncio.IncompleteReadError:
             raise ConnectionResetError from None
         except asyncio.LimitOverrunError:
+            # A socket that is closed over unread bytes resets the connection, and the refusal in it is lost.
+            async with asyncio.timeout(self._request_time):
+                await reader.read(LARGEST_REQUEST * 4)
             raise RequestError(f"the request is longer than {LARGEST_REQUEST} bytes") from None
         try:
             request = json.loads(text)
