@@ -1,0 +1,345 @@
+"""Blocking calls to the engine through the docker SDK, and the one place where its errors are translated.
+
+Every thread may use one EngineCalls. The asyncio side is in `client.py`, `session.py` and `inventory.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import docker
+import requests
+import urllib3
+from docker.errors import APIError, DockerException, TLSParameterError
+from docker.tls import TLSConfig
+
+from watchtower_agent.engine.address import EngineAddress
+from watchtower_agent.engine.container import inspected_container, listed_container, parse_time
+from watchtower_agent.engine.event import stamp_text
+from watchtower_agent.engine.feed import EventFeed
+from watchtower_agent.errors import AbsentError, PermanentError, SettingsError, TemporaryError, WatchtowerError
+from watchtower_agent.model.container import Container
+from watchtower_agent.model.observation import EngineInfo
+from watchtower_agent.ports import Clock
+
+POOLS = 32
+"""The SDK keys its pools by full URL: more than the calls that ever run at once, few enough to stay small."""
+
+NOT_FOUND, TOO_MANY, SERVER_ERROR = 404, 429, 500
+
+
+class EngineTimeoutError(TemporaryError):
+    """The engine did not answer in time: whether it did what was asked is not known."""
+
+
+class EngineRefusedError(TemporaryError):
+    """Nobody listens at the engine's address: the daemon is not running."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineGreeting:
+    """What a fresh connection learns.
+
+    Attributes:
+        info: Which engine.
+        process: Pid and start ticks of the process behind a unix socket, where the kernel tells. Another one
+            later means that the daemon (or a proxy before it) was restarted.
+    """
+
+    info: EngineInfo
+    process: tuple[int, int] | None
+
+
+class EngineCalls:
+    """The engine's API, blocking. Every call raises AbsentError, PermanentError or TemporaryError.
+
+    Args:
+        address: Where the engine is.
+        clock: The host's clocks.
+        timeout: Seconds for an answer, beyond what a call takes by its nature.
+
+    Attributes:
+    """
+
+    def __init__(self, address: EngineAddress, *, clock: Clock, timeout: float = 10.0) -> None:
+        self.address = address
+        self.timeout = timeout
+        self._clock = clock
+        self._tls = _tls(address)
+        self._lock = threading.Lock()
+        self._client: docker.APIClient | None = None
+        self.clock_offset = 0.0
+
+    def connect(self) -> EngineGreeting:
+        """Make a new client, which negotiates the API's version, and ask who answers.
+
+        The version is fixed for a client's life, so this is called after every outage: the daemon may be a new one.
+        """
+        fresh = self._build()
+        with self._lock:
+            old, self._client = self._client, fresh
+        if old is not None:
+            old.close()
+        begun = self._clock.now().wall
+        raw = self.get("/info", what="asking for its description")
+        if not self.address.socket_path:
+            self.clock_offset = _offset(raw, (begun + self._clock.now().wall) / 2)
+        return EngineGreeting(
+            info=self._info(raw),
+            process=peer_process(self.address.socket_path),
+        )
+
+    def close(self) -> None:
+        """Close idle connections."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def ping(self) -> float:
+        """Ask for a sign of life.
+
+        Returns:
+            Seconds until it came.
+        """
+        with _translated("a ping"):
+            client = self._connected()
+            response = client.get(f"{client.base_url}/_ping", timeout=self.timeout)
+            response.raise_for_status()
+            return response.elapsed.total_seconds()
+
+    def containers(self) -> tuple[Container, ...]:
+        """All containers in any state, without detail."""
+        raw = self.get("/containers/json", what="listing containers", params={"all": "1"})
+        entries = raw if isinstance(raw, list) else []
+        return tuple(container for entry in entries if (container := listed_container(entry)) is not None)
+
+    def inspect(self, container_id: str) -> Container:
+        """One container with its detail."""
+        raw = self.get(f"/containers/{_quoted(container_id)}/json", what=f"inspecting {_short(container_id)}")
+        container = inspected_container(raw)
+        if container is None:
+            raise PermanentError(f"inspecting {_short(container_id)}: the engine's answer is not a container")
+        return container
+
+    def past_events(self, since_ns: int, until_ns: int) -> Sequence[bytes]:
+        """Lines of the engine's ring between two stamps (both inclusive), oldest first.
+
+        Returns at once when `until_ns` is past on the engine's clock, else then.
+        """
+        params = {"since": stamp_text(since_ns), "until": stamp_text(max(since_ns, until_ns))}
+        with _translated("reading past events"):
+            client = self._connected()
+            response = client.get(_url(client, "/events"), params=params, timeout=self.timeout)
+            _raise_for_status(response)
+            return [line for line in response.content.split(b"\n") if line.strip()]
+
+    def open_events(self, since_ns: int) -> EventFeed:
+        """Subscribe, with a replay of what the ring has since that stamp. The feed waits for events without a limit.
+
+        Requested through the SDK's session, because the SDK's own `events()` has no timeout: against a frozen engine
+        it hangs for ever, even before there is a stream.
+        """
+        with _translated("subscribing to events"):
+            client = self._connected()
+            response = client.get(
+                _url(client, "/events"), params={"since": stamp_text(since_ns)}, timeout=self.timeout, stream=True
+            )
+            try:
+                _raise_for_status(response)
+            except BaseException:
+                response.close()
+                raise
+            return EventFeed(response)
+
+    def get(self, path: str, *, what: str, params: Mapping[str, str] | None = None) -> object:
+        """GET a JSON document.
+
+        Args:
+            path: Without the version, quoted.
+            what: What it is for, in words that follow "the engine refused".
+            params: The query.
+        """
+        with _translated(what):
+            client = self._connected()
+            response = client.get(_url(client, path), params=params, timeout=self.timeout)
+            _raise_for_status(response)
+            answer: object = response.json()
+            return answer
+
+    def post(self, path: str, *, what: str, params: Mapping[str, str] | None = None, timeout: float) -> None:
+        """POST without a body.
+
+        Args:
+            path: Without the version, quoted.
+            what: What it is for, in words that follow "the engine refused".
+            params: The query.
+            timeout: Seconds until EngineTimeoutError.
+        """
+        with _translated(what):
+            client = self._connected()
+            _raise_for_status(client.post(_url(client, path), params=params, timeout=timeout))
+
+    def _connected(self) -> docker.APIClient:
+        with self._lock:
+            client = self._client
+        if client is not None:
+            return client
+        fresh = self._build()
+        with self._lock:
+            if self._client is None:
+                self._client = fresh
+                return fresh
+            client = self._client
+        fresh.close()
+        return client
+
+    def _build(self) -> docker.APIClient:
+        """A client; its constructor asks for the version and raises when the daemon is down."""
+        with _translated(f"connecting to {self.address.url}"):
+            return docker.APIClient(
+                base_url=self.address.url,
+                version="auto",
+                timeout=self.timeout,  # type: ignore[arg-type] # the stubs say int, the library passes it on
+                tls=self._tls or False,
+                num_pools=POOLS,
+                max_pool_size=2,
+            )
+
+    def _info(self, raw: object) -> EngineInfo:
+        info = _object(raw)
+        swarm = _object(info.get("Swarm"))
+        node = str(swarm.get("NodeID") or "")
+        client = self._connected()
+        return EngineInfo(
+            id=str(info.get("ID") or ""),
+            name=str(info.get("Name") or ""),
+            version=str(info.get("ServerVersion") or ""),
+            api_version=str(client.api_version),
+            data_root=str(info.get("DockerRootDir") or ""),
+            cgroup_driver=str(info.get("CgroupDriver") or ""),
+            cgroup_version=str(info.get("CgroupVersion") or ""),
+            swarm_node_id=node,
+            swarm_leader=bool(node) and swarm.get("ControlAvailable") is True and self._leads(node),
+            url=self.address.url,
+            url_source=self.address.source,
+        )
+
+    def _leads(self, node: str) -> bool:
+        try:
+            raw = self.get(f"/nodes/{_quoted(node)}", what="asking for the Swarm's leader")
+        except WatchtowerError:
+            return False  # a Swarm without a quorum has no leader, and can't say so
+        return _object(_object(raw).get("ManagerStatus")).get("Leader") is True
+
+
+def peer_process(socket_path: str) -> tuple[int, int] | None:
+    """Pid and start ticks of the process that listens on a unix socket; None where that is not to be known.
+
+    With socket activation it is the init process that listens, which outlives every daemon: that tells nothing.
+    """
+    if not socket_path:
+        return None
+    with contextlib.suppress(OSError, ValueError, IndexError), socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        probe.connect(socket_path)
+        credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid: int = struct.unpack("3i", credentials)[0]
+        if pid > 1:
+            after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
+            return pid, int(after_name.split()[19])
+    return None
+
+
+def _tls(address: EngineAddress) -> TLSConfig | None:
+    files = address.tls
+    if files is None or address.socket_path:
+        return None
+    pair = (os.fspath(files.cert), os.fspath(files.key)) if files.cert and files.key else None
+    try:
+        return TLSConfig(client_cert=pair, ca_cert=os.fspath(files.ca) if files.ca else None, verify=files.verify)
+    except TLSParameterError as error:
+        raise SettingsError(f"TLS for {address.url}: {error}") from error
+
+
+def _offset(raw: object, wall: float) -> float:
+    stamp = parse_time(_object(raw).get("SystemTime"))
+    return 0.0 if stamp is None else stamp - wall
+
+
+def _object(raw: object) -> Mapping[str, object]:
+    return raw if isinstance(raw, dict) else {}
+
+
+def _url(client: docker.APIClient, path: str) -> str:
+    return f"{client.base_url}/v{client.api_version}{path}"
+
+
+def _quoted(identity: str) -> str:
+    return quote(identity, safe="")
+
+
+def _short(container_id: str) -> str:
+    return f"container {container_id[:12]}"
+
+
+def _raise_for_status(response: requests.Response) -> None:
+    if response.status_code >= requests.codes.bad_request:
+        try:
+            explanation = str(response.json()["message"])
+        except (ValueError, KeyError, TypeError):
+            explanation = response.text.strip()
+        raise APIError(f"{response.status_code}", response=response, explanation=explanation[:1000])
+
+
+@contextlib.contextmanager
+def _translated(what: str) -> Iterator[None]:
+    """Turn whatever the SDK and what is below it raise into the agent's own errors, once."""
+    try:
+        yield
+    except APIError as error:
+        raise _answer(what, error) from error
+    except requests.Timeout as error:
+        raise EngineTimeoutError(f"{what}: the engine did not answer in time") from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError, ValueError) as error:
+        raise _failure(what, error) from error
+
+
+def _answer(what: str, error: APIError) -> WatchtowerError:
+    status = error.status_code or SERVER_ERROR
+    text = f"{what}: the engine refused ({status}): {error.explanation or 'no reason given'}"
+    if status == NOT_FOUND:
+        return AbsentError(text)
+    if status >= SERVER_ERROR or status == TOO_MANY:
+        return TemporaryError(text)
+    return PermanentError(text)
+
+
+def _failure(what: str, error: BaseException) -> TemporaryError:
+    """The SDK wraps errors several times, partly as text only: the innermost says most."""
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        nested = next((arg for arg in cause.args if isinstance(arg, BaseException)), None)
+        cause = cause.__cause__ or nested or cause.__context__
+    if any(isinstance(link, (requests.Timeout, TimeoutError)) for link in chain):
+        return EngineTimeoutError(f"{what}: the engine did not answer in time")
+    if any(isinstance(link, (ConnectionRefusedError, FileNotFoundError)) for link in chain):
+        return EngineRefusedError(f"{what}: nobody listens there; is the engine running?")
+    if any(isinstance(link, PermissionError) for link in chain):
+        return TemporaryError(
+            f"{what}: permission denied; the agent must run as root or as a member of the socket's group"
+        )
+    if any(isinstance(link, json.JSONDecodeError) for link in chain):
+        return TemporaryError(f"{what}: the engine's answer is not JSON")
+    return TemporaryError(f"{what}: {str(chain[-1]) or type(chain[-1]).__name__}")

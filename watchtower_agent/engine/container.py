@@ -1,0 +1,170 @@
+"""The engine's listings and inspections -> Container. Pure, and safe against junk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
+
+MAX_LABELS = 1024
+MAX_TEXT = 65536
+DEFAULT_HEALTH_INTERVAL = 30.0
+"""Seconds; the engine's own where a health check names none."""
+
+_STATUSES = {status.value: status for status in ContainerStatus} | {
+    # Podman's words.
+    "stopped": ContainerStatus.EXITED,
+    "stopping": ContainerStatus.RUNNING,
+    "configured": ContainerStatus.CREATED,
+    "initialized": ContainerStatus.CREATED,
+}
+_HEALTHS = {health.value: health for health in Health}
+
+
+def listed_container(raw: object) -> Container | None:
+    """One entry of a listing; None for what is no container."""
+    entry = _mapping(raw)
+    identity = _text(entry.get("Id"))
+    status = _STATUSES.get(_text(entry.get("State")).lower(), ContainerStatus.DEAD)
+    if not identity:
+        return None
+    host_config = _mapping(entry.get("HostConfig"))
+    return Container(
+        id=identity,
+        name=_own_name(entry.get("Names")) or identity[:12],
+        image=_text(entry.get("Image")),
+        image_id=_text(entry.get("ImageID")),
+        labels=_labels(entry.get("Labels")),
+        status=status,
+        health=_listed_health(entry),
+        created_at=_number(entry.get("Created")) or 0.0,
+        network_mode=_text(host_config.get("NetworkMode")),
+        networks=_networks(entry),
+    )
+
+
+def inspected_container(raw: object) -> Container | None:
+    """One inspection; None for what is no container."""
+    entry = _mapping(raw)
+    identity = _text(entry.get("Id"))
+    if not identity:
+        return None
+    config = _mapping(entry.get("Config"))
+    state = _mapping(entry.get("State"))
+    return Container(
+        id=identity,
+        name=_text(entry.get("Name")).removeprefix("/") or identity[:12],
+        image=_text(config.get("Image")),
+        image_id=_text(entry.get("Image")),
+        labels=_labels(config.get("Labels")),
+        status=_STATUSES.get(_text(state.get("Status")).lower(), ContainerStatus.DEAD),
+        health=_health(state),
+        created_at=parse_time(entry.get("Created")) or 0.0,
+        network_mode=_text(_mapping(entry.get("HostConfig")).get("NetworkMode")),
+        networks=_networks(entry),
+        detail=_detail(entry, config, state),
+    )
+
+
+def parse_time(value: object) -> float | None:
+    """RFC 3339 with nanoseconds -> seconds since the epoch; None for junk and for the engine's never, `0001-01-01`."""
+    text = _text(value)
+    head, dot, rest = text.partition(".")
+    digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+    zone = rest[len(digits) :] if dot else ""
+    try:
+        whole = datetime.fromisoformat(head + zone)
+        fraction = float(f"0.{digits}") if digits else 0.0
+        if whole.tzinfo is None:
+            whole = whole.replace(tzinfo=UTC)
+        seconds = whole.timestamp() + fraction
+    except (ValueError, OverflowError):
+        return None
+    return seconds if seconds > 0 else None
+
+
+def _detail(
+    entry: Mapping[object, object], config: Mapping[object, object], state: Mapping[object, object]
+) -> ContainerDetail:
+    host_config = _mapping(entry.get("HostConfig"))
+    check = _mapping(config.get("Healthcheck"))
+    has_check = _health(state) is not Health.NONE
+    finished_at = parse_time(state.get("FinishedAt"))
+    # The engine sets the exit code to 0 at a start: of a running container it says nothing.
+    ended = finished_at is not None and _text(state.get("Status")) not in {"running", "paused"}
+    exit_code = _number(state.get("ExitCode"))
+    streak = _number(_mapping(state.get("Health")).get("FailingStreak"))
+    return ContainerDetail(
+        pid=max(0, int(_number(state.get("Pid")) or 0)),
+        started_at=parse_time(state.get("StartedAt")),
+        finished_at=finished_at,
+        exit_code=int(exit_code) if ended and exit_code is not None else None,
+        oom_killed=state.get("OOMKilled") is True,
+        failing_streak=int(streak or 0) if has_check else None,
+        health_start_period=_nanoseconds(check.get("StartPeriod")) if has_check else 0.0,
+        health_interval=(_nanoseconds(check.get("Interval")) or DEFAULT_HEALTH_INTERVAL) if has_check else 0.0,
+        restart_policy=_text(_mapping(host_config.get("RestartPolicy")).get("Name")) or "no",
+        stop_timeout=_number(config.get("StopTimeout")),
+        stop_signal=_text(config.get("StopSignal")) or "SIGTERM",
+        cgroup_parent=_text(host_config.get("CgroupParent")),
+        restart_count=int(_number(entry.get("RestartCount")) or 0),
+    )
+
+
+def _health(state: Mapping[object, object]) -> Health:
+    # Podman's older word for it is Healthcheck.
+    health = _mapping(state.get("Health")) or _mapping(state.get("Healthcheck"))
+    return _HEALTHS.get(_text(health.get("Status")).lower(), Health.NONE)
+
+
+def _listed_health(entry: Mapping[object, object]) -> Health:
+    """From the listing's own field (API 1.52), else from its words: `Up 2 minutes (healthy)`."""
+    if own := _HEALTHS.get(_text(_mapping(entry.get("Health")).get("Status")).lower()):
+        return own
+    words = _text(entry.get("Status"))
+    if words.endswith("(healthy)"):
+        return Health.HEALTHY
+    if words.endswith("(unhealthy)"):
+        return Health.UNHEALTHY
+    return Health.STARTING if "(health: starting)" in words else Health.NONE
+
+
+def _own_name(names: object) -> str:
+    """The name without its slash. A linked container is listed with its aliases too: `/other/alias`."""
+    texts = [_text(name).removeprefix("/") for name in names] if isinstance(names, list) else []
+    return next((text for text in texts if text and "/" not in text), texts[0] if texts else "")
+
+
+def _networks(entry: Mapping[object, object]) -> tuple[str, ...]:
+    networks = _mapping(_mapping(entry.get("NetworkSettings")).get("Networks"))
+    return tuple(sorted(_text(name) for name in networks))
+
+
+def _labels(value: object) -> dict[str, str]:
+    items = list(_mapping(value).items())[:MAX_LABELS]
+    return {_text(key): _text(content) for key, content in items}
+
+
+def _mapping(value: object) -> Mapping[object, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: object) -> float | None:
+    """A finite number that a float holds; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    limit = 2.0**63
+    return float(value) if -limit < value < limit else None
+
+
+def _nanoseconds(value: object) -> float:
+    return max(0.0, (_number(value) or 0.0) / 1e9)
+
+
+def _text(value: object) -> str:
+    """A string that can be encoded: lone surrogates, which JSON can spell, are replaced."""
+    if not isinstance(value, str):
+        return ""
+    value = value[:MAX_TEXT]
+    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,137 @@
+"""The engine's raw events -> EngineEvent. Pure, and safe against anything that a stream may bring."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from watchtower_agent.model.engine_event import ENGINE_KINDS, EXEC_ACTIONS, EngineEvent, EventKind
+
+MAX_LINE = 4 * 1024 * 1024
+"""Bytes of one event. The engine's own are a few hundred; labels make them longer."""
+
+MAX_ATTRIBUTES = 512
+MAX_KEY = 1024
+MAX_VALUE = 65536
+MAX_TOTAL = 512 * 1024
+"""Characters of all attributes together: what exceeds it is left out."""
+MAX_WORD = 1024
+
+_KINDS = {kind.value: kind for kind in ENGINE_KINDS}
+_EXEC_KEYS = frozenset({"name", "image", "execID", "exitCode"})
+_COMMAND_KEYS = frozenset({"command", "cmd", "args", "arguments", "entrypoint", "exec"})
+_LATEST_NS = 2**63
+
+
+def parse_event(line: bytes, *, engine_id: str) -> EngineEvent | None:
+    """One line of the event stream.
+
+    Args:
+        line: JSON, as the engine wrote it.
+        engine_id: Part of the event's deterministic id.
+
+    Returns:
+        The event with origin `stream` and position 0; None for what is no event of a known kind.
+    """
+    if len(line) > MAX_LINE:
+        return None
+    try:
+        raw = json.loads(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return normalise_event(raw, engine_id=engine_id)
+
+
+def normalise_event(raw: object, *, engine_id: str) -> EngineEvent | None:
+    """One raw event. Only Type, Action and Actor are read: API 1.52 has no `status`, `id` and `from` any more."""
+    if not isinstance(raw, Mapping):
+        return None
+    kind = _kind(raw.get("Type"))
+    action, detail = _action(raw.get("Action"))
+    time_ns = _time_ns(raw)
+    if kind is None or not action or time_ns is None:
+        return None
+    actor = raw.get("Actor")
+    actor = actor if isinstance(actor, Mapping) else {}
+    actor_id = _text(actor.get("ID"), MAX_WORD)
+    attributes = _attributes(actor.get("Attributes"))
+    if action in EXEC_ACTIONS:
+        # Health checks carry passwords on their command line: it is dropped here, wherever it stands.
+        attributes = {
+            key: value
+            for key, value in attributes.items()
+            if key in _EXEC_KEYS or (key.lower() not in _COMMAND_KEYS and not (detail and detail in value))
+        }
+        detail = ""
+    elif action == "health_status" and not detail:
+        # Podman sends the bare word and the status beside it.
+        detail = _text(raw.get("HealthStatus"), MAX_WORD) or attributes.get("health_status", "")
+    return EngineEvent(
+        id=_identity(engine_id, time_ns, kind, f"{action}:{detail}", actor_id),
+        kind=kind,
+        action=action,
+        detail=detail,
+        actor_id=actor_id,
+        attributes=attributes,
+        time_ns=time_ns,
+        swarm=raw.get("scope") == "swarm",
+    )
+
+
+def stamp_text(time_ns: int) -> str:
+    """A stamp for `since` and `until`, as `seconds.nanoseconds`.
+
+    A float loses the event, bare nanoseconds mean another time.
+    """
+    seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
+    return f"{seconds}.{nanoseconds:09d}"
+
+
+def _identity(engine_id: str, time_ns: int, kind: EventKind, action: str, actor_id: str) -> str:
+    parts = "\0".join((engine_id, str(time_ns), kind, action, actor_id))
+    return hashlib.sha256(parts.encode()).hexdigest()[:32]
+
+
+def _kind(value: object) -> EventKind | None:
+    return _KINDS.get(value) if isinstance(value, str) else None
+
+
+def _action(value: object) -> tuple[str, str]:
+    """`health_status: unhealthy` -> (`health_status`, `unhealthy`)."""
+    # Not cut before the colon is found: a command line may be long, and is dropped whole.
+    word, _, detail = _text(value, MAX_VALUE).partition(":")
+    word = word.strip()[:MAX_WORD]
+    return word, detail.strip()[: MAX_VALUE if word in EXEC_ACTIONS else MAX_WORD]
+
+
+def _time_ns(raw: Mapping[object, object]) -> int | None:
+    stamp = raw.get("timeNano")
+    if isinstance(stamp, int) and not isinstance(stamp, bool) and 0 < stamp < _LATEST_NS:
+        return stamp
+    seconds = raw.get("time")
+    if isinstance(seconds, int) and not isinstance(seconds, bool) and 0 < seconds < _LATEST_NS // 1_000_000_000:
+        return seconds * 1_000_000_000
+    return None
+
+
+def _attributes(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        return {}
+    kept: dict[str, str] = {}
+    total = 0
+    for key, content in value.items():
+        name, text = _text(key, MAX_KEY), _text(content, MAX_VALUE)
+        total += len(name) + len(text)
+        if len(kept) >= MAX_ATTRIBUTES or total > MAX_TOTAL:
+            break
+        kept[name] = text
+    return kept
+
+
+def _text(value: object, limit: int) -> str:
+    """A string that can be encoded: lone surrogates, which JSON can spell, are replaced."""
+    if not isinstance(value, str):
+        return "" if value is None or isinstance(value, (Mapping, list)) else str(value)[:limit]
+    value = value[:limit]
+    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,137 @@
+"""From lines of the stream to events in the inbox: normalised, each once, numbered, with their origin."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from watchtower_agent.engine.event import parse_event
+from watchtower_agent.engine.sink import Sink
+from watchtower_agent.model.engine_event import Cursor, EngineEvent, Origin
+from watchtower_agent.model.observation import EventsObserved
+from watchtower_agent.ports import Clock
+
+REMEMBERED = 8192
+"""Ids kept to drop duplicates: far more than the 256 events that an engine can replay."""
+
+
+@dataclass(slots=True)
+class EventCounts:
+    """What passed since the agent started.
+
+    Attributes:
+        read: Lines of the stream.
+        handed_over: Events that reached the inbox.
+        duplicates: Dropped, because a replay repeated them.
+        unknown: Lines that are no event of a known kind.
+        gaps: Times at which events may have been lost.
+        reconnects: Times the stream was opened again.
+    """
+
+    read: int = 0
+    handed_over: int = 0
+    duplicates: int = 0
+    unknown: int = 0
+    gaps: int = 0
+    reconnects: int = 0
+
+
+class Handover:
+    """Hands events to the loop, over all subscriptions of this process.
+
+    Args:
+        sink: Takes observations, on the event loop; never blocks.
+        clock: The host's clocks.
+        cursor: The last event an earlier run handled.
+        recent_ids: Ids that an earlier run handled, oldest first.
+
+    Attributes:
+        position: Ordinal of the last event handed over.
+        cursor: The last event handed over, by this or an earlier run.
+        counts: For the status.
+    """
+
+    def __init__(self, *, sink: Sink, clock: Clock, cursor: Cursor | None, recent_ids: Sequence[str]) -> None:
+        self.position = 0
+        self.cursor = cursor
+        self.counts = EventCounts()
+        self._sink = sink
+        self._clock = clock
+        self._engine_id = ""
+        self._clock_offset = 0.0
+        self._replayed: frozenset[str] = frozenset()
+        self._seen: dict[str, None] = dict.fromkeys(recent_ids[-REMEMBERED:])
+        if cursor is not None:
+            self._seen[cursor.event_id] = None
+        self._progress = asyncio.Condition()
+
+    def begin(self, *, engine_id: str, clock_offset: float) -> None:
+        """A connection was made to this engine, whose clock is ahead of ours by so many seconds."""
+        self._engine_id = engine_id
+        self._clock_offset = clock_offset
+        self._replayed = frozenset()
+
+    def expect_replay(self, ids: Iterable[str]) -> None:
+        """Events with these ids come from the ring: they happened before the subscription."""
+        self._replayed = frozenset(ids)
+
+    def parse(self, lines: Iterable[bytes]) -> list[EngineEvent]:
+        """The events in these lines, whether handed over already or not."""
+        events = (parse_event(line, engine_id=self._engine_id) for line in lines)
+        return [event for event in events if event is not None]
+
+    async def lines(self, lines: Sequence[bytes]) -> None:
+        """Hand over lines of the stream."""
+        events = self.parse(lines)
+        self.counts.read += len(lines)
+        self.counts.unknown += len(lines) - len(events)
+        await self.events(events)
+
+    async def events(self, events: Iterable[EngineEvent], *, origin: Origin | None = None) -> None:
+        """Hand over events in this order, without those that were handed over before.
+
+        Args:
+            events: Of one engine.
+            origin: How the agent came to know of them; None: by the stream, or from the ring (`expect_replay`).
+        """
+        fresh: list[EngineEvent] = []
+        for event in events:
+            if event.id in self._seen:
+                self.counts.duplicates += 1
+                continue
+            self._seen[event.id] = None
+            self.position += 1
+            known = origin or (Origin.REPLAY if event.id in self._replayed else Origin.STREAM)
+            fresh.append(replace(event, origin=known, position=self.position))
+        while len(self._seen) > REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        if fresh:
+            last = fresh[-1]
+            self.cursor = Cursor(time_ns=last.time_ns, event_id=last.id)
+            self.counts.handed_over += len(fresh)
+            lag = self._clock.now().wall + self._clock_offset - last.time
+            self._sink(EventsObserved(events=tuple(fresh), lag=max(0.0, lag)))
+        async with self._progress:
+            self._progress.notify_all()
+
+    async def missing(self, events: Collection[EngineEvent], *, within: float) -> list[EngineEvent]:
+        """Wait until these were handed over; they may be in flight.
+
+        Args:
+            events: What the engine says has happened.
+            within: Seconds to wait.
+
+        Returns:
+            Those that did not come.
+        """
+
+        def absent() -> list[EngineEvent]:
+            return [event for event in events if event.id not in self._seen]
+
+        try:
+            async with asyncio.timeout(within), self._progress:
+                await self._progress.wait_for(lambda: not absent())
+        except TimeoutError:
+            return absent()
+        return []

@@ -1,0 +1,296 @@
+"""The agent's connection to its engine, kept up for ever: subscribe, then list, then watch that nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from watchtower_agent.engine.calls import EngineCalls, EngineGreeting, EngineRefusedError
+from watchtower_agent.engine.event_stream import CAPACITY, EventStream, StreamEnd
+from watchtower_agent.engine.handover import EventCounts, Handover
+from watchtower_agent.engine.outage import Outage
+from watchtower_agent.engine.sink import Sink
+from watchtower_agent.engine.workers import Workers
+from watchtower_agent.errors import WatchtowerError
+from watchtower_agent.model.engine_event import Cursor, EngineEvent, Origin
+from watchtower_agent.model.observation import (
+    EngineFound,
+    EngineInfo,
+    EnginePinged,
+    GapObserved,
+    InventoryObserved,
+)
+from watchtower_agent.ports import Clock
+
+RING = 256
+"""Events that the engine keeps for a replay, of all types together."""
+
+OVERLAP_NS = 1_000_000_000
+"""Stamps in the ring can be slightly out of order, and a replay goes back no further than to the first older one."""
+
+BATCH = 500
+"""Events handed over at once, so that a storm does not hold up the loop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionTiming:
+    """All in seconds.
+
+    Attributes:
+        ping_every: Between signs of life. How long the engine may take for one is the calls' timeout.
+        audit_every: Between audits for lost events.
+        in_flight: How long an event that the ring shows may be under way before it counts as lost.
+        settle: The engine changes a container's state before it stamps the event: so long after a listing,
+            events are waited for that the listing may have been ahead of.
+        lost_after: A shorter interruption is not reported as an outage.
+        retry_first: Before the second try to reconnect; doubled with every further one.
+        retry_cap: The longest wait between tries.
+        stable_after: A session that lasted so long starts the retries anew.
+    """
+
+    ping_every: float = 5.0
+    audit_every: float = 30.0
+    in_flight: float = 2.0
+    settle: float = 0.1
+    lost_after: float = 1.0
+    retry_first: float = 0.2
+    retry_cap: float = 30.0
+    stable_after: float = 5.0
+
+
+class EngineSession:
+    """Tells the loop everything that the engine does, for ever.
+
+    Args:
+        calls: The blocking API, renewed here after every interruption.
+        clock: The host's clocks.
+        sink: Takes observations, on the event loop; never blocks.
+        cursor: From `Resume`: the last event that an earlier run handled; None on the first start ever.
+        recent_event_ids: From `Resume`: dropped when a replay repeats them.
+        timing: Of pings, audits and retries.
+        capacity: Events that may wait in the reader's buffer.
+    """
+
+    def __init__(
+        self,
+        *,
+        calls: EngineCalls,
+        clock: Clock,
+        sink: Sink,
+        cursor: Cursor | None,
+        recent_event_ids: Sequence[str] = (),
+        timing: SessionTiming | None = None,
+        capacity: int = CAPACITY,
+    ) -> None:
+        self._calls = calls
+        self._clock = clock
+        self._sink = sink
+        self._timing = timing or SessionTiming()
+        self._capacity = capacity
+        self._handover = Handover(sink=sink, clock=clock, cursor=cursor, recent_ids=recent_event_ids)
+        self._workers = Workers("engine-watch", 2)
+        self._pings = Workers("engine-ping", 1)  # a listing that hangs must not delay the sign of life
+        self._outage = Outage(sink=sink, clock=clock, after=self._timing.lost_after)
+        self._resync = asyncio.Event()
+        self._greeting: EngineGreeting | None = None
+        self._since_ns = 0  # from where the next subscription replays while there is no cursor
+        self._refused = False
+        self._gap_reason = ""
+
+    @property
+    def position(self) -> int:
+        """Ordinal of the last event handed over."""
+        return self._handover.position
+
+    @property
+    def counts(self) -> EventCounts:
+        """Events, duplicates, gaps and reconnects so far."""
+        return self._handover.counts
+
+    @property
+    def info(self) -> EngineInfo | None:
+        """The engine that was last connected to."""
+        return self._greeting.info if self._greeting else None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the event stream is open."""
+        return not self._outage.pending
+
+    def resync(self) -> None:
+        """Subscribe and list anew, soon: something was or may have been missed."""
+        self._resync.set()
+
+    async def run(self) -> None:
+        """Connect, watch, and connect again, until cancelled."""
+        delay = 0.0
+        self._outage.begin("the agent has just started")
+        try:
+            while True:
+                begun = self._clock.now().monotonic
+                try:
+                    stream = await self._open()
+                except WatchtowerError as error:
+                    self._refused = self._refused or isinstance(error, EngineRefusedError)
+                    self._outage.failed(str(error))
+                else:
+                    self._outage.end()
+                    self._outage.begin(await self._follow(stream))
+                    if self._clock.now().monotonic - begun >= self._timing.stable_after:
+                        delay = 0.0
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+                delay = min(self._timing.retry_cap, max(self._timing.retry_first, 2 * delay))
+        finally:
+            self._outage.end()
+            self._workers.close()
+            self._pings.close()
+
+    async def _open(self) -> EventStream:
+        """Subscribe, learn what the replay holds, and tell the loop whether it is complete.
+
+        Raises:
+            WatchtowerError: The engine does not answer, or not as it should.
+        """
+        before = self._greeting
+        greeting = await self._workers.call(self._calls.connect)
+        self._handover.begin(engine_id=greeting.info.id, clock_offset=self._calls.clock_offset)
+        cursor = self._handover.cursor
+        if cursor is None and not self._since_ns:
+            self._since_ns = self._engine_ns()  # the first start ever: nothing is replayed
+        since_ns = cursor.time_ns - OVERLAP_NS if cursor else self._since_ns
+        self._resync.clear()
+        stream = EventStream(self._calls, since_ns=since_ns, capacity=self._capacity)
+        try:
+            await stream.open()
+            until_ns = self._engine_ns()
+            ring = self._handover.parse(await self._workers.call(self._calls.past_events, since_ns, until_ns))
+        except BaseException:
+            await stream.close()
+            raise
+        self._handover.expect_replay(event.id for event in ring)
+        self._greeting = greeting
+        self._since_ns = max(since_ns, until_ns - OVERLAP_NS)
+        self._report(before, greeting, cursor, ring)
+        return stream
+
+    def _report(
+        self, before: EngineGreeting | None, now: EngineGreeting, cursor: Cursor | None, ring: Sequence[EngineEvent]
+    ) -> None:
+        """Say that the engine is found, and whether events were lost meanwhile."""
+        # The ring lives in the daemon's memory: with the cursor's own event in it, it is the same daemon, and what
+        # followed is there too. Without it, a ring that is not full has been emptied by a restart.
+        whole = cursor is not None and any(event.id == cursor.event_id for event in ring)
+        another = before is not None and before.process is not None and before.process != now.process
+        emptied = cursor is not None and len(ring) < RING
+        known = cursor is not None or before is not None
+        restarted = known and not whole and (another or emptied or (before is not None and self._refused))
+        complete = whole or not known or (cursor is None and not restarted and len(ring) < RING)
+        self._refused = False
+        at = self._clock.now().wall
+        if before is not None:
+            self.counts.reconnects += 1
+        if before is None or restarted or self._outage.reported or before.info != now.info:
+            self._sink(EngineFound(info=now.info, restarted=restarted, at=at))
+        reason, self._gap_reason = self._gap_reason, ""
+        if not complete:
+            since = cursor.time_ns / 1e9 if cursor else self._since_ns / 1e9
+            first = min((event.time for event in ring if event.time > since), default=at)
+            self._gap(reason or ("engine_restarted" if restarted else "replay_incomplete"), since, max(since, first))
+
+    async def _follow(self, stream: EventStream) -> str:
+        """Hand events over until the stream must be opened anew.
+
+        Returns:
+            Why, as a sentence for people.
+        """
+        tasks = {
+            asyncio.create_task(self._pump(stream), name="engine-handover"),
+            asyncio.create_task(self._live(), name="engine-pings"),
+            asyncio.create_task(self._keep_up(), name="engine-audits"),
+            asyncio.create_task(self._asked_to_resync(), name="engine-resync"),
+        }
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return "; ".join([task.result() for task in done])
+        finally:
+            for task in tasks:
+                task.cancel()
+            await stream.close()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pump(self, stream: EventStream) -> str:
+        while True:
+            lines = await stream.take(BATCH)
+            if not lines:
+                break
+            await self._handover.lines(lines)
+            await asyncio.sleep(0)
+        if stream.end is StreamEnd.OVERFLOW:
+            self._gap_reason = "reader_overflow"
+        return f"{stream.end or StreamEnd.CLOSED}"
+
+    async def _live(self) -> str:
+        """Ask for signs of life: a stream over a half-open connection, or of a frozen engine, stays silent for ever."""
+        while True:
+            await asyncio.sleep(self._timing.ping_every)
+            try:
+                latency = await self._pings.call(self._calls.ping)
+            except WatchtowerError as error:
+                return str(error)
+            self._sink(EnginePinged(latency=latency, at=self._clock.now().wall))
+
+    async def _asked_to_resync(self) -> str:
+        await self._resync.wait()
+        return "a resync was asked for"
+
+    async def _keep_up(self) -> str:
+        """List, then audit every now and then."""
+        try:
+            lost = await self._list()
+            while not lost:
+                await asyncio.sleep(self._timing.audit_every)
+                lost = await self._audit(self._engine_ns())
+        except WatchtowerError as error:
+            return str(error)
+        return f"{lost} events had been lost on their way"
+
+    async def _list(self) -> int:
+        """List the containers, and post the listing after every event that preceded it.
+
+        Returns:
+            How many events turned out to be lost.
+        """
+        # What the ring held at the subscription goes first, so that the listing is not out of date for it.
+        lost = await self._audit(self._engine_ns())
+        after_position, at = self.position, self._clock.now().wall
+        containers = await self._workers.call(self._calls.containers)
+        # On the first start ever the listing is a baseline, and no difference is made of it: no need to settle.
+        settle = self._timing.settle if self._handover.cursor else 0.0
+        lost += await self._audit(self._engine_ns() + int(settle * 1e9))
+        self._sink(InventoryObserved(containers=containers, after_position=after_position, at=at))
+        return lost
+
+    async def _audit(self, until_ns: int) -> int:
+        """Compare with the engine's ring what was handed over, and hand over what was lost on the way.
+
+        Returns:
+            How many were lost.
+        """
+        since_ns = self._since_ns
+        ring = self._handover.parse(await self._workers.call(self._calls.past_events, since_ns, until_ns))
+        lost = await self._handover.missing(ring, within=self._timing.in_flight)
+        self._since_ns = max(since_ns, until_ns - OVERLAP_NS)
+        if lost:
+            self._gap("audit", lost[0].time, lost[-1].time, len(lost))
+            await self._handover.events(lost, origin=Origin.REPLAY)
+        return len(lost)
+
+    def _gap(self, reason: str, since: float, until: float, count: int | None = None) -> None:
+        self.counts.gaps += 1
+        self._sink(GapObserved(reason=reason, since=since, until=until, count=count))
+
+    def _engine_ns(self) -> int:
+        """The engine's clock now, nanoseconds since the epoch."""
+        return int((self._clock.now().wall + self._calls.clock_offset) * 1e9)

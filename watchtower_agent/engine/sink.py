@@ -1,0 +1,21 @@
+"""What this room tells the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from watchtower_agent.model.observation import (
+    ContainerObserved,
+    EngineFound,
+    EngineLost,
+    EnginePinged,
+    EventsObserved,
+    GapObserved,
+    InventoryObserved,
+)
+
+Sink = Callable[
+    [EventsObserved | InventoryObserved | ContainerObserved | EngineFound | EngineLost | EnginePinged | GapObserved],
+    None,
+]
+"""Takes an observation, on the event loop; never blocks."""

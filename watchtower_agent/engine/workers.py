@@ -1,0 +1,83 @@
+"""A few threads for calls that block."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job(Generic[T]):
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[T]
+    function: Callable[[], T]
+
+    def run(self) -> None:
+        if self.answer.cancelled():
+            return
+        try:
+            result = self.function()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the one who waits for the answer gets it
+            self._tell(partial(self._fail, error))
+        else:
+            self._tell(partial(self._succeed, result))
+
+    def _succeed(self, result: T) -> None:
+        if not self.answer.done():
+            self.answer.set_result(result)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def _tell(self, settle: Callable[[], None]) -> None:
+        try:
+            self.loop.call_soon_threadsafe(settle)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits any more
+
+
+class Workers:
+    """At most `count` threads that run blocking calls for the event loop.
+
+    They are daemon threads, unlike an executor's: a call that hangs on a frozen engine does not hold up the agent's
+    exit.
+    """
+
+    def __init__(self, name: str, count: int) -> None:
+        self._name = name
+        self._count = count
+        self._jobs: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run it in one of the threads, when one is free.
+
+        Cancelling stops the waiting, not the call: it must bring its own timeout.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        job = _Job(loop=loop, answer=answer, function=lambda: function(*args, **kwargs))
+        if len(self._threads) < self._count:
+            thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._jobs.put(job)  # type: ignore[arg-type] # a queue of jobs of any result
+        return await answer
+
+    def close(self) -> None:
+        """Let idle threads end; busy ones end with their call."""
+        for _ in self._threads:
+            self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job.run()
