@@ -139,7 +139,7 @@ class Loop:
                 await self._store.commit(commit)
             except TemporaryError as error:
                 if not self.store_error:
-                    log.error(
+                    log.warning(
                         "store_failing", error=str(error), consequence="the agent holds everything until it works"
                     )
                 self.store_error = str(error)

@@ -1,0 +1,222 @@
+"""What the running agent answers over its control socket, gathered from its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from watchtower_agent import __version__
+from watchtower_agent.collectors.sampler import Sampler
+from watchtower_agent.engine.session import EngineSession
+from watchtower_agent.loop import Loop
+from watchtower_agent.model.decision import Decision
+from watchtower_agent.model.message import EventMessage
+from watchtower_agent.model.observation import PoliciesRejected
+from watchtower_agent.pipeline import Pipeline
+from watchtower_agent.policies.policy import OnTrigger, Policy
+from watchtower_agent.policy_folder import PolicyFolder
+from watchtower_agent.ports import Clock, LedgerRow, Store
+from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
+from watchtower_agent.settings import Settings
+
+_FOLLOWER_HOLDS = 10_000
+"""Events that wait for a follower who reads too slowly; beyond that they are counted as missed."""
+
+
+class Followers:
+    """Those who want to see every event as it is published."""
+
+    def __init__(self) -> None:
+        self._queues: dict[asyncio.Queue[EventMessage], int] = {}
+
+    def committed(self, events: Sequence[EventMessage]) -> None:
+        """Show these to everyone who follows. Never waits: who is too slow misses some, and is told."""
+        for queue in self._queues:
+            for event in events:
+                if queue.full():
+                    self._queues[queue] += 1
+                else:
+                    queue.put_nowait(event)
+
+    async def follow(self) -> AsyncIterator[Mapping[str, object]]:
+        """Every event from now on."""
+        queue: asyncio.Queue[EventMessage] = asyncio.Queue(_FOLLOWER_HOLDS)
+        self._queues[queue] = 0
+        try:
+            while True:
+                event = await queue.get()
+                yield {"topic": event.topic, "event": json.loads(event.payload)}
+                if self._queues[queue] and queue.empty():
+                    missed, self._queues[queue] = self._queues[queue], 0
+                    yield {"missed": missed}
+        finally:
+            del self._queues[queue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Implements the port `Control` over the agent's parts. Reads them between two steps of the loop, never within."""
+
+    settings: Settings
+    clock: Clock
+    started_at: float
+    pipeline: Pipeline
+    loop: Loop
+    store: Store
+    publisher: OutboxPublisher | NoBroker
+    sampler: Sampler
+    session: EngineSession
+    folder: PolicyFolder
+    followers: Followers
+
+    async def status(self) -> Mapping[str, object]:
+        """How everything is doing."""
+        now = self.clock.now().wall
+        outbox = await self.store.facts()
+        state = self.pipeline.state
+        statuses = [record.container.status.value for record in state.containers.values()]
+        return {
+            "agent": {
+                "version": __version__,
+                "host": self.settings.host,
+                "mode": self.settings.mode,
+                "install_id": self.pipeline.publication.install_id,
+                "started_at": self.started_at,
+                "uptime": now - self.started_at,
+                "store_error": self.loop.store_error,
+            },
+            "engine": self._engine(),
+            "mqtt": self._mqtt(),
+            "outbox": {
+                "depth": outbox.outbox_depth,
+                "bytes": outbox.outbox_bytes,
+                "oldest": outbox.outbox_oldest,
+                "dropped": outbox.dropped,
+                "dead_letters": outbox.dead_letters,
+            },
+            "sampling": self._sampling(),
+            "containers": {
+                "running": statuses.count("running"),
+                "paused": statuses.count("paused"),
+                "stopped": len(statuses) - statuses.count("running") - statuses.count("paused"),
+            },
+            "policies": {
+                "digest": self.pipeline.policies.digest,
+                "loaded_at": self.pipeline.policies.loaded_at,
+                "problems": list(self.pipeline.problems),
+                "items": [self._policy(policy) for policy in self.pipeline.policies.policies],
+            },
+            "pending": [
+                {
+                    "policy": waiting.decision.policy,
+                    "target": waiting.decision.target.name,
+                    "verb": waiting.decision.verb.value,
+                    "guard": waiting.held.guard.value if waiting.held else None,
+                    "reason": waiting.held.reason if waiting.held else waiting.decision.reason,
+                    "since": waiting.since,
+                    "release_at": waiting.held.release_at if waiting.held else None,
+                }
+                for waiting in self.pipeline.agenda.waiting.values()
+            ],
+        }
+
+    def _engine(self) -> dict[str, object]:
+        engine = self.pipeline.state.engine
+        info = engine.info
+        return {
+            "connected": engine.connected,
+            "id": info.id if info else None,
+            "version": info.version if info else None,
+            "url": info.url if info else None,
+            "url_source": info.url_source if info else None,
+            "since": engine.since or None,
+            "events": engine.events,
+            "gaps": engine.gaps,
+            "lag": engine.event_lag,
+            "restarts": engine.restarts,
+            "latency": engine.latency,
+            "reconnects": self.session.counts.reconnects,
+            "last_error": engine.last_error or None,
+        }
+
+    def _mqtt(self) -> dict[str, object] | None:
+        if isinstance(self.publisher, NoBroker):
+            return None
+        return asdict(self.publisher.facts())
+
+    def _sampling(self) -> dict[str, object]:
+        counters = self.sampler.counters
+        return {
+            "interval": self.settings.sampling.interval,
+            "source": "cgroup",
+            "containers": len(self.pipeline.state.slots),
+            "ticks": counters.ticks,
+            "overruns": counters.overruns,
+            "last_duration": counters.last_duration,
+            "failures": dict(counters.failures),
+        }
+
+    def _policy(self, policy: Policy) -> dict[str, object]:
+        state = self.pipeline.state
+        firing = self.pipeline.conditions.firing(policy.name)
+        selector = policy.selector
+        return {
+            "name": policy.name,
+            "mode": policy.mode.value,
+            "trigger": "on" if isinstance(policy.trigger, OnTrigger) else "when",
+            "targets": sum(1 for record in state.containers.values() if selector.matches(record.container))
+            if selector is not None
+            else 1,
+            "firing": [
+                state.containers[target].container.name if target in state.containers else state.host
+                for target in firing
+            ],
+            "last_decision": _decision(self.pipeline.last_decisions.get(policy.name)),
+        }
+
+    async def history(self, *, limit: int, policy: str | None, target: str | None) -> Sequence[Mapping[str, object]]:
+        """Past actions, newest first."""
+        rows = await self.store.history(limit=limit, policy=policy, target=target)
+        return [_row(row) for row in rows]
+
+    def follow(self) -> AsyncIterator[Mapping[str, object]]:
+        """Every event from now on."""
+        return self.followers.follow()
+
+    async def reload(self) -> Mapping[str, object]:
+        """Read the policy folder now."""
+        found = await self.folder.reload()
+        if isinstance(found, PoliciesRejected):
+            return {"policies": len(self.pipeline.policies.policies), "problems": list(found.problems)}
+        return {"policies": len(found.policies), "problems": []}
+
+
+def _decision(decision: Decision | None) -> dict[str, object] | None:
+    if decision is None:
+        return None
+    return {
+        "at": decision.decided_at,
+        "target": decision.target.name,
+        "verb": decision.verb.value,
+        "reason": decision.reason,
+        "correlation_id": decision.correlation_id,
+    }
+
+
+def _row(row: LedgerRow) -> dict[str, object]:
+    decision, outcome = row.intent.decision, row.outcome
+    return {
+        "id": decision.id,
+        "policy": decision.policy,
+        "target": decision.target.name,
+        "verb": decision.verb.value,
+        "result": outcome.result.value if outcome else None,
+        "reason": outcome.reason if outcome else "under way",
+        "cause": decision.reason,
+        "correlation_id": decision.correlation_id,
+        "started_at": outcome.started_at if outcome else row.intent.at,
+        "finished_at": outcome.finished_at if outcome else None,
+        "numbers": {**decision.numbers, **(outcome.numbers if outcome else {})},
+    }
