@@ -179,6 +179,11 @@ def test_yaml_is_read_as_1_2() -> None:
         ),
         ("when: 3\n    then: {notify: {}}", "4:11: policies[0].when: this is not a text, write a text"),
         ("when:\n    then: {notify: {}}", "4:10: policies[0].when: there is no value, give it one"),
+        ("mode:\n    when: host.load1 > 3\n    then: {notify: {}}", "4:10: policies[0].mode: there is no value"),
+        (
+            "when: host.load1 > 3\n    then: {notify: {severity: ~}}",
+            "5:31: policies[0].then.notify.severity: there is no",
+        ),
         (
             "when: host.load1 > 3\n    for: 60\n    then: {notify: {}}",
             '5:10: policies[0].for: "60" has no unit, write 60s',
