@@ -10,6 +10,8 @@ fail() { # STATUS MESSAGE
   exit "$status"
 }
 
+APT_UPDATED=false
+
 is_root() { [[ $(id -u) == 0 ]]; }
 
 # Whether systemd runs this machine's services.
@@ -73,7 +75,7 @@ debian_packages() { # WHY PACKAGE...
   say "installing from Debian for $why: ${missing[*]}$services"
   local log
   log=$(mktemp)
-  if ! { apt-get update -qq &&
+  if ! { { $APT_UPDATED || apt-get update -qq; } && APT_UPDATED=true &&
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
     tail -n 15 "$log" >&2
     rm -f "$log"
