@@ -124,7 +124,8 @@ class PrivateBroker:
             "user root",  # ignored unless root; else it would drop its rights and lose its folder
             f"allow_anonymous {'false' if self.passwords else 'true'}",
             f"max_inflight_messages {self.max_inflight}",
-            "max_queued_messages 0",
+            # Not 0 for "no limit": mosquitto 2.0.21 compares a refused message with that very number and hangs up.
+            "max_queued_messages 1000000",
             "max_queued_bytes 0",
             "set_tcp_nodelay true",
             "log_type all",
@@ -202,6 +203,12 @@ class PrivateBroker:
         """End it in good order and start it again on the same port."""
         self.stop()
         self.start()
+
+    def allow(self, *acl: str) -> None:
+        """Give it another access list while it runs."""
+        self.acl = acl
+        (self.directory / "acl").write_text("\n".join(acl) + "\n")
+        os.kill(self.pid, signal.SIGHUP)
 
     def forget(self) -> None:
         """Lose all persistent data, as a broker without a volume does. It must not run."""

@@ -8,6 +8,8 @@ import logging
 import os
 import socket
 import ssl
+import threading
+from types import MappingProxyType
 from typing import Any
 
 import aiomqtt
@@ -19,6 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from watchtower_agent.errors import TemporaryError
 from watchtower_agent.publishing.broker_options import BrokerAddress, MqttOptions, MqttProtocol
 from watchtower_agent.publishing.connection import PublishResult, Verdict
+from watchtower_agent.publishing.tls import tls_context
 
 _WINDOW = 20  # more publishers in parallel are slower, not faster
 _CONNECT_TIMEOUT = 10.0
@@ -33,6 +36,19 @@ _REFUSALS = {
     _NOT_AUTHORISED: "this user may not connect: check mqtt.username, mqtt.password_file and the broker's access list",
     0x8A: "this client is banned there",
 }
+
+
+_LIBRARY_LOG = logging.getLogger("watchtower_agent.publishing.library")
+_LIBRARY_LOG.setLevel(logging.CRITICAL)  # paho logs an error for every lost connection; the link says it in a sentence
+
+# mosquitto answers a message over its message_size_limit with a PUBACK of code 0x95. The specification has no such
+# PUBACK, so paho's table has none, its parser raises and the connection is lost, again at every try.
+ReasonCode.names = MappingProxyType(
+    {
+        code: {name: [*{*packets, PacketTypes.PUBACK}] for name, packets in names.items()} if code >= 0x80 else names  # noqa: PLR2004 - the specification's border between success and failure
+        for code, names in ReasonCode.names.items()
+    }
+)
 
 
 class RefusedError(TemporaryError):
@@ -78,18 +94,18 @@ class _Client(aiomqtt.Client):
             timeout=_CONNECT_TIMEOUT,
             max_inflight_messages=_WINDOW,
             max_queued_incoming_messages=1000,
-            logger=logging.getLogger("watchtower_agent.mqtt.library"),
+            logger=_LIBRARY_LOG,
         )
         self.acks: dict[int, asyncio.Future[PublishResult]] = {}
         self.connack: Properties | None = None
         self.connect_error: OSError | None = None
-        self.session_present = False
+        self._loop_thread = threading.get_ident()
 
     def _client_connect(self) -> None:
         try:
             super()._client_connect()
         except OSError as error:
-            self.connect_error = error  # aiomqtt keeps its text only
+            self.connect_error = error.with_traceback(None)  # aiomqtt keeps its text only
             raise
 
     def _on_connect(
@@ -100,7 +116,6 @@ class _Client(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
-        self.session_present = flags.session_present
         self.connack = properties
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
@@ -127,6 +142,25 @@ class _Client(aiomqtt.Client):
         future = self.acks.pop(mid, None)
         if future is not None and not future.done():
             future.set_result(_result(reason_code))
+
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ANN401, ARG002 - as in aiomqtt
+        # aiomqtt registers the descriptor a turn of the loop later: by then it may be closed, or somebody else's.
+        if threading.get_ident() == self._loop_thread:
+            self._write_soon(sock)
+        else:  # the CONNECT is sent from an executor's thread
+            self._loop.call_soon_threadsafe(self._write_soon, sock)
+
+    def _write_soon(self, sock: Any) -> None:  # noqa: ANN401 - a socket, or paho's wrapper of one
+        held = self._client.socket()
+        if held is not None and held is sock and held.fileno() >= 0:
+            self._loop.add_writer(held.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            self._client.loop_write()
+        except Exception as error:  # noqa: BLE001 - as in aiomqtt: whatever it is, the connection is no good any more
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
 
     def send(
         self, topic: str, payload: bytes, *, qos: int, retain: bool, properties: Properties | None
@@ -297,7 +331,7 @@ async def connect(options: MqttOptions, address: BrokerAddress) -> MqttConnectio
     context = None
     if address.tls:
         try:
-            context = await asyncio.to_thread(_tls_context, options)  # reads files
+            context = await asyncio.to_thread(tls_context, options)  # reads files
         except OSError as error:  # ssl.SSLError is one
             raise RefusedError(f"The TLS files for {where} can't be used ({error}). Check mqtt.tls.") from None
     client = _Client(address, options, context)
@@ -305,6 +339,8 @@ async def connect(options: MqttOptions, address: BrokerAddress) -> MqttConnectio
         await client.__aenter__()
     except aiomqtt.MqttError as error:
         client.hang_up()
+        if context is not None:
+            context.close_last()
         code = _reason_value(error)
         if code is not None:
             remedy = _REFUSALS.get(code, f"it answers {error}")
@@ -337,13 +373,6 @@ async def _read(client: _Client) -> str:
 def _reason_value(error: BaseException | None) -> int | None:
     code = getattr(error, "rc", None)
     return code.value if isinstance(code, ReasonCode) else None
-
-
-def _tls_context(options: MqttOptions) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=None if options.tls_ca is None else str(options.tls_ca))
-    if options.tls_cert is not None:
-        context.load_cert_chain(options.tls_cert, options.tls_key)
-    return context
 
 
 def _connect_sentence(where: str, cause: OSError | None, error: Exception) -> str:

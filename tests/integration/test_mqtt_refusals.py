@@ -1,0 +1,148 @@
+"""A broker that says no: bad credentials, forbidden topics, packets that are too large, a second client with our id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.broker import PersistentSubscriber, PrivateBroker
+from tests.support.publishing import station
+from tests.support.store_values import BASE, event, state
+from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
+
+MakeBroker = Callable[..., PrivateBroker]
+ALLOWED = ["user agent", f"topic write {BASE}/status", f"topic write {BASE}/event/container/die/#"]
+
+
+def options(url: str, **more: object) -> MqttOptions:
+    return MqttOptions(url=url, host="h1", client_id="watchtower-h1", **more)  # type: ignore[arg-type] # the tests name its own fields
+
+
+@pytest.mark.parametrize("protocol", list(MqttProtocol))
+async def test_wrong_credentials_are_said_with_what_to_do(
+    tmp_path: Path, make_broker: MakeBroker, protocol: MqttProtocol
+) -> None:
+    broker = make_broker(passwords={"agent": "right"})
+    wrong = options(broker.url, username="agent", password="wrong", protocol=protocol)
+    assert "wrong" not in repr(wrong)
+    async with station(tmp_path / "state", wrong) as agent:
+        sentence = await agent.alarm("mqtt_refused")
+        assert "mqtt.password_file" in sentence
+        await agent.commit(event(1))
+        assert (await agent.store.facts()).outbox_depth == 1
+    right = options(broker.url, username="agent", password="right", protocol=protocol)
+    async with station(tmp_path / "state", right) as agent:
+        await agent.settled()
+
+
+async def test_a_forbidden_topic_is_parked_and_the_others_go_on(tmp_path: Path, make_broker: MakeBroker) -> None:
+    everyone = {"agent": "a", "oracle": "o"}
+    broker = make_broker(passwords=everyone, acl=[*ALLOWED, "user oracle", "topic read #"])
+    with PersistentSubscriber(broker.port, user=("oracle", "o")) as subscriber:
+        async with station(tmp_path / "state", options(broker.url, username="agent", password="a")) as agent:
+            await agent.until(lambda: agent.publisher.facts().connected)
+            forbidden = [event(number, topic="container/start/web") for number in (1, 2, 3)]
+            await agent.commit(*forbidden, event(4), states=[state("web", b"1")])
+            await agent.commit(event(5, topic="container/start/web"), event(6))
+            await subscriber.until_topic("container/die/web", count=2)
+            sentence = await agent.alarm("mqtt_not_authorised")
+            assert "Allow" in sentence
+            await agent.until(lambda: len(agent.publisher.facts().parked_topics) == 2)
+            assert [message.sequence for message in await agent.store.pending_events(after=0, limit=10)] == [1, 2, 3, 5]
+            broker.stop()
+            broker.acl = ["user agent", "topic write #", "user oracle", "topic read #"]
+            broker.start()
+            arrived = await subscriber.until_topic("container/start/web", count=4)
+            assert [message.payload for message in arrived] == [b"1", b"2", b"3", b"5"]
+            await subscriber.until_topic("state/container/web")
+            await agent.settled()
+            assert agent.publisher.facts().parked_topics == ()
+
+
+async def test_a_topic_that_is_allowed_again_catches_up_on_the_same_connection(
+    tmp_path: Path, make_broker: MakeBroker
+) -> None:
+    everyone = {"agent": "a", "oracle": "o"}
+    broker = make_broker(passwords=everyone, acl=[*ALLOWED, "user oracle", "topic read #"])
+    with PersistentSubscriber(broker.port, user=("oracle", "o")) as subscriber:
+        async with station(tmp_path / "state", options(broker.url, username="agent", password="a")) as agent:
+            for number in range(1, 1001):
+                await agent.commit(event(number, topic="container/start/web" if number % 2 else "container/die/web"))
+            await subscriber.until_topic("container/die/web", count=500)
+            await agent.until(lambda: bool(agent.publisher.facts().parked_topics))
+            connections = len(agent.said)
+            broker.allow("user agent", "topic write #", "user oracle", "topic read #")
+            arrived = await subscriber.until_topic("container/start/web", count=500)
+            assert [int(message.payload) for message in arrived] == list(range(1, 1001, 2))
+            assert len(agent.said) == connections
+            await agent.settled()
+
+
+@pytest.mark.parametrize("limit", ["max_packet_size 5000", "message_size_limit 4000"])
+async def test_what_is_too_large_is_buried_and_the_others_go_on(
+    tmp_path: Path, make_broker: MakeBroker, limit: str
+) -> None:
+    broker = make_broker(options=[limit])
+    with PersistentSubscriber(broker.port) as subscriber:
+        async with station(tmp_path / "state", options(broker.url)) as agent:
+            await agent.until(lambda: agent.publisher.facts().connected)
+            await agent.commit(event(1), event(2, payload=bytes(8000)), event(3), states=[state("web", bytes(8000))])
+            await subscriber.until_topic("/event/", count=2)
+            await agent.settled()
+            assert "event 2 " in await agent.alarm("mqtt_dead_letter")
+            await agent.alarm("mqtt_state_refused")
+            assert (await agent.store.facts()).dead_letters == 1
+            await agent.commit(states=[state("web", b"small")])
+            await subscriber.until_topic("state/container/web")
+            assert len(agent.said) == 1, "the connection was never lost"
+
+
+async def test_a_topic_that_mqtt_cannot_carry_is_buried(
+    tmp_path: Path, broker: PrivateBroker, subscriber: PersistentSubscriber
+) -> None:
+    async with station(tmp_path / "state", options(broker.url)) as agent:
+        await agent.commit(event(1, topic="container/+/web"), event(2, topic="a/#"), event(3))
+        await subscriber.until_topic("container/die/web")
+        await agent.settled()
+        assert (await agent.store.facts()).dead_letters == 2
+
+
+async def test_the_receive_maximum_is_respected(tmp_path: Path, make_broker: MakeBroker) -> None:
+    broker = make_broker(max_inflight=2)  # mosquitto hangs up on a client that sends more at once
+    with PersistentSubscriber(broker.port) as subscriber:
+        async with station(tmp_path / "state", options(broker.url)) as agent:
+            await agent.commit_many(1, 500, topics=50)
+            await subscriber.until_topic("/event/", count=500)
+            await agent.settled()
+            assert len(agent.said) == 1
+
+
+async def test_a_second_agent_with_our_id_is_said_and_events_wait(
+    tmp_path: Path, broker: PrivateBroker, subscriber: PersistentSubscriber
+) -> None:
+    async with station(tmp_path / "first", options(broker.url)) as first:
+        await first.until(lambda: first.publisher.facts().connected)
+        async with station(tmp_path / "second", options(broker.url)) as second:
+            sentence = await first.alarm("mqtt_session_taken_over")
+            assert "mqtt.client_id" in sentence
+            await first.commit(event(1))
+            await second.commit(event(2))
+            await second.settled()
+            assert len(second.said) == 1, "the first one did not come back to throw the second out"
+            assert (await first.store.facts()).outbox_depth == 1
+            assert first.publisher.facts().last_error == sentence
+    assert [message.payload for message in subscriber.on("/event/")] == [b"2"]
+
+
+async def test_nothing_listening_is_said_once(tmp_path: Path, make_broker: MakeBroker) -> None:
+    broker = make_broker()
+    broker.stop()
+    async with station(tmp_path / "state", options(broker.url)) as agent:
+        await agent.commit(event(1))
+        await agent.until(lambda: bool(agent.said))
+        assert "Nothing listens at" in agent.said[0]
+        broker.start()
+        await agent.settled()
+        assert [sentence for sentence in agent.said if "Nothing listens" in sentence] == agent.said[:1]
