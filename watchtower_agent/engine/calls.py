@@ -68,6 +68,7 @@ class EngineCalls:
         timeout: Seconds for an answer, beyond what a call takes by its nature.
 
     Attributes:
+        clock_offset: Seconds to add to our wall clock to get the engine's; 0 for an engine on this host.
     """
 
     def __init__(self, address: EngineAddress, *, clock: Clock, timeout: float = 10.0) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
 
 MAX_LABELS = 1024
 MAX_TEXT = 65536
+MAX_PORT = 65536
 DEFAULT_HEALTH_INTERVAL = 30.0
 """Seconds; the engine's own where a health check names none."""
 
@@ -41,6 +42,7 @@ def listed_container(raw: object) -> Container | None:
         created_at=_number(entry.get("Created")) or 0.0,
         network_mode=_text(host_config.get("NetworkMode")),
         networks=_networks(entry),
+        published_ports=_ports(_mapping(port).get("PublicPort") for port in _sequence(entry.get("Ports"))),
     )
 
 
@@ -63,6 +65,7 @@ def inspected_container(raw: object) -> Container | None:
         created_at=parse_time(entry.get("Created")) or 0.0,
         network_mode=_text(_mapping(entry.get("HostConfig")).get("NetworkMode")),
         networks=_networks(entry),
+        published_ports=_ports(_bound_ports(entry)),
         detail=_detail(entry, config, state),
     )
 
@@ -132,7 +135,7 @@ def _listed_health(entry: Mapping[object, object]) -> Health:
 
 def _own_name(names: object) -> str:
     """The name without its slash. A linked container is listed with its aliases too: `/other/alias`."""
-    texts = [_text(name).removeprefix("/") for name in names] if isinstance(names, list) else []
+    texts = [_text(name).removeprefix("/") for name in _sequence(names)]
     return next((text for text in texts if text and "/" not in text), texts[0] if texts else "")
 
 
@@ -141,9 +144,29 @@ def _networks(entry: Mapping[object, object]) -> tuple[str, ...]:
     return tuple(sorted(_text(name) for name in networks))
 
 
+def _ports(values: Iterable[object]) -> tuple[int, ...]:
+    numbers = {int(number) for value in values if (number := _number(value)) is not None}
+    return tuple(sorted(number for number in numbers if 0 < number < MAX_PORT))
+
+
+def _bound_ports(entry: Mapping[object, object]) -> Iterator[object]:
+    """Host ports of an inspection: those in force while it runs, and those it asks for."""
+    in_force = _mapping(_mapping(entry.get("NetworkSettings")).get("Ports"))
+    asked_for = _mapping(_mapping(entry.get("HostConfig")).get("PortBindings"))
+    for bindings in (*in_force.values(), *asked_for.values()):
+        for binding in _sequence(bindings):
+            port = _text(_mapping(binding).get("HostPort"))
+            if port.isascii() and port.isdigit() and len(port) <= len(str(MAX_PORT)):
+                yield int(port)
+
+
 def _labels(value: object) -> dict[str, str]:
     items = list(_mapping(value).items())[:MAX_LABELS]
     return {_text(key): _text(content) for key, content in items}
+
+
+def _sequence(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else ()
 
 
 def _mapping(value: object) -> Mapping[object, object]:

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from watchtower_agent.engine.event import (
+    MAX_ATTRIBUTES,
+    MAX_LINE,
+    MAX_TOTAL,
+    normalise_event,
+    parse_event,
+    stamp_text,
+)
+from watchtower_agent.model.engine_event import ENGINE_KINDS, EngineEvent, EventKind, Origin
+
+NS = 1_795_540_283_418_644_694
+
+
+def raw(**changes: object) -> dict[str, Any]:
+    return {
+        "Type": "container",
+        "Action": "die",
+        "Actor": {"ID": "c" * 64, "Attributes": {"name": "web", "exitCode": "137", "image": "web:1"}},
+        "scope": "local",
+        "time": NS // 10**9,
+        "timeNano": NS,
+    } | changes
+
+
+def event(**changes: object) -> EngineEvent:
+    found = normalise_event(raw(**changes), engine_id="e1")
+    assert found is not None
+    return found
+
+
+def test_an_event_keeps_the_engines_words() -> None:
+    die = event()
+    assert (die.kind, die.action, die.detail, die.actor_id) == (EventKind.CONTAINER, "die", "", "c" * 64)
+    assert (die.name, die.attributes["exitCode"], die.time_ns, die.swarm) == ("web", "137", NS, False)
+    assert (die.origin, die.position) == (Origin.STREAM, 0)
+
+
+def test_legacy_fields_are_never_read() -> None:
+    assert normalise_event({"status": "die", "id": "c", "from": "i", "time": 1, "timeNano": 1}, engine_id="e") is None
+    assert event(status="start", id="other", **{"from": "x"}) == event()
+
+
+@pytest.mark.parametrize("kind", sorted(ENGINE_KINDS))
+def test_every_kind_of_the_engine_is_known(kind: EventKind) -> None:
+    assert event(Type=kind.value).kind is kind
+
+
+@pytest.mark.parametrize("kind", ["engine", "policy", "action", "agent", "", "Container", None, 7, ["container"]])
+def test_other_kinds_are_no_events(kind: object) -> None:
+    assert normalise_event(raw(Type=kind), engine_id="e") is None
+
+
+def test_what_follows_the_colon_is_the_detail() -> None:
+    health = event(Action="health_status: unhealthy")
+    assert (health.action, health.detail) == ("health_status", "unhealthy")
+    assert event(Action="health_status: healthy").id != health.id
+
+
+def test_podmans_bare_health_status_gets_its_detail_from_beside() -> None:
+    assert event(Action="health_status", HealthStatus="unhealthy").detail == "unhealthy"
+    attributes = {"name": "web", "health_status": "healthy"}
+    assert event(Action="health_status", Actor={"ID": "c", "Attributes": attributes}).detail == "healthy"
+
+
+@pytest.mark.parametrize("action", ["exec_create", "exec_start", "exec_die", "exec_detach"])
+def test_command_lines_are_dropped_wherever_they_stand(action: str) -> None:
+    secret = "mysql -phunter2 -e 'select 1'"
+    attributes = {"name": "web", "execID": "x1", "command": secret, "extra": f"ran {secret}", "label": "kept"}
+    found = event(Action=f"{action}: {secret}", Actor={"ID": "c", "Attributes": attributes})
+    assert (found.action, found.detail) == (action, "")
+    assert found.attributes == {"name": "web", "execID": "x1", "label": "kept"}
+    assert "hunter2" not in repr(found)
+
+
+def test_a_long_command_line_is_dropped_whole() -> None:
+    assert event(Action="exec_start: " + "s3cret" * 50_000).detail == ""
+
+
+def test_ids_are_deterministic_and_tell_events_apart() -> None:
+    assert event().id == event().id
+    others = [
+        event(timeNano=NS + 1),
+        event(Type="network"),
+        event(Action="start"),
+        event(Actor={"ID": "d", "Attributes": {}}),
+        normalise_event(raw(), engine_id="e2"),
+    ]
+    assert len({event().id, *(other.id for other in others if other)}) == 6
+
+
+def test_a_large_label_passes_and_the_rest_is_bounded() -> None:
+    large = event(Actor={"ID": "c", "Attributes": {"name": "web", "label": "x" * 65536}})
+    assert len(large.attributes["label"]) == 65536
+    many = event(Actor={"ID": "c", "Attributes": {f"k{i}": "v" for i in range(10_000)}})
+    assert len(many.attributes) == MAX_ATTRIBUTES
+    heavy = event(Actor={"ID": "c", "Attributes": {f"k{i}": "v" * 65536 for i in range(100)}})
+    assert sum(map(len, heavy.attributes.values())) <= MAX_TOTAL
+
+
+def test_control_characters_pass_and_lone_surrogates_are_replaced() -> None:
+    line = json.dumps(raw(Actor={"ID": "c", "Attributes": {"name": "a\n\x00\x1b[31m", "bad": "\ud800"}})).encode()
+    found = parse_event(line, engine_id="e")
+    assert found is not None
+    assert found.name == "a\n\x00\x1b[31m"
+    found.attributes["bad"].encode()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"die"',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"timeNano": ' + b"9" * 5000 + b"}",
+        b'{"Type":"container","Action":"die","timeNano":-5}',
+        b'{"Type":"container","Action":"die","timeNano":true}',
+        b'{"Type":"container","Action":"die","timeNano":1e400}',
+        b'{"Type":"container","Action":"","timeNano":5}',
+        b'{"Type":"container","Action":"die","timeNano":5,"x":"' + b"y" * MAX_LINE + b'"}',
+    ],
+    ids=lambda line: repr(line[:30]),
+)
+def test_junk_is_no_event(line: bytes) -> None:
+    assert parse_event(line, engine_id="e") is None
+
+
+def test_an_event_without_nanoseconds_uses_its_seconds() -> None:
+    assert event(timeNano=None).time_ns == NS // 10**9 * 10**9
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "Type": st.sampled_from(["container", "image", "x"]) | JSON,
+            "Action": st.sampled_from(["die", "exec_start: a b", "health_status"]) | JSON,
+            "Actor": JSON | st.fixed_dictionaries({"ID": JSON, "Attributes": JSON}),
+            "timeNano": st.integers() | JSON,
+            "time": st.integers() | JSON,
+            "HealthStatus": JSON,
+            "scope": JSON,
+        },
+    )
+)
+def test_whatever_comes_is_an_event_or_none(value: dict[str, object]) -> None:
+    found = normalise_event(value, engine_id="e")
+    if found is not None:
+        assert found.action
+        assert 0 < found.time_ns < 2**63
+        assert all(isinstance(k, str) and isinstance(v, str) for k, v in found.attributes.items())
+        json.dumps(dict(found.attributes), ensure_ascii=False).encode()
+
+
+@given(st.binary())
+def test_any_bytes_are_survived(line: bytes) -> None:
+    assert parse_event(line, engine_id="e") is None or json.loads(line)
+
+
+@given(st.integers(min_value=0, max_value=2**63 - 1))
+def test_stamps_keep_every_nanosecond(time_ns: int) -> None:
+    seconds, _, nanoseconds = stamp_text(time_ns).partition(".")
+    assert int(seconds) * 10**9 + int(nanoseconds) == time_ns
+    assert len(nanoseconds) == 9
