@@ -146,3 +146,38 @@ async def test_nothing_listening_is_said_once(tmp_path: Path, make_broker: MakeB
         broker.start()
         await agent.settled()
         assert [sentence for sentence in agent.said if "Nothing listens" in sentence] == agent.said[:1]
+
+
+async def test_two_agents_with_one_id_over_3_1_1(tmp_path: Path, broker: PrivateBroker) -> None:
+    same = options(broker.url, protocol=MqttProtocol.V311)
+    quick = (0.02, 0.05)
+    async with station(tmp_path / "a", same, delays=quick) as one, station(tmp_path / "b", same, delays=quick) as two:
+        await one.until(lambda: bool(one.alarms or two.alarms))
+        loser, winner = (one, two) if one.alarms else (two, one)
+        assert "client id" in await loser.alarm("mqtt_session_taken_over")
+        await loser.commit(event(1))
+        await winner.commit(event(2))
+        await winner.settled()
+        assert winner.publisher.facts().connected
+        assert (await loser.store.facts()).outbox_depth == 1
+
+
+async def test_a_packet_too_large_for_a_3_1_1_broker_does_not_stop_the_others_for_ever(
+    tmp_path: Path, make_broker: MakeBroker
+) -> None:
+    broker = make_broker(options=["max_packet_size 6000"])  # over 3.1.1 it can only hang up
+    with PersistentSubscriber(broker.port) as subscriber:
+        v311 = options(broker.url, protocol=MqttProtocol.V311)
+        async with station(tmp_path / "state", v311, delays=(0.02, 0.05)) as agent:
+            await agent.commit(*(event(number, topic=f"container/die/w{number}") for number in range(1, 31)))
+            await agent.commit(event(31, payload=bytes(9000)))
+            await agent.commit_many(32, 60)
+            await agent.settled()
+            assert "event 31 " in await agent.alarm("mqtt_dead_letter")
+            assert (await agent.store.facts()).dead_letters == 1
+        await subscriber.until(
+            lambda messages: (
+                {message.payload for message in messages if "/event/" in message.topic}
+                == {b"%d" % number for number in range(1, 61) if number != 31}
+            )
+        )

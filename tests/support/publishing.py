@@ -72,6 +72,7 @@ async def station(
     retry: tuple[float, float] = (0.1, 0.5),
     park: float = 0.3,
     drain: float = 2.0,
+    delays: tuple[float, float] = (0.5, 30.0),
 ) -> AsyncIterator[Station]:
     """A running station; at the end it drains and says goodbye."""
     store = SqliteStore(folder, clock=SystemClock())
@@ -89,7 +90,7 @@ async def station(
         alarms.append((name, sentence))
         news.set()
 
-    link = MqttLink(options, on_up=say, on_down=say, on_alarm=alarm)
+    link = MqttLink(options, delays=delays, on_up=say, on_down=say, on_alarm=alarm)
     publisher = OutboxPublisher(store, link, clock=SystemClock(), retry=retry, park=park)
     running = asyncio.create_task(publisher.run())
     try:

@@ -11,8 +11,6 @@ from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
 from watchtower_agent.publishing.connection import Verdict
 from watchtower_agent.publishing.mqtt import MqttConnection, RefusedError, connect
 
-_FIRST_DELAY = 0.5
-_LONGEST_DELAY = 30.0
 _STABLE_AFTER = 10.0
 """Seconds after which a connection counts as good and the delays begin anew."""
 _THROWN_OUT_TIMES = 5
@@ -25,6 +23,7 @@ class MqttLink:
 
     Args:
         options: How to reach the broker.
+        delays: Seconds (first, longest) between attempts to connect, with jitter.
         on_up: Called with one sentence at each connection.
         on_down: Called with one sentence when the broker is lost or can't be reached; the same sentence is not
             repeated while it stays away.
@@ -38,11 +37,13 @@ class MqttLink:
         self,
         options: MqttOptions,
         *,
+        delays: tuple[float, float] = (0.5, 30.0),
         on_up: Callable[[str], None] | None = None,
         on_down: Callable[[str], None] | None = None,
         on_alarm: Callable[[str, str], None] | None = None,
     ) -> None:
         self._options = options
+        self._first_delay, self._longest_delay = delays
         self._address = parse_broker_url(options.url)
         self._on_up = on_up or (lambda _sentence: None)
         self._on_down = on_down or (lambda _sentence: None)
@@ -76,7 +77,7 @@ class MqttLink:
                 said: the agent says `offline` and hangs up.
         """
         loop = asyncio.get_running_loop()
-        delay, thrown_out = _FIRST_DELAY, 0
+        delay, thrown_out = self._first_delay, 0
         while not self._stopping.is_set():
             pause = delay
             try:
@@ -84,8 +85,8 @@ class MqttLink:
             except RefusedError as error:
                 self._down(str(error))
                 if error.by_broker:
-                    self.alarm("mqtt_refused", f"{error} The agent tries again every {_LONGEST_DELAY:g} s.")
-                    pause = _LONGEST_DELAY
+                    self.alarm("mqtt_refused", f"{error} The agent tries again every {self._longest_delay:g} s.")
+                    pause = self._longest_delay
             else:
                 since = loop.time()
                 if await self._live(connection, serve):
@@ -94,14 +95,14 @@ class MqttLink:
                     await self._give_up()
                     return
                 if loop.time() - since >= _STABLE_AFTER:
-                    pause = delay = _FIRST_DELAY
+                    pause = delay = self._first_delay
                     thrown_out = 0
                     self._alarmed = ""
-                elif self._options.protocol is MqttProtocol.V311:
+                elif self._options.protocol is MqttProtocol.V311 and not connection.ended_busy:
                     thrown_out += 1
                     if thrown_out >= _THROWN_OUT_TIMES:
                         pause = self._thrown_out(thrown_out)
-            delay = min(_LONGEST_DELAY, delay * 2)
+            delay = min(self._longest_delay, delay * 2)
             with contextlib.suppress(TimeoutError):
                 jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads agents over time, keeps no secret
                 await asyncio.wait_for(self._stopping.wait(), pause * jitter)
@@ -160,9 +161,10 @@ class MqttLink:
         """Say so, and return the seconds to wait: the evidence is circumstantial, so not for ever."""
         self.last_error = (
             f"{times} connections in a row to {self.url} ended within {_STABLE_AFTER:g} s each: most likely another "
-            f"client uses this agent's client id {self._options.client_id!r}. Publishing stops for about "
+            f"client uses this agent's client id {self._options.client_id!r}, or a message is larger than the broker "
+            f"takes, which MQTT 3.1.1 can't say. Publishing stops for about "
             f"{_THROWN_OUT_PAUSE / 60:g} min; events wait in the outbox and the agent goes on healing. "
-            "Give each agent a host name or an mqtt.client_id of its own."
+            "Give each agent a host name or an mqtt.client_id of its own, and use MQTT 5 where the broker can."
         )
         self.alarm("mqtt_session_taken_over", self.last_error)
         return _THROWN_OUT_PAUSE

@@ -222,6 +222,8 @@ class MqttConnection:
         self._loop = asyncio.get_running_loop()
         self._unacknowledged = 0
         self._progress = self._loop.time()
+        self.ended_busy = False
+        """Whether messages waited for an acknowledgement when it ended."""
 
     @property
     def window(self) -> int:
@@ -314,6 +316,7 @@ class MqttConnection:
 
     def hang_up(self) -> None:
         """End the connection without a word: the broker sends the will. What waits is lost."""
+        self.ended_busy = self.ended_busy or self._unacknowledged > 0
         self._client.hang_up()
         waiting, self._client.acks = self._client.acks, {}
         for future in waiting.values():
