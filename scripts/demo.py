@@ -176,6 +176,7 @@ class Narrator:
 
     def __init__(self) -> None:
         self._causes: dict[str, Line] = {}
+        self._told: set[str] = set()
         self._sick: set[str] = set()
 
     def tell(self, event: Mapping[str, Any]) -> Iterator[Line]:
@@ -188,10 +189,11 @@ class Narrator:
         if kind == "container":
             yield from self._engine_event(action, who, data, story)
             return
-        line = _of_the_agent(kind, action, who, data, story)
+        line = _of_the_agent(kind, action, who, event)
         if line:
-            if line.stage in {"decision", "held"} and story in self._causes:
+            if story not in self._told and story in self._causes:
                 yield self._causes.pop(story)
+            self._told.add(story)
             yield line
 
     def _engine_event(self, action: str, who: str, data: Mapping[str, Any], story: str) -> Iterator[Line]:
@@ -201,7 +203,7 @@ class Narrator:
                     stage="cause", who=who, words=f"ended with exit code {data.get('exit_code')}", story=story
                 )
             case "oom":
-                words = "the kernel killed a process at the memory limit"
+                words = "killed by the kernel at its memory limit"
                 self._causes[story] = Line(stage="cause", who=who, words=words, story=story)
             case "health_status" if data.get("health") == "unhealthy":
                 self._sick.add(who)
@@ -213,15 +215,17 @@ class Narrator:
                 pass
 
 
-def _of_the_agent(kind: str, action: str, who: str, data: Mapping[str, Any], story: str) -> Line | None:
+def _of_the_agent(kind: str, action: str, who: str, event: Mapping[str, Any]) -> Line | None:
     """The line of an event about a policy or an action."""
-    verb, reason = data.get("verb", ""), data.get("reason", "")
+    data = event["data"]
+    verb, policy = data.get("verb", ""), data.get("policy", "")
+    reason = data.get("reason", "").removeprefix(f"{who}: ")
     done = False
     match kind, action:
         case "policy", "firing":
             stage, words = "cause", f"{reason}{_numbers(data)}"
         case "policy", "decision":
-            stage, words = "decision", f"{verb}, says policy {data.get('policy')}"
+            stage, words = "decision", f"{verb}, says policy {policy}"
         case "policy", "held":
             stage, words = "held", f"no {verb}: {reason}"
         case "policy", "resolved":
@@ -229,18 +233,22 @@ def _of_the_agent(kind: str, action: str, who: str, data: Mapping[str, Any], sto
         case "action", "started":
             stage, words = "action", f"{verb} begins"
         case "action", "notify":
-            stage, words, done = "outcome", reason, True
+            stage, words, done = "outcome", f"{event['severity']} notification, policy {policy}", True
+        case "action", "succeeded":
+            stage, words, done = "outcome", f"{verb} succeeded in {data['duration']:.2f} s", True
         case "action", result:
-            seconds = f" ({data['duration']:.2f} s)" if "duration" in data else ""
-            stage, words, done = "outcome", f"{verb} {result}: {reason}{seconds}", result == "succeeded"
+            stage, words = "outcome", f"{verb} {result}: {reason}"
         case _:
             return None
-    return Line(stage=stage, who=who, words=words, story=story, verb=verb, done=done)
+    return Line(stage=stage, who=who, words=words, story=event.get("correlationid", ""), verb=verb, done=done)
 
 
 def _numbers(data: Mapping[str, Any]) -> str:
     """The numbers behind a reason, in brackets."""
-    shown = ", ".join(f"{name} {value}" for name, value in data.get("numbers", {}).items())
+    numbers = data.get("numbers", {}).items()
+    shown = ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in numbers
+    )
     return f" [{shown}]" if shown else ""
 
 
@@ -384,7 +392,7 @@ async def run(arguments: argparse.Namespace) -> int:
             try:
                 await _unless(watch, asyncio.wait_for(until_online(client), 30))
                 await client.subscribe("watchtower/v1/demo/event/#", qos=1)
-                screen.say("The agent runs. Four containers start, each with a trouble of its own:")
+                screen.say("\nThe agent runs. Four containers start, each with a trouble of its own:")
                 for trouble in TROUBLES:
                     screen.say(f"  {trouble.name:9}  {trouble.plot}")
                 screen.say("Lines with the same number share one correlation id, from cause to outcome.\n")
@@ -420,6 +428,7 @@ def _sum_up(screen: Screen, progress: Progress) -> None:
         story = progress.stories.get(trouble.name)
         end = f"{trouble.verb:7}  story #{screen.number(story)}, correlation id {story}" if story else "NOT SEEN TO"
         screen.say(f"  {trouble.name:9}  {end}")
+    screen.say("\nThe policies that said so: config/demo/policies/demo.yaml")
 
 
 def main() -> int:

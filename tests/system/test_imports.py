@@ -44,7 +44,7 @@ BREACHES = [
     ("actions", "actions/__init__.py", "import watchtower_agent.storage"),
     ("serving", "serving/__init__.py", "import watchtower_agent.engine"),
     ("agent", "serving/__init__.py", "import watchtower_agent.agent"),
-    ("loop", "cli.py", "import watchtower_agent.loop"),
+    ("loop", "cli/__init__.py", "import watchtower_agent.loop"),
     ("cli", "agent.py", "import watchtower_agent.cli"),
     ("docker", "actions/__init__.py", "import docker"),
     ("docker", "collectors/__init__.py", "import requests"),
