@@ -18,7 +18,11 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.making import container_target, digest, notification, parameters
 from watchtower_agent.policies.policy import Policy, PolicySet, WhenTrigger
 from watchtower_agent.policies.subject import ContainerSubject, HostSubject
-from watchtower_agent.state import ContainerRecord, HostState
+from watchtower_agent.record import ContainerRecord
+from watchtower_agent.state import HostState
+
+_EARLY = 0.1
+"""Share of an interval by which a tick may be early: without it `for: 2s` at one tick a second often means 3 s."""
 
 
 @dataclass(slots=True)
@@ -132,7 +136,7 @@ class Conditions:
                 frozen = now.monotonic - tracked.unknown_since.monotonic
                 tracked.since = Instant(wall=tracked.since.wall + frozen, monotonic=tracked.since.monotonic + frozen)
             tracked.unknown_since = None
-            if not tracked.firing and now.monotonic - tracked.since.monotonic >= trigger.hold:
+            if not tracked.firing and now.monotonic - tracked.since.monotonic >= trigger.hold - _EARLY * interval:
                 tracked.firing = True
                 tracked.correlation_id = digest(policy.name, target.id, repr(now.wall))
                 tracked.numbers = trigger.condition.numbers(subject)
@@ -217,7 +221,7 @@ class Conditions:
             return
         begun = tracked.since if tracked.acted is None else max(tracked.since, tracked.acted, key=_monotonic)
         held_for = now.monotonic - begun.monotonic
-        if held_for < trigger.hold:
+        if held_for < trigger.hold - _EARLY * interval:
             return
         yield Decision(
             id=digest("decision", policy.name, target.id, tracked.correlation_id, repr(begun.wall)),
