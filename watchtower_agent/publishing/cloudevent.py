@@ -200,7 +200,8 @@ class CloudEventComposer:
             case Edge():
                 action = "firing" if fact.firing else "resolved"
                 data = edge_data(fact, self._allowed)
-                return self._policy(action, fact.policy, fact.target, fact.at, fact.severity, data, view)
+                severity = fact.severity if fact.firing else Severity.INFO
+                return self._policy(action, fact.policy, fact.target, fact.at, severity, data, view)
             case Decision():
                 data = decision_data(fact, self._allowed)
                 return self._policy("decision", fact.policy, fact.target, fact.decided_at, Severity.INFO, data, view)

@@ -159,6 +159,8 @@ def test_no_correlation_is_no_attribute() -> None:
         (engine_event("health_status", detail="unhealthy"), "warning"),
         (engine_event("health_status", detail="healthy"), "info"),
         (engine_event("start"), "info"),
+        (edge(), "warning"),
+        (edge(firing=False), "info"),
         (outcome(Result.FAILED), "warning"),
         (outcome(), "info"),
         (outcome(verb=Verb.NOTIFY), "warning"),

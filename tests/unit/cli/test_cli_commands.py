@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.support.control import HISTORY, FakeControl, status
+from watchtower_agent import __version__
+from watchtower_agent.cli.commands import main
+from watchtower_agent.serving.control import ControlServer
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def socket() -> Iterator[Path]:
+    with TemporaryDirectory() as folder:
+        yield Path(folder) / "s"
+
+
+async def asked(socket: Path, *arguments: str, answer: Mapping[str, object] | None = None) -> tuple[int, str, str]:
+    """The command in a process of its own, with an agent behind the socket."""
+    async with ControlServer(FakeControl(answer), socket):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "watchtower_agent",
+            *arguments,
+            "--socket",
+            str(socket),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ | {"COLUMNS": "80", "PYTHONPATH": str(ROOT), "TZ": "UTC"},
+        )
+        out, errors = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode(), errors.decode()
+
+
+async def test_status_for_people_fits_80_columns(socket: Path) -> None:
+    code, out, errors = await asked(socket, "status")
+    assert (code, errors) == (0, "")
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[0] == "watchtower-agent 0.1.0 on h1, mode enforce, up 1 h 6 min"
+    text = " ".join(" ".join(lines).split())
+    for fact in (
+        "✓ 26.1.5 at unix:///var/run/docker.sock (default), since 13:06:41",
+        "1,234 events, 1 gap, 1 ms behind",
+        "✗ not connected to mqtt://broker:1883: connection refused",
+        "34 events waiting (34.6 kB), the oldest for",
+        "memory: permission denied",
+        "12 running, 1 paused, 3 stopped",
+        "heal-unhealthy enforce 3 web restart web succeeded",
+        "notify-oom shadow 16 - -",
+        "restart db by heal-unhealthy: operator_intent until 14:25:20, a person stopped it 3 min ago",
+        'heal.yaml:3:5: policies[0].whn: unknown key "whn", did you mean when?',
+    ):
+        assert fact in text
+    assert "\x1b" not in out
+
+
+async def test_status_of_a_hostile_host_stays_readable(socket: Path) -> None:
+    policies = {"items": [{"name": "x\x1b[2J", "firing": ["[red]a\nb"], "last_decision": {"target": "\x9b"}}]}
+    engine = {"connected": False, "last_error": "[/bold]\x1b]0;title\x07"}
+    code, out, _ = await asked(socket, "status", answer=status(policies=policies, engine=engine, mqtt=None))
+    assert code == 0
+    assert all(line.isprintable() for line in out.splitlines())
+    assert "[red]a\\nb" in out
+    assert "none: mqtt.url is null" in out
+
+
+async def test_a_bare_answer_is_enough(socket: Path) -> None:
+    code, out, errors = await asked(socket, "status", answer={})
+    assert (code, errors) == (0, "")
+    assert "No policies are loaded." in out
+
+
+async def test_history_for_people(socket: Path) -> None:
+    code, out, _ = await asked(socket, "history")
+    assert code == 0
+    assert all(len(line.rstrip()) <= 80 and line.isprintable() for line in out.splitlines())
+    assert re.search(r"21 Sep 14:13:18 +heal-unhealthy +restart.*running", out)
+    assert r"db\x1b[2J" in out
+
+
+async def test_json_is_the_agents_answer(socket: Path) -> None:
+    for command, answer in (("status", status()), ("history", HISTORY)):
+        code, out, _ = await asked(socket, command, "--json")
+        assert (code, json.loads(out)) == (0, answer)
+        assert out.isascii()
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+async def test_events_as_they_happen(socket: Path, options: list[str]) -> None:
+    control = FakeControl()
+    async with ControlServer(control, socket):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "watchtower_agent", "events", "--follow", "--socket", str(socket)),
+            *options,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        await asyncio.wait_for(control.following.wait(), 10)
+        event = {"topic": "w/v1/h/event/container/start/web", "event": {"subject": "container/web\x1b"}}
+        control.publish(event)
+        assert process.stdout is not None
+        # Read before the stream ends: a line is written when it happens, not when a buffer is full.
+        first = (await asyncio.wait_for(process.stdout.readline(), 10)).decode()
+        control.publish({"missed": 3})
+        control.publish(None)
+        rest, errors = await process.communicate()
+    assert (process.returncode, errors.decode()) == (3, "watchtower-agent: The agent stopped.\n")
+    if options:
+        assert [json.loads(first), json.loads(rest)] == [event, {"missed": 3}]
+    else:
+        assert first.strip().endswith(r"web\x1b was started")
+        assert b"3 events were not shown" in rest
+
+
+async def test_ctrl_c_ends_following_quietly(socket: Path) -> None:
+    control = FakeControl()
+    async with ControlServer(control, socket):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "watchtower_agent", "events", "--follow", "--socket", str(socket)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        await asyncio.wait_for(control.following.wait(), 10)
+        control.publish({"topic": "w/v1/h/event/container/start/web", "event": {}})
+        assert process.stdout is not None
+        await asyncio.wait_for(process.stdout.readline(), 10)
+        process.send_signal(2)
+        assert await process.communicate() == (b"", b"")
+    assert process.returncode == 0
+
+
+def test_no_agent(socket: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["status"], ["history"], ["events", "--follow"]):
+        assert main([*command, "--socket", str(socket)]) == 3
+        assert capsys.readouterr().err == (
+            f"watchtower-agent: No agent answers at {socket}; start it with: watchtower-agent run\n"
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["events"], ["stat"], ["history", "--limit", "0"], ["run", "--set", "mode"], ["status", "--soc", "x"]],
+)
+def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: watchtower-agent" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"watchtower-agent {__version__}\n"
+
+
+def test_check_of_what_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
+    config = ROOT / "config" / "agent.yaml"
+    assert main(["check", "--config", str(config)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == f"{config}: no problems"
+    assert re.fullmatch(r".*config/policies: \d+ policies in \d+ files, no problems", out[1])
+
+
+def test_check_of_a_broken_folder_and_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(
+        "version: 1\npolicies:\n  - name: x\n    on: {container: dye}\n    then: {notify: {}}\n"
+    )
+    config = tmp_path / "agent.yaml"
+    config.write_text("host: h\n")
+    assert main(["check", "--config", str(config)]) == 1
+    first = capsys.readouterr()
+    (line,) = first.out.splitlines()
+    assert re.match(re.escape(str(folder / "a.yaml")) + r":4:\d+: policies\[0\]\.on\S*: .*dye.*die", line)
+    assert first.err.startswith("watchtower-agent: 1 problem;")
+    config.write_text("host: h\nmodus: x\nmode: y\n")
+    assert main(["check", str(folder), "--config", str(config), "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert not answer["ok"]
+    assert [problem["text"].split(": ")[0] for problem in answer["problems"]][:2] == [f"{config}:2:1", f"{config}:3:7"]
+    assert (answer["problems"][2]["line"], answer["problems"][2]["file"]) == (4, str(folder / "a.yaml"))
+
+
+def test_check_of_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(tmp_path / "none")]) == 1
+    assert str(tmp_path / "none") in capsys.readouterr().out
+
+
+def test_run_tells_a_wrong_configuration_without_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "agent.yaml"
+    config.write_text("mode: on\n")
+    assert main(["run", "--config", str(config)]) == 1
+    assert capsys.readouterr().err == (
+        f"watchtower-agent: {config}:1:7: mode: this value is not known, choose one of enforce, observe\n"
+    )
+    assert main(["run", "--config", str(config), "--set", "mqtt.url=x", "--set", "mode=observe"]) == 1
+    assert "command line: mqtt.url" in capsys.readouterr().err
+
+
+def test_asking_loads_nothing_that_running_needs(socket: Path) -> None:
+    program = (
+        "import sys; from watchtower_agent.cli.commands import main; main(['status', '--socket', sys.argv[1]]);"
+        "print(*{'pydantic', 'structlog', 'docker', 'aiomqtt', 'rich', 'asyncio'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(socket)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout == "\n"
+
+
+def test_output_that_nobody_reads_any_more_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("version: 1\n" + "".join(f"key{number}: 1\n" for number in range(5000)))
+    done = subprocess.run(
+        f"{sys.executable} -m watchtower_agent check {tmp_path} | head -n 1; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")

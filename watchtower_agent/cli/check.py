@@ -1,0 +1,112 @@
+"""`check`: every mistake in the agent's configuration and in its policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from watchtower_agent.cli.text import counted
+from watchtower_agent.errors import SettingsError
+from watchtower_agent.policies.problem import Problem
+from watchtower_agent.policy_folder import check_folder
+from watchtower_agent.settings import load_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckProblem:
+    """One mistake.
+
+    Attributes:
+        text: One line: place, what is wrong, what would be right.
+        parts: The same in pieces, where they are known.
+    """
+
+    text: str
+    parts: Problem | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        said: dict[str, Any] = {"text": self.text}
+        if self.parts is not None:
+            names = ("file", "line", "column", "path", "message", "remedy")
+            said |= {name: getattr(self.parts, name) for name in names}
+        return said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """What was checked, and what is wrong with it.
+
+    Attributes:
+        settings: Where the agent's configuration comes from; None when only a folder was asked about.
+        folder: The policy folder; None when the configuration is too broken to tell.
+        files: How many policy files there are.
+        policies: How many policies they hold, when all is well.
+        problems: Everything that is wrong.
+    """
+
+    settings: str | None
+    folder: Path | None
+    files: int
+    policies: int
+    problems: tuple[CheckProblem, ...]
+
+    def summary(self) -> str:
+        """That all is well, and what was looked at."""
+        policies = "1 policy" if self.policies == 1 else f"{self.policies:,} policies"
+        lines = [f"{self.folder}: {policies} in {counted(self.files, 'file')}, no problems"]
+        if self.settings is not None:
+            lines.insert(0, f"{self.settings}: no problems")
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "ok": not self.problems,
+            "settings": self.settings,
+            "folder": None if self.folder is None else str(self.folder),
+            "files": self.files,
+            "policies": self.policies,
+            "problems": [problem.as_json() for problem in self.problems],
+        }
+
+
+def check(config: Path | None, folder: Path | None) -> CheckResult:
+    """Check the configuration and the policies, or only a folder when one is named and no configuration.
+
+    Args:
+        config: The configuration's file; None for the default places.
+        folder: The policy folder; None for the configured one.
+    """
+    problems: list[CheckProblem] = []
+    source = None
+    if folder is None or config is not None:
+        try:
+            loaded = load_settings(config)
+            source = loaded.source
+            folder = loaded.settings.policies if folder is None else folder
+        except SettingsError as error:
+            source = str(config) if config is not None else "the configuration"
+            problems += [CheckProblem(text=line) for line in str(error).splitlines()]
+    if folder is None:
+        return CheckResult(settings=source, folder=None, files=0, policies=0, problems=tuple(problems))
+    folder = _as_typed(folder)
+    found = check_folder(folder)
+    problems += [_in_folder(problem, folder) for problem in found.problems]
+    return CheckResult(
+        settings=source, folder=folder, files=found.files, policies=found.policies, problems=tuple(problems)
+    )
+
+
+def _as_typed(folder: Path) -> Path:
+    """The path from here where it is below, which is how people name it."""
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_absolute() and folder.is_relative_to(here) else folder
+
+
+def _in_folder(problem: Problem, folder: Path) -> CheckProblem:
+    """The problem with a path that an editor or a terminal can open."""
+    if problem.file != str(folder):
+        problem = replace(problem, file=str(folder / problem.file))
+    return CheckProblem(text=str(problem), parts=problem)

@@ -1,0 +1,216 @@
+"""The commands. What they need is imported when they run: asking an agent must not load what running one takes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from watchtower_agent import __version__
+from watchtower_agent.cli.text import printable
+from watchtower_agent.clock import SystemClock
+from watchtower_agent.errors import SettingsError, WatchtowerError
+from watchtower_agent.serving.client import ControlClient, NoAgentError
+
+OK: Final = 0
+PROBLEMS: Final = 1
+USAGE: Final = 2
+NO_AGENT: Final = 3
+
+_EPILOG = """\
+exit codes: 0 all is well, 1 something is wrong (the text says what), 2 wrong usage, 3 no agent answers
+
+watchtower-agent check                    tell every mistake in the configuration
+watchtower-agent run                      run the agent in the foreground
+watchtower-agent events --follow          watch what it sees and does
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code for the shell."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except NoAgentError as error:
+        _complain(str(error))
+        return NO_AGENT
+    except WatchtowerError as error:
+        _complain(str(error))
+        return PROBLEMS
+    except BrokenPipeError:
+        # Whoever read the output has enough (`| head`). Python's own flush at the end must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def _complain(text: str) -> None:
+    for line in text.splitlines():
+        sys.stderr.write(f"watchtower-agent: {printable(line)}\n")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _write_json(value: object, *, indent: int | None = 2) -> None:
+    # ASCII only: nothing in it moves the cursor.
+    _write(json.dumps(value, indent=indent, default=str))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="watchtower-agent",
+        description="Event-driven engine monitor and autoscaling agent for Docker hosts.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"watchtower-agent {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the configuration (default: /etc/watchtower-agent/agent.yaml, else config/agent.yaml)",
+    )
+    common.add_argument(
+        "--socket", type=Path, metavar="PATH", help="the agent's control socket (default: as configured)"
+    )
+    common.add_argument("--json", action="store_true", help="JSON instead of text")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], sentence: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name,
+            help=sentence,
+            description=f"{sentence[0].upper()}{sentence[1:]}.",
+            parents=[common],
+            allow_abbrev=False,
+        )
+        made.set_defaults(command=run)
+        return made
+
+    made = command("run", _run, "run the agent in the foreground")
+    made.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", type=_assignment, help="a setting, as mqtt.url=null"
+    )
+    made = command("check", _check, "check the configuration and the policies, and tell every mistake")
+    made.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="a policy folder (default: as configured)")
+    command("status", _status, "show how the running agent is doing")
+    made = command("events", _events, "show what the running agent sees and does, as it happens")
+    made.add_argument("--follow", action="store_true", required=True, help="show events from now on, until Ctrl-C")
+    made = command("history", _history, "show past actions with cause and outcome, newest first")
+    made.add_argument("--limit", type=_limit, default=50, metavar="N", help="how many (default: 50)")
+    made.add_argument("--policy", metavar="NAME", help="only those of a policy")
+    made.add_argument("--target", metavar="NAME", help="only those on a container")
+    return parser
+
+
+def _assignment(text: str) -> tuple[str, str | None]:
+    key, found, value = text.partition("=")
+    if not found or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, None if value == "null" else value
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:6]) <= 10_000:  # noqa: PLR2004 - as the agent's
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 1 and 10000")
+    return int(text)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from watchtower_agent.settings import load_settings  # noqa: PLC0415 - see the module's first line
+
+    overrides: dict[str, object] = dict(options.set)
+    if options.socket is not None:
+        overrides["control.socket"] = str(options.socket)
+    if options.json:
+        overrides["log.format"] = "json"
+    loaded = load_settings(options.config, overrides)
+
+    from watchtower_agent.agent import run  # noqa: PLC0415 - same; and a wrong configuration is told at once
+    from watchtower_agent.logs import configure_logs  # noqa: PLC0415 - same
+
+    configure_logs(loaded.settings.log.level, loaded.settings.log.format)
+    return run(loaded)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from watchtower_agent.cli.check import check  # noqa: PLC0415 - see the module's first line
+
+    result = check(options.config, options.folder)
+    if options.json:
+        _write_json(result.as_json())
+    else:
+        for problem in result.problems:
+            _write(printable(problem.text))
+        if result.problems:
+            count = len(result.problems)
+            _complain(f"{count} problem{'s' if count > 1 else ''}; nothing of it is in force until they are gone")
+        else:
+            _write(result.summary())
+    return PROBLEMS if result.problems else OK
+
+
+def _client(options: argparse.Namespace) -> ControlClient:
+    if options.socket is not None:
+        return ControlClient(options.socket)
+    from watchtower_agent.settings import load_settings  # noqa: PLC0415 - see the module's first line
+
+    try:
+        return ControlClient(load_settings(options.config).settings.control.socket)
+    except SettingsError as error:
+        raise SettingsError(f"{error}\nWith --socket PATH the agent can be asked without its configuration.") from None
+
+
+def _status(options: argparse.Namespace) -> int:
+    status = _client(options).ask("status")
+    if options.json:
+        _write_json(status)
+        return OK
+    from watchtower_agent.cli.views import show_status, terminal  # noqa: PLC0415 - see the module's first line
+
+    show_status(terminal(sys.stdout), status, SystemClock().now().wall)
+    return OK
+
+
+def _history(options: argparse.Namespace) -> int:
+    rows = _client(options).ask("history", limit=options.limit, policy=options.policy, target=options.target)
+    if options.json:
+        _write_json(rows)
+        return OK
+    from watchtower_agent.cli.views import show_history, terminal  # noqa: PLC0415 - see the module's first line
+
+    show_history(terminal(sys.stdout), rows)
+    return OK
+
+
+def _events(options: argparse.Namespace) -> int:
+    from watchtower_agent.cli.lines import event_line, missed_line  # noqa: PLC0415 - see the module's first line
+
+    on_terminal = sys.stdout.isatty()
+    try:
+        for message in _client(options).follow():
+            if options.json:
+                _write_json(message, indent=None)
+                continue
+            width = shutil.get_terminal_size().columns if on_terminal else None
+            event = message.get("event")
+            if isinstance(event, Mapping):
+                colours = on_terminal and "NO_COLOR" not in os.environ
+                _write(event_line(str(message.get("topic", "")), event, width=width, colours=colours))
+            elif "missed" in message:
+                _write(missed_line(message["missed"]))
+    except KeyboardInterrupt:
+        return OK
+    _complain("The agent stopped.")
+    return NO_AGENT
