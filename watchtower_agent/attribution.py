@@ -117,13 +117,24 @@ def is_terminating(signal: str, stop_signal: str) -> bool:
     return name in _TERMINATING or name == signal_name(stop_signal)
 
 
+def is_reload(signal: str) -> bool:
+    """Whether a terminating signal is one on which many servers reload and live on."""
+    return signal_name(signal) == "HUP"
+
+
 def operator_act(action: str, at: float) -> OperatorIntent:
     """A person did that, then."""
     return OperatorIntent(action=action, at=at, until=at + HANDS_OFF)
 
 
 def end_cause(
-    die: EngineEvent, *, ours: bool, kill_at: float | None, kill_signal: str, uncertain_until: float
+    die: EngineEvent,
+    *,
+    ours: bool,
+    kill_at: float | None,
+    kill_signal: str,
+    started: float | None,
+    uncertain_until: float,
 ) -> EndCause:
     """Who ended it, by what preceded its `die`.
 
@@ -132,13 +143,15 @@ def end_cause(
         ours: An open or just finished action of the agent covers it.
         kill_at: When a terminating signal that was not ours was sent in this life, seconds since the epoch.
         kill_signal: Which.
+        started: When this life began, seconds since the epoch; None when not known.
         uncertain_until: Events were lost up to then, seconds since the epoch; 0 when none were.
     """
     if ours:
         return EndCause.AGENT
-    if kill_at is not None and not (signal_name(kill_signal) == "HUP" and die.time - kill_at > _HUP_COUNTS_FOR):
+    if kill_at is not None and not (is_reload(kill_signal) and die.time - kill_at > _HUP_COUNTS_FOR):
         return EndCause.OPERATOR
-    lost = die.origin is Origin.REPLAY and die.time <= uncertain_until + _LOST_KILL_COUNTS_FOR
+    # A life that began after the gap has lost no `kill` in it.
+    lost = die.time <= uncertain_until + _LOST_KILL_COUNTS_FOR and (started is None or started <= uncertain_until)
     if lost or die.origin is Origin.SYNTHETIC:
         return EndCause.UNKNOWN
     return EndCause.ITSELF

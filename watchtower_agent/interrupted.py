@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from watchtower_agent.attribution import is_terminating
 from watchtower_agent.model.container import Container, ContainerStatus
 from watchtower_agent.model.decision import Verb
 from watchtower_agent.model.observation import ContainerObserved
@@ -15,6 +16,8 @@ _MARGIN = 5.0
 """Seconds that the engine may need beyond that to do what an interrupted call asked for."""
 _CLOCKS_DIFFER = 1.0
 """Seconds by which the engine's StartedAt may precede the intent that caused it."""
+_ASK_AGAIN = 10.0
+"""Seconds after which an inspection that was not answered is asked for again."""
 
 
 @dataclass(slots=True)
@@ -22,14 +25,16 @@ class Interrupted:
     """Intents without an outcome, by target, until an inspection tells what became of them."""
 
     intents: dict[str, Intent] = field(default_factory=dict)
-    _asked: set[str] = field(default_factory=set)
+    _asked: dict[str, float] = field(default_factory=dict)
 
     def due(self, now: float) -> list[str]:
         """Targets to inspect now: the engine has had its time, whatever it was asked for must be done."""
         due = [
-            target for target, intent in self.intents.items() if target not in self._asked and now >= deadline(intent)
+            target
+            for target, intent in self.intents.items()
+            if now >= deadline(intent) and not 0 <= now - self._asked.get(target, 0.0) < _ASK_AGAIN
         ]
-        self._asked.update(due)
+        self._asked.update(dict.fromkeys(due, now))
         return due
 
     def resolve(self, seen: ContainerObserved, now: float) -> Outcome | None:
@@ -37,14 +42,16 @@ class Interrupted:
         intent = self.intents.get(seen.container_id)
         if intent is None:
             return None
-        done = seen.container is not None and engine_did(intent, seen.container)
+        done = engine_did(intent, seen.container) if seen.container is not None else False
         if not done and seen.container is not None and seen.at < deadline(intent):
             return None
         del self.intents[seen.container_id]
-        self._asked.discard(seen.container_id)
+        self._asked.pop(seen.container_id, None)
         name = intent.decision.target.name
         if seen.container is None:
             ending = f"{name} is gone"
+        elif done is None:
+            ending = f"whether the engine did {intent.decision.verb} {name} can't be told"
         elif done:
             ending = f"the engine did {intent.decision.verb} {name}"
         else:
@@ -68,19 +75,24 @@ def deadline(intent: Intent) -> float:
     return intent.at + (float(wanted) if isinstance(wanted, int | float) else _ENGINE_DEFAULT_STOP) + _MARGIN
 
 
-def engine_did(intent: Intent, container: Container) -> bool:
-    """Whether the container is as the action would have left it."""
+def engine_did(intent: Intent, container: Container) -> bool | None:
+    """Whether the container is as the action would have left it; None for what leaves no trace."""
     match intent.decision.verb:
         case Verb.RESTART:
             started = container.detail.started_at if container.detail else None
-            if started is None or not container.running:
+            if started is None:
                 return False
+            # It may have ended again since: it was restarted all the same.
             before = intent.started_at_before
             return started > intent.at - _CLOCKS_DIFFER and (before is None or started > before)
         case Verb.START | Verb.UNPAUSE:
             return container.status is ContainerStatus.RUNNING
-        case Verb.STOP | Verb.KILL:
+        case Verb.STOP:
             return not container.running
+        case Verb.KILL:
+            signal, detail = intent.decision.parameters.get("signal"), container.detail
+            ends = not isinstance(signal, str) or is_terminating(signal, detail.stop_signal if detail else "SIGTERM")
+            return not container.running if ends or not container.running else None
         case Verb.PAUSE:
             return container.status is ContainerStatus.PAUSED
         case _:

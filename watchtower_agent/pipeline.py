@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from watchtower_agent import announcements
 from watchtower_agent.effects import Effects
-from watchtower_agent.interrupted import Interrupted
+from watchtower_agent.interrupted import Interrupted, deadline
 from watchtower_agent.model.commit import Record
-from watchtower_agent.model.decision import Decision, Edge, Guard, Held, Severity, Target, Verb
+from watchtower_agent.model.container import ContainerStatus
+from watchtower_agent.model.decision import Decision, Dropped, Edge, Guard, Held, Mode, Target, Verb
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, Cursor, EngineEvent, EventKind, Origin
 from watchtower_agent.model.fact import AgentInfo, Fact
 from watchtower_agent.model.instant import Instant
@@ -29,15 +31,17 @@ from watchtower_agent.model.observation import (
 )
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch
-from watchtower_agent.policies.agenda import Agenda, stored_forms, waiting_from_json
+from watchtower_agent.policies.agenda import Agenda, Waiting, stored_forms, waiting_from_json, waiting_json
 from watchtower_agent.policies.evaluate import Conditions
-from watchtower_agent.policies.guards import Cooldowns, Protection, Question, ask
+from watchtower_agent.policies.guards import DEFAULT_COOLDOWN, Cooldowns, Protection, Question, ask, cooldown_of
+from watchtower_agent.policies.making import PENDING_FOR, digest
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.triggers import triggered
 from watchtower_agent.ports import Composer
 from watchtower_agent.publication import Publication
+from watchtower_agent.record import ContainerRecord
 from watchtower_agent.remembered import record_from_json
-from watchtower_agent.state import INSPECT_AFTER, ContainerRecord, HostState
+from watchtower_agent.state import INSPECT_AFTER, HostState
 
 Observation = (
     EventsObserved
@@ -54,6 +58,13 @@ Observation = (
     | Notice
 )
 """Everything that can reach the inbox."""
+
+
+_ENDS_A_LIFE = frozenset({Verb.RESTART, Verb.START, Verb.STOP, Verb.KILL})
+"""Verbs after which nothing is left of what was decided about a container's earlier life."""
+
+_CLOCKS_DIFFER = 1.0
+"""Seconds by which the engine's stamps may precede the intent that caused them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +107,11 @@ class Pipeline:
     _out: Effects = field(default_factory=Effects)
     _failing: dict[str, str] = field(default_factory=dict)
     _tick: bool = False
-    _was_lost_at: float | None = None
+    _lost_at: float | None = None
+    _begun: dict[str, Waiting] = field(default_factory=dict)
+    """Decisions from events under way, by id, with what triggered them: an action that was not carried out after all
+    is wanted still."""
+    _policies_known: bool = False
 
     def __post_init__(self) -> None:
         self.state = HostState(self.options.host)
@@ -120,25 +135,24 @@ class Pipeline:
                 age = max(0.0, now.wall - at)
                 self.cooldowns.last[policy, target] = Instant(wall=at, monotonic=now.monotonic - age)
         for stored in resume.records.get("pending", {}).values():
-            try:
-                waiting = waiting_from_json(stored)
-            except (KeyError, TypeError, ValueError):
-                continue
-            if waiting.decision.expires_at > now.wall:
+            waiting = _waiting(stored, now)
+            if waiting is not None and waiting.decision.expires_at > now.wall:
                 self.agenda.restore(waiting)
+        for decision_id, stored in resume.records.get("begun", {}).items():
+            waiting = _waiting(stored, now)
+            if waiting is not None:
+                self._begun[decision_id] = waiting
+        self._resume_actions(interrupted)
+        if resume.store_was_reset:
+            self._say(announcements.store_reset(resume.store_was_reset, now.wall), now)
+
+    def _resume_actions(self, interrupted: Sequence[Intent]) -> None:
         for intent in interrupted:
             self._interrupted.intents[intent.decision.target.id] = intent
-            self.state.apply_intent(intent)
-        if resume.store_was_reset:
-            self._notice(
-                EventKind.AGENT,
-                "event_gap",
-                Severity.CRITICAL,
-                f"the store was set aside and a new one made ({resume.store_was_reset}): events that were not "
-                f"delivered yet are lost",
-                now,
-                data={"cause": "store_reset"},
-            )
+            self.state.apply_intent(intent, until=deadline(intent))
+        for record in self.state.containers.values():
+            if record.own is not None and record.own.ended is None:
+                record.own = None  # its intent is in no ledger: it is not under way
 
     # --- the step -------------------------------------------------------------------------------------
 
@@ -155,6 +169,8 @@ class Pipeline:
             self._evaluate(now)
         self._review(now)
         if self._tick:
+            self.state.operator_acts_end(now.wall)
+            self._forget_cooldowns(now)
             self.publication.metrics(self._out, now, self.options.interval, self.options.metrics_interval)
             self._ask_again(now)
             self._tick = False
@@ -203,6 +219,8 @@ class Pipeline:
         self._publish(event, correlation, now, record=record)
         if event.action in EXEC_ACTIONS:
             return
+        if event.kind is EventKind.CONTAINER and event.action == "destroy":
+            self._settle_gone(event.actor_id, now)
         if event.action in INSPECT_AFTER and event.actor_id in self.state.containers:
             self._out.inspect[event.actor_id] = None
         if event.action == "oom":
@@ -217,8 +235,9 @@ class Pipeline:
             self._want(decision, event if isinstance(event, EngineEvent) else None, now)
 
     def _want(self, decision: Decision, event: EngineEvent | None, now: Instant) -> None:
-        if decision.verb is not Verb.NOTIFY and self._busy(decision.target):
-            return
+        if not decision.from_event and decision.verb is not Verb.NOTIFY and self._busy(decision.target):
+            return  # the timers of conditions start anew when the action ends
+        self._give_up(self.agenda.overtaken(decision, self.state.containers.get(decision.target.id), now), now)
         if self.agenda.add(decision, event) and decision.verb is not Verb.NOTIFY:
             self.last_decisions[decision.policy] = decision
             self._publish(decision, decision.correlation_id, now)
@@ -233,21 +252,14 @@ class Pipeline:
             case EngineLost():
                 engine.connected, engine.responding, engine.listed = False, False, False
                 engine.since, engine.last_error = seen.at, seen.reason
-                self._was_lost_at = seen.at
-                self._notice(
-                    EventKind.ENGINE,
-                    "down",
-                    Severity.CRITICAL,
-                    f"the engine is lost: {seen.reason}; the agent keeps trying and acts on nothing meanwhile",
-                    now,
-                    data={"error": seen.reason},
-                )
+                self._lost_at = seen.at if self._lost_at is None else self._lost_at
+                self._say(announcements.engine_down(seen, now.wall), now)
             case EnginePinged():
                 engine.responding, engine.latency = True, seen.latency
             case GapObserved():
                 engine.gaps += 1
                 engine.uncertain_until = max(engine.uncertain_until, seen.until)
-                self._gap(seen, now)
+                self._say(announcements.event_gap(seen, now.wall), now)
 
     def _found(self, seen: EngineFound, now: Instant) -> None:
         engine = self.state.engine
@@ -256,35 +268,8 @@ class Pipeline:
         engine.last_error = ""
         self.composer.engine_changed(seen.info)
         self._out.data_root = seen.info.data_root
-        down_for = round(seen.at - self._was_lost_at, 3) if self._was_lost_at is not None else None
-        self._was_lost_at = None
-        after = f" after {down_for:.1f} s" if down_for is not None else ""
-        self._notice(
-            EventKind.ENGINE,
-            "up",
-            Severity.INFO,
-            f"the engine answers{after}: version {seen.info.version} at {seen.info.url}"
-            + ("; it was restarted" if seen.restarted else ""),
-            now,
-            data={
-                "version": seen.info.version,
-                "api_version": seen.info.api_version,
-                "restarted": seen.restarted,
-                "down_seconds": down_for,
-            },
-        )
-
-    def _gap(self, seen: GapObserved, now: Instant) -> None:
-        many = f"{seen.count} events" if seen.count is not None else "events"
-        self._notice(
-            EventKind.AGENT,
-            "event_gap",
-            Severity.WARNING,
-            f"{many} may have been lost in {max(0.0, seen.until - seen.since):.1f} s ({seen.reason}); "
-            f"the containers are listed anew and what changed is published as synthetic events",
-            now,
-            data={"cause": seen.reason, "since": seen.since, "until": seen.until, "count": seen.count},
-        )
+        lost_at, self._lost_at = self._lost_at, None
+        self._say(announcements.engine_up(seen, lost_at, now.wall), now)
 
     def _inventory(self, inventory: InventoryObserved, now: Instant) -> None:
         first = not self.state.baseline
@@ -295,10 +280,9 @@ class Pipeline:
         self.publication.clear_ghosts(self._out)
         for container_id in self.state.containers:
             self._out.inspect[container_id] = None
-        for target, intent in list(self._interrupted.intents.items()):
+        for target in list(self._interrupted.intents):
             if target not in self.state.containers:
-                gone = ContainerObserved(container_id=target, container=None, after_position=0, at=inventory.at)
-                self._settle(intent, gone, now)
+                self._settle_gone(target, now)
 
     def _inspection(self, seen: ContainerObserved, now: Instant) -> None:
         again, events = self.state.apply_inspection(seen)
@@ -311,16 +295,33 @@ class Pipeline:
         if intent is not None:
             self._settle(intent, seen, now)
 
+    def _settle_gone(self, container_id: str, now: Instant) -> None:
+        intent = self._interrupted.intents.get(container_id)
+        if intent is not None:
+            gone = ContainerObserved(container_id=container_id, container=None, after_position=0, at=now.wall)
+            self._settle(intent, gone, now)
+
     def _settle(self, intent: Intent, seen: ContainerObserved, now: Instant) -> None:
+        """What became of an action that a crash of the agent interrupted, as far as an inspection tells."""
+        waiting = self._begun.get(intent.decision.id)
         outcome = self._interrupted.resolve(seen, now.wall)
         if outcome is None:
             return
         self._ended(outcome, now)
-        if outcome.numbers.get("engine_did_it") is False and intent.decision.from_event:
-            # What was wanted did not happen: it is wanted still, unless overtaken; the cooldown holds it back.
-            decision = replace(intent.decision, id=f"{intent.decision.id}-again")
-            if seen.container is not None and decision.expires_at > now.wall:
-                self._want(decision, None, now)
+        if outcome.numbers.get("engine_did_it") is not False or seen.container is None:
+            return
+        decision = intent.decision
+        if _left_stopped(intent, seen):
+            # The engine got no further than the stop: whoever wanted a restart wants the start, whatever its trigger.
+            self.state.ended_by_agent(seen.container_id)
+            decision = replace(decision, from_event=True, expires_at=now.wall + PENDING_FOR)
+        if decision.from_event and decision.expires_at > now.wall:
+            self._want_again(decision, waiting, now)
+
+    def _want_again(self, decision: Decision, waiting: Waiting | None, now: Instant) -> None:
+        """What was wanted did not happen: it is wanted still, unless overtaken; the cooldown holds it back."""
+        again = replace(decision, id=digest("again", decision.id))
+        self._want(again, waiting.event if waiting is not None else None, now)
 
     # --- samples ----------------------------------------------------------------------------------------
 
@@ -328,27 +329,10 @@ class Pipeline:
         self.state.apply_samples(batch)
         self._tick = True
         failing = dict(batch.failures)
-        for name, why in failing.items():
-            if name not in self._failing:
-                self._notice(
-                    EventKind.AGENT,
-                    "sampling_degraded",
-                    Severity.WARNING,
-                    why,
-                    now,
-                    subject=name,
-                    data={"collector": name},
-                )
+        for name in failing.keys() - self._failing.keys():
+            self._say(announcements.sampling_degraded(name, failing[name], now.wall), now)
         for name in self._failing.keys() - failing.keys():
-            self._notice(
-                EventKind.AGENT,
-                "sampling_restored",
-                Severity.INFO,
-                f"{name} can be sampled again",
-                now,
-                subject=name,
-                data={"collector": name},
-            )
+            self._say(announcements.sampling_restored(name, now.wall), now)
         self._failing = failing
 
     def _evaluate(self, now: Instant) -> None:
@@ -363,8 +347,8 @@ class Pipeline:
     # --- guards, actions --------------------------------------------------------------------------------
 
     def _review(self, now: Instant) -> None:
-        if not self.agenda.waiting:
-            return
+        if not self._policies_known:
+            return  # what waited in an earlier run is asked about once its policies are there
         firing = {policy.name: set(self.conditions.firing(policy.name)) for policy in self.policies.policies}
         verdicts = self.agenda.review(
             self.policies,
@@ -377,14 +361,18 @@ class Pipeline:
         )
         for held in verdicts.held:
             self._publish(held, held.decision.correlation_id, now)
-        for dropped in verdicts.dropped:
-            self._publish(dropped, dropped.decision.correlation_id, now)
-        for decision in verdicts.passed:
-            self._begin(decision, now)
+        self._give_up(verdicts.dropped, now)
+        for waiting in verdicts.passed:
+            self._begin(waiting, now)
         for key, value in stored_forms(verdicts.changed):
             self._out.records.append(Record(kind="pending", key=key, value=value))
 
-    def _begin(self, decision: Decision, now: Instant) -> None:
+    def _give_up(self, dropped: Sequence[Dropped], now: Instant) -> None:
+        for each in dropped:
+            self._publish(each, each.decision.correlation_id, now)
+
+    def _begin(self, waiting: Waiting, now: Instant) -> None:
+        decision = waiting.decision
         record = self.state.containers.get(decision.target.id)
         detail = record.container.detail if record else None
         intent = Intent(decision=decision, at=now.wall, started_at_before=detail.started_at if detail else None)
@@ -403,6 +391,10 @@ class Pipeline:
             self._publish(outcome, decision.correlation_id, now, record=record)
             return
         self._open[decision.target.id] = intent
+        if decision.from_event:
+            self._begun[decision.id] = waiting
+            self._out.records.append(Record(kind="begun", key=decision.id, value=waiting_json(waiting)))
+        self._give_up(self.agenda.acted(decision, now), now)
         self.state.apply_intent(intent)
         self.conditions.acted(decision.target, now)
         self._out.intents.append(intent)
@@ -412,8 +404,8 @@ class Pipeline:
         """Every guard once more, immediately before the write. The action's own cooldown does not count."""
         policy = self._policy(intent.decision.policy)
         decision = intent.decision
-        if policy is None:
-            policy_gone = f"policy {decision.policy} is not there any more"
+        if policy is None or policy.mode is Mode.OFF:
+            policy_gone = f"policy {decision.policy} is not in force any more"
             return Held(decision=decision, guard=Guard.STALE, reason=policy_gone, at=now.wall)
         return ask(
             Question(
@@ -429,6 +421,9 @@ class Pipeline:
 
     def _ended(self, outcome: Outcome, now: Instant) -> None:
         decision = outcome.decision
+        waiting = self._begun.pop(decision.id, None)
+        if waiting is not None:
+            self._out.records.append(Record(kind="begun", key=decision.id, value=None))
         self._open.pop(decision.target.id, None)
         self.state.apply_outcome(outcome)
         self.conditions.acted(decision.target, now)
@@ -439,11 +434,27 @@ class Pipeline:
         self._publish(outcome, decision.correlation_id, now, record=record)
         if record is not None:
             self._out.inspect[decision.target.id] = None
+        done = outcome.result is Result.SUCCEEDED or outcome.numbers.get("engine_did_it") is True
+        if done and decision.verb in _ENDS_A_LIFE:
+            self._give_up(self.agenda.acted(decision, now, events_before=outcome.started_at), now)
+        if outcome.result is Result.ABANDONED and "guard" in outcome.numbers and decision.from_event:
+            self._want_again(decision, waiting, now)
 
     def _cool(self, decision: Decision, now: Instant) -> None:
+        policy = self._policy(decision.policy)
+        if decision.verb is Verb.NOTIFY and (policy is None or not cooldown_of(decision, policy)):
+            return  # telling people about an action must not delay the action
         self.cooldowns.acted(decision, now)
         key = f"{decision.policy}\0{decision.target.name}"
         self._out.records.append(Record(kind="cooldown", key=key, value={"at": now.wall}))
+
+    def _forget_cooldowns(self, now: Instant) -> None:
+        """Names of targets come and go: what counts no more is not kept for ever."""
+        if not self._policies_known:
+            return
+        longest = max((policy.cooldown or 0.0 for policy in self.policies.policies), default=0.0)
+        for policy, target in self.cooldowns.forget(now, max(longest, *DEFAULT_COOLDOWN.values())):
+            self._out.records.append(Record(kind="cooldown", key=f"{policy}\0{target}", value=None))
 
     def _busy(self, target: Target) -> bool:
         return bool(target.id) and (target.id in self._open or target.id in self._interrupted.intents)
@@ -452,55 +463,18 @@ class Pipeline:
 
     def _policies(self, seen: PolicySet | PoliciesRejected, now: Instant) -> None:
         if isinstance(seen, PolicySet):
-            self.policies, self.problems = seen, ()
+            self.policies, self.problems, self._policies_known = seen, (), True
             self._out.demand = seen.names
             self._tick = True
-            self._notice(
-                EventKind.POLICY,
-                "loaded",
-                Severity.INFO,
-                f"{len(seen.policies)} policies are in force",
-                now,
-                data={"policies": {p.name: p.mode.value for p in seen.policies}, "digest": seen.digest},
-            )
-            return
-        self.problems = seen.problems
-        self._notice(
-            EventKind.POLICY,
-            "rejected",
-            Severity.WARNING,
-            f"the policy folder has {len(seen.problems)} problems; the last good set keeps running. "
-            f"The first: {seen.problems[0] if seen.problems else 'not known'}",
-            now,
-            data={"problems": list(seen.problems[:50]), "count": len(seen.problems)},
-        )
+            self._say(announcements.policies_loaded(seen, now.wall), now)
+        else:
+            self.problems = seen.problems
+            self._say(announcements.policies_rejected(seen, now.wall), now)
 
     def _policy(self, name: str) -> Policy | None:
         return next((policy for policy in self.policies.policies if policy.name == name), None)
 
     # --- publishing -------------------------------------------------------------------------------------
-
-    def _notice(
-        self,
-        kind: EventKind,
-        action: str,
-        severity: Severity,
-        reason: str,
-        now: Instant,
-        *,
-        subject: str = "",
-        data: Mapping[str, object] | None = None,
-    ) -> None:
-        notice = Notice(
-            kind=kind,
-            action=action,
-            subject=subject,
-            severity=severity,
-            reason=reason,
-            data=data or {},
-            at=now.wall,
-        )
-        self._say(notice, now)
 
     def _say(self, notice: Notice, now: Instant) -> None:
         correlation = notice.correlation_id or self.publication.next_correlation()
@@ -519,3 +493,24 @@ class Pipeline:
             last_sequence=self.publication.sequence,
             mode=self.options.mode,
         )
+
+
+def _waiting(stored: Mapping[str, object], now: Instant) -> Waiting | None:
+    """What the store remembers of a decision; None when that can't be read."""
+    try:
+        waiting = waiting_from_json(stored)
+    except (KeyError, TypeError, ValueError):
+        return None
+    # It never waits for longer than that, even if the clock was stepped back meanwhile.
+    latest = min(waiting.decision.expires_at, now.wall + PENDING_FOR)
+    return replace(waiting, decision=replace(waiting.decision, expires_at=latest))
+
+
+def _left_stopped(intent: Intent, seen: ContainerObserved) -> bool:
+    """Whether an interrupted restart ended its container and did not start it."""
+    container = seen.container
+    if intent.decision.verb is not Verb.RESTART or container is None or container.detail is None:
+        return False
+    ended = container.detail.finished_at
+    exited = container.status is ContainerStatus.EXITED
+    return exited and ended is not None and intent.at - _CLOCKS_DIFFER <= ended <= deadline(intent)

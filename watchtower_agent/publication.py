@@ -13,8 +13,9 @@ from watchtower_agent.model.message import StateMessage
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.policies.subject import engine_values
 from watchtower_agent.ports import Composer
+from watchtower_agent.record import ContainerRecord
 from watchtower_agent.remembered import record_json
-from watchtower_agent.state import ContainerRecord, HostState
+from watchtower_agent.state import HostState
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from watchtower_agent.attribution import EndCause, OperatorIntent
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
-from watchtower_agent.state import ContainerRecord
+from watchtower_agent.record import ContainerRecord
 
 
 def record_json(record: ContainerRecord) -> dict[str, object]:

@@ -6,81 +6,32 @@ listings) comes back as synthetic events.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from watchtower_agent.attribution import (
+    HANDS_OFF,
     EndCause,
-    OperatorIntent,
     OwnAction,
-    end_cause,
-    is_terminating,
-    operator_act,
 )
-from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
-from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
+from watchtower_agent.differences import changes, conclude, lives_between
+from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus
+from watchtower_agent.model.engine_event import EXEC_ACTIONS, EngineEvent, EventKind, Origin
 from watchtower_agent.model.fact import ContainerView
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.observation import ContainerObserved, EngineInfo, InventoryObserved
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
+from watchtower_agent.record import ContainerRecord, change, end_not_seen, met
 
-RESTARTED_BY_ENGINE = frozenset({"always", "unless-stopped", "on-failure"})
-"""Restart policies under which the engine starts an ended container again by itself."""
+_EVENT_MAY_LAG = 0.5
+"""Seconds by which an inspection may be ahead of the event that tells the same."""
 
-_EVENT_ONLY_ATTRIBUTES = frozenset({"name", "image", "exitCode", "signal", "execDuration", "execID", "oldName"})
-"""Attributes of a container event that are not labels."""
-
-_STATUS_AFTER: Mapping[str, ContainerStatus] = {
-    "create": ContainerStatus.CREATED,
-    "start": ContainerStatus.RUNNING,
-    "unpause": ContainerStatus.RUNNING,
-    "restart": ContainerStatus.RUNNING,
-    "pause": ContainerStatus.PAUSED,
-    "die": ContainerStatus.EXITED,
-    "stop": ContainerStatus.EXITED,
-}
+_TOMBSTONES = 4096
+"""Removed containers that are remembered, so that what was asked about them before does not bring them back."""
 
 INSPECT_AFTER = frozenset({"create", "start", "restart", "die", "rename", "update", "health_status", "oom"})
 """Actions after which an inspection tells something that the event did not."""
-
-
-@dataclass(slots=True, kw_only=True)
-class ContainerRecord:
-    """What is known of one container. Changed by HostState alone.
-
-    Attributes:
-        container: As the engine describes it, events applied.
-        last_position: Position of the last event applied to it.
-        restarts: Starts that followed an end, by whomever, since the container was created.
-        restarts_by_agent: Those of them that the agent made.
-        started: When its present life began, as far as events or inspections told; seconds since the epoch.
-        ended: When it last ended, seconds since the epoch.
-        exit_code: Of the last end; None while it never ended, or not known.
-        end_cause: Who ended it.
-        operator: What a person last did to it, as long as it counts.
-        kill_at: When a terminating signal that was not ours was last sent in this life; None if none was.
-        kill_signal: Which.
-        own: The agent's newest action on it.
-        settled_after_end: An inspection made after its last end found it `exited`: the engine leaves it so.
-        oom_kills: `oom` events in this life.
-    """
-
-    container: Container
-    last_position: int = 0
-    restarts: int = 0
-    restarts_by_agent: int = 0
-    started: float | None = None
-    ended: float | None = None
-    exit_code: int | None = None
-    end_cause: EndCause = EndCause.NONE
-    operator: OperatorIntent | None = None
-    kill_at: float | None = None
-    kill_signal: str = ""
-    own: OwnAction | None = None
-    settled_after_end: bool = False
-    oom_kills: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,6 +86,8 @@ class HostState:
     """Ids of containers that went since the pipeline last asked."""
     names_gone: set[str] = field(default_factory=set)
     """Names that a container gave up since the pipeline last asked: it went, or was renamed."""
+    _tombstones: dict[str, int] = field(default_factory=dict)
+    """Ids of removed containers, with the position of the event that told."""
 
     # --- events -------------------------------------------------------------------------------------
 
@@ -144,116 +97,33 @@ class HostState:
         if event.kind is not EventKind.CONTAINER:
             return None
         record = self.containers.get(event.actor_id)
+        if event.action in EXEC_ACTIONS:
+            return record  # changes nothing of the container, so nothing that was asked before is out of date
         if record is None:
-            if event.action == "destroy":
+            if event.action == "destroy" or event.actor_id in self._tombstones:
                 return None
-            record = self._meet(event)
+            record = self.containers[event.actor_id] = met(event)
         record.last_position = max(record.last_position, event.position)
-        if event.action.startswith("exec_"):
-            return record
+        record.doubted = None
         name = record.container.name
-        self._change(record, event)
+        change(record, event, uncertain_until=self.engine.uncertain_until)
         if record.container.name != name:
             self.names_gone.add(name)
         if event.action == "destroy":
-            self._forget(event.actor_id)
+            self._forget(record)
         else:
             self.changed.add(event.actor_id)
         return record
 
-    def _meet(self, event: EngineEvent) -> ContainerRecord:
-        labels = {k: v for k, v in event.attributes.items() if k not in _EVENT_ONLY_ATTRIBUTES}
-        status = _STATUS_AFTER.get(event.action, ContainerStatus.RUNNING)
-        record = ContainerRecord(
-            container=Container(
-                id=event.actor_id,
-                name=event.name,
-                image=event.attributes.get("image", ""),
-                labels=labels,
-                status=status,
-                created_at=event.time,
-            )
-        )
-        self.containers[event.actor_id] = record
-        return record
-
-    def _change(self, record: ContainerRecord, event: EngineEvent) -> None:
-        ours = record.own is not None and record.own.covers(event)
-        if ours and record.own is not None:
-            record.own = record.own.after(event)
-        match event.action:
-            case "kill" if not ours:
-                self._signal(record, event)
-            case "die":
-                self._end(record, event, ours=ours)
-            case "stop" | "restart" if not ours:
-                record.operator = operator_act(event.action, event.time)
-                if event.action == "stop":
-                    record.end_cause, record.settled_after_end = EndCause.OPERATOR, True
-            case "start":
-                self._begin(record, event, ours=ours)
-            case "oom":
-                record.oom_kills += 1
-            case _:
-                record.container = _described(record.container, event)
-
-    def _signal(self, record: ContainerRecord, event: EngineEvent) -> None:
-        signal = event.attributes.get("signal", "")
-        detail = record.container.detail
-        if is_terminating(signal, detail.stop_signal if detail else "SIGTERM"):
-            record.kill_at, record.kill_signal = event.time, signal
-
-    def _end(self, record: ContainerRecord, event: EngineEvent, *, ours: bool) -> None:
-        detail = record.container.detail
-        record.ended = event.time
-        record.exit_code = _integer(event.attributes.get("exitCode"))
-        record.settled_after_end = False
-        record.end_cause = end_cause(
-            event,
-            ours=ours,
-            kill_at=record.kill_at,
-            kill_signal=record.kill_signal,
-            uncertain_until=self.engine.uncertain_until,
-        )
-        if record.end_cause is EndCause.OPERATOR:
-            record.operator = operator_act("kill" if event.origin is not Origin.SYNTHETIC else "stop", event.time)
-        # The engine itself starts it again under a restart policy: until an inspection says otherwise, it will.
-        comes_back = (
-            detail is not None
-            and detail.restart_policy in RESTARTED_BY_ENGINE
-            and record.end_cause is not EndCause.OPERATOR
-            and not (detail.restart_policy == "on-failure" and record.exit_code == 0)
-        )
-        status = ContainerStatus.RESTARTING if comes_back else ContainerStatus.EXITED
-        if detail is not None:
-            detail = replace(detail, pid=0, finished_at=event.time, exit_code=record.exit_code)
-        record.container = replace(record.container, status=status, detail=detail)
-
-    def _begin(self, record: ContainerRecord, event: EngineEvent, *, ours: bool) -> None:
-        if record.ended is not None:
-            record.restarts += 1
-            record.restarts_by_agent += ours
-        # Started by hand what was stopped by hand: the operator wants it to run again. A `restart` by hand
-        # is marked by its own event, which comes last.
-        record.operator = None
-        record.end_cause = EndCause.NONE
-        record.kill_at, record.kill_signal = None, ""
-        record.started = event.time
-        record.oom_kills = 0
-        detail = record.container.detail
-        health = record.container.health
-        if detail is not None:
-            # pid and the exact StartedAt are known after the next inspection; what the check demands stays.
-            detail = replace(detail, pid=0, started_at=None, oom_killed=False, failing_streak=None)
-        if health is not Health.NONE:
-            health = Health.STARTING
-        record.container = replace(record.container, status=ContainerStatus.RUNNING, health=health, detail=detail)
-
-    def _forget(self, container_id: str) -> None:
-        record = self.containers.pop(container_id)
+    def _forget(self, record: ContainerRecord) -> None:
+        container_id = record.container.id
+        del self.containers[container_id]
         self.changed.discard(container_id)
         self.removed.add(container_id)
         self.names_gone.add(record.container.name)
+        self._tombstones[container_id] = record.last_position
+        if len(self._tombstones) > _TOMBSTONES:
+            del self._tombstones[next(iter(self._tombstones))]
 
     # --- listings and inspections -------------------------------------------------------------------
 
@@ -264,92 +134,99 @@ class HostState:
         """
         self.engine.listed = True
         if not self.baseline:
-            self.baseline = True
-            for container in inventory.containers:
-                self._adopt(container)
+            self._take_as_baseline(inventory)
             return []
         events = self._vanished(inventory)
         for container in inventory.containers:
             known = self.containers.get(container.id)
             if known is None:
+                if self._tombstones.get(container.id, -1) > inventory.after_position:
+                    continue  # removed since the listing was asked for
                 self._adopt(container)
                 events.append(self._conclude(container, "create", inventory.at))
                 if container.running:
                     events.append(self._conclude(container, "start", inventory.at))
             elif known.last_position <= inventory.after_position:
-                events.extend(self._differences(known.container, container, inventory.at))
+                events.extend(self._concluded(container, changes(known.container, container), inventory.at))
                 self._describe_anew(known, container)
         return events
 
+    def _take_as_baseline(self, inventory: InventoryObserved) -> None:
+        self.baseline = True
+        listed = {container.id: container for container in inventory.containers}
+        for record in list(self.containers.values()):
+            container = listed.pop(record.container.id, None)
+            if record.last_position > inventory.after_position:
+                continue  # events told something newer
+            if container is None:
+                self._forget(record)
+                continue
+            record.container = replace(container, detail=record.container.detail)
+            if record.end_cause is EndCause.NONE:
+                record.end_cause = end_not_seen(container)
+            self.changed.add(container.id)
+        for container in listed.values():
+            if self._tombstones.get(container.id, -1) <= inventory.after_position:
+                self._adopt(container)
+
     def _vanished(self, inventory: InventoryObserved) -> list[EngineEvent]:
         listed = {container.id for container in inventory.containers}
-        events: list[EngineEvent] = []
-        for container_id, record in self.containers.items():
-            if record.last_position <= inventory.after_position and container_id not in listed:
-                if record.container.running:
-                    events.append(self._conclude(record.container, "die", inventory.at))
-                events.append(self._conclude(record.container, "destroy", inventory.at))
-        return events
+        return [
+            event
+            for container_id, record in self.containers.items()
+            if record.last_position <= inventory.after_position and container_id not in listed
+            for event in self._removal(record, inventory.at)
+        ]
+
+    def _removal(self, record: ContainerRecord, at: float) -> list[EngineEvent]:
+        ended = [("die", "")] if record.container.running else []
+        return self._concluded(record.container, [*ended, ("destroy", "")], at)
 
     def _describe_anew(self, known: ContainerRecord, listed: Container) -> None:
         """Names, networks and labels of a listing are newer than what is known; states come with the events."""
         was = known.container
         if was.name != listed.name:
             self.names_gone.add(was.name)
-        known.container = replace(listed, status=was.status, health=was.health, detail=was.detail)
+        known.container = replace(
+            listed,
+            status=was.status,
+            health=was.health,
+            published_ports=listed.published_ports or was.published_ports,  # a listing has none of a stopped one
+            detail=was.detail,
+        )
         self.changed.add(listed.id)
 
     def _adopt(self, container: Container) -> None:
-        self.containers[container.id] = ContainerRecord(container=container)
+        self.containers[container.id] = ContainerRecord(container=container, end_cause=end_not_seen(container))
         self.changed.add(container.id)
 
-    def _differences(self, known: Container, listed: Container, at: float) -> Iterable[EngineEvent]:
-        was, now = known.running, listed.running
-        if was and not now:
-            yield self._conclude(listed, "die", at)
-        elif now and not was:
-            yield self._conclude(listed, "start", at)
-        elif known.status is ContainerStatus.RUNNING and listed.status is ContainerStatus.PAUSED:
-            yield self._conclude(listed, "pause", at)
-        elif known.status is ContainerStatus.PAUSED and listed.status is ContainerStatus.RUNNING:
-            yield self._conclude(listed, "unpause", at)
-        if now and listed.health is not known.health and listed.health is not Health.NONE:
-            yield self._conclude(listed, "health_status", at, detail=str(listed.health))
+    def _concluded(self, container: Container, actions: Iterable[tuple[str, str]], at: float) -> list[EngineEvent]:
+        return [self._conclude(container, action, at, detail=detail) for action, detail in actions]
 
     def _conclude(self, container: Container, action: str, at: float, *, detail: str = "") -> EngineEvent:
-        """A synthetic event: it happened while nobody could see it."""
-        time_ns = int(at * 1e9)
-        engine = self.engine.info.id if self.engine.info else ""
-        digest = hashlib.sha256(f"synthetic\0{engine}\0{time_ns}\0{action}\0{detail}\0{container.id}".encode())
-        return EngineEvent(
-            id=digest.hexdigest()[:32],
-            kind=EventKind.CONTAINER,
-            action=action,
-            detail=detail,
-            actor_id=container.id,
-            attributes={"name": container.name, "image": container.image, **container.labels},
-            time_ns=time_ns,
-            origin=Origin.SYNTHETIC,
-        )
+        engine_id = self.engine.info.id if self.engine.info else ""
+        return conclude(container, action, at, engine_id=engine_id, detail=detail)
 
     def apply_inspection(self, seen: ContainerObserved) -> tuple[bool, list[EngineEvent]]:
         """Take one inspection in.
 
         Returns:
-            Whether it has to be asked for again, since a later event overtook it; and synthetic events for what
-            it shows that no event had told.
+            Whether it has to be asked for again, since a later event overtook it or one that would explain it may be
+            on its way; and synthetic events for what it shows that no event had told.
         """
         record = self.containers.get(seen.container_id)
         if record is None:
             return False, []
         if record.last_position > seen.after_position:
             return True, []
-        if seen.container is None:
-            events = [self._conclude(record.container, "destroy", seen.at)]
+        events = self._missed(record, seen)
+        if events and self._may_be_on_its_way(record, seen.at):
+            return True, []
+        record.doubted = None
+        fresh = seen.container
+        if fresh is None:
             return False, events
         self.changed.add(seen.container_id)
-        events = self._missed(record, seen)
-        fresh = seen.container
         detail = fresh.detail
         if detail is not None:
             record.started = detail.started_at or record.started
@@ -358,19 +235,28 @@ class HostState:
             record.settled_after_end = fresh.status is ContainerStatus.EXITED
         if events:  # the states come with the events
             fresh = replace(fresh, status=record.container.status, health=record.container.health)
+        if fresh.name != record.container.name:
+            self.names_gone.add(record.container.name)
         record.container = fresh
         return False, events
 
+    @staticmethod
+    def _may_be_on_its_way(record: ContainerRecord, at: float) -> bool:
+        """The engine changes a container before it tells: what differs once may only be ahead of its event."""
+        if record.doubted is None:
+            record.doubted = at
+        return 0 <= at - record.doubted < _EVENT_MAY_LAG
+
     def _missed(self, record: ContainerRecord, seen: ContainerObserved) -> list[EngineEvent]:
         known, fresh = record.container, seen.container
-        if fresh is None or not self.baseline:
+        if fresh is None:
+            return self._removal(record, seen.at)
+        if not self.baseline:
             return []
-        events = list(self._differences(known, fresh, seen.at))
-        before = known.detail.started_at if known.detail else None
-        after = fresh.detail.started_at if fresh.detail else None
-        if not events and fresh.running and before is not None and after is not None and after > before:
-            events = [self._conclude(fresh, "die", seen.at), self._conclude(fresh, "start", seen.at)]
-        return events
+        actions = list(changes(known, fresh))
+        if not any(action in {"die", "start"} for action, _ in actions):
+            actions = [*lives_between(known, fresh), *actions]
+        return self._concluded(fresh, actions, seen.at)
 
     # --- samples, actions ---------------------------------------------------------------------------
 
@@ -380,16 +266,27 @@ class HostState:
             self.slots = {target.container_id: slot for slot, target in enumerate(batch.targets)}
         self.samples = batch
 
-    def apply_intent(self, intent: Intent) -> None:
-        """The agent is about to act on a container: what happens to it now is ours."""
+    def apply_intent(self, intent: Intent, *, until: float | None = None) -> None:
+        """The agent is about to act on a container: what happens to it now is ours.
+
+        Args:
+            intent: What it is about to do.
+            until: Of an action that an earlier run of the agent began: when the engine must have done it. What comes
+                later is not ours, and what its own record remembers of it stays.
+        """
         record = self.containers.get(intent.decision.target.id)
-        if record is not None:
+        if record is None:
+            return
+        if until is not None and record.own is not None and record.own.begun == intent.at:
+            record.own = record.own if record.own.complete else replace(record.own, ended=until)
+        else:
             record.own = OwnAction(
                 verb=intent.decision.verb,
                 begun=intent.at,
-                ended=None,
+                ended=until,
                 correlation_id=intent.decision.correlation_id,
             )
+        self.changed.add(record.container.id)
 
     def apply_outcome(self, outcome: Outcome) -> None:
         """The agent's action ended: what happens to the container from soon on is not ours any more."""
@@ -398,9 +295,30 @@ class HostState:
             return
         if outcome.result is Result.ABANDONED:
             record.own = None
-        elif not record.own.complete:
+        elif outcome.result is not Result.INTERRUPTED and not record.own.complete:
             record.own = replace(record.own, ended=outcome.finished_at)
         self.changed.add(outcome.decision.target.id)
+
+    def ended_by_agent(self, container_id: str) -> None:
+        """It turned out that an action of the agent ended the container, which nobody had seen."""
+        record = self.containers.get(container_id)
+        if record is not None and record.end_cause is EndCause.UNKNOWN:
+            record.end_cause = EndCause.AGENT
+            self.changed.add(container_id)
+
+    def operator_acts_end(self, now: float) -> None:
+        """Forget what a person did to a running container once it does not count any more; `now` in wall time."""
+        for record in self.containers.values():
+            act = record.operator
+            if act is None or not record.container.running:
+                continue
+            if act.until <= now:
+                record.operator = None
+            elif act.until > now + HANDS_OFF:  # the clock was stepped back
+                record.operator = replace(act, until=now + HANDS_OFF)
+            else:
+                continue
+            self.changed.add(record.container.id)
 
     # --- views --------------------------------------------------------------------------------------
 
@@ -411,7 +329,9 @@ class HostState:
         if batch is None or slot is None or now.monotonic - batch.at.monotonic > 3 * batch.interval:
             return None
         column = batch.columns.get(name)
-        if column is None:
+        record = self.containers.get(container_id)
+        earlier_life = record is not None and record.started is not None and batch.at.wall < record.started
+        if column is None or earlier_life:
             return None
         number = column[slot]
         return None if number != number else number  # noqa: PLR0124 - NaN is the one number that differs from itself
@@ -459,25 +379,3 @@ class HostState:
         """What only an inspection told of a container, if there was one."""
         record = self.containers.get(container_id)
         return record.container.detail if record else None
-
-
-def _described(container: Container, event: EngineEvent) -> Container:
-    """The container after an event that only changes how it is described."""
-    match event.action:
-        case "pause":
-            return replace(container, status=ContainerStatus.PAUSED)
-        case "unpause":
-            return replace(container, status=ContainerStatus.RUNNING)
-        case "health_status" if event.detail in set(Health):
-            return replace(container, health=Health(event.detail))
-        case "rename":
-            return replace(container, name=event.name.lstrip("/"))
-        case _:
-            return container
-
-
-def _integer(text: str | None) -> int | None:
-    try:
-        return int(text) if text is not None else None
-    except ValueError:
-        return None

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from watchtower_agent.model.decision import Decision, Dropped, Held, Number, Target, TargetKind, Verb
+from watchtower_agent.model.decision import Decision, Dropped, Held, Mode, Number, Target, TargetKind, Verb
 from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards import Cooldowns, Protection, Question, ask
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.triggers import still_true
-from watchtower_agent.state import ContainerRecord, HostState
+from watchtower_agent.record import ContainerRecord
+from watchtower_agent.state import HostState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ class Verdicts:
         changed: Keys whose entry changed, for the store: the entry, or None when it left.
     """
 
-    passed: tuple[Decision, ...] = ()
+    passed: tuple[Waiting, ...] = ()
     held: tuple[Held, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     changed: Mapping[tuple[str, str], Waiting | None] = field(default_factory=dict)
@@ -57,13 +58,15 @@ class Agenda:
     """The waiting decisions, by policy, target and whether they only tell."""
 
     waiting: dict[tuple[str, str], Waiting] = field(default_factory=dict)
+    _unsaved: set[tuple[str, str]] = field(default_factory=set)
+    """Keys of decisions from events that came since the last review: the store does not have them yet."""
 
     def add(self, decision: Decision, event: EngineEvent | None) -> bool:
         """Put a decision on the agenda, or refresh the one that waits there. Says whether it is new."""
         key = key_of(decision)
         known = self.waiting.get(key)
         if known is None:
-            self.waiting[key] = Waiting(decision=decision, event=event, since=decision.decided_at)
+            self._put(key, Waiting(decision=decision, event=event, since=decision.decided_at))
             return True
         if not known.decision.from_event and not decision.from_event:
             self.waiting[key] = replace(
@@ -79,8 +82,47 @@ class Agenda:
         return False
 
     def restore(self, waiting: Waiting) -> None:
-        """Put back what waited when an earlier run of the agent ended."""
-        self.waiting.setdefault(key_of(waiting.decision), waiting)
+        """Put back what waited when an earlier run of the agent ended, or what was begun and not carried out."""
+        key = key_of(waiting.decision)
+        if key not in self.waiting:
+            self._put(key, waiting)
+
+    def _put(self, key: tuple[str, str], waiting: Waiting) -> None:
+        self.waiting[key] = waiting
+        if waiting.decision.from_event:
+            self._unsaved.add(key)
+
+    def overtaken(self, decision: Decision, record: ContainerRecord | None, now: Instant) -> list[Dropped]:
+        """Give up what waits in the place of a new decision, when an event has made it obsolete."""
+        known = self.waiting.get(key_of(decision))
+        if known is None or not known.decision.from_event or not (why := _overtaken(known, record, now)):
+            return []
+        return [self._drop(key_of(decision), why, now)]
+
+    def acted(self, by: Decision, now: Instant, *, events_before: float | None = None) -> list[Dropped]:
+        """Give up what was wanted of a target that another decision acted on: it would be done twice.
+
+        Args:
+            by: What is, or was, done.
+            now: The present.
+            events_before: None while it is being done: then only what conditions wanted is given up, since their
+                timers start anew. Else also what events wanted before then, seconds since the epoch.
+        """
+        why = f"policy {by.policy} did a {by.verb} of {by.target.name} meanwhile"
+        over = [
+            key
+            for key, waiting in self.waiting.items()
+            if waiting.decision.target == by.target
+            and waiting.decision.verb is not Verb.NOTIFY
+            and not (waiting.held and waiting.held.final)
+            and (not waiting.decision.from_event or (events_before is not None and waiting.since <= events_before))
+        ]
+        return [self._drop(key, why, now) for key in over]
+
+    def _drop(self, key: tuple[str, str], why: str, now: Instant) -> Dropped:
+        waiting = self.waiting.pop(key)
+        self._unsaved.add(key)  # so that the next review tells the store
+        return Dropped(decision=waiting.decision, reason=why, at=now.wall)
 
     def review(
         self,
@@ -104,7 +146,7 @@ class Agenda:
             busy: Whether an action on that target is under way: its decisions wait without a word.
             fires: Whether a policy's condition still fires for a target id.
         """
-        passed: list[Decision] = []
+        passed: list[Waiting] = []
         held: list[Held] = []
         dropped: list[Dropped] = []
         changed: dict[tuple[str, str], Waiting | None] = {}
@@ -114,10 +156,10 @@ class Agenda:
             decision = waiting.decision
             policy = by_name.get(decision.policy)
             why = _obsolete(waiting, policy, state, now, fires)
-            if why or policy is None:
+            if policy is None or why:
                 del self.waiting[key]
                 changed[key] = None
-                if why and not (waiting.held and waiting.held.final):
+                if not (waiting.held and waiting.held.final):
                     dropped.append(Dropped(decision=decision, reason=why, at=now.wall))
                 continue
             if decision.verb is not Verb.NOTIFY and (busy(decision.target) or decision.target.id in taken):
@@ -135,7 +177,7 @@ class Agenda:
             if verdict is None:
                 del self.waiting[key]
                 changed[key] = None
-                passed.append(decision)
+                passed.append(waiting)
                 if decision.verb is not Verb.NOTIFY:
                     taken.add(decision.target.id)
                 continue
@@ -147,6 +189,9 @@ class Agenda:
                 continue
             if waiting.held is None or _worth_telling(waiting.held, verdict):
                 changed[key] = self.waiting[key] = replace(waiting, held=verdict)
+        for key in self._unsaved - changed.keys():
+            changed[key] = self.waiting.get(key)
+        self._unsaved.clear()
         return Verdicts(passed=tuple(passed), held=tuple(held), dropped=tuple(dropped), changed=changed)
 
 
@@ -168,29 +213,51 @@ def _obsolete(
     decision = waiting.decision
     target = decision.target
     record = state.containers.get(target.id)
-    if policy is None:
-        return f"policy {decision.policy} is not there any more"
+    if policy is None or policy.mode is Mode.OFF:
+        return f"policy {decision.policy} is not in force any more"
     if decision.verb is Verb.NOTIFY:
-        return ""
+        return _old_news(waiting, policy, record, now)
+    if policy.then.verb is not decision.verb:
+        return f"policy {decision.policy} does not {decision.verb} any more"
     if target.kind is TargetKind.CONTAINER and record is None:
         return f"{target.name} was removed"
+    if record is not None and policy.selector is not None and not policy.selector.matches(record.container):
+        return f"policy {decision.policy} does not select {target.name} any more"
     if decision.from_event:
         return _overtaken(waiting, record, now)
     return "" if fires(decision.policy, target.id) else "its condition does not hold any more"
+
+
+def _old_news(waiting: Waiting, policy: Policy, record: ContainerRecord | None, now: Instant) -> str:
+    """Why a notification is not worth telling any more; empty while it is."""
+    event = waiting.event
+    if policy.then.notify is None:
+        return f"policy {policy.name} does not notify any more"
+    if now.wall > waiting.decision.expires_at:
+        return _too_old(waiting, now)
+    missed = event is not None and event.origin in {Origin.REPLAY, Origin.SYNTHETIC}
+    if event is not None and missed and record is not None and not still_true(event, record):
+        return f"{waiting.decision.target.name} has changed since"
+    return ""
+
+
+def _too_old(waiting: Waiting, now: Instant) -> str:
+    return f"it waited for {(now.wall - waiting.decision.decided_at) / 60:.0f} min"
 
 
 def _overtaken(waiting: Waiting, record: ContainerRecord | None, now: Instant) -> str:
     """Why a decision from an event came too late; empty while it did not."""
     decision = waiting.decision
     if now.wall > decision.expires_at:
-        return f"it waited for {(now.wall - decision.decided_at) / 60:.0f} min"
+        return _too_old(waiting, now)
     if record is None:
         return ""
     name = record.container.name
     if waiting.event is not None and not still_true(waiting.event, record):
         return f"{name} has been {'started' if record.container.running else 'stopped'} meanwhile"
     begun = record.started
-    if decision.verb in {Verb.RESTART, Verb.START} and begun is not None and begun > decision.decided_at:
+    cause = waiting.event.time if waiting.event is not None else decision.decided_at
+    if decision.verb in {Verb.RESTART, Verb.START} and begun is not None and begun > cause:
         return f"{name} has been started meanwhile"
     return ""
 

@@ -13,7 +13,8 @@ from watchtower_agent.model.container import ContainerStatus, Health
 from watchtower_agent.model.decision import Decision, Guard, Held, Mode, Number, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.policy import Policy
-from watchtower_agent.state import ContainerRecord, HostState
+from watchtower_agent.record import ContainerRecord
+from watchtower_agent.state import HostState
 
 PROTECT_LABEL = "watchtower-agent.protect"
 ORCHESTRATOR_LABELS = ("io.kubernetes.", "com.docker.swarm.task")
@@ -48,7 +49,10 @@ class Protection:
 
 @dataclass(slots=True)
 class Cooldowns:
-    """When each policy last acted on each target (by name, so that it survives a recreate)."""
+    """When each policy last acted on each target (by name, so that it survives a recreate).
+
+    Monotonic time decides within a run, so a step of the wall clock neither shortens nor lengthens a cooldown.
+    """
 
     last: dict[tuple[str, str], Instant] = field(default_factory=dict)
 
@@ -60,6 +64,13 @@ class Cooldowns:
         """Seconds since the policy last acted on the target; None when it never did."""
         at = self.last.get((decision.policy, decision.target.name))
         return None if at is None else now.monotonic - at.monotonic
+
+    def forget(self, now: Instant, longest: float) -> list[tuple[str, str]]:
+        """Forget what is longer ago than the longest cooldown, in seconds. Gives the policies and targets' names."""
+        over = [key for key, at in self.last.items() if now.monotonic - at.monotonic > longest]
+        for key in over:
+            del self.last[key]
+        return over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +117,9 @@ def protected_because(record: ContainerRecord, policy: Policy, protection: Prote
     """Why no action may touch the container; empty when one may."""
     container = record.container
     name = container.name
-    if any(container.id.startswith(own) for own in protection.own_containers):
+    if any(own and container.id.startswith(own) for own in protection.own_containers):
         return f"{name} is the agent's own container"
-    by_name = protection.peers & {name, container.compose_service}
+    by_name = (protection.peers - {""}) & {name, container.compose_service}
     by_port = protection.peer_ports & set(container.published_ports)
     if by_name or by_port:
         return f"{name} is the broker or the socket proxy that the agent itself depends on"
@@ -156,7 +167,7 @@ def _operator_intent(q: Question) -> Held | None:
             )
     operator = record.operator
     if operator is not None and q.now.wall < operator.until:
-        left = operator.until - q.now.wall
+        left = min(HANDS_OFF, operator.until - q.now.wall)
         return q.hold(
             Guard.OPERATOR_INTENT,
             f"someone else did a {operator.action} on {name}: it is left alone for {HANDS_OFF / 60:.0f} min after that",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from watchtower_agent.model.container import Health
-from watchtower_agent.model.engine_event import EngineEvent, EventKind
+from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.policies.truth import UNKNOWN, Value
-from watchtower_agent.state import ContainerRecord, HostState
+from watchtower_agent.record import ContainerRecord, integer, own_attribute
+from watchtower_agent.state import HostState
 
 
 def _known(value: float | str | bool | None) -> Value:  # noqa: FBT001 - a value of any type, not a switch
@@ -133,10 +134,9 @@ class EventSubject:
             case "name":
                 value = event.name if isinstance(event, EngineEvent) else event.subject
             case "exit_code":
-                text = self._attributes().get("exitCode", "")
-                value = int(text) if text.lstrip("-").isdecimal() and len(text) < 12 else UNKNOWN  # noqa: PLR2004 - 32 bit
+                value = _known(integer(self._own("exitCode")))
             case "signal":
-                value = self._attributes().get("signal") or UNKNOWN
+                value = self._own("signal") or UNKNOWN
             case _:
                 value = UNKNOWN
         return value
@@ -149,12 +149,11 @@ class EventSubject:
         """An attribute as the engine gave it, the empty text when it is missing."""
         return self._attributes().get(key, "")
 
+    def _own(self, name: str) -> str:
+        container = self.where.record.container if isinstance(self.where, ContainerSubject) else None
+        return own_attribute(self.event, container, name) if isinstance(self.event, EngineEvent) else ""
+
     def _attributes(self) -> Mapping[str, str]:
         if isinstance(self.event, EngineEvent):
             return self.event.attributes
         return {key: str(value) for key, value in self.event.data.items()}
-
-
-def is_container_kind(event: EngineEvent | Notice) -> bool:
-    """Whether the event is about a container."""
-    return event.kind is EventKind.CONTAINER

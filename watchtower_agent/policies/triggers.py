@@ -13,7 +13,8 @@ from watchtower_agent.model.notice import Notice
 from watchtower_agent.policies.making import PENDING_FOR, container_target, digest, notification, parameters
 from watchtower_agent.policies.policy import OnTrigger, Policy, PolicySet
 from watchtower_agent.policies.subject import ContainerSubject, EventSubject, HostSubject
-from watchtower_agent.state import ContainerRecord, HostState
+from watchtower_agent.record import ContainerRecord, integer, own_attribute
+from watchtower_agent.state import HostState
 
 TRIGGER_WITHIN = 5 * 60.0
 """Seconds after which a replayed or synthetic event triggers nothing any more."""
@@ -83,7 +84,7 @@ def _event_decisions(
 ) -> Iterator[Decision]:
     target = container_target(record) if record is not None else Target(kind=TargetKind.HOST, name=host)
     if isinstance(event, EngineEvent):
-        numbers = {**_facts_of(event), **numbers}
+        numbers = {**_facts_of(event, record), **numbers}
         cause_id, what = event.id, f"{event.kind} {event.action}" + (f" ({event.detail})" if event.detail else "")
     else:
         cause_id, what = correlation_id, event.reason
@@ -107,11 +108,12 @@ def _event_decisions(
         yield replace(decision, id=digest("notify", policy.name, target.id, cause_id))
 
 
-def _facts_of(event: EngineEvent) -> dict[str, Number]:
+def _facts_of(event: EngineEvent, record: ContainerRecord | None) -> dict[str, Number]:
+    container = record.container if record is not None else None
     facts: dict[str, Number] = {}
-    if (code := event.attributes.get("exitCode")) is not None:
-        facts["exit_code"] = int(code) if code.lstrip("-").isdecimal() and len(code) < 12 else code[:32]  # noqa: PLR2004
-    if (signal := event.attributes.get("signal")) is not None:
+    if (code := integer(own_attribute(event, container, "exitCode"))) is not None:
+        facts["exit_code"] = code
+    if signal := own_attribute(event, container, "signal"):
         facts["signal"] = signal[:32]
     return facts
 

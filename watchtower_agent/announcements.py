@@ -1,0 +1,118 @@
+"""What the agent says about itself, its engine and its policies, in the words that people read. Pure."""
+
+from __future__ import annotations
+
+from watchtower_agent.model.decision import Severity
+from watchtower_agent.model.engine_event import EventKind
+from watchtower_agent.model.notice import Notice
+from watchtower_agent.model.observation import EngineFound, EngineLost, GapObserved, PoliciesRejected
+from watchtower_agent.policies.policy import PolicySet
+
+_PROBLEMS_TOLD = 50
+
+
+def engine_down(seen: EngineLost, at: float) -> Notice:
+    """The engine is lost."""
+    return Notice(
+        kind=EventKind.ENGINE,
+        action="down",
+        severity=Severity.CRITICAL,
+        reason=f"the engine is lost: {seen.reason}; the agent keeps trying and acts on nothing meanwhile",
+        data={"error": seen.reason},
+        at=at,
+    )
+
+
+def engine_up(seen: EngineFound, lost_at: float | None, at: float) -> Notice:
+    """The engine is there (again), `lost_at` seconds since the epoch it had been lost."""
+    down_for = round(max(0.0, seen.at - lost_at), 3) if lost_at is not None else None
+    after = f" after {down_for:.1f} s" if down_for is not None else ""
+    restarted = "; it was restarted" if seen.restarted else ""
+    return Notice(
+        kind=EventKind.ENGINE,
+        action="up",
+        reason=f"the engine answers{after}: version {seen.info.version} at {seen.info.url}{restarted}",
+        data={
+            "version": seen.info.version,
+            "api_version": seen.info.api_version,
+            "restarted": seen.restarted,
+            "down_seconds": down_for,
+        },
+        at=at,
+    )
+
+
+def event_gap(seen: GapObserved, at: float) -> Notice:
+    """Events may have been lost."""
+    many = f"{seen.count} events" if seen.count is not None else "events"
+    return Notice(
+        kind=EventKind.AGENT,
+        action="event_gap",
+        severity=Severity.WARNING,
+        reason=f"{many} may have been lost in {max(0.0, seen.until - seen.since):.1f} s ({seen.reason}); "
+        f"the containers are listed anew and what changed is published as synthetic events",
+        data={"cause": seen.reason, "since": seen.since, "until": seen.until, "count": seen.count},
+        at=at,
+    )
+
+
+def store_reset(why: str, at: float) -> Notice:
+    """What was not delivered yet is lost with the store that was set aside."""
+    return Notice(
+        kind=EventKind.AGENT,
+        action="event_gap",
+        severity=Severity.CRITICAL,
+        reason=f"the store was set aside and a new one made ({why}): events that were not delivered yet are lost",
+        data={"cause": "store_reset"},
+        at=at,
+    )
+
+
+def sampling_degraded(collector: str, why: str, at: float) -> Notice:
+    """A collector began to fail."""
+    return Notice(
+        kind=EventKind.AGENT,
+        action="sampling_degraded",
+        subject=collector,
+        severity=Severity.WARNING,
+        reason=why,
+        data={"collector": collector},
+        at=at,
+    )
+
+
+def sampling_restored(collector: str, at: float) -> Notice:
+    """A collector works again."""
+    return Notice(
+        kind=EventKind.AGENT,
+        action="sampling_restored",
+        subject=collector,
+        reason=f"{collector} can be sampled again",
+        data={"collector": collector},
+        at=at,
+    )
+
+
+def policies_loaded(policies: PolicySet, at: float) -> Notice:
+    """A policy folder is in force."""
+    return Notice(
+        kind=EventKind.POLICY,
+        action="loaded",
+        reason=f"{len(policies.policies)} policies are in force",
+        data={"policies": {p.name: p.mode.value for p in policies.policies}, "digest": policies.digest},
+        at=at,
+    )
+
+
+def policies_rejected(seen: PoliciesRejected, at: float) -> Notice:
+    """A change of the policy folder could not be taken."""
+    first = seen.problems[0] if seen.problems else "not known"
+    return Notice(
+        kind=EventKind.POLICY,
+        action="rejected",
+        severity=Severity.WARNING,
+        reason=f"the policy folder has {len(seen.problems)} problems; the last good set keeps running. "
+        f"The first: {first}",
+        data={"problems": list(seen.problems[:_PROBLEMS_TOLD]), "count": len(seen.problems)},
+        at=at,
+    )

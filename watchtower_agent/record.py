@@ -1,0 +1,224 @@
+"""What is known of one container, and how events change it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from watchtower_agent.attribution import (
+    EndCause,
+    OperatorIntent,
+    OwnAction,
+    end_cause,
+    is_reload,
+    is_terminating,
+    operator_act,
+)
+from watchtower_agent.model.container import Container, ContainerStatus, Health
+from watchtower_agent.model.engine_event import EngineEvent, Origin
+
+RESTARTED_BY_ENGINE = frozenset({"always", "unless-stopped", "on-failure"})
+"""Restart policies under which the engine starts an ended container again by itself."""
+
+_INTEGER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
+
+_EVENT_ONLY_ATTRIBUTES = frozenset({"name", "image", "exitCode", "signal", "execDuration", "execID", "oldName"})
+"""Attributes of a container event that are not labels."""
+
+_STATUS_AFTER: Mapping[str, ContainerStatus] = {
+    "create": ContainerStatus.CREATED,
+    "start": ContainerStatus.RUNNING,
+    "unpause": ContainerStatus.RUNNING,
+    "restart": ContainerStatus.RUNNING,
+    "pause": ContainerStatus.PAUSED,
+    "die": ContainerStatus.EXITED,
+    "stop": ContainerStatus.EXITED,
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class ContainerRecord:
+    """What is known of one container. Changed by HostState alone.
+
+    Attributes:
+        container: As the engine describes it, events applied.
+        last_position: Position of the last event applied to it.
+        restarts: Starts that followed an end, by whomever, since the container was created.
+        restarts_by_agent: Those of them that the agent made.
+        started: When its present life began, as far as events or inspections told; seconds since the epoch.
+        ended: When it last ended, seconds since the epoch.
+        exit_code: Of the last end; None while it never ended, or not known.
+        end_cause: Who ended it.
+        operator: What a person last did to it, as long as it counts.
+        kill_at: When a terminating signal that was not ours was last sent in this life; None if none was.
+        kill_signal: Which.
+        own: The agent's newest action on it.
+        settled_after_end: An inspection made after its last end found it `exited`: the engine leaves it so.
+        oom_kills: `oom` events in this life.
+        doubted: When an inspection first differed from what events told, seconds since the epoch: the event may be
+            on its way. None while they agree.
+    """
+
+    container: Container
+    last_position: int = 0
+    restarts: int = 0
+    restarts_by_agent: int = 0
+    started: float | None = None
+    ended: float | None = None
+    exit_code: int | None = None
+    end_cause: EndCause = EndCause.NONE
+    operator: OperatorIntent | None = None
+    kill_at: float | None = None
+    kill_signal: str = ""
+    own: OwnAction | None = None
+    settled_after_end: bool = False
+    oom_kills: int = 0
+    doubted: float | None = None
+
+
+def met(event: EngineEvent) -> ContainerRecord:
+    """The record of a container of which an event is the first that is heard."""
+    labels = {k: v for k, v in event.attributes.items() if k not in _EVENT_ONLY_ATTRIBUTES}
+    status = _STATUS_AFTER.get(event.action, ContainerStatus.RUNNING)
+    return ContainerRecord(
+        container=Container(
+            id=event.actor_id,
+            name=event.name.lstrip("/"),
+            image=event.attributes.get("image", ""),
+            labels=labels,
+            status=status,
+            created_at=event.time,
+        )
+    )
+
+
+def change(record: ContainerRecord, event: EngineEvent, *, uncertain_until: float) -> None:
+    """Apply an event to the record that it is about.
+
+    Args:
+        record: Changed in place.
+        event: About the record's container.
+        uncertain_until: Events were lost up to then, seconds since the epoch; 0 when none were.
+    """
+    ours = record.own is not None and record.own.covers(event)
+    if ours and record.own is not None:
+        record.own = record.own.after(event)
+    match event.action:
+        case "kill" if not ours:
+            _signal(record, event)
+        case "die":
+            _end(record, event, ours=ours, uncertain_until=uncertain_until)
+        case "stop" | "restart" if not ours:
+            record.operator = operator_act(event.action, event.time)
+            if event.action == "stop":
+                _stopped(record)
+        case "start":
+            _begin(record, event, ours=ours)
+        case "oom":
+            record.oom_kills += 1
+        case _:
+            record.container = _described(record.container, event)
+
+
+def _signal(record: ContainerRecord, event: EngineEvent) -> None:
+    detail = record.container.detail
+    signal = own_attribute(event, record.container, "signal")
+    if signal and not is_terminating(signal, detail.stop_signal if detail else "SIGTERM"):
+        return
+    # A signal that is not told counts as one that ends.
+    record.kill_at, record.kill_signal = event.time, signal
+    if not is_reload(signal):
+        record.operator = operator_act("kill", event.time)
+
+
+def _stopped(record: ContainerRecord) -> None:
+    record.end_cause, record.settled_after_end = EndCause.OPERATOR, True
+    if record.container.status in {ContainerStatus.RUNNING, ContainerStatus.PAUSED, ContainerStatus.RESTARTING}:
+        record.container = replace(record.container, status=ContainerStatus.EXITED)
+
+
+def _end(record: ContainerRecord, event: EngineEvent, *, ours: bool, uncertain_until: float) -> None:
+    detail = record.container.detail
+    record.ended = event.time
+    record.exit_code = integer(own_attribute(event, record.container, "exitCode"))
+    record.settled_after_end = False
+    record.end_cause = end_cause(
+        event,
+        ours=ours,
+        kill_at=record.kill_at,
+        kill_signal=record.kill_signal,
+        started=record.started,
+        uncertain_until=uncertain_until,
+    )
+    if record.end_cause is EndCause.OPERATOR:
+        record.operator = operator_act("kill" if event.origin is not Origin.SYNTHETIC else "stop", event.time)
+    # The engine itself starts it again under a restart policy: until an inspection says otherwise, it will.
+    comes_back = (
+        detail is not None
+        and detail.restart_policy in RESTARTED_BY_ENGINE
+        and record.end_cause is not EndCause.OPERATOR
+        and not (detail.restart_policy == "on-failure" and record.exit_code == 0)
+    )
+    status = ContainerStatus.RESTARTING if comes_back else ContainerStatus.EXITED
+    if detail is not None:
+        detail = replace(detail, pid=0, finished_at=event.time, exit_code=record.exit_code)
+    record.container = replace(record.container, status=status, detail=detail)
+
+
+def _begin(record: ContainerRecord, event: EngineEvent, *, ours: bool) -> None:
+    if record.ended is not None:
+        record.restarts += 1
+        record.restarts_by_agent += ours
+    # Started by hand what was stopped by hand: the operator wants it to run again. A `restart` by hand
+    # is marked by its own event, which comes last.
+    record.operator = None
+    record.end_cause = EndCause.NONE
+    record.kill_at, record.kill_signal = None, ""
+    record.started = event.time
+    record.oom_kills = 0
+    detail = record.container.detail
+    health = record.container.health
+    if detail is not None:
+        # pid and the exact StartedAt are known after the next inspection; what the check demands stays.
+        detail = replace(detail, pid=0, started_at=None, oom_killed=False, failing_streak=None)
+    if health is not Health.NONE:
+        health = Health.STARTING
+    record.container = replace(record.container, status=ContainerStatus.RUNNING, health=health, detail=detail)
+
+
+def _described(container: Container, event: EngineEvent) -> Container:
+    """The container after an event that only changes how it is described."""
+    match event.action:
+        case "pause":
+            return replace(container, status=ContainerStatus.PAUSED)
+        case "unpause":
+            return replace(container, status=ContainerStatus.RUNNING)
+        case "health_status" if event.detail in set(Health):
+            return replace(container, health=Health(event.detail))
+        case "rename":
+            return replace(container, name=event.name.lstrip("/"))
+        case _:
+            return container
+
+
+def end_not_seen(container: Container) -> EndCause:
+    """Of a container that is met as it is: whoever ended it, the agent did not see it."""
+    over = container.status in {ContainerStatus.EXITED, ContainerStatus.DEAD}
+    return EndCause.UNKNOWN if over else EndCause.NONE
+
+
+def own_attribute(event: EngineEvent, container: Container | None, name: str) -> str:
+    """An attribute as the engine itself gave it, empty where it can't be told.
+
+    The engine copies a container's labels over its own attributes: where a label bears the name, the value is the
+    label's, and anybody's text.
+    """
+    if container is not None and name in container.labels:
+        return ""
+    return event.attributes.get(name, "")
+
+
+def integer(text: str) -> int | None:
+    """A number of at most ten digits; None for anything else."""
+    return int(text) if _INTEGER.fullmatch(text) else None
