@@ -35,6 +35,12 @@ def line(fact: Fact, *, width: int | None = None, colours: bool = False) -> str:
     return event_line(message.topic, json.loads(message.payload), width=width, colours=colours)
 
 
+HELD_LINE = (
+    "14:13:21 abcdef    policy/held             heal may not restart web (operator_intent, until 14:28:20): "
+    "a person stopped it 3 s ago"
+)
+
+
 @pytest.mark.parametrize(
     ("fact", "text"),
     [
@@ -65,11 +71,7 @@ def line(fact: Fact, *, width: int | None = None, colours: bool = False) -> str:
             facts.decision(),
             "14:13:20 abcdef    policy/decision         heal wants to restart web: health was unhealthy for 60 s",
         ),
-        (
-            facts.held(),
-            "14:13:21 abcdef    policy/held             "
-            + "heal may not restart web (operator_intent, until 14:28:20): a person stopped it 3 s ago",
-        ),
+        (facts.held(), HELD_LINE),
         (
             facts.dropped(),
             "14:13:22 abcdef    policy/dropped          heal no longer wants to restart web: it was started by hand",
