@@ -283,3 +283,10 @@ def test_any_value_anywhere_is_taken_or_refused_in_one_line_each(value: object, 
         for line in str(error).splitlines():
             assert line.startswith(("command line: ", "default: "))
             assert line.isprintable()
+
+
+def test_the_reference_names_every_key_and_no_other() -> None:
+    page = (CONFIG.parents[1] / "docs" / "settings.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = [key for row in rows for key in re.findall(r"`([a-z_.]+)`", row)]
+    assert sorted(named) == sorted(".".join(path) for path in value_paths())

@@ -45,7 +45,7 @@ def show_status(console: Console, status: Json, now: float) -> None:
     facts.add_column(ratio=1)
     _engine(facts, _section(status, "engine"))
     _broker(facts, status.get("mqtt"))
-    _outbox(facts, _section(status, "outbox"), now)
+    _outbox(facts, _section(status, "outbox"), agent.get("store_error"), now)
     _sampling(facts, _section(status, "sampling"))
     containers = _section(status, "containers")
     counts = ", ".join(f"{containers.get(state, 0):,} {state}" for state in ("running", "paused", "stopped"))
@@ -99,7 +99,9 @@ def _broker(facts: Table, mqtt: object) -> None:
     facts.add_row("", "", Text(counts, style="yellow" if parked else ""))
 
 
-def _outbox(facts: Table, outbox: Json, now: float) -> None:
+def _outbox(facts: Table, outbox: Json, store_error: object, now: float) -> None:
+    if store_error:
+        facts.add_row("store", _mark(good=False), printable(store_error))
     depth = outbox.get("depth", 0)
     if depth:
         oldest = outbox.get("oldest")
@@ -175,7 +177,7 @@ def _pending(console: Console, pending: Sequence[Json]) -> None:
         release = held.get("release_at")
         until = f" until {local_time(release)}" if release is not None else ""
         verb, target, policy = (printable(held.get(name, "?")) for name in ("verb", "target", "policy"))
-        guard, reason = printable(held.get("guard", "?")), printable(held.get("reason", ""))
+        guard, reason = printable(held.get("guard") or "next in turn"), printable(held.get("reason", ""))
         text = f"{verb} {target} by {policy}: {guard}{until}, {reason}"
         console.print(Padding(Text(text), (0, 0, 0, 4)))
 
