@@ -332,10 +332,13 @@ async def agent(log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """The agent itself, its log in a file; asked to end at the end."""
     with log.open("wb") as words:
         process = await asyncio.create_subprocess_exec(
-            Path(sys.executable).with_name("watchtower-agent"),
+            sys.executable,
+            "-m",
+            "watchtower_agent",
             "run",
             "--config",
             CHECKOUT / "config/demo/agent.yaml",
+            cwd=CHECKOUT,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=words,
             stderr=words,
