@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.agent import make_host, module_broker  # noqa: F401 - fixtures
 from tests.support.broker import broker, make_broker, subscriber  # noqa: F401 - fixtures
 from tests.support.engine import PrivateEngine
 
