@@ -118,7 +118,7 @@ class Answers:
                     "since": waiting.since,
                     "release_at": waiting.held.release_at if waiting.held else None,
                 }
-                for waiting in self.pipeline.agenda.waiting.values()
+                for waiting in self.pipeline.decisions.agenda.waiting.values()
             ],
         }
 
@@ -160,7 +160,7 @@ class Answers:
 
     def _policy(self, policy: Policy) -> dict[str, object]:
         state = self.pipeline.state
-        firing = self.pipeline.conditions.firing(policy.name)
+        firing = self.pipeline.decisions.conditions.firing(policy.name)
         selector = policy.selector
         return {
             "name": policy.name,
@@ -173,7 +173,7 @@ class Answers:
                 state.containers[target].container.name if target in state.containers else state.host
                 for target in firing
             ],
-            "last_decision": _decision(self.pipeline.last_decisions.get(policy.name)),
+            "last_decision": _decision(self.pipeline.decisions.last.get(policy.name)),
         }
 
     async def history(self, *, limit: int, policy: str | None, target: str | None) -> Sequence[Mapping[str, object]]:

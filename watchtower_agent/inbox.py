@@ -21,7 +21,7 @@ class Inbox:
     def __init__(self) -> None:
         self._waiting: deque[Observation] = deque()
         self._events = 0
-        self._dropped: list[EventsObserved] = []
+        self._dropped: GapObserved | None = None
         self._bell = asyncio.Event()
 
     @property
@@ -32,8 +32,10 @@ class Inbox:
     def put(self, observation: Observation) -> None:
         """Bring something. Of two ticks that wait only the newer counts."""
         if isinstance(observation, EventsObserved):
+            if not observation.events:
+                return
             if self._events + len(observation.events) > _MOST_EVENTS:
-                self._dropped.append(observation)
+                self._dropped = _with(self._dropped, observation)
                 self._bell.set()
                 return
             self._events += len(observation.events)
@@ -48,7 +50,7 @@ class Inbox:
         Args:
             within: Seconds to wait for something.
         """
-        if not self._waiting and not self._dropped:
+        if not self._waiting and self._dropped is None:
             self._bell.clear()
             try:
                 await asyncio.wait_for(self._bell.wait(), within)
@@ -62,11 +64,16 @@ class Inbox:
                 events += len(observation.events)
             taken.append(observation)
         self._events -= events
-        if self._dropped:
-            taken.append(self._gap())
+        if self._dropped is not None:
+            taken.append(self._dropped)
+            self._dropped = None
         return taken
 
-    def _gap(self) -> GapObserved:
-        dropped, self._dropped = self._dropped, []
-        times = [event.time for batch in dropped for event in batch.events]
-        return GapObserved(reason="inbox_overflow", since=min(times), until=max(times), count=len(times))
+
+def _with(gap: GapObserved | None, dropped: EventsObserved) -> GapObserved:
+    """The gap, with what was dropped now: counted, not kept."""
+    times = [event.time for event in dropped.events]
+    if gap is not None:
+        times += [gap.since, gap.until]
+    count = len(dropped.events) + ((gap.count or 0) if gap is not None else 0)
+    return GapObserved(reason="inbox_overflow", since=min(times), until=max(times), count=count)

@@ -79,21 +79,40 @@ def engine_did(intent: Intent, container: Container) -> bool | None:
     """Whether the container is as the action would have left it; None for what leaves no trace."""
     match intent.decision.verb:
         case Verb.RESTART:
-            started = container.detail.started_at if container.detail else None
-            if started is None:
-                return False
-            # It may have ended again since: it was restarted all the same.
-            before = intent.started_at_before
-            return started > intent.at - _CLOCKS_DIFFER and (before is None or started > before)
+            return _restarted(intent, container)
         case Verb.START | Verb.UNPAUSE:
             return container.status is ContainerStatus.RUNNING
         case Verb.STOP:
             return not container.running
         case Verb.KILL:
-            signal, detail = intent.decision.parameters.get("signal"), container.detail
-            ends = not isinstance(signal, str) or is_terminating(signal, detail.stop_signal if detail else "SIGTERM")
-            return not container.running if ends or not container.running else None
+            return _killed(intent, container)
         case Verb.PAUSE:
             return container.status is ContainerStatus.PAUSED
         case _:
             return True
+
+
+def _restarted(intent: Intent, container: Container) -> bool:
+    """It may have ended again since: it was restarted all the same."""
+    started = container.detail.started_at if container.detail else None
+    before = intent.started_at_before
+    return started is not None and started > intent.at - _CLOCKS_DIFFER and (before is None or started > before)
+
+
+def _killed(intent: Intent, container: Container) -> bool | None:
+    """A signal that does not end a container leaves no trace."""
+    signal = intent.decision.parameters.get("signal")
+    stop_signal = container.detail.stop_signal if container.detail else "SIGTERM"
+    if not container.running:
+        return True
+    return None if isinstance(signal, str) and not is_terminating(signal, stop_signal) else False
+
+
+def left_stopped(intent: Intent, seen: ContainerObserved) -> bool:
+    """Whether an interrupted restart ended its container and did not start it."""
+    container = seen.container
+    if intent.decision.verb is not Verb.RESTART or container is None or container.detail is None:
+        return False
+    ended = container.detail.finished_at
+    exited = container.status is ContainerStatus.EXITED
+    return exited and ended is not None and intent.at - _CLOCKS_DIFFER <= ended <= deadline(intent)

@@ -11,6 +11,7 @@ from watchtower_agent.model.fact import AgentInfo, Fact
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import StateMessage
 from watchtower_agent.model.observation import Resume
+from watchtower_agent.model.sample import SampleTarget
 from watchtower_agent.policies.subject import engine_values
 from watchtower_agent.ports import Composer
 from watchtower_agent.record import ContainerRecord
@@ -27,17 +28,20 @@ class Publication:
         state: Whose containers are published; this class only reads it and takes its lists of changes.
         sequence: The highest number given to an event.
         install_id: Of the store.
+        out: What the step at hand has to do in the world.
     """
 
     composer: Composer
     state: HostState
     sequence: int = 0
     install_id: str = ""
+    out: Effects = field(default_factory=Effects)
     _contents: dict[str, bytes] = field(default_factory=dict)
     _manifest: set[str] = field(default_factory=set)
     _info: AgentInfo | None = None
     _metrics_due: float = 0.0
     _batches: int = 0
+    _watched: tuple[SampleTarget, ...] | None = None
 
     def resume(self, resume: Resume) -> None:
         """Go on from where an earlier run ended."""
@@ -49,8 +53,14 @@ class Publication:
         """A correlation id for an event of the agent's own that nothing caused."""
         return f"{self.install_id[:8]}-{self.sequence + 1}"
 
-    def event(self, out: Effects, fact: Fact, correlation: str, record: ContainerRecord | None, now: Instant) -> None:
+    def take(self) -> Effects:
+        """All that the step has to do in the world; the next one begins with nothing."""
+        out, self.out = self.out, Effects()
+        return out
+
+    def tell(self, fact: Fact, correlation: str, now: Instant, *, record: ContainerRecord | None = None) -> None:
         """Compose one event; a decision is shown with its target as it is now."""
+        self.out.facts.append(fact)
         if record is None and isinstance(fact, Decision | Held | Dropped):
             decision = fact if isinstance(fact, Decision) else fact.decision
             record = self.state.containers.get(decision.target.id)
@@ -58,19 +68,23 @@ class Publication:
         message = self.composer.event(fact, sequence=self.sequence + 1, correlation_id=correlation, view=view)
         if message is not None:
             self.sequence += 1
-            out.events.append(message)
+            self.out.events.append(message)
 
-    def states(self, out: Effects, info: AgentInfo) -> None:
+    def states(self, info: AgentInfo) -> None:
         """Retained topics whose content changed, and the records behind them."""
         state = self.state
         if state.changed or state.removed:
-            self._containers(out)
-            out.watch = state.sample_targets()
+            self._containers(self.out)
+            self._watch(state.sample_targets())
         known = self._info
         # The last sequence changes all the time: it goes along when something else changes.
         if known is None or replace(known, last_sequence=info.last_sequence) != info:
             self._info = info
-            out.states.append(self.composer.info(info))
+            self.out.states.append(self.composer.info(info))
+
+    def _watch(self, targets: tuple[SampleTarget, ...]) -> None:
+        if targets != self._watched:
+            self._watched = self.out.watch = targets
 
     def _containers(self, out: Effects) -> None:
         state = self.state
@@ -90,23 +104,22 @@ class Publication:
         state.removed.clear()
         state.names_gone.clear()
 
-    def clear_ghosts(self, out: Effects) -> None:
+    def clear_ghosts(self) -> None:
         """Clear the retained topics of containers that are not there any more."""
         topics = {self.composer.container_topic(r.container.name) for r in self.state.containers.values()}
         for topic in self.composer.container_topics(sorted(self._manifest)):
             if topic not in topics:
-                self._clear(out, topic)
+                self._clear(self.out, topic)
 
     def _clear(self, out: Effects, topic: str) -> None:
         self._contents.pop(topic, None)
         self._manifest.discard(topic)
         out.states.append(StateMessage(topic=topic, payload=b""))
 
-    def metrics(self, out: Effects, now: Instant, interval: float, every: float) -> None:
+    def metrics(self, now: Instant, interval: float, every: float) -> None:
         """The batch of metrics, when it is due.
 
         Args:
-            out: Where it goes.
             now: The tick.
             interval: Seconds between ticks: half of one is tolerated.
             every: Seconds between batches.
@@ -117,4 +130,4 @@ class Publication:
         self._metrics_due = now.monotonic + every - interval / 2
         self._batches += 1
         views = [self.state.view(r, now) for r in self.state.containers.values() if r.container.running]
-        out.metrics.extend(self.composer.metrics(batch, views, engine_values(self.state), sequence=self._batches))
+        self.out.metrics.extend(self.composer.metrics(batch, views, engine_values(self.state), sequence=self._batches))

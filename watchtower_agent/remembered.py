@@ -9,13 +9,18 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from watchtower_agent.attribution import EndCause, OperatorIntent
+from watchtower_agent.attribution import EndCause, OperatorIntent, OwnAction
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
+from watchtower_agent.model.decision import Verb
 from watchtower_agent.record import ContainerRecord
 
 
 def record_json(record: ContainerRecord) -> dict[str, object]:
-    """A container's record, without what only this process knows (positions, actions under way)."""
+    """A container's record, without what only this process knows: the positions of events.
+
+    The agent's own newest action is kept: its last events may be replayed to the next run, which must not take them
+    for a person's doing.
+    """
     return {
         "container": asdict(record.container),
         "restarts": record.restarts,
@@ -27,6 +32,7 @@ def record_json(record: ContainerRecord) -> dict[str, object]:
         "operator": asdict(record.operator) if record.operator else None,
         "kill_at": record.kill_at,
         "kill_signal": record.kill_signal,
+        "own": asdict(record.own) if record.own else None,
         "settled_after_end": record.settled_after_end,
         "oom_kills": record.oom_kills,
     }
@@ -43,7 +49,7 @@ def record_from_json(stored: Mapping[str, object]) -> ContainerRecord | None:
 def _record(stored: dict[str, Any]) -> ContainerRecord:
     container = dict(stored["container"])
     detail = container.pop("detail")
-    operator = stored["operator"]
+    operator, own = stored["operator"], stored["own"]
     return ContainerRecord(
         container=Container(
             **{
@@ -65,6 +71,7 @@ def _record(stored: dict[str, Any]) -> ContainerRecord:
         operator=OperatorIntent(**operator) if operator is not None else None,
         kill_at=stored["kill_at"],
         kill_signal=str(stored["kill_signal"]),
+        own=OwnAction(**{**own, "verb": Verb(own["verb"])}) if own is not None else None,
         settled_after_end=bool(stored["settled_after_end"]),
         oom_kills=int(stored["oom_kills"]),
     )

@@ -51,7 +51,12 @@ class Executor:
         target = intent.decision.target.id
         task = asyncio.create_task(self._carry_out(intent), name=f"action {intent.decision.verb} {target[:12]}")
         self._tasks[target] = task
-        task.add_done_callback(lambda _: self._tasks.pop(target, None))
+        task.add_done_callback(lambda ended: self._forget(target, ended))
+
+    def _forget(self, target: str, ended: asyncio.Task[None]) -> None:
+        # The outcome may have led to the target's next action before this task was seen to end.
+        if self._tasks.get(target) is ended:
+            del self._tasks[target]
 
     async def finish(self, within: float) -> None:
         """Wait for the actions under way, so that their outcomes are known.
@@ -86,6 +91,8 @@ class Executor:
             result, reason = Result.ABANDONED, f"{decision.target.name} was removed before the engine was asked"
         except WatchtowerError as error:
             result, reason = Result.FAILED, str(error)
+        except Exception as error:  # noqa: BLE001 - every intent ends in an outcome: without one its target is blocked for ever
+            result, reason = Result.FAILED, f"a defect of the agent: {type(error).__name__}: {error}"
         ended = self._clock.now()
         return Outcome(
             decision=decision,

@@ -1,0 +1,304 @@
+"""What the policies want, from the wish to its outcome: wanted, held, begun, ended. Pure.
+
+The ledger's invariants are kept here: never two actions under way on one target, none that a guard forbids, and
+nothing that is wanted is forgotten without a word, not even by a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from watchtower_agent.interrupted import Interrupted, deadline, left_stopped
+from watchtower_agent.model.commit import Record
+from watchtower_agent.model.decision import Decision, Dropped, Edge, Guard, Held, Mode, Target, Verb
+from watchtower_agent.model.engine_event import EngineEvent
+from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.notice import Notice
+from watchtower_agent.model.observation import ContainerObserved, Resume
+from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.policies.agenda import Agenda
+from watchtower_agent.policies.evaluate import Conditions
+from watchtower_agent.policies.guards import DEFAULT_COOLDOWN, Cooldowns, Protection, Question, ask, cooldown_of
+from watchtower_agent.policies.making import PENDING_FOR, digest
+from watchtower_agent.policies.policy import Policy, PolicySet
+from watchtower_agent.policies.triggers import triggered
+from watchtower_agent.policies.waiting import Waiting, stored_forms, waiting_from_json, waiting_json
+from watchtower_agent.publication import Publication
+from watchtower_agent.record import ContainerRecord
+from watchtower_agent.state import HostState
+
+_ENDS_A_LIFE = frozenset({Verb.RESTART, Verb.START, Verb.STOP, Verb.KILL})
+"""Verbs after which nothing is left of what was decided about a container's earlier life."""
+
+
+@dataclass(slots=True)
+class Decisions:
+    """Everything that is wanted, waits or is under way.
+
+    Attributes:
+        state: The host.
+        publication: Where facts are told; what is to be done and remembered goes into its effects of the step.
+        protection: What no policy may touch.
+        interval: Seconds between samples.
+        policies: Those in force.
+        agenda: What waits for its guards.
+        cooldowns: When each policy last acted on each target.
+        conditions: Follows the conditions over time.
+        last: Policy name -> its newest decision to act.
+    """
+
+    state: HostState
+    publication: Publication
+    protection: Protection
+    interval: float
+    policies: PolicySet = field(default_factory=PolicySet)
+    agenda: Agenda = field(default_factory=Agenda)
+    cooldowns: Cooldowns = field(default_factory=Cooldowns)
+    conditions: Conditions = field(default_factory=Conditions)
+    last: dict[str, Decision] = field(default_factory=dict)
+    _policies_known: bool = False
+    _open: dict[str, Intent] = field(default_factory=dict)
+    _interrupted: Interrupted = field(default_factory=Interrupted)
+    _begun: dict[str, Waiting] = field(default_factory=dict)
+    """Decisions from events under way, by id, with what triggered them: an action that was not carried out after all
+    is wanted still."""
+
+    def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
+        """Take in what the store remembers of an earlier run; the state has its records already."""
+        for key, stored in resume.records.get("cooldown", {}).items():
+            policy, _, target = key.partition("\0")
+            at = stored.get("at")
+            if isinstance(at, int | float):
+                # A stamp from the future means that the clock was stepped back: the full cooldown counts again.
+                age = max(0.0, now.wall - at)
+                self.cooldowns.last[policy, target] = Instant(wall=at, monotonic=now.monotonic - age)
+        for stored in resume.records.get("pending", {}).values():
+            waiting = _waiting(stored, now)
+            if waiting is not None and waiting.decision.expires_at > now.wall:
+                self.agenda.restore(waiting)
+        for decision_id, stored in resume.records.get("begun", {}).items():
+            waiting = _waiting(stored, now)
+            if waiting is not None:
+                self._begun[decision_id] = waiting
+        for intent in interrupted:
+            self._interrupted.intents[intent.decision.target.id] = intent
+            self.state.apply_intent(intent, until=deadline(intent))
+        for record in self.state.containers.values():
+            if record.own is not None and record.own.ended is None:
+                record.own = None  # its intent is in no ledger: it is not under way
+
+    def policies_changed(self, policies: PolicySet) -> None:
+        """From now on these are in force."""
+        self.policies, self._policies_known = policies, True
+
+    # --- wanted ---------------------------------------------------------------------------------------
+
+    def evaluate(self, now: Instant) -> None:
+        """Ask every condition."""
+        wanted = self.conditions.evaluate(self.policies, self.state, now, self.interval)
+        for edge in wanted.edges:
+            record = self.state.containers.get(edge.target.id)
+            self.publication.tell(edge, edge.correlation_id, now, record=record)
+            self.trigger(edge, record, edge.correlation_id, now)
+        for decision in wanted.decisions:
+            self._want(decision, None, now)
+
+    def trigger(
+        self, event: EngineEvent | Notice | Edge, record: ContainerRecord | None, correlation: str, now: Instant
+    ) -> None:
+        """See which policies an event sets off.
+
+        Args:
+            event: Of the engine, or the agent's own.
+            record: The container it is about.
+            correlation: Of the event.
+            now: The present.
+        """
+        for decision in triggered(self.policies, self.state, event, record, correlation, now):
+            self._want(decision, event if isinstance(event, EngineEvent) else None, now)
+
+    def _want(self, decision: Decision, event: EngineEvent | None, now: Instant) -> None:
+        if not decision.from_event and decision.verb is not Verb.NOTIFY and self._busy(decision.target):
+            return  # the timers of conditions start anew when the action ends
+        self._give_up(self.agenda.overtaken(decision, self.state.containers.get(decision.target.id), now), now)
+        if self.agenda.add(decision, event) and decision.verb is not Verb.NOTIFY:
+            self.last[decision.policy] = decision
+            self.publication.tell(decision, decision.correlation_id, now)
+
+    # --- reviewed, begun ------------------------------------------------------------------------------
+
+    def review(self, now: Instant) -> None:
+        """Ask the guards about everything that waits, and begin what they let pass."""
+        if not self._policies_known:
+            return  # what waited in an earlier run is asked about once its policies are there
+        firing = {policy.name: set(self.conditions.firing(policy.name)) for policy in self.policies.policies}
+        verdicts = self.agenda.review(
+            self.policies,
+            self.state,
+            self.cooldowns,
+            self.protection,
+            now,
+            busy=self._busy,
+            fires=lambda policy, target: target in firing.get(policy, ()),
+        )
+        for held in verdicts.held:
+            self.publication.tell(held, held.decision.correlation_id, now)
+        self._give_up(verdicts.dropped, now)
+        for waiting in verdicts.passed:
+            self._begin(waiting, now)
+        for key, value in stored_forms(verdicts.changed):
+            self.publication.out.records.append(Record(kind="pending", key=key, value=value))
+
+    def _give_up(self, dropped: Sequence[Dropped], now: Instant) -> None:
+        for each in dropped:
+            self.publication.tell(each, each.decision.correlation_id, now)
+
+    def _begin(self, waiting: Waiting, now: Instant) -> None:
+        decision = waiting.decision
+        record = self.state.containers.get(decision.target.id)
+        detail = record.container.detail if record else None
+        intent = Intent(decision=decision, at=now.wall, started_at_before=detail.started_at if detail else None)
+        self._cool(decision, now)
+        if decision.verb is Verb.NOTIFY:
+            outcome = Outcome(
+                decision=decision,
+                result=Result.SUCCEEDED,
+                reason=str(decision.parameters.get("message") or decision.reason),
+                started_at=now.wall,
+                finished_at=now.wall,
+                numbers=decision.numbers,
+            )
+            self.publication.out.told.append(intent)
+            self.publication.out.outcomes.append(outcome)
+            self.publication.tell(outcome, decision.correlation_id, now, record=record)
+            return
+        self._open[decision.target.id] = intent
+        if decision.from_event:
+            self._begun[decision.id] = waiting
+            self.publication.out.records.append(Record(kind="begun", key=decision.id, value=waiting_json(waiting)))
+        self._give_up(self.agenda.acted(decision, now), now)
+        self.state.apply_intent(intent)
+        self.conditions.acted(decision.target, now)
+        self.publication.out.intents.append(intent)
+        self.publication.tell(intent, decision.correlation_id, now, record=record)
+
+    def to_inspect(self, now: Instant) -> list[str]:
+        """Where only time tells: interrupted actions, and what the engine may or may not restart by itself."""
+        unsure = {Guard.RESTART_POLICY, Guard.STALE}
+        held = [w for w in self.agenda.waiting.values() if w.held is not None and w.held.guard in unsure]
+        return self._interrupted.due(now.wall) + [w.decision.target.id for w in held if w.decision.target.id]
+
+    def recheck(self, intent: Intent, now: Instant) -> Held | None:
+        """Every guard once more, immediately before the write. The action's own cooldown does not count."""
+        policy = self._policy(intent.decision.policy)
+        decision = intent.decision
+        if policy is None or policy.mode is Mode.OFF:
+            policy_gone = f"policy {decision.policy} is not in force any more"
+            return Held(decision=decision, guard=Guard.STALE, reason=policy_gone, at=now.wall)
+        return ask(
+            Question(
+                decision=decision,
+                policy=policy,
+                state=self.state,
+                record=self.state.containers.get(decision.target.id),
+                cooldowns=Cooldowns(),
+                protection=self.protection,
+                now=now,
+            )
+        )
+
+    # --- ended ----------------------------------------------------------------------------------------
+
+    def ended(self, outcome: Outcome, now: Instant) -> None:
+        """Take in how an action ended."""
+        decision = outcome.decision
+        waiting = self._begun.pop(decision.id, None)
+        if waiting is not None:
+            self.publication.out.records.append(Record(kind="begun", key=decision.id, value=None))
+        self._open.pop(decision.target.id, None)
+        self.state.apply_outcome(outcome)
+        self.conditions.acted(decision.target, now)
+        if outcome.result is not Result.ABANDONED:
+            self._cool(decision, now)
+        self.publication.out.outcomes.append(outcome)
+        record = self.state.containers.get(decision.target.id)
+        self.publication.tell(outcome, decision.correlation_id, now, record=record)
+        if record is not None:
+            self.publication.out.inspect[decision.target.id] = None
+        done = outcome.result is Result.SUCCEEDED or outcome.numbers.get("engine_did_it") is True
+        if done and decision.verb in _ENDS_A_LIFE:
+            self._give_up(self.agenda.acted(decision, now, events_before=outcome.started_at), now)
+        if outcome.result is Result.ABANDONED and "guard" in outcome.numbers and decision.from_event:
+            self._want_again(decision, waiting, now)
+
+    def interrupted_targets(self) -> list[str]:
+        """Ids of the targets of actions that a crash of the agent interrupted, and that are not settled yet."""
+        return list(self._interrupted.intents)
+
+    def settle_gone(self, container_id: str, now: Instant) -> None:
+        """A container is not there any more: what was interrupted about it is over."""
+        if container_id in self._interrupted.intents:
+            self.settle(
+                ContainerObserved(container_id=container_id, container=None, after_position=0, at=now.wall), now
+            )
+
+    def settle(self, seen: ContainerObserved, now: Instant) -> None:
+        """What became of an action that a crash of the agent interrupted, as far as an inspection tells."""
+        intent = self._interrupted.intents.get(seen.container_id)
+        if intent is None:
+            return
+        waiting = self._begun.get(intent.decision.id)
+        outcome = self._interrupted.resolve(seen, now.wall)
+        if outcome is None:
+            return
+        self.ended(outcome, now)
+        if outcome.numbers.get("engine_did_it") is not False or seen.container is None:
+            return
+        decision = intent.decision
+        if left_stopped(intent, seen):
+            # The engine got no further than the stop: whoever wanted a restart wants the start, whatever its trigger.
+            self.state.ended_by_agent(seen.container_id)
+            decision = replace(decision, from_event=True, expires_at=now.wall + PENDING_FOR)
+        if decision.from_event and decision.expires_at > now.wall:
+            self._want_again(decision, waiting, now)
+
+    def _want_again(self, decision: Decision, waiting: Waiting | None, now: Instant) -> None:
+        """What was wanted did not happen: it is wanted still, unless overtaken; the cooldown holds it back."""
+        again = replace(decision, id=digest("again", decision.id))
+        self._want(again, waiting.event if waiting is not None else None, now)
+
+    # --- remembered -----------------------------------------------------------------------------------
+
+    def _cool(self, decision: Decision, now: Instant) -> None:
+        policy = self._policy(decision.policy)
+        if decision.verb is Verb.NOTIFY and (policy is None or not cooldown_of(decision, policy)):
+            return  # telling people about an action must not delay the action
+        self.cooldowns.acted(decision, now)
+        key = f"{decision.policy}\0{decision.target.name}"
+        self.publication.out.records.append(Record(kind="cooldown", key=key, value={"at": now.wall}))
+
+    def forget_cooldowns(self, now: Instant) -> None:
+        """Names of targets come and go: what counts no more is not kept for ever."""
+        if not self._policies_known:
+            return
+        longest = max((policy.cooldown or 0.0 for policy in self.policies.policies), default=0.0)
+        for policy, target in self.cooldowns.forget(now, max(longest, *DEFAULT_COOLDOWN.values())):
+            self.publication.out.records.append(Record(kind="cooldown", key=f"{policy}\0{target}", value=None))
+
+    def _busy(self, target: Target) -> bool:
+        return bool(target.id) and (target.id in self._open or target.id in self._interrupted.intents)
+
+    def _policy(self, name: str) -> Policy | None:
+        return next((policy for policy in self.policies.policies if policy.name == name), None)
+
+
+def _waiting(stored: Mapping[str, object], now: Instant) -> Waiting | None:
+    """What the store remembers of a decision; None when that can't be read."""
+    try:
+        waiting = waiting_from_json(stored)
+    except (KeyError, TypeError, ValueError):
+        return None
+    # It never waits for longer than that, even if the clock was stepped back meanwhile.
+    latest = min(waiting.decision.expires_at, now.wall + PENDING_FOR)
+    return replace(waiting, decision=replace(waiting.decision, expires_at=latest))
