@@ -60,7 +60,7 @@ def test_the_agent_runs_with_the_shipped_configuration_until_ctrl_c(
             process.communicate(timeout=30)
 
     assert process.returncode == 0, words + rest
-    assert json.loads(status.stdout)["host"] == "bench"
+    assert json.loads(status.stdout)["agent"]["host"] == "bench"
     assert '"agent_stopped"' in rest
     assert (
         "starting" not in words.split("the agent starts")[0]
