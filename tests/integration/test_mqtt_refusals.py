@@ -110,10 +110,14 @@ async def test_a_topic_that_mqtt_cannot_carry_is_buried(
 
 
 async def test_the_receive_maximum_is_respected(tmp_path: Path, make_broker: MakeBroker) -> None:
-    broker = make_broker(max_inflight=2)  # mosquitto hangs up on a client that sends more at once
+    broker = make_broker(max_inflight=2)
     with PersistentSubscriber(broker.port) as subscriber:
         async with station(tmp_path / "state", options(broker.url)) as agent:
+            await agent.until(lambda: agent.publisher.facts().connected)
+            broker.freeze()
             await agent.commit_many(1, 500, topics=50)
+            assert agent.publisher.facts().in_flight == 2
+            broker.thaw()
             await subscriber.until_topic("/event/", count=500)
             await agent.settled()
             assert len(agent.said) == 1

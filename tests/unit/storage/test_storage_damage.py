@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import stat
@@ -68,14 +69,26 @@ def replace_by_foreign(file: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("harm", [truncate_half, truncate_all, scribble_header, scribble_pages, replace_by_foreign])
-async def test_a_damaged_file_is_set_aside_and_a_new_one_started(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    ("harm", "problem"),
+    [
+        (truncate_half, "malformed"),
+        (truncate_all, "the file was empty"),
+        (scribble_header, "not a database"),
+        (scribble_pages, "btreeInitPage"),
+        (replace_by_foreign, "not a store of this agent"),
+    ],
+)
+async def test_a_damaged_file_is_set_aside_and_a_new_one_started(
+    tmp_path: Path, harm: Callable[[Path], None], problem: str
+) -> None:
     install_id = await filled(tmp_path)
     harm(tmp_path / "store.db")
     store = make(tmp_path)
     await store.open()
     resume = await store.load()
     assert "set aside" in resume.store_was_reset
+    assert problem in resume.store_was_reset
     assert resume.install_id != install_id
     assert resume.last_sequence == 0
     assert len(set_aside(tmp_path)) == 1
@@ -224,13 +237,13 @@ async def test_a_commit_that_cannot_be_written_does_not_harm_its_neighbours(tmp_
     store = make(tmp_path)
     await store.open()
     wrong = Commit(records=(Record(kind="k", key="k", value={"not JSON": object()}),))
-    commits = [Commit(events=(event(1),)), wrong, Commit(events=(event(2),))]
-    answers = [store.commit(commit) for commit in commits]
-    await answers[0]
-    with pytest.raises(TypeError):
-        await answers[1]
-    await answers[2]
-    assert [message.sequence for message in await store.pending_events(after=0, limit=10)] == [1, 2]
+    # While the first one is written, the others gather: they are one transaction.
+    commits = [Commit(events=(event(1, payload=bytes(20_000_000)),)), Commit(events=(event(2),)), wrong]
+    commits.append(Commit(events=(event(3),)))
+    answers = await asyncio.gather(*(store.commit(commit) for commit in commits), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [type(None), type(None), TypeError, type(None)]
+    assert [message.sequence for message in await store.pending_events(after=0, limit=10)] == [1, 2, 3]
+    assert (await store.facts()).outbox_depth == 3
     await store.close()
 
 
