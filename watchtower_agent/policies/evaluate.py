@@ -30,7 +30,8 @@ class Tracked:
     """A condition that is true of one target, or was a moment ago.
 
     Attributes:
-        since: When it became true.
+        target: As it was last seen.
+        since: When it became true, or when the target was last acted upon before it fired.
         acted: When the target was last acted upon: the timer starts anew from there.
         unknown_since: When it became UNKNOWN; None while it is true.
         firing: It has been true for as long as the policy asks.
@@ -38,6 +39,7 @@ class Tracked:
         numbers: The newest known values of its names.
     """
 
+    target: Target
     since: Instant
     acted: Instant | None = None
     unknown_since: Instant | None = None
@@ -81,7 +83,7 @@ class Conditions:
         for policy in policies.policies:
             if policy.mode is Mode.OFF or not isinstance(policy.trigger, WhenTrigger):
                 continue
-            self._forget_if_changed(policy)
+            edges.extend(self._changed(policy, now))
             for target, record, subject in _subjects(policy, state, now):
                 key = (policy.name, target.id)
                 found = self._follow(key, policy, target, subject, now, interval)
@@ -90,8 +92,12 @@ class Conditions:
                 if tracked is not None:
                     alive.add(key)
                     decisions.extend(self._wanted(policy, target, record, tracked, now, interval, found))
+        in_force = {policy.name for policy in policies.policies if policy.mode is not Mode.OFF}
         for key in self._tracked.keys() - alive:
-            edges.extend(self._gone(policies, key, now))
+            gone = "the target is gone or not selected any more"
+            edges.extend(self._over(key, now, gone if key[0] in in_force else "the policy is not in force any more"))
+        for name in self._texts.keys() - in_force:
+            del self._texts[name]
         return Wanted(edges=tuple(edges), decisions=tuple(decisions))
 
     def acted(self, target: Target, now: Instant) -> None:
@@ -99,19 +105,22 @@ class Conditions:
         for (_, target_id), tracked in self._tracked.items():
             if target_id == target.id:
                 tracked.acted = now
+                if not tracked.firing:
+                    tracked.since = now
 
     def firing(self, policy: str) -> list[str]:
         """Ids of the targets for which the policy fires now (the empty id is the host)."""
         return [target for (name, target), tracked in self._tracked.items() if name == policy and tracked.firing]
 
-    def _forget_if_changed(self, policy: Policy) -> None:
+    def _changed(self, policy: Policy, now: Instant) -> Iterator[Edge]:
+        """When a policy asks for something else than before, what it saw of its targets is over."""
         trigger = policy.trigger
         if not isinstance(trigger, WhenTrigger):
             return
         text = (trigger.condition.text, trigger.hold)
         if self._texts.get(policy.name, text) != text:
             for key in [key for key in self._tracked if key[0] == policy.name]:
-                del self._tracked[key]
+                yield from self._over(key, now, "the policy was changed")
         self._texts[policy.name] = text
 
     def _follow(
@@ -130,17 +139,17 @@ class Conditions:
         tracked = self._tracked.get(key)
         if truth:
             if tracked is None:
-                tracked = self._tracked[key] = Tracked(since=now)
+                tracked = self._tracked[key] = Tracked(target=target, since=now)
             elif tracked.unknown_since is not None and not tracked.firing:
                 # The time it was unknown does not count towards `for`.
                 frozen = now.monotonic - tracked.unknown_since.monotonic
                 tracked.since = Instant(wall=tracked.since.wall + frozen, monotonic=tracked.since.monotonic + frozen)
-            tracked.unknown_since = None
+            tracked.unknown_since, tracked.target = None, target
             if not tracked.firing and now.monotonic - tracked.since.monotonic >= trigger.hold - _EARLY * interval:
                 tracked.firing = True
                 tracked.correlation_id = digest(policy.name, target.id, repr(now.wall))
                 tracked.numbers = trigger.condition.numbers(subject)
-                return [self._edge(policy, target, tracked, now, trigger.condition.text)]
+                return [_firing(policy, tracked, now, trigger.condition.text)]
             if tracked.firing:
                 tracked.numbers = trigger.condition.numbers(subject)
             return []
@@ -150,56 +159,24 @@ class Conditions:
             tracked.unknown_since = tracked.unknown_since or now
             if now.monotonic - tracked.unknown_since.monotonic <= 2 * interval:
                 return []
-        return self._end(key, policy, target, tracked, now, unknown=truth is None)
+        unknown = " (not known any more)" if truth is None else ""
+        return list(self._over(key, now, f"no longer {trigger.condition.text}{unknown}"))
 
-    def _end(
-        self,
-        key: tuple[str, str],
-        policy: Policy,
-        target: Target,
-        tracked: Tracked,
-        now: Instant,
-        *,
-        unknown: bool,
-    ) -> list[Edge]:
-        del self._tracked[key]
-        if not tracked.firing or not isinstance(policy.trigger, WhenTrigger):
-            return []
-        tracked.firing = False
-        text = policy.trigger.condition.text
-        return [self._edge(policy, target, tracked, now, f"{text} (not known any more)" if unknown else text)]
-
-    def _gone(self, policies: PolicySet, key: tuple[str, str], now: Instant) -> list[Edge]:
+    def _over(self, key: tuple[str, str], now: Instant, why: str) -> Iterator[Edge]:
         tracked = self._tracked.pop(key)
-        policy = next((policy for policy in policies.policies if policy.name == key[0]), None)
-        if not tracked.firing or policy is None:
-            return []
-        tracked.firing = False
-        kind = TargetKind.CONTAINER if key[1] else TargetKind.HOST
-        name = str(tracked.numbers.get("name") or key[1][:12])
-        target = Target(kind=kind, id=key[1], name=name)
-        return [self._edge(policy, target, tracked, now, "the target is gone or not selected any more")]
-
-    @staticmethod
-    def _edge(policy: Policy, target: Target, tracked: Tracked, now: Instant, text: str) -> Edge:
-        held_for = max(0.0, now.monotonic - tracked.since.monotonic)
         if tracked.firing:
-            reason = f"{target.name}: {text}" + (f" for {held_for:.0f} s" if held_for >= 1 else "")
-            severity = policy.then.notify.severity if policy.then.notify else Severity.WARNING
-        else:
-            reason = f"{target.name}: no longer {text}"
-            severity = Severity.INFO
-        return Edge(
-            policy=policy.name,
-            target=target,
-            firing=tracked.firing,
-            severity=severity,
-            reason=reason,
-            numbers=tracked.numbers,
-            since=tracked.since.wall,
-            at=now.wall,
-            correlation_id=tracked.correlation_id,
-        )
+            tracked.firing = False
+            yield Edge(
+                policy=key[0],
+                target=tracked.target,
+                firing=False,
+                severity=Severity.INFO,
+                reason=f"{tracked.target.name}: {why}",
+                numbers=tracked.numbers,
+                since=tracked.since.wall,
+                at=now.wall,
+                correlation_id=tracked.correlation_id,
+            )
 
     def _wanted(
         self,
@@ -235,6 +212,21 @@ class Conditions:
             decided_at=now.wall,
             expires_at=now.wall + 2 * interval,
         )
+
+
+def _firing(policy: Policy, tracked: Tracked, now: Instant, text: str) -> Edge:
+    held_for = max(0.0, now.monotonic - tracked.since.monotonic)
+    return Edge(
+        policy=policy.name,
+        target=tracked.target,
+        firing=True,
+        severity=policy.then.notify.severity if policy.then.notify else Severity.WARNING,
+        reason=f"{tracked.target.name}: {text}" + (f" for {held_for:.0f} s" if held_for >= 1 else ""),
+        numbers=tracked.numbers,
+        since=tracked.since.wall,
+        at=now.wall,
+        correlation_id=tracked.correlation_id,
+    )
 
 
 def _monotonic(instant: Instant) -> float:
