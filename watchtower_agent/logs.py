@@ -51,7 +51,7 @@ def configure_logs(level: LogLevel = "info", format: LogFormat = "auto", *, stre
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            structlog.processors.TimeStamper(fmt="iso", utc=not console, key="time"),
             _exception,
             renderer,
         ],
@@ -104,7 +104,7 @@ def _cut(value: object) -> object:
 
 
 class _Console:
-    """Aligned lines for a person: time, level, event, then the values."""
+    """Aligned lines for a person: local time, level, event, then the values."""
 
     def __init__(self, *, colours: bool) -> None:
         self._colours = colours

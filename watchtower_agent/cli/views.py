@@ -69,11 +69,11 @@ def _mark(*, good: bool) -> Text:
 def _engine(facts: Table, engine: Json) -> None:
     connected = bool(engine.get("connected"))
     source = engine.get("url_source")
-    where = printable(engine.get("url") or "no address") + (f" ({printable(source)})" if source else "")
+    where = printable(engine.get("url") or "") + (f" ({printable(source)})" if source else "")
     if connected:
         text = f"{printable(engine.get('version', '?'))} at {where}, since {local_time(engine.get('since'))}"
     else:
-        text = f"not connected to {where}: {printable(engine.get('last_error') or 'trying')}"
+        text = f"not connected{' to ' if where else ''}{where}: {printable(engine.get('last_error') or 'trying')}"
     facts.add_row("engine", _mark(good=connected), text)
     lag = f", {duration(engine['lag'])} behind" if engine.get("lag") is not None else ""
     gaps = engine.get("gaps", 0)

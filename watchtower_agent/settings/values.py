@@ -15,7 +15,7 @@ from watchtower_agent.policies.catalogue import ValueType
 from watchtower_agent.policies.problem import one_of, shown
 from watchtower_agent.policies.quantities import QuantityError, parse_duration, parse_quantity
 
-ENGINE_SCHEMES: Final = ("unix", "tcp", "http", "https", "ssh")
+ENGINE_SCHEMES: Final = ("unix", "tcp", "http", "https")
 MQTT_SCHEMES: Final = ("mqtt", "mqtts", "ws", "wss")
 
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
