@@ -76,7 +76,7 @@ class EngineWatch:
         return [event for told in self.of(EventsObserved) for event in told.events]
 
     def actions(self, actor: str = "") -> list[str]:
-        return [event.action for event in self.events if not actor or event.name == actor or event.actor_id == actor]
+        return [event.action for event in self.events if not actor or actor in {event.name, event.actor_id}]
 
     def of(self, kind: type[T]) -> list[T]:
         return [told for told in self.observations if isinstance(told, kind)]

@@ -113,6 +113,7 @@ class EngineProxy:
         self._on_request = on_request
         self._rules: list[Rule] = []
         self._lost_events: list[bytes] = []
+        self._lost_answers: list[str] = []
         self._connections: set[_Connection] = set()
         self._state = threading.Condition()
         self._frozen: set[str] = set()
@@ -187,6 +188,10 @@ class EngineProxy:
     def lose_events(self, needle: bytes) -> None:
         """Leave events that contain these bytes out of live streams (`/events` without `until`)."""
         self._lost_events.append(needle)
+
+    def lose_answers(self, pattern: str) -> None:
+        """Pass matching requests on, and none of the bytes that answer them."""
+        self._lost_answers.append(pattern)
 
     # What was seen.
 
@@ -278,6 +283,10 @@ class EngineProxy:
         with self._state:
             self._state.wait_for(lambda: not any(fnmatch.fnmatchcase(path, p) for p in self._frozen))
 
+    def loses_answer(self, request: Request | None) -> bool:
+        """Whether the answer to this request is to be lost."""
+        return request is not None and any(fnmatch.fnmatchcase(request.path, p) for p in self._lost_answers)
+
     def loses(self, chunk: bytes) -> bool:
         """Whether an event is to be left out of live streams."""
         return any(needle in chunk for needle in self._lost_events)
@@ -363,6 +372,8 @@ class _Connection:
             if request is not None and request.answered is None:
                 request.answered = time.monotonic()
             self._proxy.wait_thawed(request)
+            if self._proxy.loses_answer(request):
+                continue
             if self._proxy.loses_any and request and request.path == "/events" and "until=" not in request.target:
                 kept, pending = self._without_lost(pending + block)
                 self._client.sendall(kept)

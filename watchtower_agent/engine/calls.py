@@ -19,6 +19,7 @@ from urllib.parse import quote
 import docker
 import requests
 import urllib3
+from docker.constants import MINIMUM_DOCKER_API_VERSION
 from docker.errors import APIError, DockerException, TLSParameterError
 from docker.tls import TLSConfig
 
@@ -26,13 +27,14 @@ from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.container import inspected_container, listed_container, parse_time
 from watchtower_agent.engine.event import stamp_text
 from watchtower_agent.engine.feed import EventFeed
+from watchtower_agent.engine.transport import UnixAdapter
 from watchtower_agent.errors import AbsentError, PermanentError, SettingsError, TemporaryError, WatchtowerError
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.observation import EngineInfo
 from watchtower_agent.ports import Clock
 
-POOLS = 32
-"""The SDK keys its pools by full URL: more than the calls that ever run at once, few enough to stay small."""
+POOLS = 4
+"""Over TCP the SDK keys its pools by host: few are needed."""
 
 NOT_FOUND, TOO_MANY, SERVER_ERROR = 404, 429, 500
 
@@ -59,6 +61,17 @@ class EngineGreeting:
     process: tuple[int, int] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Link:
+    """A client, and the version of the API that it was told to speak."""
+
+    client: docker.APIClient
+    version: str
+
+    def url(self, path: str) -> str:
+        return f"{self.client.base_url}/v{self.version}{path}"
+
+
 class EngineCalls:
     """The engine's API, blocking. Every call raises AbsentError, PermanentError or TemporaryError.
 
@@ -77,7 +90,7 @@ class EngineCalls:
         self._clock = clock
         self._tls = _tls(address)
         self._lock = threading.Lock()
-        self._client: docker.APIClient | None = None
+        self._link: _Link | None = None
         self.clock_offset = 0.0
 
     def connect(self) -> EngineGreeting:
@@ -87,9 +100,9 @@ class EngineCalls:
         """
         fresh = self._build()
         with self._lock:
-            old, self._client = self._client, fresh
+            old, self._link = self._link, fresh
         if old is not None:
-            old.close()
+            old.client.close()
         begun = self._clock.now().wall
         raw = self.get("/info", what="asking for its description")
         if not self.address.socket_path:
@@ -102,9 +115,9 @@ class EngineCalls:
     def close(self) -> None:
         """Close idle connections."""
         with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+            link, self._link = self._link, None
+        if link is not None:
+            link.client.close()
 
     def ping(self) -> float:
         """Ask for a sign of life.
@@ -113,8 +126,8 @@ class EngineCalls:
             Seconds until it came.
         """
         with _translated("a ping"):
-            client = self._connected()
-            response = client.get(f"{client.base_url}/_ping", timeout=self.timeout)
+            link = self._linked()
+            response = link.client.get(f"{link.client.base_url}/_ping", timeout=self.timeout)
             response.raise_for_status()
             return response.elapsed.total_seconds()
 
@@ -139,8 +152,8 @@ class EngineCalls:
         """
         params = {"since": stamp_text(since_ns), "until": stamp_text(max(since_ns, until_ns))}
         with _translated("reading past events"):
-            client = self._connected()
-            response = client.get(_url(client, "/events"), params=params, timeout=self.timeout)
+            link = self._linked()
+            response = link.client.get(link.url("/events"), params=params, timeout=self.timeout)
             _raise_for_status(response)
             return [line for line in response.content.split(b"\n") if line.strip()]
 
@@ -151,9 +164,9 @@ class EngineCalls:
         it hangs for ever, even before there is a stream.
         """
         with _translated("subscribing to events"):
-            client = self._connected()
-            response = client.get(
-                _url(client, "/events"), params={"since": stamp_text(since_ns)}, timeout=self.timeout, stream=True
+            link = self._linked()
+            response = link.client.get(
+                link.url("/events"), params={"since": stamp_text(since_ns)}, timeout=self.timeout, stream=True
             )
             try:
                 _raise_for_status(response)
@@ -171,8 +184,8 @@ class EngineCalls:
             params: The query.
         """
         with _translated(what):
-            client = self._connected()
-            response = client.get(_url(client, path), params=params, timeout=self.timeout)
+            link = self._linked()
+            response = link.client.get(link.url(path), params=params, timeout=self.timeout)
             _raise_for_status(response)
             answer: object = response.json()
             return answer
@@ -187,45 +200,55 @@ class EngineCalls:
             timeout: Seconds until EngineTimeoutError.
         """
         with _translated(what):
-            client = self._connected()
-            _raise_for_status(client.post(_url(client, path), params=params, timeout=timeout))
+            link = self._linked()
+            _raise_for_status(link.client.post(link.url(path), params=params, timeout=timeout))
 
-    def _connected(self) -> docker.APIClient:
+    def _linked(self) -> _Link:
         with self._lock:
-            client = self._client
-        if client is not None:
-            return client
+            link = self._link
+        if link is not None:
+            return link
         fresh = self._build()
         with self._lock:
-            if self._client is None:
-                self._client = fresh
+            if self._link is None:
+                self._link = fresh
                 return fresh
-            client = self._client
-        fresh.close()
-        return client
+            link = self._link
+        fresh.client.close()
+        return link
 
-    def _build(self) -> docker.APIClient:
-        """A client; its constructor asks for the version and raises when the daemon is down."""
+    def _build(self) -> _Link:
+        """A client whose version is negotiated.
+
+        The SDK's own negotiation is in its constructor, before our transport can be mounted: so it is made here.
+        """
         with _translated(f"connecting to {self.address.url}"):
-            return docker.APIClient(
+            client = docker.APIClient(
                 base_url=self.address.url,
-                version="auto",
+                version=MINIMUM_DOCKER_API_VERSION,
                 timeout=self.timeout,  # type: ignore[arg-type] # the stubs say int, the library passes it on
                 tls=self._tls or False,
                 num_pools=POOLS,
-                max_pool_size=2,
             )
+            try:
+                if self.address.socket_path:
+                    client.mount("http+docker://", UnixAdapter(self.address.socket_path, self.timeout))
+                answer = client.get(f"{client.base_url}/version", timeout=self.timeout)
+                _raise_for_status(answer)
+                return _Link(client=client, version=str(_object(answer.json())["ApiVersion"]))
+            except BaseException:
+                client.close()
+                raise
 
     def _info(self, raw: object) -> EngineInfo:
         info = _object(raw)
         swarm = _object(info.get("Swarm"))
         node = str(swarm.get("NodeID") or "")
-        client = self._connected()
         return EngineInfo(
             id=str(info.get("ID") or ""),
             name=str(info.get("Name") or ""),
             version=str(info.get("ServerVersion") or ""),
-            api_version=str(client.api_version),
+            api_version=self._linked().version,
             data_root=str(info.get("DockerRootDir") or ""),
             cgroup_driver=str(info.get("CgroupDriver") or ""),
             cgroup_version=str(info.get("CgroupVersion") or ""),
@@ -281,10 +304,6 @@ def _object(raw: object) -> Mapping[str, object]:
     return raw if isinstance(raw, dict) else {}
 
 
-def _url(client: docker.APIClient, path: str) -> str:
-    return f"{client.base_url}/v{client.api_version}{path}"
-
-
 def _quoted(identity: str) -> str:
     return quote(identity, safe="")
 
@@ -311,7 +330,14 @@ def _translated(what: str) -> Iterator[None]:
         raise _answer(what, error) from error
     except requests.Timeout as error:
         raise EngineTimeoutError(f"{what}: the engine did not answer in time") from error
-    except (requests.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError, ValueError) as error:
+    except (
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        DockerException,
+        OSError,
+        ValueError,
+        LookupError,
+    ) as error:
         raise _failure(what, error) from error
 
 

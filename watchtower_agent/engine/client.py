@@ -32,11 +32,13 @@ class DockerEngine:
     Args:
         calls: The blocking API. Shared with the session, which renews it after an outage.
         clock: The host's clocks.
+        margin: Seconds a call may take beyond the container's stop timeout.
     """
 
-    def __init__(self, calls: EngineCalls, *, clock: Clock) -> None:
+    def __init__(self, calls: EngineCalls, *, clock: Clock, margin: float = MARGIN) -> None:
         self._calls = calls
         self._clock = clock
+        self._margin = margin
         self._workers = Workers("engine-action", THREADS)
 
     def close(self) -> None:
@@ -101,7 +103,7 @@ class DockerEngine:
             f"/containers/{quote(container_id, safe='')}/{verb}",
             what=f"{verb} of container {container_id[:12]}",
             params=query,
-            timeout=MARGIN + (DEFAULT_STOP_TIMEOUT if stop_timeout is None else stop_timeout),
+            timeout=self._margin + (DEFAULT_STOP_TIMEOUT if stop_timeout is None else stop_timeout),
         )
 
     async def _came_true(
@@ -121,6 +123,7 @@ class DockerEngine:
                 return True
             own = container.detail.stop_timeout if container.detail else None
             wanted = stop_timeout if stop_timeout is not None else own
-            if self._clock.now().monotonic - begun >= MARGIN + (DEFAULT_STOP_TIMEOUT if wanted is None else wanted):
+            limit = self._margin + (DEFAULT_STOP_TIMEOUT if wanted is None else wanted)
+            if self._clock.now().monotonic - begun >= limit:
                 return False
             await asyncio.sleep(POLL)

@@ -93,7 +93,7 @@ def test_ids_are_deterministic_and_tell_events_apart() -> None:
         event(Actor={"ID": "d", "Attributes": {}}),
         normalise_event(raw(), engine_id="e2"),
     ]
-    assert len({event().id, *(other.id for other in others if other)}) == 6
+    assert len({event().id, *(other.id for other in others if other is not None)}) == 6
 
 
 def test_a_large_label_passes_and_the_rest_is_bounded() -> None:
@@ -166,7 +166,6 @@ def test_whatever_comes_is_an_event_or_none(value: dict[str, object]) -> None:
     if found is not None:
         assert found.action
         assert 0 < found.time_ns < 2**63
-        assert all(isinstance(k, str) and isinstance(v, str) for k, v in found.attributes.items())
         json.dumps(dict(found.attributes), ensure_ascii=False).encode()
 
 
