@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from tests.support.agent import Host
 from tests.support.broker import PrivateBroker
-from tests.support.engine import PrivateEngine
+from tests.support.engine import IMAGE, PrivateEngine
 
 SICK = ("--health-cmd=test ! -e /tmp/bad", "--health-interval=200ms", "--health-retries=1", "--health-timeout=1s")
 HEAL = """
@@ -17,6 +18,51 @@ policies:
     when: health == "unhealthy"
     for: 1s
     then: {restart: {stop_timeout: 1s}}
+"""
+REVIVE = """
+version: 1
+policies:
+  - name: revive
+    select: {labels: {heal: "true"}}
+    on: {container: die}
+    then: {restart: {stop_timeout: 1s}}
+    cooldown: 1500ms
+"""
+BY_WILDCARD = """
+version: 1
+policies:
+  - name: wild
+    select: {name: "x-*"}
+    on: {container: die}
+    then: {restart: {}}
+  - name: named
+    select: {name: named-db}
+    on: {container: die}
+    then: {restart: {}}
+  - name: rehearsal
+    mode: shadow
+    select: {name: shadowed}
+    on: {container: die}
+    then: {restart: {}}
+"""
+OOM = """
+version: 1
+policies:
+  - name: oom
+    on: {container: oom}
+    then: {notify: {severity: critical}}
+"""
+TIMEOUTS = """
+version: 1
+policies:
+  - name: by-label
+    select: {labels: {heal: label}}
+    on: {container: die}
+    then: {restart: {}}
+  - name: by-policy
+    select: {labels: {heal: policy}}
+    on: {container: die}
+    then: {restart: {stop_timeout: 3s}}
 """
 
 
@@ -41,3 +87,126 @@ async def test_an_unhealthy_container_is_restarted_and_cause_to_outcome_share_on
     assert decision.data["numbers"]["true_for"] >= 0.9
     assert host.starts(sick) > before
     assert [call.path for call in host.calls()] == [f"/containers/{sick}/restart"]
+
+
+async def test_a_crash_is_answered_at_once_and_a_crash_loop_only_after_each_cooldown(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, REVIVE)
+    crash = engine.run("crash", "sh", "-c", "sleep 0.3; exit 3", labels={"heal": "true"})
+
+    outcomes = await host.watch.until_told("action", "succeeded", "crash", count=3)
+
+    started = host.watch.told("action", "started", "crash")
+    first_die = host.watch.told("container", "die", "crash")[0]
+    assert first_die.data["exit_code"] == 3
+    assert started[0].correlation == first_die.correlation == outcomes[0].correlation
+    assert started[0].arrived - first_die.arrived < 0.5
+    held = [told for told in host.watch.told("policy", "held", "crash") if told.guard == "cooldown"]
+    assert len(held) >= 2
+    assert held[0].data["numbers"]["cooldown"] == 1.5
+    calls = host.calls(crash)
+    for call, following in pairwise(calls):
+        assert following.monotonic - call.monotonic >= 1.5
+    rows = host.agent.ledger("crash")
+    assert [row["result"] for row in rows][:3] == ["succeeded"] * 3
+    assert len(rows) == len(calls)
+
+
+async def test_what_the_engine_restarts_by_itself_is_left_to_it_until_it_gives_up(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, REVIVE)
+    crash = ("sh", "-c", "sleep 0.5; test -e /tmp/twice && exec sleep 3600; touch /tmp/twice; exit 1")
+    always = engine.run("always", *crash, labels={"heal": "true"}, options=("--restart=always",))
+    limited = ("sh", "-c", "sleep 0.3; exit 1")
+    gives_up = engine.run("limited", *limited, labels={"heal": "true"}, options=("--restart=on-failure:1",))
+
+    (held,) = await host.watch.until_told("policy", "held", "always", where=lambda told: told.guard == "restart_policy")
+    assert held.data["numbers"]["restart_policy"] == "always"
+    (dropped,) = await host.watch.until_told("policy", "dropped", "always")
+    assert "started meanwhile" in dropped.reason
+    assert host.calls(always) == []
+    # The engine restarts this one once and then leaves it: now it is the agent's.
+    await host.watch.until_told("action", "succeeded", "limited")
+    deaths = host.watch.told("container", "die", "limited")
+    assert len(deaths) >= 2
+    assert host.calls(gives_up)[0].wall > deaths[1].time_ns / 1e9
+
+
+async def test_what_no_policy_may_touch_is_told_and_not_touched(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    engine.docker("tag", IMAGE, "postgres:16")
+    try:
+        host = make_host(engine, module_broker, BY_WILDCARD)
+        dies = ("sh", "-c", "sleep 0.2; exit 1")
+        engine.run("x-guarded", *dies, labels={"watchtower-agent.protect": "true"})
+        engine.run("x-pod", *dies, labels={"io.kubernetes.pod.name": "web-1"})
+        engine.run("x-db", *dies, image="postgres:16")
+        engine.run("shadowed", *dies)
+        named = engine.run("named-db", *dies, image="postgres:16")
+        plain = engine.run("x-plain", *dies)
+
+        for name, words in (("x-guarded", "label"), ("x-pod", "orchestrator"), ("x-db", "stateful")):
+            (held, *_) = await host.watch.until_told("policy", "held", name)
+            assert (held.guard, held.data["final"]) == ("protected", True)
+            assert words in held.reason
+        (held, *_) = await host.watch.until_told("policy", "held", "shadowed")
+        assert held.guard == "mode"
+        assert "shadow" in held.reason
+        for name in ("named-db", "x-plain"):
+            await host.watch.until_told("action", "succeeded", name)
+        assert {call.path.split("/")[2] for call in host.calls()} == {named, plain}
+    finally:
+        engine.sweep()
+        engine.docker("rmi", "--force", "postgres:16")
+
+
+async def test_an_observing_agent_decides_and_acts_on_nothing(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, REVIVE, settings={"mode": "observe"})
+    engine.run("crash", "sh", "-c", "exit 3", labels={"heal": "true"})
+
+    (held, *_) = await host.watch.until_told("policy", "held", "crash")
+
+    assert held.guard == "mode"
+    assert "observe" in held.reason
+    engine.run("again", "sh", "-c", "exit 3", labels={"heal": "true"})
+    await host.watch.until_told("policy", "held", "again")
+    assert host.calls() == []
+    assert host.agent.ledger("crash") == []
+
+
+async def test_a_container_killed_for_memory_is_told_with_the_policys_severity(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, OOM)
+    engine.run("hog", "sh", "-c", "tail /dev/zero", options=("--memory=16m", "--memory-swap=16m"))
+
+    (told, *_) = await host.watch.until_told("action", "notify", "hog")
+
+    assert told.document["severity"] == "critical"
+    (oom, *_) = host.watch.told("container", "oom", "hog")
+    assert told.correlation == oom.correlation
+    assert host.calls() == []
+
+
+async def test_the_stop_timeout_of_the_policy_or_else_of_the_label_reaches_the_engine(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, TIMEOUTS)
+    dies = ("sh", "-c", "exit 1")
+    ids = {
+        engine.run("by-label", *dies, labels={"heal": "label", "autoheal.stop.timeout": "7"}): "t=7",
+        engine.run("by-policy", *dies, labels={"heal": "policy", "autoheal.stop.timeout": "7"}): "t=3",
+        engine.run("by-default", *dies, labels={"heal": "label"}): "",
+        engine.run("nonsense", *dies, labels={"heal": "label", "autoheal.stop.timeout": "-1e9"}): "",
+    }
+    for name in ("by-label", "by-policy", "by-default", "nonsense"):
+        await host.watch.until_told("action", "succeeded", name)
+
+    for container_id, wanted in ids.items():
+        (call, *_) = host.calls(container_id)
+        assert call.target.partition("?")[2] == wanted

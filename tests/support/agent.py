@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -299,6 +300,13 @@ class Told:
     def reason(self) -> str:
         """The sentence for people."""
         return str(self.data.get("reason", ""))
+
+    @property
+    def time_ns(self) -> int:
+        """When it happened by the engine's stamp, nanoseconds since the epoch."""
+        whole, _, fraction = str(self.document["time"]).removesuffix("Z").partition(".")
+        seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+        return seconds * 1_000_000_000 + int(f"{fraction:0<9}")
 
     @property
     def origin(self) -> str:

@@ -1,0 +1,146 @@
+"""What a person does to a container by hand is left alone, and the agent says why. The proxy knows every call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.agent import Host, Told
+from tests.support.broker import PrivateBroker
+from tests.support.engine import IDLE, IMAGE, PrivateEngine
+
+LABELS = {"heal": "true"}
+POLICIES = """
+version: 1
+policies:
+  - name: revive
+    select: {labels: {heal: "true"}}
+    on: {container: die}
+    then: {restart: {stop_timeout: 1s}}
+  - name: keep-up
+    select: {labels: {heal: "true"}}
+    when: status == "exited"
+    for: 400ms
+    then: {restart: {stop_timeout: 1s}}
+  - name: unhealthy
+    select: {labels: {heal: "true"}}
+    when: health == "unhealthy"
+    then: {restart: {stop_timeout: 1s}}
+"""
+COMPOSE = f"""
+services:
+  web:
+    image: {IMAGE}
+    pull_policy: never
+    container_name: composed
+    network_mode: none
+    labels: {{heal: "true"}}
+    command: {list(IDLE)}
+"""
+SICK = ("--health-cmd=test ! -e /tmp/bad", "--health-interval=200ms", "--health-retries=1")
+AGAIN = ("sh", "-c", "test -e /tmp/once && exec sleep 3600; touch /tmp/once; exit 1")
+
+
+async def said_why(host: Host, name: str, policy: str) -> Told:
+    """A decision of that policy was stopped for what someone did, or overtaken by it."""
+
+    def about(told: Told) -> bool:
+        return told.data["policy"] == policy and told.action in {"held", "dropped"}
+
+    return (await host.watch.until_told("policy", "", name, where=about))[0]
+
+
+async def still_acts(host: Host) -> str:
+    """A crash is answered: whatever else was to be done would have been done by now."""
+    canary = host.engine.run("canary", *AGAIN, labels=LABELS)
+    await host.watch.until_told("action", "succeeded", "canary")
+    return canary
+
+
+async def test_what_was_ended_by_hand_is_left_alone(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host], tmp_path: Path
+) -> None:
+    host = make_host(engine, module_broker, POLICIES)
+    for name in ("stopped", "killed"):
+        engine.run(name, labels=LABELS)
+    compose = tmp_path / "compose.yaml"
+    compose.write_text(COMPOSE)
+    engine.docker("compose", "--file", str(compose), "up", "--detach")
+    for name in ("stopped", "killed", "composed"):
+        await host.watch.until_told("container", "start", name)
+
+    engine.docker("stop", "stopped")
+    engine.docker("kill", "killed")
+    engine.docker("compose", "--file", str(compose), "stop")
+
+    for name in ("stopped", "killed", "composed"):
+        for policy in ("revive", "keep-up"):
+            held = await said_why(host, name, policy)
+            assert held.guard == "operator_intent", f"{name}: {held.reason}"
+            assert "on purpose" in held.reason
+    engine.docker("compose", "--file", str(compose), "down")
+    canary = await still_acts(host)
+    assert {call.path for call in host.calls()} == {f"/containers/{canary}/restart"}
+    assert {item["target"] for item in host.agent.status()["pending"]} >= {"stopped", "killed"}
+
+
+async def test_what_was_removed_by_hand_stays_away(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host], tmp_path: Path
+) -> None:
+    host = make_host(engine, module_broker, POLICIES)
+    engine.run("removed", labels=LABELS)
+    compose = tmp_path / "compose.yaml"
+    compose.write_text(COMPOSE)
+    engine.docker("compose", "--file", str(compose), "up", "--detach")
+    for name in ("removed", "composed"):
+        await host.watch.until_told("container", "start", name)
+
+    engine.docker("rm", "--force", "removed")
+    engine.docker("compose", "--file", str(compose), "down")
+
+    for name in ("removed", "composed"):
+        await host.watch.until_told("container", "destroy", name)
+        said = await said_why(host, name, "revive")
+        assert said.guard == "operator_intent" or "was removed" in said.reason
+    canary = await still_acts(host)
+    assert {call.path for call in host.calls()} == {f"/containers/{canary}/restart"}
+    assert host.watch.state("removed") is None
+    assert host.agent.status()["pending"] == []
+
+
+async def test_what_was_restarted_by_hand_is_left_alone_though_it_is_unhealthy_after_that(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, POLICIES)
+    restarted = engine.run("restarted", labels=LABELS, options=SICK)
+    await host.watch.until_told("container", "start", "restarted")
+
+    engine.docker("restart", "restarted")
+    said = await said_why(host, "restarted", "revive")
+    assert said.guard == "operator_intent" or "started meanwhile" in said.reason
+    engine.docker("exec", "restarted", "touch", "/tmp/bad")
+
+    held = await said_why(host, "restarted", "unhealthy")
+    assert held.guard == "operator_intent"
+    assert held.data["numbers"]["operator_action"] == "restart"
+    assert held.data["release_at"]
+    canary = await still_acts(host)
+    assert {call.path for call in host.calls()} == {f"/containers/{canary}/restart"}
+    assert host.calls(restarted) == []
+
+
+async def test_what_is_started_by_hand_again_is_healed_again(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, POLICIES)
+    again = engine.run("again", "sh", "-c", "test -e /tmp/once && exit 1; exec sleep 3600", labels=LABELS)
+    await host.watch.until_told("container", "start", "again")
+    engine.docker("exec", "again", "touch", "/tmp/once")
+    engine.docker("kill", "again")
+    await said_why(host, "again", "revive")
+
+    engine.docker("start", "again")
+
+    (started,) = await host.watch.until_told("action", "started", "again")
+    assert started.data["policy"] == "revive"
+    assert [call.path for call in host.calls()][:1] == [f"/containers/{again}/restart"]

@@ -1,0 +1,79 @@
+"""An independent recording of everything that an engine says, to compare with what the agent made of it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from typing import Self
+
+from tests.support.engine import PrivateEngine, UnixConnection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """One event as the engine said it: stamp, kind, first word of the action, actor."""
+
+    time_ns: int
+    kind: str
+    action: str
+    actor: str
+    name: str
+
+
+class EngineTape:
+    """Reads the engine's event stream from the moment it is entered. Use as a context manager.
+
+    Attributes:
+        events: In the engine's order.
+    """
+
+    def __init__(self, engine: PrivateEngine) -> None:
+        self.events: list[Recorded] = []
+        self._news = threading.Condition()
+        self._connection = UnixConnection(engine.socket, timeout=600.0)
+        self._connection.request("GET", "/events")
+        self._answer = self._connection.getresponse()
+        self._thread = threading.Thread(target=self._read, name="engine-tape", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._connection.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)
+        self._answer.close()
+        self._connection.close()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+            while line := self._answer.readline():
+                raw = json.loads(line)
+                event = Recorded(
+                    time_ns=raw["timeNano"],
+                    kind=raw["Type"],
+                    action=raw["Action"].partition(":")[0],
+                    actor=raw["Actor"]["ID"],
+                    name=raw["Actor"]["Attributes"].get("name", ""),
+                )
+                with self._news:
+                    self.events.append(event)
+                    self._news.notify_all()
+
+    def of(self, name: str, action: str = "") -> list[Recorded]:
+        """Events of a container."""
+        return [e for e in tuple(self.events) if name in {e.name, e.actor} and action in {"", e.action}]
+
+    def wait(self, name: str, action: str, count: int = 1, timeout: float = 15.0) -> list[Recorded]:
+        """Wait for that many such events."""
+        deadline = time.monotonic() + timeout
+        with self._news:
+            while len(found := self.of(name, action)) < count:
+                assert self._news.wait(deadline - time.monotonic()), f"no {action} of {name} within {timeout:g} s"
+        return found
