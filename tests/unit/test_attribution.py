@@ -1,0 +1,461 @@
+"""Who ended it? What the agent does, and leaves alone, in the engine's real order of events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.core import NOW, Docker, Host, event
+from watchtower_agent.attribution import EndCause
+from watchtower_agent.model.container import ContainerStatus
+from watchtower_agent.model.decision import Dropped, Held
+from watchtower_agent.model.engine_event import Origin
+from watchtower_agent.model.observation import EventsObserved, GapObserved
+from watchtower_agent.model.outcome import Outcome, Result
+
+ON_DIE = """
+  - name: revive
+    select: {name: "*"}
+    on: {container: die}
+    then: {restart: {}}
+"""
+ON_DIE_STOPPED_TOO = ON_DIE + "    restart_stopped: true\n"
+SICK = """
+  - name: heal
+    select: {name: "*"}
+    when: health == "unhealthy"
+    for: 3s
+    then: {restart: {}}
+"""
+
+
+def host(policies: str = ON_DIE, *, check: bool = False, restart_policy: str = "no") -> Host:
+    made = Host(policies, first_start=True)
+    made.docker.create(silent=True, check=check, restart_policy=restart_policy)
+    made.connect()
+    made.clock.advance(60)
+    return made
+
+
+def compose_down(docker: Docker) -> None:
+    docker.stop()
+    docker.remove()
+
+
+BY_HAND: list[tuple[str, Callable[[Docker], None]]] = [
+    ("docker stop", Docker.stop),
+    ("docker kill", Docker.kill),
+    ("docker kill -s INT", lambda docker: docker.kill(signal="2")),
+    ("docker restart", Docker.restart),
+    ("docker rm -f", lambda docker: docker.remove(force=True)),
+    ("docker compose down", compose_down),
+]
+
+
+@pytest.mark.parametrize("one_by_one", [True, False], ids=["a step each", "one step"])
+@pytest.mark.parametrize("act", [act for _, act in BY_HAND], ids=[name for name, _ in BY_HAND])
+def test_what_a_person_does_is_left_alone(act: Callable[[Docker], None], *, one_by_one: bool) -> None:
+    agent = host()
+
+    act(agent.docker)
+    agent.deliver(one_by_one=one_by_one)
+    agent.tick(60)
+
+    assert agent.did == []
+
+
+@pytest.mark.parametrize("act", [Docker.stop, Docker.kill], ids=["stop", "kill"])
+def test_why_it_is_left_alone_is_said(act: Callable[[Docker], None]) -> None:
+    agent = host()
+
+    act(agent.docker)
+    agent.deliver(one_by_one=True)
+
+    held = agent.of(Held)[0]
+    assert held.guard == "operator_intent"
+    assert "on purpose" in held.reason
+    assert "until it is started by hand" in held.reason
+
+
+@pytest.mark.parametrize("code", [0, 1, 137, 143])
+def test_a_crash_is_no_persons_doing_whatever_its_exit_code(code: int) -> None:
+    agent = host()
+
+    agent.docker.crash(code=code)
+    agent.deliver()
+
+    assert agent.did == [("restart", "web")]
+
+
+def test_an_oom_kill_is_no_persons_doing() -> None:
+    agent = host()
+
+    agent.docker.oom()
+    agent.deliver()
+
+    assert agent.did == [("restart", "web")]
+    assert agent.record().oom_kills == 1
+
+
+def test_after_restart_by_hand_it_is_left_alone_for_15_minutes() -> None:
+    agent = host(SICK, check=True)
+    agent.docker.restart()
+    agent.deliver()
+    agent.clock.advance(30)
+    agent.docker.health()
+    agent.deliver()
+
+    agent.tick(15 * 60 - 35)
+    assert agent.did == []
+    assert set(agent.guards) == {"operator_intent"}
+    assert agent.of(Held)[0].release_at == pytest.approx(NOW + 60 + 15 * 60, abs=0.1)
+    agent.tick(10)
+
+    assert agent.did == [("restart", "web")]
+
+
+def test_stopped_by_hand_it_is_left_alone_until_it_is_started_by_hand() -> None:
+    agent = host()
+    agent.docker.stop()
+    agent.deliver()
+    agent.clock.advance(24 * 3600)
+    agent.tick(2)
+    agent.docker.start()
+    agent.deliver()
+    agent.tick(2)
+    assert agent.did == []
+
+    agent.docker.crash()
+    agent.deliver()
+
+    assert agent.did == [("restart", "web")]
+
+
+def test_restart_stopped_acts_on_what_was_stopped_once_the_15_minutes_are_over() -> None:
+    policies = """
+  - {name: up, select: {name: "*"}, when: status == "exited", then: {start: {}}, restart_stopped: true}
+"""
+    agent = host(policies)
+    agent.docker.stop()
+    agent.deliver()
+
+    agent.tick(15 * 60 - 1)
+    assert agent.did == []
+    agent.tick(2)
+
+    assert agent.did == [("start", "web")]
+
+
+def test_without_restart_stopped_it_stays_stopped_however_long() -> None:
+    agent = host('  - {name: up, select: {name: "*"}, when: status == "exited", then: {start: {}}}')
+    agent.docker.stop()
+    agent.deliver()
+    agent.clock.advance(3600)
+
+    agent.tick(5)
+
+    assert agent.did == []
+    assert set(agent.guards) == {"operator_intent"}
+
+
+def test_between_the_stop_signal_and_the_end_nobody_restarts_it() -> None:
+    agent = host(SICK, check=True)
+    agent.docker.health()
+    agent.deliver()
+    agent.tick(1)
+    agent.docker.kill(signal="15", ends=False)
+    agent.deliver()
+
+    agent.tick(9)
+
+    assert agent.did == []
+    assert agent.guards == ["operator_intent"]
+
+
+@pytest.mark.parametrize(
+    ("signal", "stop_signal", "later", "hands_off"),
+    [
+        ("15", "SIGTERM", 1, True),
+        ("SIGTERM", "SIGTERM", 1, True),
+        ("term", "SIGTERM", 1, True),
+        ("9", "SIGTERM", 1, True),
+        ("2", "SIGTERM", 3600, True),
+        ("3", "SIGTERM", 1, True),
+        ("37", "SIGTERM", 1, False),
+        ("37", "37", 1, True),
+        ("SIGUSR1", "SIGTERM", 1, False),
+        ("SIGUSR1", "SIGUSR1", 1, True),
+        ("WINCH", "SIGTERM", 1, False),
+        ("1", "SIGTERM", 9, True),
+        ("HUP", "SIGTERM", 11, False),
+        ("", "SIGTERM", 1, True),
+    ],
+)
+def test_which_signal_counts_as_an_end(signal: str, stop_signal: str, later: float, *, hands_off: bool) -> None:
+    agent = Host(ON_DIE, first_start=True)
+    agent.docker.create(silent=True, stop_signal=stop_signal)
+    agent.connect()
+    agent.docker.kill(signal=signal, ends=False)
+    agent.deliver()
+    agent.clock.advance(later)
+    agent.docker.crash()
+    agent.deliver()
+
+    assert agent.did == ([] if hands_off else [("restart", "web")])
+
+
+def test_a_label_that_looks_like_a_signal_does_not_hide_a_stop() -> None:
+    agent = Host(ON_DIE, first_start=True)
+    agent.docker.create(silent=True, labels={"signal": "WINCH", "exitCode": "0"})
+    agent.connect()
+
+    agent.docker.kill()
+    agent.deliver()
+
+    assert agent.did == []
+    assert agent.record().exit_code == 137  # by the inspection: the event's is the label's
+
+
+# --- our own actions ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome_first", [True, False])
+def test_our_own_restart_triggers_nothing_and_is_no_persons_doing(*, outcome_first: bool) -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.deliver()
+
+    agent.carry_out(outcome_first=outcome_first)
+    agent.tick(60)
+
+    assert agent.did == [("restart", "web")]
+    record = agent.record()
+    assert record.operator is None
+    assert (record.restarts, record.restarts_by_agent) == (1, 1)
+
+
+def test_a_crash_right_after_our_start_is_not_ours_even_before_the_call_returns() -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.deliver()
+    intent = agent.intents[0]
+    agent.docker.stop()
+    agent.docker.start()
+    agent.docker.crash()
+    agent.docker.events.append(event("restart", at=agent.clock.wall + 0.1))
+    agent.read(one_by_one=True)
+    agent.clock.advance(0.3)
+    agent.see(Outcome(decision=intent.decision, result=Result.SUCCEEDED, reason="", started_at=NOW, finished_at=NOW))
+
+    assert agent.record().end_cause is EndCause.ITSELF
+    assert agent.guards[-1] == "cooldown"
+    agent.tick(31)
+
+    assert agent.did == [("restart", "web")] * 2
+
+
+def test_a_stop_by_hand_right_after_our_restart_is_a_persons() -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.deliver()
+    agent.carry_out()
+    agent.docker.stop()
+    agent.deliver()
+    agent.tick(60)
+
+    assert agent.did == [("restart", "web")]
+    assert agent.record().end_cause is EndCause.OPERATOR
+
+
+@pytest.mark.parametrize(
+    ("verb", "trigger", "seen"),
+    [
+        ("stop", "health_status", ["kill", "die", "stop"]),
+        ("kill", "health_status", ["kill", "die"]),
+        ("pause", "health_status", ["pause"]),
+        ("restart", "health_status", ["kill", "die", "stop", "start", "restart"]),
+        ("start", "die", ["start"]),
+        ("unpause", "pause", ["unpause"]),
+    ],
+)
+def test_what_our_action_causes_shares_its_correlation(verb: str, trigger: str, seen: list[str]) -> None:
+    agent = host(
+        f'  - {{name: p, select: {{name: "*"}}, on: {{container: {trigger}}}, then: {{{verb}: {{}}}}}}', check=True
+    )
+    agent.clear()
+    {"health_status": agent.docker.health, "die": agent.docker.crash, "pause": agent.docker.pause}[trigger]()
+    agent.deliver()
+    agent.carry_out()
+    agent.tick(2)
+
+    told = agent.published()
+    cause = next(each for each in told if each["topic"].endswith(f"container/{trigger}/web"))
+    story = [each["topic"].split("/event/")[1] for each in told if each["correlationid"] == cause["correlationid"]]
+    assert story == [
+        f"container/{trigger}/web",
+        "policy/decision/p",
+        "action/started/web",
+        *[f"container/{action}/web" for action in seen],
+        "action/succeeded/web",
+    ]
+    assert agent.record().operator is None
+
+
+# --- restart policies of the engine --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["always", "unless-stopped", "on-failure"])
+def test_what_the_engine_restarts_itself_is_left_to_it(policy: str) -> None:
+    agent = host(restart_policy=policy)
+
+    agent.docker.crash()
+    agent.deliver()
+    assert agent.record().container.status is ContainerStatus.RESTARTING
+    agent.tick(3)
+    agent.docker.start()
+    agent.deliver()
+    agent.tick(3)
+
+    assert agent.did == []
+    assert agent.guards == ["restart_policy"]
+    assert "started meanwhile" in agent.of(Dropped)[0].reason
+
+
+@pytest.mark.parametrize(("policy", "code"), [("on-failure", 1), ("always", 1)])
+def test_once_the_engine_gives_up_the_agent_acts(policy: str, code: int) -> None:
+    agent = host(restart_policy=policy)
+    agent.docker.crash(code=code)
+    agent.deliver()
+    agent.tick(3)
+    assert agent.did == []
+
+    agent.docker.settles()
+    agent.tick(2)
+
+    assert agent.did == [("restart", "web")]
+
+
+def test_on_failure_does_not_restart_what_ended_well() -> None:
+    agent = host(restart_policy="on-failure")
+
+    agent.docker.crash(code=0)
+    agent.deliver()
+    agent.tick(2)
+
+    assert agent.did == [("restart", "web")]
+
+
+# --- what nobody saw ------------------------------------------------------------------------------------------------
+
+
+def test_what_ended_before_the_agent_was_there_is_not_started() -> None:
+    agent = Host('  - {name: up, select: {name: "*"}, when: status == "exited", then: {start: {}}}', first_start=True)
+    agent.docker.create(silent=True)
+    agent.docker.stop()
+    agent.docker.lose_events()
+    agent.connect()
+
+    agent.tick(3)
+
+    assert agent.did == []
+    assert agent.guards == ["operator_intent"]
+    assert "could not see how" in agent.of(Held)[0].reason
+
+
+def test_an_end_that_only_the_listing_shows_is_held_and_said() -> None:
+    agent = host()
+    agent.dies()
+    agent.docker.crash()
+    agent.comes_back(lost=True)
+    agent.tick(3)
+
+    assert agent.did == []
+    assert ("die", "synthetic") in agent.actions_seen()
+    assert agent.guards == ["operator_intent"]
+
+
+@pytest.mark.parametrize(("away", "acts"), [(4 * 60, True), (6 * 60, False)])
+def test_a_crash_that_is_replayed_triggers_while_it_is_fresh(away: float, *, acts: bool) -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.dies(away=away)
+
+    agent.comes_back()
+
+    assert bool(agent.did) is acts
+    assert ("die", "replay") in agent.actions_seen()
+
+
+def test_a_stop_that_is_replayed_is_a_persons() -> None:
+    agent = host()
+    agent.dies()
+    agent.docker.stop()
+    agent.comes_back()
+    agent.tick(2)
+
+    assert agent.did == []
+    assert agent.record().end_cause is EndCause.OPERATOR
+
+
+def test_a_replayed_crash_that_is_over_triggers_nothing() -> None:
+    agent = host(ON_DIE + '  - {name: tell, select: {name: "*"}, on: {container: die}, then: {notify: {}}}\n')
+    agent.dies()
+    agent.docker.crash()
+    agent.docker.start()
+
+    agent.comes_back()
+    agent.tick(2)
+
+    assert agent.did == []
+    assert agent.told == []
+
+
+GAP_ENDED = NOW + 60
+
+
+@pytest.mark.parametrize("origin", [Origin.STREAM, Origin.REPLAY])
+@pytest.mark.parametrize(
+    ("started_again", "die_at", "cause"),
+    [
+        (False, GAP_ENDED + 1, EndCause.UNKNOWN),
+        (False, GAP_ENDED + 60, EndCause.UNKNOWN),
+        (False, GAP_ENDED + 61, EndCause.ITSELF),
+        (True, GAP_ENDED + 10, EndCause.ITSELF),
+    ],
+    ids=["just after", "at the boundary", "later", "a life that began after the gap"],
+)
+def test_a_kill_may_have_been_lost_in_a_gap(
+    origin: Origin, die_at: float, cause: EndCause, *, started_again: bool
+) -> None:
+    agent = host()
+    agent.see(GapObserved(reason="audit", since=NOW, until=GAP_ENDED))
+    lives = [event("die", at=GAP_ENDED + 1), event("start", at=GAP_ENDED + 2)] if started_again else []
+    for position, each in enumerate([*lives, event("die", at=die_at, exitCode="1")], start=agent.position + 1):
+        agent.see(EventsObserved(events=(event(each.action, at=each.time, origin=origin, position=position),)))
+
+    assert agent.record().end_cause is cause
+
+
+def test_a_person_is_forgotten_after_15_minutes_and_the_state_topic_says_so() -> None:
+    agent = host()
+    agent.docker.restart()
+    agent.deliver()
+    assert (agent.retained("container/web") or {})["operator"]["action"] == "restart"
+
+    agent.tick(15 * 60 + 1)
+
+    assert "operator" not in (agent.retained("container/web") or {})
+
+
+def test_the_15_minutes_do_not_grow_when_the_clock_is_stepped_back() -> None:
+    agent = host(SICK, check=True)
+    agent.docker.restart()
+    agent.deliver()
+    agent.clock.step_wall(-24 * 3600)
+    agent.docker.health()
+    agent.deliver()
+
+    agent.tick(15 * 60 + 5)
+
+    assert agent.did == [("restart", "web")]
