@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -209,6 +210,17 @@ async def test_tls_with_a_client_certificate(tmp_path: Path, make_broker: MakeBr
     async with station(tmp_path / "plain", options(broker.url.replace("mqtts", "mqtt"))) as agent:
         await agent.until(lambda: bool(agent.said))
         assert "did not complete the connection" in agent.said[0]
+
+
+async def test_a_host_that_never_answers_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
+        port = silent.getsockname()[1]
+        async with station(tmp_path / "state", options(f"mqtt://127.0.0.1:{port}")) as agent:
+            await agent.commit(event(1))
+            began = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - began < 1
+    async with station(tmp_path / "state", options("mqtt://127.0.0.1:1")) as agent:
+        assert (await agent.store.facts()).outbox_depth == 1
 
 
 @pytest.mark.parametrize("secure", [False, True])

@@ -48,6 +48,8 @@ class MqttLink:
         self._on_up = on_up or (lambda _sentence: None)
         self._on_down = on_down or (lambda _sentence: None)
         self._on_alarm = on_alarm or (lambda _name, _sentence: None)
+        self._delay = self._first_delay
+        self._thrown_out = 0
         self._stopping = asyncio.Event()
         self._said = ""
         self._alarmed = ""
@@ -76,36 +78,55 @@ class MqttLink:
             serve: Called with each new connection; cancelled when that is lost. Its return means that everything is
                 said: the agent says `offline` and hangs up.
         """
-        loop = asyncio.get_running_loop()
-        delay, thrown_out = self._first_delay, 0
         while not self._stopping.is_set():
-            pause = delay
             try:
-                connection = await connect(self._options, self._address)
+                connection = await self._connect()
             except RefusedError as error:
-                self._down(str(error))
-                if error.by_broker:
-                    self.alarm("mqtt_refused", f"{error} The agent tries again every {self._longest_delay:g} s.")
-                    pause = self._longest_delay
+                pause = self._refused(error)
             else:
-                since = loop.time()
-                if await self._live(connection, serve):
+                if connection is None or await self._live(connection, serve):
                     return
                 if connection.taken_over:
                     await self._give_up()
                     return
-                if loop.time() - since >= _STABLE_AFTER:
-                    pause = delay = self._first_delay
-                    thrown_out = 0
-                    self._alarmed = ""
-                elif self._options.protocol is MqttProtocol.V311 and not connection.ended_busy:
-                    thrown_out += 1
-                    if thrown_out >= _THROWN_OUT_TIMES:
-                        pause = self._thrown_out(thrown_out)
-            delay = min(self._longest_delay, delay * 2)
+                pause = self._ended(connection)
+            self._delay = min(self._longest_delay, self._delay * 2)
             with contextlib.suppress(TimeoutError):
                 jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads agents over time, keeps no secret
                 await asyncio.wait_for(self._stopping.wait(), pause * jitter)
+
+    def _refused(self, error: RefusedError) -> float:
+        """Say so, and return the seconds to wait."""
+        self._down(str(error))
+        if not error.by_broker:
+            return self._delay
+        self.alarm("mqtt_refused", f"{error} The agent tries again every {self._longest_delay:g} s.")
+        return self._longest_delay
+
+    def _ended(self, connection: MqttConnection) -> float:
+        """Judge a connection that was lost, and return the seconds to wait."""
+        if connection.age >= _STABLE_AFTER:
+            self._delay = self._first_delay
+            self._thrown_out = 0
+            self._alarmed = ""
+        elif self._options.protocol is MqttProtocol.V311 and not connection.ended_busy:
+            self._thrown_out += 1
+            if self._thrown_out >= _THROWN_OUT_TIMES:
+                return self._pause_publishing()
+        return self._delay
+
+    async def _connect(self) -> MqttConnection | None:
+        """Try once; None when told to stop meanwhile: a silent host would hold up the end of the agent."""
+        connecting = asyncio.create_task(connect(self._options, self._address), name="mqtt connecting")
+        stopping = asyncio.create_task(self._stopping.wait(), name="mqtt stopping")
+        try:
+            await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return await connecting if connecting.done() else None
+        finally:
+            stopping.cancel()
+            if not connecting.done():
+                connecting.cancel()
+                await asyncio.gather(connecting, return_exceptions=True)
 
     async def _live(self, connection: MqttConnection, serve: Callable[[MqttConnection], Awaitable[None]]) -> bool:
         """One connection's life. True when it ended because everything was said."""
@@ -157,11 +178,11 @@ class MqttLink:
         self.alarm("mqtt_session_taken_over", self.last_error)
         await self._stopping.wait()
 
-    def _thrown_out(self, times: int) -> float:
+    def _pause_publishing(self) -> float:
         """Say so, and return the seconds to wait: the evidence is circumstantial, so not for ever."""
         self.last_error = (
-            f"{times} connections in a row to {self.url} ended within {_STABLE_AFTER:g} s each: most likely another "
-            f"client uses this agent's client id {self._options.client_id!r}, or a message is larger than the broker "
+            f"{self._thrown_out} connections in a row to {self.url} ended within {_STABLE_AFTER:g} s each: most likely "
+            f"another client uses this agent's client id {self._options.client_id!r}, or a message is larger than the broker "
             f"takes, which MQTT 3.1.1 can't say. Publishing stops for about "
             f"{_THROWN_OUT_PAUSE / 60:g} min; events wait in the outbox and the agent goes on healing. "
             "Give each agent a host name or an mqtt.client_id of its own, and use MQTT 5 where the broker can."

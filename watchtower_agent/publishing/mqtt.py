@@ -20,6 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from watchtower_agent.errors import TemporaryError
 from watchtower_agent.publishing.broker_options import BrokerAddress, MqttOptions, MqttProtocol
+from watchtower_agent.publishing.connect_sentences import REFUSALS, connect_sentence
 from watchtower_agent.publishing.connection import PublishResult, Verdict
 from watchtower_agent.publishing.tls import tls_context
 
@@ -29,13 +30,6 @@ _FAREWELL_TIMEOUT = 2.0
 _SESSION_TAKEN_OVER = 0x8E
 _NOT_AUTHORISED = 0x87
 _NEVER = frozenset({0x81, 0x82, 0x90, 0x95, 0x99})  # malformed, protocol error, topic name, too large, payload format
-_REFUSALS = {
-    0x84: "it does not speak this version of MQTT: set mqtt.protocol to the other one",
-    0x85: "it does not take this client id: set mqtt.client_id",
-    0x86: "user name or password is wrong: check mqtt.username and mqtt.password_file",
-    _NOT_AUTHORISED: "this user may not connect: check mqtt.username, mqtt.password_file and the broker's access list",
-    0x8A: "this client is banned there",
-}
 
 
 _LIBRARY_LOG = logging.getLogger("watchtower_agent.publishing.library")
@@ -221,7 +215,7 @@ class MqttConnection:
         self._window = max(1, min(_WINDOW, getattr(connack, "ReceiveMaximum", _WINDOW)))
         self._loop = asyncio.get_running_loop()
         self._unacknowledged = 0
-        self._progress = self._loop.time()
+        self._since = self._progress = self._loop.time()
         self.ended_busy = False
         """Whether messages waited for an acknowledgement when it ended."""
 
@@ -234,6 +228,11 @@ class MqttConnection:
     def reports_refusals(self) -> bool:
         """True with MQTT 5."""
         return self._v5
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was accepted."""
+        return self._loop.time() - self._since
 
     @property
     def taken_over(self) -> bool:
@@ -346,10 +345,10 @@ async def connect(options: MqttOptions, address: BrokerAddress) -> MqttConnectio
             context.close_last()
         code = _reason_value(error)
         if code is not None:
-            remedy = _REFUSALS.get(code, f"it answers {error}")
+            remedy = REFUSALS.get(code, f"it answers {error}")
             sentence = f"The broker at {where} refused the agent: {remedy}."
-            raise RefusedError(sentence, by_broker=code in _REFUSALS) from None
-        raise RefusedError(_connect_sentence(where, client.connect_error, error)) from None
+            raise RefusedError(sentence, by_broker=code in REFUSALS) from None
+        raise RefusedError(connect_sentence(where, client.connect_error, error)) from None
     except ValueError as error:
         raise RefusedError(f"The broker at {where} can't be used: {error}.") from None
     except BaseException:
@@ -376,25 +375,3 @@ async def _read(client: _Client) -> str:
 def _reason_value(error: BaseException | None) -> int | None:
     code = getattr(error, "rc", None)
     return code.value if isinstance(code, ReasonCode) else None
-
-
-def _connect_sentence(where: str, cause: OSError | None, error: Exception) -> str:
-    match cause:
-        case ConnectionRefusedError():
-            sentence = f"Nothing listens at {where}. Is the broker running, and mqtt.url right?"
-        case socket.gaierror():
-            sentence = f"The name in {where} can't be resolved ({cause.strerror}). Check mqtt.url and the name server."
-        case ssl.SSLCertVerificationError():
-            sentence = (
-                f"The certificate of {where} is not trusted ({cause.verify_message}). "
-                "Name the authority that signed it in mqtt.tls.ca."
-            )
-        case ssl.SSLError():
-            sentence = f"TLS with {where} failed ({cause.reason or cause}). Does the broker speak TLS on that port?"
-        case TimeoutError():
-            sentence = f"{where} does not answer. Check mqtt.url, the network and its firewalls."
-        case None:
-            sentence = f"The broker at {where} did not complete the connection: {error}."
-        case _:
-            sentence = f"The broker at {where} can't be reached: {cause.strerror or cause}."
-    return sentence
