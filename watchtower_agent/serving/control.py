@@ -228,9 +228,8 @@ class ControlServer:
 
     async def _send_events(self, writer: asyncio.StreamWriter) -> None:
         events = self._control.follow()
-        # The first is awaited before the answer goes out: who has the answer misses nothing from then on.
+        # The first is asked for before the answer goes out: who has the answer misses nothing from then on.
         following = asyncio.ensure_future(anext(events, None))
-        await asyncio.sleep(0)
         try:
             await self._send(writer, {"version": VERSION, "ok": True, "result": {}})
             while (event := await following) is not None:

@@ -108,7 +108,8 @@ async def test_events_as_they_happen(socket: Path, options: list[str]) -> None:
             *options,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+            | {"PYTHONPATH": str(ROOT)},
         )
         await asyncio.wait_for(control.following.wait(), 10)
         event = {"topic": "w/v1/h/event/container/start/web", "event": {"subject": "container/web\x1b"}}
