@@ -182,8 +182,8 @@ class MqttLink:
         """Say so, and return the seconds to wait: the evidence is circumstantial, so not for ever."""
         self.last_error = (
             f"{self._thrown_out} connections in a row to {self.url} ended within {_STABLE_AFTER:g} s each: most likely "
-            f"another client uses this agent's client id {self._options.client_id!r}, or a message is larger than the broker "
-            f"takes, which MQTT 3.1.1 can't say. Publishing stops for about "
+            f"another client uses this agent's client id {self._options.client_id!r}, or a message is larger than the "
+            f"broker takes, which MQTT 3.1.1 can't say. Publishing stops for about "
             f"{_THROWN_OUT_PAUSE / 60:g} min; events wait in the outbox and the agent goes on healing. "
             "Give each agent a host name or an mqtt.client_id of its own, and use MQTT 5 where the broker can."
         )
