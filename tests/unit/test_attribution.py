@@ -217,6 +217,13 @@ def test_a_label_that_looks_like_a_signal_does_not_hide_a_stop() -> None:
     assert agent.record().exit_code == 137  # by the inspection: the event's is the label's
 
 
+HAPPENS: dict[str, Callable[[Docker], None]] = {
+    "health_status": Docker.health,
+    "die": Docker.crash,
+    "pause": Docker.pause,
+}
+
+
 # --- our own actions ----------------------------------------------------------------------------------------------
 
 
@@ -280,11 +287,10 @@ def test_a_stop_by_hand_right_after_our_restart_is_a_persons() -> None:
     ],
 )
 def test_what_our_action_causes_shares_its_correlation(verb: str, trigger: str, seen: list[str]) -> None:
-    agent = host(
-        f'  - {{name: p, select: {{name: "*"}}, on: {{container: {trigger}}}, then: {{{verb}: {{}}}}}}', check=True
-    )
+    policy = f'  - {{name: p, select: {{name: "*"}}, on: {{container: {trigger}}}, then: {{{verb}: {{}}}}}}'
+    agent = host(policy, check=True)
     agent.clear()
-    {"health_status": agent.docker.health, "die": agent.docker.crash, "pause": agent.docker.pause}[trigger]()
+    HAPPENS[trigger](agent.docker)
     agent.deliver()
     agent.carry_out()
     agent.tick(2)
