@@ -24,8 +24,9 @@ from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
 from watchtower_agent.record import ContainerRecord, change, end_not_seen, met
 
-_EVENT_MAY_LAG = 0.5
-"""Seconds by which an inspection may be ahead of the event that tells the same."""
+_EVENT_MAY_LAG = 1.5
+"""Seconds by which an inspection may be ahead of the event that tells the same. Longer than an interruption of the
+event stream that is not told as a loss: after one the event comes in a replay."""
 
 _TOMBSTONES = 4096
 """Removed containers that are remembered, so that what was asked about them before does not bring them back."""
@@ -220,7 +221,8 @@ class HostState:
         if record.last_position > seen.after_position:
             return True, []
         events = self._missed(record, seen)
-        if events and self._may_be_on_its_way(record, seen.at):
+        # Until the engine was listed anew, what it told meanwhile may still be replayed.
+        if events and (not self.engine.listed or self._may_be_on_its_way(record, seen.at)):
             return True, []
         record.doubted = None
         fresh = seen.container

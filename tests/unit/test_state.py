@@ -61,12 +61,12 @@ def test_what_a_second_inspection_confirms_is_told(happens: Callable[[Docker], N
     agent.docker.lose_events()
     agent.see(inspection(agent))
     assert agent.facts == []
-    agent.clock.advance(0.6)
+    agent.clock.advance(1.6)
     agent.see(inspection(agent))
 
     assert agent.actions_seen() == [(action, "synthetic") for action in seen]
     agent.inspect()
-    agent.clock.advance(0.6)
+    agent.clock.advance(1.6)
     agent.inspect()
     assert len(agent.actions_seen()) == len(seen)
 
