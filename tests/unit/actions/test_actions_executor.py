@@ -1,0 +1,210 @@
+"""Intents are carried out: asked about once more before, every one ends in exactly one outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.core import NOW, FakeClock, container_id
+from watchtower_agent.actions.executor import Executor
+from watchtower_agent.errors import AbsentError, PermanentError, TemporaryError
+from watchtower_agent.model.container import Container
+from watchtower_agent.model.decision import Decision, Guard, Held, Number, Target, TargetKind, Verb
+from watchtower_agent.model.outcome import Intent, Outcome, Result
+
+
+class FakeEngine:
+    """Notes what it is asked for; answers when it is told to."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.calls: list[tuple[object, ...]] = []
+        self.fail: BaseException | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._clock = clock
+
+    async def _call(self, *call: object) -> None:
+        self.calls.append(call)
+        await self.gate.wait()
+        self._clock.advance(0.5)
+        if self.fail is not None:
+            raise self.fail
+
+    async def inspect(self, container_id: str) -> Container:
+        raise AssertionError(f"nobody inspects {container_id} here")
+
+    async def restart(self, container_id: str, *, stop_timeout: float | None) -> None:
+        await self._call("restart", container_id, stop_timeout)
+
+    async def start(self, container_id: str) -> None:
+        await self._call("start", container_id)
+
+    async def stop(self, container_id: str, *, stop_timeout: float | None) -> None:
+        await self._call("stop", container_id, stop_timeout)
+
+    async def kill(self, container_id: str, *, signal: str | None) -> None:
+        await self._call("kill", container_id, signal)
+
+    async def pause(self, container_id: str) -> None:
+        await self._call("pause", container_id)
+
+    async def unpause(self, container_id: str) -> None:
+        await self._call("unpause", container_id)
+
+
+class Bench:
+    def __init__(self, recheck: Callable[[Intent], Held | None] = lambda _: None) -> None:
+        self.clock = FakeClock()
+        self.engine = FakeEngine(self.clock)
+        self.outcomes: list[Outcome] = []
+        self.executor = Executor(
+            self.engine, self.clock, recheck=lambda intent, _: recheck(intent), done=self.outcomes.append
+        )
+
+    async def run(self, *intents: Intent) -> list[Outcome]:
+        for each in intents:
+            self.executor.start(each)
+        await self.executor.finish(within=5)
+        return self.outcomes
+
+
+def intent(name: str = "web", verb: Verb = Verb.RESTART, **parameters: Number) -> Intent:
+    decision = Decision(
+        id=f"{verb}-{name}",
+        policy="p",
+        target=Target(kind=TargetKind.CONTAINER, id=container_id(name), name=name),
+        verb=verb,
+        reason="",
+        parameters=parameters,
+        correlation_id="c",
+        decided_at=NOW,
+        expires_at=NOW + 2,
+    )
+    return Intent(decision=decision, at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("asked", "call"),
+    [
+        (intent(verb=Verb.RESTART, stop_timeout=7), ("restart", 7.0)),
+        (intent(verb=Verb.RESTART, stop_timeout=None), ("restart", None)),
+        (intent(verb=Verb.START), ("start",)),
+        (intent(verb=Verb.STOP, stop_timeout=0), ("stop", 0.0)),
+        (intent(verb=Verb.STOP), ("stop", None)),
+        (intent(verb=Verb.KILL, signal="SIGHUP"), ("kill", "SIGHUP")),
+        (intent(verb=Verb.KILL), ("kill", None)),
+        (intent(verb=Verb.PAUSE), ("pause",)),
+        (intent(verb=Verb.UNPAUSE), ("unpause",)),
+    ],
+)
+async def test_every_verb_asks_for_its_call(asked: Intent, call: tuple[object, ...]) -> None:
+    bench = Bench()
+    (outcome,) = await bench.run(asked)
+
+    assert bench.engine.calls == [(call[0], container_id("web"), *call[1:])]
+    assert (outcome.result, outcome.decision) == (Result.SUCCEEDED, asked.decision)
+    assert (outcome.started_at, outcome.finished_at, outcome.numbers) == (NOW, NOW + 0.5, {"seconds": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("error", "result", "reason"),
+    [
+        (TemporaryError("the engine did not answer in time"), Result.FAILED, "the engine did not answer in time"),
+        (PermanentError("no such signal"), Result.FAILED, "no such signal"),
+        (AbsentError("404"), Result.ABANDONED, "web was removed before the engine was asked"),
+        (RuntimeError("boom"), Result.FAILED, "a defect of the agent: RuntimeError: boom"),
+    ],
+)
+async def test_every_way_to_fail_is_one_outcome(error: Exception, result: Result, reason: str) -> None:
+    bench = Bench()
+    bench.engine.fail = error
+    (outcome,) = await bench.run(intent())
+
+    assert (outcome.result, outcome.reason) == (result, reason)
+    assert bench.executor.under_way == 0
+
+
+async def test_a_guard_that_says_no_just_before_the_write_stops_it() -> None:
+    asked = intent()
+    held = Held(decision=asked.decision, guard=Guard.OPERATOR_INTENT, reason="someone stopped it", numbers={"n": 1})
+    bench = Bench(recheck=lambda _: held)
+    (outcome,) = await bench.run(asked)
+
+    assert bench.engine.calls == []
+    assert outcome.result is Result.ABANDONED
+    assert outcome.reason == "just before the write: someone stopped it"
+    assert outcome.numbers == {"guard": "operator_intent", "n": 1}
+
+
+async def test_the_guards_are_asked_when_its_turn_comes_not_when_it_is_queued() -> None:
+    asked: list[str] = []
+    bench = Bench(recheck=lambda each: asked.append(each.decision.target.name))
+    bench.engine.gate.clear()
+    for number in range(9):
+        bench.executor.start(intent(f"c{number}"))
+    await settled()
+    assert asked == [f"c{number}" for number in range(8)]
+    assert bench.executor.under_way == 9
+
+    bench.engine.gate.set()
+    await bench.executor.finish(within=5)
+
+    assert asked[8:] == ["c8"]
+    assert len(bench.outcomes) == 9
+
+
+async def test_targets_are_acted_on_in_parallel() -> None:
+    bench = Bench()
+    bench.engine.gate.clear()
+    bench.executor.start(intent("a"))
+    bench.executor.start(intent("b"))
+    await settled()
+
+    assert len(bench.engine.calls) == 2
+    bench.engine.gate.set()
+    await bench.executor.finish(within=5)
+
+
+async def test_the_next_action_on_a_target_is_not_lost_sight_of() -> None:
+    bench = Bench()
+    second = intent(verb=Verb.START)
+
+    def done(outcome: Outcome) -> None:
+        bench.outcomes.append(outcome)
+        if outcome.decision.verb is Verb.RESTART:
+            bench.engine.gate.clear()
+            executor.start(second)
+
+    executor = Executor(bench.engine, bench.clock, recheck=lambda *_: None, done=done)
+    executor.start(intent())
+    await settled()
+    assert executor.under_way == 1
+
+    bench.engine.gate.set()
+    await executor.finish(within=5)
+
+    assert [outcome.decision.verb for outcome in bench.outcomes] == [Verb.RESTART, Verb.START]
+
+
+async def test_the_end_does_not_wait_for_ever() -> None:
+    bench = Bench()
+    bench.engine.gate.clear()
+    bench.executor.start(intent())
+    await bench.executor.finish(within=0.01)
+
+    assert bench.outcomes == []
+    assert bench.executor.under_way == 1
+    bench.engine.gate.set()
+    await bench.executor.finish(within=5)
+
+
+async def test_there_is_nothing_to_wait_for() -> None:
+    await Bench().executor.finish(within=5)
+
+
+async def settled() -> None:
+    """Until every task waits for something."""
+    for _ in range(20):
+        await asyncio.sleep(0)
