@@ -144,7 +144,9 @@ class Answers:
     def _mqtt(self) -> dict[str, object] | None:
         if isinstance(self.publisher, NoBroker):
             return None
-        return asdict(self.publisher.facts())
+        facts = asdict(self.publisher.facts())
+        facts["parked"] = len(facts.pop("parked_topics"))
+        return facts
 
     def _sampling(self) -> dict[str, object]:
         counters = self.sampler.counters
