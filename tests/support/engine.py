@@ -142,10 +142,17 @@ class PrivateEngine:
             self.kill()
 
     def kill(self) -> None:
-        """kill -9."""
+        """kill -9, of the containerd that it started as well: the next start would wait 10 s for that one to end.
+
+        Containers live on, with their shims, until the next start.
+        """
         if self._daemon is not None:
             self._daemon.kill()
             self._daemon.wait()
+        pid_file = self._exec_root / "containerd" / "containerd.pid"
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
+            os.kill(int(pid_file.read_text()), signal.SIGKILL)
+        pid_file.unlink(missing_ok=True)  # a dead one counts as alive until someone has reaped it
 
     def freeze(self) -> None:
         """SIGSTOP: the socket still takes connections, nothing is ever answered."""

@@ -95,7 +95,8 @@ class EngineSession:
         self._outage = Outage(sink=sink, clock=clock, after=self._timing.lost_after)
         self._resync = asyncio.Event()
         self._greeting: EngineGreeting | None = None
-        self._since_ns = 0  # from where the next subscription replays while there is no cursor
+        self._since_ns = 0  # from where the next audit looks, and the next subscription while there is no cursor
+        self._begin_ns = 0  # of a first start ever: what was before is the baseline, and never an event
         self._refused = False
         self._gap_reason = ""
 
@@ -158,8 +159,8 @@ class EngineSession:
         self._handover.begin(engine_id=greeting.info.id, clock_offset=self._calls.clock_offset)
         cursor = self._handover.cursor
         if cursor is None and not self._since_ns:
-            self._since_ns = self._engine_ns()  # the first start ever: nothing is replayed
-        since_ns = cursor.time_ns - OVERLAP_NS if cursor else self._since_ns
+            self._since_ns = self._begin_ns = self._engine_ns()
+        since_ns = max(self._begin_ns, cursor.time_ns - OVERLAP_NS) if cursor else self._since_ns
         self._resync.clear()
         stream = EventStream(self._calls, since_ns=since_ns, capacity=self._capacity)
         try:

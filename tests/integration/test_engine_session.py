@@ -1,0 +1,290 @@
+"""The engine session on a real engine: what it tells, and what it tells when the engine is away."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from tests.support.engine import PrivateEngine, UnixConnection
+from tests.support.engine_watch import FAST, EngineWatch, in_thread
+from tests.support.proxy import EngineProxy
+from watchtower_agent.model.container import ContainerStatus
+from watchtower_agent.model.engine_event import Cursor, EngineEvent, EventKind, Origin
+from watchtower_agent.model.observation import (
+    ContainerObserved,
+    EngineFound,
+    EngineLost,
+    EnginePinged,
+    EventsObserved,
+    GapObserved,
+    InventoryObserved,
+)
+
+
+def churn(engine: PrivateEngine, count: int, prefix: str = "v") -> None:
+    """So many quick events: volumes come and go, two events each."""
+    connection = UnixConnection(engine.socket)
+    for number in range(count // 2):
+        name = f"{prefix}-{number}"
+        engine.api("POST", "/volumes/create", {"Name": name}, connection=connection)
+        engine.api("DELETE", f"/volumes/{name}", connection=connection)
+    connection.close()
+
+
+def churned(count: int, prefix: str = "v") -> list[tuple[str, str]]:
+    """Actor and action of the events that `churn` makes."""
+    return [(f"{prefix}-{n}", action) for n in range(count // 2) for action in ("create", "destroy")]
+
+
+def names_and_actions(watch: EngineWatch) -> list[tuple[str, str]]:
+    return [(event.actor_id, event.action) for event in watch.events]
+
+
+def cursor_at(event: EngineEvent) -> Cursor:
+    return Cursor(time_ns=event.time_ns, event_id=event.id)
+
+
+async def test_a_first_start_is_a_baseline(engine: PrivateEngine) -> None:
+    await in_thread(lambda: engine.run("old"))
+    async with EngineWatch(engine.url) as watch:
+        [listed] = await watch.until_listed()
+        assert [type(told) for told in watch.observations] == [EngineFound, InventoryObserved]
+        assert [(c.name, c.status) for c in listed.containers] == [("old", ContainerStatus.RUNNING)]
+        assert listed.after_position == 0
+        [found] = watch.of(EngineFound)
+        assert not found.restarted
+        assert (found.info.url, found.info.url_source) == (engine.url, "settings")
+        assert found.info.id
+        assert found.info.cgroup_version in {"1", "2"}
+        assert found.info.data_root == str(engine.directory / "data")
+        assert watch.session.connected
+
+
+async def test_events_come_as_they_happen_and_health_checks_keep_their_secrets(engine: PrivateEngine) -> None:
+    async with EngineWatch(engine.url) as watch:
+        await watch.until_listed()
+        health = ["--health-cmd=echo hunter2", "--health-interval=1s"]
+        web = await in_thread(lambda: engine.run("web", labels={"team": "a"}, options=health))
+        await watch.until(lambda: "health_status" in watch.actions("web"))
+        await in_thread(lambda: engine.docker("rm", "-f", "web"))
+        await watch.until(lambda: "destroy" in watch.actions("web"))
+        assert {"create", "start", "exec_create", "exec_start", "exec_die", "kill", "die"} <= set(watch.actions("web"))
+        assert "hunter2" not in repr(watch.observations)
+        assert all(e.attributes["team"] == "a" for e in watch.events if e.actor_id == web and e.action != "destroy")
+        assert next(e for e in watch.events if e.action == "health_status").detail == "healthy"
+        assert [e.position for e in watch.events] == list(range(1, len(watch.events) + 1))
+        assert {e.origin for e in watch.events} == {Origin.STREAM}
+        assert all(0 <= told.lag < 1 for told in watch.of(EventsObserved))
+
+
+async def test_every_kind_that_a_plain_engine_has_comes_through(engine: PrivateEngine) -> None:
+    def act() -> None:
+        engine.docker("volume", "create", "vol")
+        engine.docker("network", "create", "net")
+        engine.docker("tag", "busybox:local", "other:local")
+        engine.docker("rmi", "other:local")
+        engine.api("POST", "/build/prune")
+
+    async with EngineWatch(engine.url) as watch:
+        await watch.until_listed()
+        await in_thread(act)
+        wanted = {EventKind.VOLUME, EventKind.NETWORK, EventKind.IMAGE, EventKind.BUILDER}
+        await watch.until(lambda: wanted <= {event.kind for event in watch.events})
+        assert watch.session.counts.unknown == 0
+
+
+async def test_hostile_labels_arrive(engine: PrivateEngine) -> None:
+    labels = {"big": "x" * 65536, "ctl": "a\x1b[31m\n\tb", "odd/+#": "\u202e\U0001f600"}
+    async with EngineWatch(engine.url) as watch:
+        await watch.until_listed()
+        await in_thread(
+            lambda: engine.api(
+                "POST", "/containers/create", {"Image": "busybox:local", "Labels": labels}, name="hostile"
+            )  # fmt: skip
+        )
+        await watch.until(lambda: "create" in watch.actions("hostile"))
+        attributes = watch.events[-1].attributes
+        assert {key: attributes[key] for key in labels} == labels
+        watch.session.resync()
+        listed = (await watch.until_listed(2))[-1]
+        assert next(c for c in listed.containers if c.name == "hostile").labels == labels
+
+
+async def test_what_happened_while_away_is_replayed_once(engine: PrivateEngine) -> None:
+    async with EngineWatch(engine.url) as first:
+        await first.until_listed()
+        web = await in_thread(lambda: engine.run("web"))
+        await first.until(lambda: "start" in first.actions("web"))
+    handled = first.events
+    await in_thread(lambda: engine.docker("stop", "web"))
+    async with EngineWatch(
+        engine.url, cursor=cursor_at(handled[-1]), recent=[event.id for event in handled]
+    ) as second:  # fmt: skip
+        [listed] = await second.until_listed()
+        assert sorted(second.actions(web)) == ["die", "kill", "stop"]
+        assert {event.origin for event in second.events} == {Origin.REPLAY}
+        assert second.session.counts.duplicates >= 1
+        assert not second.of(GapObserved)
+        assert not second.of(EngineFound)[0].restarted
+        # Replayed events go before the listing that already shows what they did.
+        assert listed.after_position == second.session.position == len(second.events)
+        assert second.observations[-1] is listed
+        await in_thread(lambda: engine.docker("start", "web"))
+        await second.until(lambda: "start" in second.actions(web))
+        assert second.events[-1].origin is Origin.STREAM
+
+
+async def test_more_than_the_ring_holds_is_a_gap(engine: PrivateEngine) -> None:
+    async with EngineWatch(engine.url) as first:
+        await first.until_listed()
+        await in_thread(lambda: churn(engine, 2, "a"))
+        await first.until(lambda: len(first.events) == 2)
+    last = first.events[-1]
+    await in_thread(lambda: churn(engine, 300, "b"))
+    async with EngineWatch(engine.url, cursor=cursor_at(last), recent=[last.id]) as second:
+        await second.until_listed()
+        [gap] = second.of(GapObserved)
+        assert (gap.reason, gap.count) == ("replay_incomplete", None)
+        assert gap.since == last.time < gap.until <= second.events[0].time
+        assert len(second.events) == 256
+        assert not second.of(EngineFound)[0].restarted
+        assert second.session.counts.gaps == 1
+
+
+async def test_a_storm_is_neither_lost_nor_doubled(engine: PrivateEngine) -> None:
+    async with EngineWatch(engine.url, timing=replace(FAST, audit_every=0.2)) as watch:
+        await watch.until_listed()
+        await asyncio.gather(*(in_thread(lambda n=n: churn(engine, 500, f"s{n}")) for n in range(4)))
+        await watch.until(lambda: len(watch.events) >= 2000)
+        await watch.until_told(EnginePinged, len(watch.of(EnginePinged)) + 2)
+        assert sorted(names_and_actions(watch)) == sorted(pair for n in range(4) for pair in churned(500, f"s{n}"))
+        assert not watch.of(GapObserved)
+        assert watch.session.counts.reconnects == 0
+
+
+async def test_a_storm_through_a_resync_is_neither_lost_nor_doubled(engine: PrivateEngine) -> None:
+    with EngineProxy(engine.socket) as proxy:
+        async with EngineWatch(proxy.url) as watch:
+            await watch.until_listed()
+            storm = asyncio.create_task(in_thread(lambda: churn(engine, 600, "r")))
+            for cut in range(3):
+                await watch.until(lambda cut=cut: len(watch.events) >= 100 * (cut + 1))
+                proxy.cut("/events")
+                await watch.until_listed(cut + 2)
+            await storm
+            await watch.until(lambda: len(watch.events) >= 600)
+            assert names_and_actions(watch) == churned(600, "r")
+            assert not watch.of(GapObserved)
+            assert not watch.of(EngineLost)
+            assert watch.session.counts.reconnects == 3
+            assert len(watch.of(EngineFound)) == 1
+
+
+async def test_a_reader_that_runs_over_resyncs_and_counts_the_gap(engine: PrivateEngine) -> None:
+    async with EngineWatch(engine.url, capacity=300) as watch:
+        await watch.until_listed()
+        churn(engine, 800)  # holds up the event loop on purpose
+        await watch.until_listed(2)
+        assert [gap.reason for gap in watch.of(GapObserved)] == ["reader_overflow"]
+        seen, all_of_them = names_and_actions(watch), churned(800)
+        assert seen == all_of_them[:300] + all_of_them[-256:]
+
+
+async def test_a_reader_that_runs_over_recovers_from_the_ring_when_it_can(engine: PrivateEngine) -> None:
+    async with EngineWatch(engine.url, capacity=300) as watch:
+        await watch.until_listed()
+        churn(engine, 500)  # holds up the event loop on purpose
+        await watch.until(lambda: len(watch.events) >= 500)
+        await watch.until_listed(2)
+        assert names_and_actions(watch) == churned(500)
+        assert not watch.of(GapObserved)
+
+
+async def test_an_audit_finds_what_the_stream_lost(engine: PrivateEngine) -> None:
+    with EngineProxy(engine.socket) as proxy:
+        async with EngineWatch(proxy.url, timing=replace(FAST, audit_every=0.3, in_flight=0.3)) as watch:
+            await watch.until_listed()
+            proxy.lose_events(b"victim")
+            await in_thread(lambda: engine.docker("create", "--name=victim", "busybox:local"))
+            await in_thread(lambda: engine.docker("create", "--name=bystander", "busybox:local"))
+            [gap] = await watch.until_told(GapObserved)
+            await watch.until_listed(2)
+            assert (gap.reason, gap.count) == ("audit", 1)
+            [lost] = [event for event in watch.events if event.name == "victim"]
+            assert (lost.action, lost.origin) == ("create", Origin.REPLAY)
+            assert gap.since == gap.until == lost.time
+            assert watch.actions("bystander") == ["create"]
+
+
+async def test_events_in_flight_are_not_taken_for_lost(engine: PrivateEngine) -> None:
+    with EngineProxy(engine.socket) as proxy:
+        async with EngineWatch(proxy.url, timing=replace(FAST, audit_every=0.2, in_flight=2)) as watch:
+            await watch.until_listed()
+            proxy.freeze("/events")  # audits too: they ask while the stream is late
+            await in_thread(lambda: engine.docker("create", "--name=late", "busybox:local"))
+            proxy.thaw()
+            await watch.until(lambda: "create" in watch.actions("late"))
+            audits = len([r for r in proxy.requests if "until=" in r.target])
+            await in_thread(lambda: proxy.wait_seen("GET", "/_ping", len(proxy.seen("GET", "/_ping")) + 3))
+            assert len([r for r in proxy.requests if "until=" in r.target]) > audits
+            assert not watch.of(GapObserved)
+
+
+async def test_the_listing_waits_for_the_events_that_precede_it(engine: PrivateEngine) -> None:
+    with EngineProxy(engine.socket) as proxy:
+        async with EngineWatch(proxy.url, timeout=5) as watch:
+            await watch.until_listed()
+            await in_thread(lambda: engine.docker("create", "--name=seed", "busybox:local"))
+            await watch.until(lambda: "create" in watch.actions("seed"))
+            held = proxy.hold("GET", "/containers/json")
+            watch.session.resync()
+            await in_thread(held.wait)
+            position = watch.session.position
+            await in_thread(lambda: engine.docker("create", "--name=between", "busybox:local"))
+            held.release()
+            listed = (await watch.until_listed(2))[-1]
+            told = watch.observations.index(listed)
+            event = next(
+                n for n, o in enumerate(watch.observations)
+                if isinstance(o, EventsObserved) and any(e.name == "between" for e in o.events)
+            )  # fmt: skip
+            assert "between" in {container.name for container in listed.containers}
+            assert event < told
+            assert listed.after_position == position
+            assert next(e for e in watch.events if e.name == "between").position > position
+
+
+async def test_inspections_are_asked_once_and_answer_for_who_is_gone(engine: PrivateEngine) -> None:
+    web = await in_thread(lambda: engine.run("web"))
+    with EngineProxy(engine.socket) as proxy:
+        async with EngineWatch(proxy.url, timeout=5) as watch:
+            await watch.until_listed()
+            held = proxy.hold("GET", "/containers/*/json")
+            others = [f"{n:064x}" for n in range(2)]
+            watch.inventory.request(others)  # both threads are busy now
+            await in_thread(held.wait)
+            watch.inventory.request([web, web])
+            watch.inventory.request([web])
+            assert watch.inventory.waiting == 1
+            held.release()
+            answers = await watch.until_told(ContainerObserved, 3)
+            assert len(proxy.seen("GET", f"/containers/{web}/json")) == 1
+            assert {a.container_id for a in answers if a.container is None} == set(others)
+            [found] = [a for a in answers if a.container is not None]
+            assert found.container is not None
+            assert found.container.detail is not None
+            assert (found.container.name, found.after_position) == ("web", watch.session.position)
+
+
+async def test_an_inspection_waits_for_the_engine_to_come_back(engine: PrivateEngine) -> None:
+    web = await in_thread(lambda: engine.run("web"))
+    with EngineProxy(engine.socket) as proxy:
+        async with EngineWatch(proxy.url) as watch:
+            await watch.until_listed()
+            proxy.refuse()
+            watch.inventory.request([web])
+            await watch.until_told(EngineLost)
+            assert not watch.of(ContainerObserved)
+            proxy.listen()
+            [answer] = await watch.until_told(ContainerObserved)
+            assert answer.container is not None
