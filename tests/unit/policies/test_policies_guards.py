@@ -1,0 +1,392 @@
+"""Guards: each at its boundaries, their order, and which of them ask about what only tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.support.core import INFO, NOW, container, container_id, policy_set
+from watchtower_agent.attribution import EndCause, OperatorIntent
+from watchtower_agent.model.container import Container, ContainerStatus, Health
+from watchtower_agent.model.decision import Decision, Held, Target, TargetKind, Verb
+from watchtower_agent.model.instant import Instant
+from watchtower_agent.policies.guards import Cooldowns, Protection, Question, ask, image_name
+from watchtower_agent.policies.policy import Policy
+from watchtower_agent.record import ContainerRecord
+from watchtower_agent.state import HostState
+
+MOMENT = Instant(wall=NOW, monotonic=500.0)
+ACTS = [verb for verb in Verb if verb is not Verb.NOTIFY]
+
+
+def policy(keys: str = "", select: str = '{name: "*"}', then: str = "{restart: {}}") -> Policy:
+    text = f"- {{name: p, select: {select}, on: {{container: die}}, then: {then}, {keys}}}"
+    return policy_set(text).policies[0]
+
+
+def question(
+    record: ContainerRecord | None = None,
+    *,
+    verb: Verb = Verb.RESTART,
+    under: Policy | None = None,
+    protection: Protection | None = None,
+    expires_at: float = NOW + 900,
+) -> Question:
+    state = HostState("h1")
+    state.engine.info, state.engine.connected, state.engine.listed = INFO, True, True
+    if record is not None:
+        state.containers[record.container.id] = record
+    decision = Decision(
+        id="d",
+        policy="p",
+        target=Target(kind=TargetKind.CONTAINER, id=container_id("web"), name="web"),
+        verb=verb,
+        reason="",
+        correlation_id="c",
+        from_event=True,
+        decided_at=NOW,
+        expires_at=expires_at,
+    )
+    return Question(
+        decision=decision,
+        policy=under or policy(),
+        state=state,
+        record=record,
+        cooldowns=Cooldowns(),
+        protection=protection or Protection(),
+        now=MOMENT,
+    )
+
+
+def known(made: Container | None = None, **fields: object) -> ContainerRecord:
+    return replace(
+        ContainerRecord(container=made or container(), started=NOW - 3600),
+        **fields,  # type: ignore[arg-type] # fields of any type, given by name
+    )
+
+
+def guard(asked: Question) -> str | None:
+    held = ask(asked)
+    return held.guard.value if held is not None else None
+
+
+@pytest.mark.parametrize("verb", list(Verb))
+def test_nothing_stops_what_nothing_speaks_against(verb: Verb) -> None:
+    assert ask(question(known(), verb=verb)) is None
+
+
+# --- protected ------------------------------------------------------------------------------------------------------
+
+STATEFUL = Protection(stateful_images=frozenset({"postgres", "redis"}))
+
+
+@pytest.mark.parametrize(
+    ("made", "protection", "select", "stops"),
+    [
+        (container(), Protection(own_containers=(container_id("web"),)), "", True),
+        (container(), Protection(own_containers=(container_id("web")[:12],)), "", True),
+        (container(), Protection(own_containers=(container_id("db"),)), "", False),
+        (container(), Protection(own_containers=("",)), "", False),
+        (container(), Protection(peers=frozenset({"web"})), "{name: web}", True),
+        (container(labels={"com.docker.compose.service": "mq"}), Protection(peers=frozenset({"mq"})), "", True),
+        (container(), Protection(peers=frozenset({"", "mq"})), "", False),
+        (container(ports=(80, 1883)), Protection(peer_ports=frozenset({1883})), "", True),
+        (container(ports=(80,)), Protection(peer_ports=frozenset({1883})), "", False),
+        (container(labels={"watchtower-agent.protect": "true"}), Protection(), "{name: web}", True),
+        (container(labels={"watchtower-agent.protect": "True"}), Protection(), "", True),
+        (container(labels={"watchtower-agent.protect": "1"}), Protection(), "", True),
+        (container(labels={"watchtower-agent.protect": "false"}), Protection(), "", False),
+        (container(labels={"watchtower-agent.protect": ""}), Protection(), "", False),
+        (container(labels={"io.kubernetes.pod.name": "x"}), Protection(), "{name: web}", True),
+        (container(labels={"com.docker.swarm.task.id": "x"}), Protection(), "", True),
+        (container(labels={"com.docker.swarm.task": ""}), Protection(), "", True),
+        (container(labels={"com.docker.compose.project": "x"}), Protection(), "", False),
+        (container(image="postgres:16"), STATEFUL, "", True),
+        (container(image="postgres:16"), STATEFUL, '{name: "w*"}', True),
+        (container(image="postgres:16"), STATEFUL, "{name: web}", False),
+        (container(image="postgres", labels={"heal": "y"}), STATEFUL, "{labels: {heal: y}}", False),
+        (container(image="postgres", labels={"heal": "y"}), STATEFUL, '{labels: {heal: "*"}}', True),
+        (container(image="postgres"), STATEFUL, "{image: postgres}", True),
+        (container(image="postgres-exporter"), STATEFUL, "", False),
+        (container(image="postgres"), Protection(), "", False),
+    ],
+)
+def test_protected(made: Container, protection: Protection, select: str, *, stops: bool) -> None:
+    asked = question(known(made), protection=protection, under=policy(select=select or '{name: "*"}'))
+    held = ask(asked)
+
+    assert (held is not None) is stops
+    if held is not None:
+        assert (held.guard.value, held.final) == ("protected", True)
+        assert "web" in held.reason
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("postgres", "postgres"),
+        ("postgres:16", "postgres"),
+        ("registry:5000/library/postgres:16@sha256:abc", "postgres"),
+        ("registry:5000/postgres", "postgres"),
+        ("postgres@sha256:abc", "postgres"),
+        ("", ""),
+    ],
+)
+def test_the_name_of_an_image(reference: str, name: str) -> None:
+    assert image_name(reference) == name
+
+
+# --- mode -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", list(Verb))
+@pytest.mark.parametrize(
+    ("keys", "observe", "stops"),
+    [("", False, False), ("mode: shadow", False, True), ("", True, True), ("mode: enforce", False, False)],
+)
+def test_mode(verb: Verb, keys: str, *, observe: bool, stops: bool) -> None:
+    held = ask(question(known(), verb=verb, under=policy(keys), protection=Protection(observe=observe)))
+
+    assert (held is not None) is stops
+    if held is not None:
+        assert (held.guard.value, held.final) == ("mode", True)
+
+
+# --- operator_intent ------------------------------------------------------------------------------------------------
+
+EXITED = container(status=ContainerStatus.EXITED)
+STOPPED = OperatorIntent(action="stop", at=NOW - 3600, until=NOW - 2700)
+JUST_NOW = OperatorIntent(action="restart", at=NOW - 100, until=NOW + 800)
+
+
+@pytest.mark.parametrize(
+    ("record", "keys", "release_in"),
+    [
+        (known(), "", None),
+        (known(EXITED, end_cause=EndCause.ITSELF), "", None),
+        (known(EXITED, end_cause=EndCause.AGENT), "", None),
+        (known(EXITED, end_cause=EndCause.NONE), "", None),
+        (known(EXITED, end_cause=EndCause.OPERATOR, operator=STOPPED), "", "never"),
+        (known(EXITED, end_cause=EndCause.OPERATOR, operator=STOPPED), "restart_stopped: true", None),
+        (known(EXITED, end_cause=EndCause.OPERATOR, operator=JUST_NOW), "restart_stopped: true", 800),
+        (known(EXITED, end_cause=EndCause.UNKNOWN), "", "never"),
+        (known(EXITED, end_cause=EndCause.UNKNOWN), "restart_stopped: true", None),
+        (known(operator=JUST_NOW), "", 800),
+        (known(operator=replace(JUST_NOW, until=NOW)), "", None),
+        (known(operator=replace(JUST_NOW, until=NOW + 0.1)), "", 0.1),
+        (known(operator=replace(JUST_NOW, until=NOW + 9000)), "", 900),
+    ],
+)
+@pytest.mark.parametrize("verb", ACTS)
+def test_operator_intent(record: ContainerRecord, keys: str, release_in: float | str | None, verb: Verb) -> None:
+    held = ask(question(replace(record, settled_after_end=True), under=policy(keys), verb=verb))
+
+    if release_in is None:
+        assert held is None
+        return
+    assert held is not None
+    assert (held.guard.value, held.final) == ("operator_intent", False)
+    expected = None if release_in == "never" else pytest.approx(NOW + float(release_in))
+    assert held.release_at == expected
+
+
+# --- engine_down, stale ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("connected", "responding", "stops"),
+    [(True, True, False), (True, None, False), (True, False, True), (False, True, True), (False, False, True)],
+)
+def test_engine_down(*, connected: bool, responding: bool | None, stops: bool) -> None:
+    asked = question(known())
+    asked.state.engine.connected, asked.state.engine.responding = connected, responding
+
+    assert guard(asked) == ("engine_down" if stops else None)
+
+
+@pytest.mark.parametrize(
+    ("record", "listed", "expires_at", "reason"),
+    [
+        (known(), True, NOW + 1, None),
+        (known(), True, NOW, None),
+        (known(), True, NOW - 0.001, "out of date"),
+        (known(), False, NOW + 1, "not been listed"),
+        (None, True, NOW + 1, "not there any more"),
+        (known(replace(container(), detail=None)), True, NOW + 1, "not been inspected"),
+    ],
+)
+def test_stale(record: ContainerRecord | None, *, listed: bool, expires_at: float, reason: str | None) -> None:
+    asked = question(record, expires_at=expires_at)
+    asked.state.engine.listed = listed
+    held = ask(asked)
+
+    assert (held is None) is (reason is None)
+    if held is not None and reason is not None:
+        assert held.guard.value == "stale"
+        assert reason in held.reason
+
+
+# --- starting -------------------------------------------------------------------------------------------------------
+
+CHECKED = container(health=Health.UNHEALTHY, health_start_period=30.0, health_interval=10.0)
+
+
+@pytest.mark.parametrize(
+    ("made", "uptime", "release_in"),
+    [
+        (CHECKED, 0.0, 40.0),
+        (CHECKED, 39.9, 0.1),
+        (CHECKED, 40.0, None),
+        (CHECKED, -5.0, None),
+        (CHECKED, None, None),
+        (replace(CHECKED, health=Health.NONE), 1.0, None),
+        (replace(CHECKED, status=ContainerStatus.EXITED), 1.0, None),
+    ],
+)
+def test_starting(made: Container, uptime: float | None, release_in: float | None) -> None:
+    started = None if uptime is None else NOW - uptime
+    held = ask(question(known(made, started=started, settled_after_end=True, end_cause=EndCause.ITSELF)))
+
+    assert (held.guard.value if held else None) == (None if release_in is None else "starting")
+    assert held is None or held.release_at == pytest.approx(NOW + (release_in or 0))
+
+
+# --- restart_policy -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("restart_policy", ["no", "always", "unless-stopped", "on-failure"])
+@pytest.mark.parametrize("status", list(ContainerStatus))
+@pytest.mark.parametrize("settled", [True, False])
+@pytest.mark.parametrize("verb", ACTS)
+def test_restart_policy(restart_policy: str, status: ContainerStatus, verb: Verb, *, settled: bool) -> None:
+    made = container(status=status, restart_policy=restart_policy)
+    asked = question(known(made, settled_after_end=settled, end_cause=EndCause.ITSELF), verb=verb)
+
+    races = (
+        restart_policy != "no"
+        and status in {ContainerStatus.RESTARTING, ContainerStatus.EXITED}
+        and not settled
+        and verb in {Verb.RESTART, Verb.START}
+    )
+    assert guard(asked) == ("restart_policy" if races else None)
+
+
+# --- cooldown -------------------------------------------------------------------------------------------------------
+
+NOTIFIES = "{notify: {}}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "then", "verb", "since", "left"),
+    [
+        ("", "{restart: {}}", Verb.RESTART, 0.0, 30.0),
+        ("", "{restart: {}}", Verb.RESTART, 29.9, 0.1),
+        ("", "{restart: {}}", Verb.RESTART, 30.0, None),
+        ("", "{restart: {}}", Verb.RESTART, None, None),
+        ("cooldown: 5m", "{restart: {}}", Verb.RESTART, 299.0, 1.0),
+        ("cooldown: 5m", "{restart: {}}", Verb.RESTART, 300.0, None),
+        ("cooldown: 0s", "{restart: {}}", Verb.RESTART, 0.0, None),
+        ("", NOTIFIES, Verb.NOTIFY, 0.0, None),
+        ("cooldown: 5m", NOTIFIES, Verb.NOTIFY, 299.0, 1.0),
+        ("cooldown: 5m", "{restart: {}, notify: {}}", Verb.NOTIFY, 1.0, None),
+    ],
+)
+def test_cooldown(keys: str, then: str, verb: Verb, since: float | None, left: float | None) -> None:
+    asked = question(known(), verb=verb, under=policy(keys, then=then))
+    if since is not None:
+        asked.cooldowns.acted(asked.decision, Instant(wall=0.0, monotonic=MOMENT.monotonic - since))
+    held = ask(asked)
+
+    assert (held.guard.value if held else None) == (None if left is None else "cooldown")
+    assert held is None or held.release_at == pytest.approx(NOW + (left or 0))
+
+
+def test_a_cooldown_is_of_one_policy_and_one_name() -> None:
+    asked = question(known())
+    other = replace(asked.decision, policy="q")
+    recreated = replace(asked.decision, target=replace(asked.decision.target, id="f" * 64))
+    asked.cooldowns.acted(other, MOMENT)
+    assert ask(asked) is None
+
+    asked.cooldowns.acted(recreated, MOMENT)
+
+    assert guard(asked) == "cooldown"
+
+
+def test_only_what_is_over_is_forgotten() -> None:
+    cooldowns = Cooldowns()
+    decision = question(known()).decision
+    for ago, name in [(31.0, "old"), (30.0, "edge"), (1.0, "new")]:
+        at = Instant(wall=0.0, monotonic=MOMENT.monotonic - ago)
+        cooldowns.acted(replace(decision, target=replace(decision.target, name=name)), at)
+
+    assert cooldowns.forget(MOMENT, 30.0) == [("p", "old")]
+    assert {name for _, name in cooldowns.last} == {"edge", "new"}
+
+
+# --- their order ----------------------------------------------------------------------------------------------------
+
+
+def test_the_first_guard_in_order_names_itself() -> None:
+    """Everything at once; then the reasons are taken away one by one."""
+    asked = question(
+        known(
+            container(
+                status=ContainerStatus.EXITED,
+                health=Health.UNHEALTHY,
+                labels={"watchtower-agent.protect": "true"},
+                restart_policy="always",
+            ),
+            end_cause=EndCause.OPERATOR,
+            operator=JUST_NOW,
+        ),
+        under=policy("mode: shadow"),
+        expires_at=NOW - 1,
+    )
+    asked.state.engine.connected = False
+    asked.cooldowns.acted(asked.decision, MOMENT)
+    record = asked.record
+    assert record is not None
+    found = [guard(asked)]
+    record.container = replace(record.container, labels={})
+    found.append(guard(asked))
+    asked = replace(asked, policy=policy())
+    found.append(guard(asked))
+    record.end_cause, record.operator = EndCause.ITSELF, None
+    found.append(guard(asked))
+    asked.state.engine.connected = True
+    found.append(guard(asked))
+    asked = replace(asked, decision=replace(asked.decision, expires_at=NOW))
+    found.append(guard(asked))
+    record.settled_after_end = True
+    found.append(guard(asked))
+
+    assert found == [
+        "protected",
+        "mode",
+        "operator_intent",
+        "engine_down",
+        "stale",
+        "restart_policy",
+        "cooldown",
+    ]
+
+
+def test_what_only_tells_asks_for_mode_and_cooldown_alone() -> None:
+    asked = question(
+        known(container(labels={"watchtower-agent.protect": "true"}), operator=JUST_NOW),
+        verb=Verb.NOTIFY,
+        under=policy(then=NOTIFIES),
+        expires_at=NOW - 1,
+    )
+    asked.state.engine.connected = False
+
+    assert ask(asked) is None
+
+
+def test_a_held_decision_says_when_it_was_asked() -> None:
+    held = ask(question(known(operator=JUST_NOW)))
+
+    assert isinstance(held, Held)
+    assert (held.at, held.numbers["operator_action"]) == (NOW, "restart")
