@@ -1,0 +1,251 @@
+"""Conditions over time: `for`, UNKNOWN, edges, and timers that start anew."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.support.core import INFO, FakeClock, container, container_id, policy_set
+from watchtower_agent.model.decision import Decision, Edge, Severity, Target, TargetKind, Verb
+from watchtower_agent.model.sample import SampleBatch, SampleTarget
+from watchtower_agent.policies.evaluate import Conditions
+from watchtower_agent.record import ContainerRecord
+from watchtower_agent.state import HostState
+
+FULL = '- {name: full, select: {name: "*"}, when: memory.percent > 90%, for: 3s, then: {restart: {}}}'
+TARGET = Target(kind=TargetKind.CONTAINER, id=container_id("web"), name="web")
+HIGH, LOW, LOST = 95.0, 50.0, None
+
+
+@dataclass
+class Ticking:
+    """One tick a second; `None` is a value that is not known."""
+
+    policies: str = FULL
+    interval: float = 1.0
+    clock: FakeClock = field(default_factory=FakeClock)
+    edges: list[Edge] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.set = policy_set(self.policies)
+        self.conditions = Conditions()
+        self.state = HostState("h1")
+        self.state.engine.info, self.state.engine.connected, self.state.engine.listed = INFO, True, True
+        self.state.containers[container_id("web")] = ContainerRecord(container=container(), started=1.0)
+
+    def see(self, *values: float | None, every: float | None = None) -> Ticking:
+        for value in values:
+            self.clock.advance(self.interval if every is None else every)
+            known = {"memory.percent": array("d", [value])} if value is not None else {}
+            self.state.apply_samples(
+                SampleBatch(
+                    at=self.clock.now(),
+                    interval=self.interval,
+                    targets=(SampleTarget(container_id=container_id("web")),),
+                    columns=known,
+                    host={"host.memory.percent": value} if value is not None else {},
+                )
+            )
+            self.evaluate()
+        return self
+
+    def evaluate(self) -> None:
+        found = self.conditions.evaluate(self.set, self.state, self.clock.now(), self.interval)
+        self.edges.extend(found.edges)
+        self.decisions.extend(found.decisions)
+
+    @property
+    def fired(self) -> list[bool]:
+        return [edge.firing for edge in self.edges]
+
+
+@pytest.mark.parametrize(
+    ("values", "fired"),
+    [
+        ([HIGH], []),
+        ([HIGH] * 3, []),
+        ([HIGH] * 4, [True]),
+        ([HIGH] * 9, [True]),
+        ([HIGH] * 3 + [LOW], []),
+        ([HIGH] * 3 + [LOW] + [HIGH] * 3, []),
+        ([HIGH] * 3 + [LOW] + [HIGH] * 4, [True]),
+        ([HIGH] * 4 + [LOW], [True, False]),
+        ([HIGH] * 4 + [LOW] + [HIGH] * 4, [True, False, True]),
+        ([LOST] * 9, []),
+        ([LOW] * 9, []),
+    ],
+)
+def test_for(values: list[float | None], fired: list[bool]) -> None:
+    assert Ticking().see(*values).fired == fired
+
+
+@pytest.mark.parametrize(
+    ("values", "fired"),
+    [
+        ([HIGH, HIGH, LOST, HIGH], []),
+        ([HIGH, HIGH, LOST, HIGH, HIGH], [True]),
+        ([HIGH, HIGH, LOST, LOST, LOST, HIGH], []),
+        ([HIGH, HIGH, LOST, LOST, LOST, HIGH, HIGH], [True]),
+        ([HIGH, HIGH, LOST, LOST, LOST, LOST, HIGH, HIGH, HIGH], []),
+        ([HIGH, HIGH, LOST, LOST, LOST, LOST, HIGH, HIGH, HIGH, HIGH], [True]),
+        ([HIGH] * 3 + [LOST] * 3, []),
+    ],
+)
+def test_unknown_freezes_the_timer_for_two_intervals(values: list[float | None], fired: list[bool]) -> None:
+    assert Ticking().see(*values).fired == fired
+
+
+def test_what_fires_keeps_firing_over_a_short_unknown_and_wants_nothing_meanwhile() -> None:
+    ticking = Ticking().see(*[HIGH] * 4)
+    assert len(ticking.decisions) == 1
+    ticking.see(LOST, LOST, LOST)
+    assert (ticking.fired, len(ticking.decisions)) == ([True], 1)
+
+    ticking.see(LOST)
+
+    assert ticking.fired == [True, False]
+    assert ticking.edges[-1].reason == "web: no longer memory.percent > 90% (not known any more)"
+
+
+@pytest.mark.parametrize(("second", "fires"), [(2.89, False), (2.91, True), (3.0, True)])
+def test_a_tick_may_be_a_moment_early(second: float, *, fires: bool) -> None:
+    ticking = Ticking().see(HIGH)
+
+    assert bool(ticking.see(HIGH, every=second).fired) is fires
+
+
+@pytest.mark.parametrize("step", [86400.0, -86400.0])
+def test_a_step_of_the_wall_clock_changes_no_timer(step: float) -> None:
+    ticking = Ticking().see(HIGH, HIGH)
+    ticking.clock.step_wall(step)
+
+    assert ticking.see(HIGH).fired == []
+    assert ticking.see(HIGH).fired == [True]
+
+
+def test_an_action_starts_the_timer_anew_before_it_fired() -> None:
+    ticking = Ticking().see(*[HIGH] * 3)
+    ticking.conditions.acted(TARGET, ticking.clock.now())
+
+    assert ticking.see(*[HIGH] * 2).fired == []
+    assert ticking.see(HIGH).fired == [True]
+
+
+def test_an_action_starts_the_timer_anew_while_it_fires() -> None:
+    ticking = Ticking().see(*[HIGH] * 4)
+    ticking.conditions.acted(TARGET, ticking.clock.now())
+    ticking.decisions.clear()
+    ticking.see(HIGH, HIGH)
+    assert ticking.decisions == []
+
+    ticking.see(HIGH)
+
+    assert ticking.fired == [True]
+    (decision,) = ticking.decisions
+    assert decision.numbers["true_for"] == 3.0
+
+
+def test_an_action_on_another_target_is_no_concern() -> None:
+    ticking = Ticking().see(*[HIGH] * 3)
+    ticking.conditions.acted(Target(kind=TargetKind.CONTAINER, id="other", name="other"), ticking.clock.now())
+
+    assert ticking.see(HIGH).fired == [True]
+
+
+def test_a_decision_carries_its_reason_and_its_numbers_and_expires_after_two_intervals() -> None:
+    decision = Ticking().see(HIGH, HIGH, HIGH, 97.5).decisions[0]
+
+    assert (decision.verb, decision.target) == (Verb.RESTART, TARGET)
+    assert decision.reason == "memory.percent > 90% for 3 s"
+    assert decision.numbers == {"memory.percent": 97.5, "true_for": 3.0, "for": 3.0}
+    assert decision.expires_at == decision.decided_at + 2.0
+    assert not decision.from_event
+
+
+def test_one_firing_shares_one_correlation_id_and_the_next_has_another() -> None:
+    ticking = Ticking().see(*[HIGH] * 6, LOW, *[HIGH] * 4)
+
+    first, end, second = ticking.edges
+    assert first.correlation_id == end.correlation_id != second.correlation_id
+    assert {decision.correlation_id for decision in ticking.decisions[:3]} == {first.correlation_id}
+    assert ticking.decisions[-1].correlation_id == second.correlation_id
+
+
+def test_ids_differ_from_action_to_action_and_not_from_tick_to_tick() -> None:
+    ticking = Ticking().see(*[HIGH] * 6)
+    before = {decision.id for decision in ticking.decisions}
+    ticking.decisions.clear()
+    ticking.conditions.acted(TARGET, ticking.clock.now())
+    ticking.see(*[HIGH] * 6)
+    after = {decision.id for decision in ticking.decisions}
+
+    assert len(before) == len(after) == 1
+    assert before != after
+
+
+def test_notify_is_wanted_once_an_edge() -> None:
+    ticking = Ticking(FULL.replace("{restart: {}}", "{restart: {}, notify: {severity: critical}}")).see(*[HIGH] * 9)
+
+    verbs = [decision.verb for decision in ticking.decisions]
+    assert (verbs.count(Verb.NOTIFY), verbs.count(Verb.RESTART)) == (1, 6)
+    assert ticking.edges[0].severity is Severity.CRITICAL
+    assert ticking.decisions[0].parameters["severity"] == "critical"
+
+
+def test_a_policy_about_the_host() -> None:
+    ticking = Ticking("- {name: host, when: host.memory.percent > 90%, then: {notify: {}}}").see(HIGH, LOW)
+
+    assert [edge.target for edge in ticking.edges] == [Target(kind=TargetKind.HOST, name="h1")] * 2
+    assert len(ticking.decisions) == 1
+
+
+def test_a_target_that_goes_is_resolved() -> None:
+    ticking = Ticking().see(*[HIGH] * 4)
+    ticking.state.containers.clear()
+    ticking.see(HIGH)
+
+    assert ticking.fired == [True, False]
+    assert ticking.edges[-1].target == TARGET
+    assert "gone or not selected" in ticking.edges[-1].reason
+
+
+@pytest.mark.parametrize(
+    ("after", "resolved"),
+    [
+        (FULL, False),
+        (f"- {{name: other, on: {{image: pull}}, then: {{notify: {{}}}}}}\n{FULL}", False),
+        (FULL.replace("then", "mode: shadow, then"), False),
+        (FULL.replace("90%", "80%"), True),
+        (FULL.replace("3s", "2s"), True),
+        (FULL.replace("then", "mode: off, then"), True),
+        (FULL.replace("full", "other"), True),
+        ("", True),
+    ],
+)
+def test_a_reload_resolves_only_what_changed(after: str, *, resolved: bool) -> None:
+    ticking = Ticking().see(*[HIGH] * 4)
+    ticking.set = policy_set(after)
+    ticking.evaluate()
+
+    assert ticking.fired == ([True, False] if resolved else [True])
+
+
+def test_a_reload_starts_changed_timers_anew() -> None:
+    ticking = Ticking().see(*[HIGH] * 3)
+    ticking.set = policy_set(FULL.replace("90%", "91%"))
+
+    assert ticking.see(*[HIGH] * 3).fired == []
+    assert ticking.see(HIGH).fired == [True]
+
+
+def test_who_fires_now() -> None:
+    ticking = Ticking().see(*[HIGH] * 3)
+    assert ticking.conditions.firing("full") == []
+    ticking.see(HIGH)
+    assert ticking.conditions.firing("full") == [container_id("web")]
+    assert ticking.conditions.firing("other") == []
+    ticking.see(LOW)
+    assert ticking.conditions.firing("full") == []
