@@ -1,0 +1,265 @@
+"""What every benchmark needs on stage: a private engine and broker, the agent as it is installed, and observers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(CHECKOUT))
+
+from tests.support.broker import PrivateBroker  # noqa: E402 - found only with the line above
+from tests.support.engine import PrivateEngine  # noqa: E402 - same
+from watchtower_agent.errors import WatchtowerError  # noqa: E402 - same
+from watchtower_agent.serving.client import ControlClient  # noqa: E402 - same
+
+HOST = "bench"
+EVENTS = f"watchtower/v1/{HOST}/event/#"
+METRICS = f"watchtower/v1/{HOST}/metrics"
+
+Json = dict[str, Any]
+
+
+class Observer:
+    """One of `observers.py`, running."""
+
+    def __init__(self, out: Path, role: str, *arguments: str) -> None:
+        self._out = out
+        self._process = subprocess.Popen(
+            [sys.executable, str(CHECKOUT / "benchmarks" / "observers.py"), role, *arguments, str(out)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._answer() == "ready", f"the {role} did not start"
+
+    def count(self) -> int:
+        """How much it has seen."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return int(self._answer())
+
+    def wait_count(self, at_least: int, *, within: float) -> int:
+        """Wait until it has seen so much, or the time is over; what it has seen."""
+        deadline = time.monotonic() + within
+        while (count := self.count()) < at_least and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return count
+
+    def end(self) -> list[Json]:
+        """End it; everything that it has seen."""
+        self.close()
+        return [json.loads(line) for line in self._out.read_text().splitlines()]
+
+    def close(self) -> None:
+        """End it."""
+        if self._process.poll() is None and self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.wait(60)
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+class Agent:
+    """`watchtower-agent run` from a byte-compiled copy of the package, as an installed one is, with the default settings.
+
+    Only what a private engine and broker need is set, and what the benchmark asks for.
+    """
+
+    def __init__(self, directory: Path, settings: Mapping[str, object], policies: str) -> None:
+        self._directory = directory
+        self.socket = directory / "control.sock"
+        (directory / "policies").mkdir(parents=True)
+        (directory / "policies" / "policies.yaml").write_text(policies)
+        own = {
+            "host": HOST,
+            "policies": str(directory / "policies"),
+            "state_dir": str(directory / "state"),
+            "control": {"socket": str(self.socket)},
+            "log": {"format": "json"},
+        }
+        self._config = directory / "agent.yaml"
+        self._config.write_text(json.dumps(own | dict(settings)))  # YAML 1.2 takes JSON as it is
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started_ns = 0
+
+    def start(self, code: Path) -> None:
+        """Start it from that folder, without waiting for anything."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("WATCHTOWER_AGENT_", "DOCKER_"))}
+        log = (self._directory / "agent.log").open("ab")
+        self.started_ns = time.monotonic_ns()
+        with log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "watchtower_agent", "run", "--config", str(self._config)],
+                cwd=code,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+
+    def status(self) -> Json:
+        """Its answer over the control socket."""
+        answer = ControlClient(self.socket).ask("status")
+        assert isinstance(answer, dict)
+        return answer
+
+    def wait_ready(self, *, within: float = 20.0) -> None:
+        """Wait until it has its engine, its policies and its broker."""
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline:
+            assert self.process is not None
+            assert self.process.poll() is None, f"the agent ended:\n{self.log_tail()}"
+            with contextlib.suppress(WatchtowerError, OSError):
+                status = self.status()
+                if status["engine"]["connected"] and status["policies"]["items"] and status["mqtt"]["connected"]:
+                    return
+            time.sleep(0.05)
+        raise TimeoutError(f"the agent is not ready within {within:g} s:\n{self.log_tail()}")
+
+    def log_tail(self, lines: int = 10) -> str:
+        """The last lines of its log."""
+        log = self._directory / "agent.log"
+        return "\n".join(log.read_text().splitlines()[-lines:]) if log.exists() else ""
+
+    def stop(self) -> None:
+        """End it in good order."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(30)
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+
+class Stage:
+    """Engine, broker and a scratch folder; everything that was started on it ends with it."""
+
+    def __init__(self) -> None:
+        # Short, because the path of a unix socket has at most 107 bytes.
+        self.directory = Path(tempfile.mkdtemp(prefix="wt-bench-"))
+        self.engine = PrivateEngine()
+        self.broker = PrivateBroker(directory=self.directory / "broker")
+        self._observers: list[Observer] = []
+        self._agents: list[Agent] = []
+        self._number = 0
+        self._code: Path | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.engine.start()
+            self.engine.load_image()
+            self.broker.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for agent in self._agents:
+            agent.stop()
+        for observer in self._observers:
+            observer.close()
+        self.broker.stop()
+        self.engine.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    # Observers.
+
+    def _observe(self, role: str, *arguments: str) -> Observer:
+        self._number += 1
+        observer = Observer(self.directory / f"{role}-{self._number}.jsonl", role, *arguments)
+        self._observers.append(observer)
+        return observer
+
+    def recorder(self) -> tuple[Observer, str]:
+        """A recorder before the engine, and the address that the agent is to be given."""
+        listen = self.directory / f"recorder-{self._number}.sock"
+        return self._observe("recorder", str(listen), str(self.engine.socket)), f"unix://{listen}"
+
+    def oracle(self) -> Observer:
+        """An event stream of its own."""
+        return self._observe("oracle", str(self.engine.socket))
+
+    def subscriber(self, topic: str) -> Observer:
+        """A subscriber at the broker."""
+        return self._observe("subscriber", str(self.broker.port), topic)
+
+    # The agent.
+
+    def agent(self, policies: str, *, engine_url: str = "", settings: Mapping[str, object] | None = None) -> Agent:
+        """An agent with a folder of its own, not started."""
+        self._number += 1
+        own: Json = {"engine": {"url": engine_url or self.engine.url}, "mqtt": {"url": self.broker.url}}
+        for name, value in (settings or {}).items():
+            own[name] = own.get(name, {}) | value if isinstance(value, dict) else value
+        agent = Agent(self.directory / f"agent-{self._number}", own, policies)
+        self._agents.append(agent)
+        return agent
+
+    def code(self) -> Path:
+        """A folder with a byte-compiled copy of the package."""
+        if self._code is None:
+            self._code = self.directory / "code"
+            shutil.copytree(
+                CHECKOUT / "watchtower_agent",
+                self._code / "watchtower_agent",
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
+            subprocess.run([sys.executable, "-m", "compileall", "-q", str(self._code)], check=True)
+        return self._code
+
+    # The engine.
+
+    def idle_containers(self, prefix: str, count: int, *, labels: Mapping[str, str] | None = None) -> list[str]:
+        """Containers that wait for ever; their ids."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        body = {
+            "Image": "busybox:local",
+            "Cmd": ["sleep", "100000000"],
+            "Labels": dict(labels or {}),
+            "HostConfig": {"NetworkMode": "none"},
+        }
+
+        def one(number: int) -> str:
+            made = self.engine.api("POST", "/containers/create", body, name=f"{prefix}{number}")
+            self.engine.api("POST", f"/containers/{made['Id']}/start")
+            return str(made["Id"])
+
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(one, range(count)))
+
+    def pid(self, container_id: str) -> int:
+        """Of a running container's first process on this host."""
+        pid = int(self.engine.api("GET", f"/containers/{container_id}/json")["State"]["Pid"])
+        assert pid > 1, f"container {container_id[:12]} does not run"
+        return pid
+
+
+@contextlib.contextmanager
+def running(stage: Stage, agent: Agent) -> Iterator[Agent]:
+    """The agent, ready, and stopped in the end."""
+    agent.start(stage.code())
+    agent.wait_ready()
+    try:
+        yield agent
+    finally:
+        agent.stop()
