@@ -1,0 +1,162 @@
+"""What the pages say is there: links, files, commands, policies, payloads."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from tests.support.schema import validate_message
+from watchtower_agent.model.decision import Verb
+from watchtower_agent.policies.load import load_policies
+from watchtower_agent.policies.policy import PolicySet, WhenTrigger
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PACKAGE = CHECKOUT / "watchtower_agent"
+DOCS = CHECKOUT / "docs"
+PAGES = sorted({*CHECKOUT.glob("*.md"), *DOCS.rglob("*.md"), *(CHECKOUT / "config").rglob("*.md")})
+COMMANDS = {"run", "check", "status", "events", "history"}
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_INDENTED = re.compile(r"^ {4}\S.*$", re.MULTILINE)
+_INLINE = re.compile(r"`([^`\n]+)`")
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_COMMAND = re.compile(r"\bwatchtower-agent ([a-z][a-z-]*)(?![\w.:/-])")
+_MODULE = re.compile(r"(?:[a-z0-9_]+/)*[a-z0-9_]+\.(?:py|lark)|[a-z0-9_]+(?:/[a-z0-9_]+)*/")
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(CHECKOUT))
+
+
+def fences(page: Path, language: str) -> list[str]:
+    return [text for found, text in _FENCE.findall(page.read_text()) if found == language]
+
+
+def code(page: Path) -> Iterator[str]:
+    text = page.read_text()
+    for _, block in _FENCE.findall(text):
+        yield from block.splitlines()
+    text = _FENCE.sub("", text)
+    yield from (line for line in _INDENTED.findall(text) if not line.lstrip().startswith(("#", "- ", "|")))
+    yield from _INLINE.findall(text)
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    text = _INLINE.sub("", _FENCE.sub("", page.read_text()))
+    broken = []
+    for target in _LINK.findall(text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = unquote(target).partition("#")
+        aim = page if not path else page.parent / path
+        if not aim.exists() or (anchor and anchor not in anchors(aim)):
+            broken.append(target)
+    assert not broken
+
+
+def test_the_index_has_every_page() -> None:
+    index = DOCS / "README.md"
+    linked = {(DOCS / target.partition("#")[0]).resolve() for target in _LINK.findall(index.read_text())}
+    assert set(DOCS.rglob("*.md")) - {index} <= linked
+
+
+def test_the_readme_s_policy_is_in_force_and_short() -> None:
+    (policy,) = fences(CHECKOUT / "README.md", "yaml")
+    loaded = load_policies({"readme.yaml": policy.encode()})
+    assert isinstance(loaded, PolicySet), loaded
+    (heal,) = loaded.policies
+    assert heal.then.verb is Verb.RESTART
+    assert isinstance(heal.trigger, WhenTrigger)
+    assert len(policy.splitlines()) == 10
+
+
+def test_the_readme_s_event_is_one_of_that_policy() -> None:
+    page = CHECKOUT / "README.md"
+    (payload,) = fences(page, "json")
+    (topic,) = re.findall(r"`(watchtower/v1/[^`]+)`", page.read_text())
+    event = validate_message(topic, json.dumps(json.loads(payload)).encode())
+    (policy,) = fences(page, "yaml")
+    loaded = load_policies({"readme.yaml": policy.encode()})
+    assert isinstance(loaded, PolicySet)
+    (heal,) = loaded.policies
+    assert isinstance(heal.trigger, WhenTrigger)
+    assert event["data"]["policy"] == heal.name
+    assert event["data"]["decision_reason"].startswith(heal.trigger.condition.text)
+    assert event["data"]["decision_numbers"]["for"] == heal.trigger.hold
+    assert event["data"]["parameters"] == heal.then.parameters
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_policies_of_the_page_about_them_load(number: int) -> None:
+    examples = fences(DOCS / "policies.md", "yaml")
+    assert len(examples) == 3
+    text = examples[number]
+    if not text.startswith("version:"):
+        text = f"version: 1\npolicies:\n{text}"
+    loaded = load_policies({"example.yaml": text.encode()})
+    assert isinstance(loaded, PolicySet), loaded
+
+
+def test_the_command_line_has_the_commands_that_the_pages_name() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "watchtower_agent", "--help"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    listed = answer.stdout.partition("commands:")[2].partition("exit codes:")[0]
+    offered = set(re.findall(r"^    ([a-z]+) +\S", listed, re.MULTILINE))
+    named = {command for page in PAGES for text in code(page) for command in _COMMAND.findall(text)}
+    assert offered == COMMANDS
+    assert COMMANDS >= named >= {"run", "check", "status"}
+    table = re.findall(r"^\| `([a-z]+)", (DOCS / "commands.md").read_text(), re.MULTILINE)
+    assert set(table) == offered
+
+
+def test_the_tree_in_the_architecture_is_the_tree() -> None:
+    page = DOCS / "architecture.md"
+    section = page.read_text().partition("## The tree")[2].partition("\nBeside the package")[0]
+    told = set(re.findall(r"`([a-z_]+(?:\.py|/))`", "\n".join(row.split("|")[1] for row in _rows(section))))
+    there = {
+        f"{entry.name}/" if entry.is_dir() else entry.name
+        for entry in PACKAGE.iterdir()
+        if (entry.suffix == ".py" and entry.name != "__init__.py") or (entry / "__init__.py").exists()
+    }
+    assert told == there
+
+
+def _rows(section: str) -> list[str]:
+    return [line for line in section.splitlines() if line.startswith("| `")]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [DOCS / "architecture.md", CHECKOUT / "CONTRIBUTING.md", *sorted((DOCS / "adr").glob("*.md"))],
+    ids=name_of,
+)
+def test_every_module_that_is_named_is_there(page: Path) -> None:
+    text = page.read_text()
+    if page.name == "0005-tree.md":  # tells of files that were planned
+        text = text.partition("## Decision")[2].replace("`schedules.py` comes", "")
+    missing = []
+    for name in _INLINE.findall(text):
+        if not _MODULE.fullmatch(name) or name in {"unit/", "contract/", "integration/", "system/", "support/"}:
+            continue
+        rooms = [CHECKOUT, PACKAGE, *(entry for entry in PACKAGE.iterdir() if entry.is_dir())]
+        if not any((room / name).exists() for room in rooms):
+            missing.append(name)
+    assert not missing
