@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.support.agent import AgentWatch, Host
+from tests.support.agent import CRASHES_ON_USR1, AgentWatch, Host
 from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
 from tests.support.tape import EngineTape
@@ -27,15 +27,9 @@ policies:
 """
 
 
-def crashes_when_told(engine: PrivateEngine, name: str) -> str:
-    """A container that crashes on USR1 in its first life, which no operator's act is, and then stays."""
-    command = "test -e /tmp/once || trap 'touch /tmp/once; exit 3' USR1; while :; do sleep 0.02; done"
-    return engine.run(name, "sh", "-c", command, labels=LABELS)
-
-
 async def present(host: Host) -> dict[str, str]:
     """Three containers that the agent knows."""
-    ids = {name: crashes_when_told(host.engine, name) for name in ("stopped", "crashed", "gone")}
+    ids = {name: host.engine.run(name, *CRASHES_ON_USR1, labels=LABELS) for name in ("stopped", "crashed", "gone")}
     for name in ids:
         await host.watch.until_told("container", "start", name)
     return ids
@@ -65,9 +59,7 @@ async def replayed(host: Host, tape: EngineTape, ids: dict[str, str]) -> None:
     """Every event of the time is told with its own stamp; the crash is answered, the stop respected."""
     await host.watch.until_told("action", "succeeded", "crashed")
     for policy in ("revive", "keep-up"):
-        (held, *_) = await host.watch.until_told(
-            "policy", "held", "stopped", where=lambda told, policy=policy: told.data["policy"] == policy
-        )
+        held = await host.watch.until_held("stopped", policy)
         assert held.guard == "operator_intent"
         assert "on purpose" in held.reason
     await host.watch.until_told("container", "start", "born")
@@ -88,9 +80,7 @@ async def declared(host: Host, cause: str) -> None:
     for name in ("stopped", "crashed"):
         (died,) = await host.watch.until_told("container", "die", name, where=lambda told: told.origin == "synthetic")
         for policy in ("revive", "keep-up"):
-            (held, *_) = await host.watch.until_told(
-                "policy", "held", name, where=lambda told, policy=policy: told.data["policy"] == policy
-            )
+            held = await host.watch.until_held(name, policy)
             assert held.guard == "operator_intent"
             assert "could not see" in held.reason
         assert died.arrived >= gap.arrived
@@ -179,7 +169,7 @@ async def test_what_is_there_at_the_first_start_ever_is_taken_as_it_is(
     engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
 ) -> None:
     for name in ("stopped", "crashed"):
-        crashes_when_told(engine, name)
+        engine.run(name, *CRASHES_ON_USR1, labels=LABELS)
     engine.docker("stop", "--time=1", "stopped")
     engine.docker("kill", "--signal=USR1", "crashed")
     engine.docker("wait", "crashed")

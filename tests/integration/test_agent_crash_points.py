@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from tests.support.agent import Host
+from tests.support.agent import CRASHES_ON_USR1, Host
 from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
 from tests.support.tape import EngineTape
@@ -31,12 +31,6 @@ DEAF = ("sh", "-c", "trap '' TERM; test -e /tmp/once && touch /tmp/good; touch /
 """Does not end on TERM: its restart takes the whole stop timeout. Healthy from its second life on."""
 
 
-def dies_when_told(engine: PrivateEngine, name: str) -> str:
-    """A container that crashes on USR1 in its first life, which no operator's act is, and then stays."""
-    command = "test -e /tmp/once || trap 'touch /tmp/once; exit 3' USR1; while :; do sleep 0.02; done"
-    return engine.run(name, "sh", "-c", command, labels=LABELS)
-
-
 async def test_nothing_is_done_twice_and_what_was_not_done_is_done_after_the_cooldown(
     engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
 ) -> None:
@@ -44,7 +38,7 @@ async def test_nothing_is_done_twice_and_what_was_not_done_is_done_after_the_coo
     proxy, agent = host.proxy, host.agent
     assert proxy is not None
     asked, unheard, answered, died = (
-        dies_when_told(engine, name) for name in ("asked", "unheard", "answered", "died")
+        engine.run(name, *CRASHES_ON_USR1, labels=LABELS) for name in ("asked", "unheard", "answered", "died")
     )
     with EngineTape(engine) as tape:
         # The call of the first never reaches the engine, the second's answer never reaches the agent.

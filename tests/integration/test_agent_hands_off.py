@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.agent import Host, Told
+from tests.support.agent import CRASHES_ONCE, Host, Told
 from tests.support.broker import PrivateBroker
 from tests.support.engine import IDLE, IMAGE, PrivateEngine
 
@@ -38,7 +38,6 @@ services:
     command: {list(IDLE)}
 """
 SICK = ("--health-cmd=test ! -e /tmp/bad", "--health-interval=200ms", "--health-retries=1")
-AGAIN = ("sh", "-c", "test -e /tmp/once && exec sleep 3600; touch /tmp/once; exit 1")
 
 
 async def said_why(host: Host, name: str, policy: str) -> Told:
@@ -52,7 +51,7 @@ async def said_why(host: Host, name: str, policy: str) -> Told:
 
 async def still_acts(host: Host) -> str:
     """A crash is answered: whatever else was to be done would have been done by now."""
-    canary = host.engine.run("canary", *AGAIN, labels=LABELS)
+    canary = host.engine.run("canary", *CRASHES_ONCE, labels=LABELS)
     await host.watch.until_told("action", "succeeded", "canary")
     return canary
 

@@ -32,6 +32,16 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 VALIDATED = 800
 """Messages of one test that are checked against their schemas; of more, evenly spread ones."""
 
+CRASHES_ON_USR1 = (
+    "sh",
+    "-c",
+    "trap 'exit 0' TERM; test -e /tmp/once || trap 'touch /tmp/once; exit 3' USR1; while :; do sleep 0.02; done",
+)
+"""A container that crashes on USR1 in its first life, as no operator's act does, and then stays."""
+
+CRASHES_ONCE = ("sh", "-c", "test -e /tmp/once && exec sleep 3600; touch /tmp/once; exit 1")
+"""A container that crashes at once, and stays when it is restarted."""
+
 Json = dict[str, Any]
 
 
@@ -370,6 +380,11 @@ class AgentWatch(PersistentSubscriber):
             last = [f"{e.kind}/{e.action} {e.name} {e.guard} {e.reason[:80]}" for e in self.events[-12:]]
             raise AssertionError(f"no {count} {kind}/{action} {name}: {error}; last: {last}") from None
         return self.told(kind, action, name, where=where)
+
+    async def until_held(self, name: str, policy: str) -> Told:
+        """Wait until a guard stopped that policy's decision about a container or host."""
+        held = await self.until_told("policy", "held", name, where=lambda told: bool(told.data["policy"] == policy))
+        return held[0]
 
     def state(self, name: str) -> Json | None:
         """The newest retained state of a container; None when there is none or it was cleared."""

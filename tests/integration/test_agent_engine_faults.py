@@ -1,0 +1,141 @@
+"""The engine is killed, stopped, restarted, frozen: the agent says so, keeps running, and undoes nobody's doing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.agent import CRASHES_ON_USR1, CRASHES_ONCE, Host
+from tests.support.broker import PrivateBroker
+from tests.support.engine import PrivateEngine
+
+LABELS = {"heal": "true"}
+REVIVE = """
+version: 1
+policies:
+  - name: revive
+    select: {labels: {heal: "true"}}
+    on: {container: die}
+    then: {restart: {stop_timeout: 1s}}
+  - name: keep-up
+    select: {labels: {heal: "true"}}
+    when: status == "exited"
+    for: 400ms
+    then: {restart: {stop_timeout: 1s}}
+  - name: engine
+    on: {engine: [down, up]}
+    then: {notify: {severity: critical}}
+"""
+
+
+@pytest.fixture(scope="module")
+def kept_engine() -> Iterator[PrivateEngine]:
+    """An engine whose containers outlive it."""
+    with PrivateEngine(options=("--live-restore",)) as engine:
+        yield engine
+
+
+@pytest.fixture
+def lasting_engine(kept_engine: PrivateEngine) -> Iterator[PrivateEngine]:
+    """An engine whose containers outlive it, for tests that stop and freeze it and leave it running."""
+    yield kept_engine
+    kept_engine.sweep()
+
+
+async def still_acts(host: Host) -> None:
+    """The agent goes on as before: a crash is answered."""
+    host.engine.run("canary", *CRASHES_ONCE, labels=LABELS)
+    await host.watch.until_told("action", "succeeded", "canary")
+
+
+async def test_an_engine_killed_and_started_again_is_a_loss_that_is_declared(
+    own_engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(own_engine, module_broker, REVIVE, proxied=False)
+    pid = host.agent.pid
+    plain = own_engine.run("plain", *CRASHES_ON_USR1, labels=LABELS)
+    own_engine.run("always", *CRASHES_ON_USR1, labels=LABELS, options=("--restart=always",))
+    for name in ("plain", "always"):
+        await host.watch.until_told("container", "start", name)
+    before = host.starts(plain)
+
+    own_engine.kill()
+    await host.watch.until_told("engine", "down")
+    own_engine.start()
+
+    up = (await host.watch.until_told("engine", "up", count=2))[-1]
+    assert up.data["restarted"] is True
+    assert up.data["down_seconds"] > 0
+    (gap,) = await host.watch.until_told("agent", "event_gap")
+    assert gap.data["cause"] == "engine_restarted"
+    assert len(await host.watch.until_told("action", "notify", count=3)) == 3
+    (held, *_) = await host.watch.until_told("policy", "held", "plain")
+    assert held.guard == "operator_intent"
+    await host.watch.until_told("container", "start", "always", count=2)  # the engine's own doing
+    await still_acts(host)
+    assert host.starts(plain) == before
+    assert host.agent.ledger("plain") == host.agent.ledger("always") == []
+    status = host.agent.status()
+    assert (host.agent.pid, status["engine"]["restarts"], status["engine"]["gaps"]) == (pid, 1, 1)
+
+
+async def test_what_ended_while_the_engine_was_stopped_is_told_and_left_alone(
+    lasting_engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    engine = lasting_engine
+    host = make_host(engine, module_broker, REVIVE, proxied=False)
+    ended = engine.run("ended", *CRASHES_ON_USR1, labels=LABELS)
+    engine.run("lasting", *CRASHES_ON_USR1, labels=LABELS)
+    for name in ("ended", "lasting"):
+        await host.watch.until_told("container", "start", name)
+    process = engine.api("GET", f"/containers/{ended}/json")["State"]["Pid"]
+
+    engine.stop()
+    await host.watch.until_told("engine", "down")
+    os.kill(process, signal.SIGKILL)
+    engine.start()
+
+    await host.watch.until_told("engine", "up", count=2)
+    (died,) = await host.watch.until_told("container", "die", "ended")
+    (held, *_) = await host.watch.until_told("policy", "held", "ended")
+    assert held.guard == "operator_intent"
+    assert "could not see" in held.reason
+    assert died.correlation == held.correlation or died.origin == "synthetic"
+    await still_acts(host)
+    assert host.agent.ledger("ended") == []
+    assert host.watch.told("container", "die", "lasting") == []
+
+
+async def test_what_happened_in_a_frozen_engine_is_told_when_it_thaws(
+    lasting_engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    engine = lasting_engine
+    host = make_host(engine, module_broker, REVIVE, proxied=False)
+    for name in ("stopped", "crashed"):
+        engine.run(name, *CRASHES_ON_USR1, labels=LABELS)
+        await host.watch.until_told("container", "start", name)
+    pid = engine.api("GET", "/containers/crashed/json")["State"]["Pid"]
+
+    engine.freeze()
+    by_hand = asyncio.create_task(asyncio.to_thread(engine.docker, "stop", "--time=1", "stopped"))
+    try:
+        os.kill(pid, signal.SIGUSR1)
+        (down,) = await host.watch.until_told("engine", "down", timeout=20)
+        assert host.agent.status()["engine"]["connected"] is False
+    finally:
+        engine.thaw()
+    await by_hand
+
+    await host.watch.until_told("engine", "up", count=2)
+    assert "answer" in down.reason
+    await host.watch.until_told("action", "succeeded", "crashed")
+    (held, *_) = await host.watch.until_told("policy", "held", "stopped")
+    assert held.guard == "operator_intent"
+    assert "on purpose" in held.reason
+    assert host.agent.ledger("stopped") == []
+    assert len(host.agent.ledger("crashed")) == 1
+    assert host.watch.told("agent", "event_gap") == []
