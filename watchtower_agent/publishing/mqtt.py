@@ -94,6 +94,8 @@ class _Client(aiomqtt.Client):
         self.connack: Properties | None = None
         self.connect_error: OSError | None = None
         self._loop_thread = threading.get_ident()
+        # A connection that is given up ends with an error that nobody waits for: no stack in the log for it.
+        self._disconnected.add_done_callback(lambda end: end.cancelled() or end.exception())
 
     def _client_connect(self) -> None:
         try:
