@@ -15,8 +15,9 @@ from tests.support.engine_watch import engine_calls
 from tests.support.proxy import EngineProxy
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.engine import client
-from watchtower_agent.engine.calls import EngineCalls, EngineRefusedError, EngineTimeoutError
+from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.engine.client import DockerEngine
+from watchtower_agent.engine.translation import EngineRefusedError, EngineTimeoutError
 from watchtower_agent.errors import AbsentError, PermanentError, TemporaryError
 from watchtower_agent.model.container import ContainerStatus, Health
 from watchtower_agent.ports import Engine

@@ -144,3 +144,10 @@ async def test_stopping_the_session_ends_its_reader_at_once(engine: PrivateEngin
     async with asyncio.timeout(5):
         async with EngineWatch(engine.url, timeout=30) as watch:
             await watch.until_listed()
+
+
+async def test_stopping_while_the_engine_does_not_answer_is_not_held_up(engine: PrivateEngine) -> None:
+    with EngineProxy(engine.socket) as proxy:
+        swallowed = proxy.blackhole("GET", "/events")
+        async with asyncio.timeout(5), EngineWatch(proxy.url, timeout=30):
+            await in_thread(swallowed.wait)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 from tests.support.engine import PrivateEngine, UnixConnection
 from tests.support.engine_watch import FAST, EngineWatch, in_thread
@@ -42,6 +43,10 @@ def names_and_actions(watch: EngineWatch) -> list[tuple[str, str]]:
 
 def cursor_at(event: EngineEvent) -> Cursor:
     return Cursor(time_ns=event.time_ns, event_id=event.id)
+
+
+def handed_over(watch: EngineWatch, count: int) -> bool:
+    return len(watch.events) >= count
 
 
 async def test_a_first_start_is_a_baseline(engine: PrivateEngine) -> None:
@@ -100,7 +105,7 @@ async def test_hostile_labels_arrive(engine: PrivateEngine) -> None:
         await in_thread(
             lambda: engine.api(
                 "POST", "/containers/create", {"Image": "busybox:local", "Labels": labels}, name="hostile"
-            )  # fmt: skip
+            )
         )
         await watch.until(lambda: "create" in watch.actions("hostile"))
         attributes = watch.events[-1].attributes
@@ -154,7 +159,7 @@ async def test_more_than_the_ring_holds_is_a_gap(engine: PrivateEngine) -> None:
 async def test_a_storm_is_neither_lost_nor_doubled(engine: PrivateEngine) -> None:
     async with EngineWatch(engine.url, timing=replace(FAST, audit_every=0.2)) as watch:
         await watch.until_listed()
-        await asyncio.gather(*(in_thread(lambda n=n: churn(engine, 500, f"s{n}")) for n in range(4)))
+        await asyncio.gather(*(in_thread(partial(churn, engine, 500, f"s{n}")) for n in range(4)))
         await watch.until(lambda: len(watch.events) >= 2000)
         await watch.until_told(EnginePinged, len(watch.of(EnginePinged)) + 2)
         assert sorted(names_and_actions(watch)) == sorted(pair for n in range(4) for pair in churned(500, f"s{n}"))
@@ -168,7 +173,7 @@ async def test_a_storm_through_a_resync_is_neither_lost_nor_doubled(engine: Priv
             await watch.until_listed()
             storm = asyncio.create_task(in_thread(lambda: churn(engine, 600, "r")))
             for cut in range(3):
-                await watch.until(lambda cut=cut: len(watch.events) >= 100 * (cut + 1))
+                await watch.until(partial(handed_over, watch, 100 * (cut + 1)))
                 proxy.cut("/events")
                 await watch.until_listed(cut + 2)
             await storm

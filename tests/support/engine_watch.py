@@ -21,9 +21,10 @@ FAST = SessionTiming(ping_every=0.2, audit_every=60.0, in_flight=1.0, lost_after
 """Timing for tests: a frozen engine is noticed in about 1.5 s, no audit unless a test asks for it."""
 
 
-def engine_calls(url: str, timeout: float = 1.0) -> EngineCalls:
+def engine_calls(at: str | EngineAddress, timeout: float = 1.0) -> EngineCalls:
     """The blocking API of a private engine."""
-    return EngineCalls(EngineAddress(url=url, source="settings"), clock=SystemClock(), timeout=timeout)
+    address = at if isinstance(at, EngineAddress) else EngineAddress(url=at, source="settings")
+    return EngineCalls(address, clock=SystemClock(), timeout=timeout)
 
 
 class EngineWatch:
@@ -31,7 +32,7 @@ class EngineWatch:
 
     def __init__(
         self,
-        url: str,
+        at: str | EngineAddress,
         *,
         cursor: Cursor | None = None,
         recent: Sequence[str] = (),
@@ -39,7 +40,7 @@ class EngineWatch:
         timeout: float = 1.0,
         capacity: int = CAPACITY,
     ) -> None:
-        self.calls = engine_calls(url, timeout)
+        self.calls = engine_calls(at, timeout)
         self.observations: list[object] = []
         self.session = EngineSession(
             calls=self.calls,

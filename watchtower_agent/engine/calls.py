@@ -1,4 +1,4 @@
-"""Blocking calls to the engine through the docker SDK, and the one place where its errors are translated.
+"""Blocking calls to the engine through the docker SDK.
 
 Every thread may use one EngineCalls. The asyncio side is in `client.py`, `session.py` and `inventory.py`.
 """
@@ -6,45 +6,33 @@ Every thread may use one EngineCalls. The asyncio side is in `client.py`, `sessi
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import docker
-import requests
-import urllib3
 from docker.constants import MINIMUM_DOCKER_API_VERSION
-from docker.errors import APIError, DockerException, TLSParameterError
+from docker.errors import TLSParameterError
 from docker.tls import TLSConfig
 
 from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.container import inspected_container, listed_container, parse_time
 from watchtower_agent.engine.event import stamp_text
 from watchtower_agent.engine.feed import EventFeed
+from watchtower_agent.engine.translation import raise_for_status, translated
 from watchtower_agent.engine.transport import UnixAdapter
-from watchtower_agent.errors import AbsentError, PermanentError, SettingsError, TemporaryError, WatchtowerError
+from watchtower_agent.errors import PermanentError, SettingsError, WatchtowerError
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.observation import EngineInfo
 from watchtower_agent.ports import Clock
 
 POOLS = 4
 """Over TCP the SDK keys its pools by host: few are needed."""
-
-NOT_FOUND, TOO_MANY, SERVER_ERROR = 404, 429, 500
-
-
-class EngineTimeoutError(TemporaryError):
-    """The engine did not answer in time: whether it did what was asked is not known."""
-
-
-class EngineRefusedError(TemporaryError):
-    """Nobody listens at the engine's address: the daemon is not running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +113,7 @@ class EngineCalls:
         Returns:
             Seconds until it came.
         """
-        with _translated("a ping"):
+        with translated("a ping"):
             link = self._linked()
             response = link.client.get(f"{link.client.base_url}/_ping", timeout=self.timeout)
             response.raise_for_status()
@@ -151,10 +139,10 @@ class EngineCalls:
         Returns at once when `until_ns` is past on the engine's clock, else then.
         """
         params = {"since": stamp_text(since_ns), "until": stamp_text(max(since_ns, until_ns))}
-        with _translated("reading past events"):
+        with translated("reading past events"):
             link = self._linked()
             response = link.client.get(link.url("/events"), params=params, timeout=self.timeout)
-            _raise_for_status(response)
+            raise_for_status(response)
             return [line for line in response.content.split(b"\n") if line.strip()]
 
     def open_events(self, since_ns: int) -> EventFeed:
@@ -163,13 +151,13 @@ class EngineCalls:
         Requested through the SDK's session, because the SDK's own `events()` has no timeout: against a frozen engine
         it hangs for ever, even before there is a stream.
         """
-        with _translated("subscribing to events"):
+        with translated("subscribing to events"):
             link = self._linked()
             response = link.client.get(
                 link.url("/events"), params={"since": stamp_text(since_ns)}, timeout=self.timeout, stream=True
             )
             try:
-                _raise_for_status(response)
+                raise_for_status(response)
             except BaseException:
                 response.close()
                 raise
@@ -183,10 +171,10 @@ class EngineCalls:
             what: What it is for, in words that follow "the engine refused".
             params: The query.
         """
-        with _translated(what):
+        with translated(what):
             link = self._linked()
             response = link.client.get(link.url(path), params=params, timeout=self.timeout)
-            _raise_for_status(response)
+            raise_for_status(response)
             answer: object = response.json()
             return answer
 
@@ -199,9 +187,9 @@ class EngineCalls:
             params: The query.
             timeout: Seconds until EngineTimeoutError.
         """
-        with _translated(what):
+        with translated(what):
             link = self._linked()
-            _raise_for_status(link.client.post(link.url(path), params=params, timeout=timeout))
+            raise_for_status(link.client.post(link.url(path), params=params, timeout=timeout))
 
     def _linked(self) -> _Link:
         with self._lock:
@@ -222,7 +210,7 @@ class EngineCalls:
 
         The SDK's own negotiation is in its constructor, before our transport can be mounted: so it is made here.
         """
-        with _translated(f"connecting to {self.address.url}"):
+        with translated(f"connecting to {self.address.url}"):
             client = docker.APIClient(
                 base_url=self.address.url,
                 version=MINIMUM_DOCKER_API_VERSION,
@@ -231,10 +219,13 @@ class EngineCalls:
                 num_pools=POOLS,
             )
             try:
+                # The engine is spoken to directly, and believed by its own authority: REQUESTS_CA_BUNDLE would
+                # override that one. Looking for proxies in the environment is a quarter of a call's price, too.
+                client.trust_env = False
                 if self.address.socket_path:
                     client.mount("http+docker://", UnixAdapter(self.address.socket_path, self.timeout))
                 answer = client.get(f"{client.base_url}/version", timeout=self.timeout)
-                _raise_for_status(answer)
+                raise_for_status(answer)
                 return _Link(client=client, version=str(_object(answer.json())["ApiVersion"]))
             except BaseException:
                 client.close()
@@ -310,63 +301,3 @@ def _quoted(identity: str) -> str:
 
 def _short(container_id: str) -> str:
     return f"container {container_id[:12]}"
-
-
-def _raise_for_status(response: requests.Response) -> None:
-    if response.status_code >= requests.codes.bad_request:
-        try:
-            explanation = str(response.json()["message"])
-        except (ValueError, KeyError, TypeError):
-            explanation = response.text.strip()
-        raise APIError(f"{response.status_code}", response=response, explanation=explanation[:1000])
-
-
-@contextlib.contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """Turn whatever the SDK and what is below it raise into the agent's own errors, once."""
-    try:
-        yield
-    except APIError as error:
-        raise _answer(what, error) from error
-    except requests.Timeout as error:
-        raise EngineTimeoutError(f"{what}: the engine did not answer in time") from error
-    except (
-        requests.RequestException,
-        urllib3.exceptions.HTTPError,
-        DockerException,
-        OSError,
-        ValueError,
-        LookupError,
-    ) as error:
-        raise _failure(what, error) from error
-
-
-def _answer(what: str, error: APIError) -> WatchtowerError:
-    status = error.status_code or SERVER_ERROR
-    text = f"{what}: the engine refused ({status}): {error.explanation or 'no reason given'}"
-    if status == NOT_FOUND:
-        return AbsentError(text)
-    if status >= SERVER_ERROR or status == TOO_MANY:
-        return TemporaryError(text)
-    return PermanentError(text)
-
-
-def _failure(what: str, error: BaseException) -> TemporaryError:
-    """The SDK wraps errors several times, partly as text only: the innermost says most."""
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in chain:
-        chain.append(cause)
-        nested = next((arg for arg in cause.args if isinstance(arg, BaseException)), None)
-        cause = cause.__cause__ or nested or cause.__context__
-    if any(isinstance(link, (requests.Timeout, TimeoutError)) for link in chain):
-        return EngineTimeoutError(f"{what}: the engine did not answer in time")
-    if any(isinstance(link, (ConnectionRefusedError, FileNotFoundError)) for link in chain):
-        return EngineRefusedError(f"{what}: nobody listens there; is the engine running?")
-    if any(isinstance(link, PermissionError) for link in chain):
-        return TemporaryError(
-            f"{what}: permission denied; the agent must run as root or as a member of the socket's group"
-        )
-    if any(isinstance(link, json.JSONDecodeError) for link in chain):
-        return TemporaryError(f"{what}: the engine's answer is not JSON")
-    return TemporaryError(f"{what}: {str(chain[-1]) or type(chain[-1]).__name__}")

@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable
 from urllib.parse import quote
 
-from watchtower_agent.engine.calls import EngineCalls, EngineTimeoutError
+from watchtower_agent.engine.calls import EngineCalls
+from watchtower_agent.engine.translation import EngineTimeoutError
 from watchtower_agent.engine.workers import Workers
 from watchtower_agent.errors import TemporaryError
 from watchtower_agent.model.container import Container

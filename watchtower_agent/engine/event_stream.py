@@ -57,6 +57,7 @@ class EventStream:
         self._capacity_bytes = capacity_bytes
         self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._is_open = False
         self._finished = asyncio.Event()
         self._ready = asyncio.Event()
         self._thread = threading.Thread(target=self._read, name="engine-events", daemon=True)
@@ -77,6 +78,7 @@ class EventStream:
         """
         self._thread.start()
         await self._opened
+        self._is_open = True
 
     async def take(self, limit: int) -> list[bytes]:
         """The next lines, as soon as there are any; empty when the stream has ended and all were taken."""
@@ -102,15 +104,14 @@ class EventStream:
         return len(self._buffer)
 
     async def close(self) -> None:
-        """End the subscription and wait until the reader is gone."""
+        """End the subscription and wait until the reader is gone, which is at once."""
         with self._lock:
             self._abort = StreamEnd.ABORTED
             stop = self._stop_reading
         stop()
-        if self._thread.ident is not None and self._opened.done():
+        if self._is_open:
             await self._finished.wait()
-        else:
-            self._opened.cancel()  # still asking: the thread ends by the request's own time limit
+        # Else it still asks, or was refused: its thread ends by the request's own time limit, nobody waits for it.
 
     def _read(self) -> None:
         try:

@@ -7,11 +7,12 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from watchtower_agent.engine.calls import EngineCalls, EngineGreeting, EngineRefusedError
+from watchtower_agent.engine.calls import EngineCalls, EngineGreeting
 from watchtower_agent.engine.event_stream import CAPACITY, EventStream, StreamEnd
 from watchtower_agent.engine.handover import EventCounts, Handover
 from watchtower_agent.engine.outage import Outage
 from watchtower_agent.engine.sink import Sink
+from watchtower_agent.engine.translation import EngineRefusedError
 from watchtower_agent.engine.workers import Workers
 from watchtower_agent.errors import WatchtowerError
 from watchtower_agent.model.engine_event import Cursor, EngineEvent, Origin
@@ -29,6 +30,9 @@ RING = 256
 
 OVERLAP_NS = 1_000_000_000
 """Stamps in the ring can be slightly out of order, and a replay goes back no further than to the first older one."""
+
+LOCAL_RETRY_CAP = 2.0
+"""Seconds: a try on a socket of this host costs a millisecond, and an engine that is back is wanted back soon."""
 
 BATCH = 500
 """Events handed over at once, so that a storm does not hold up the loop."""
@@ -127,6 +131,9 @@ class EngineSession:
     async def run(self) -> None:
         """Connect, watch, and connect again, until cancelled."""
         delay = 0.0
+        cap = (
+            min(self._timing.retry_cap, LOCAL_RETRY_CAP) if self._calls.address.socket_path else self._timing.retry_cap
+        )
         self._outage.begin("the agent has just started")
         try:
             while True:
@@ -142,7 +149,7 @@ class EngineSession:
                     if self._clock.now().monotonic - begun >= self._timing.stable_after:
                         delay = 0.0
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-                delay = min(self._timing.retry_cap, max(self._timing.retry_first, 2 * delay))
+                delay = min(cap, max(self._timing.retry_first, 2 * delay))
         finally:
             self._outage.end()
             self._workers.close()
@@ -209,7 +216,7 @@ class EngineSession:
         tasks = {
             asyncio.create_task(self._pump(stream), name="engine-handover"),
             asyncio.create_task(self._live(), name="engine-pings"),
-            asyncio.create_task(self._keep_up(), name="engine-audits"),
+            asyncio.create_task(self._keep_up(stream), name="engine-audits"),
             asyncio.create_task(self._asked_to_resync(), name="engine-resync"),
         }
         try:
@@ -246,34 +253,34 @@ class EngineSession:
         await self._resync.wait()
         return "a resync was asked for"
 
-    async def _keep_up(self) -> str:
+    async def _keep_up(self, stream: EventStream) -> str:
         """List, then audit every now and then."""
         try:
-            lost = await self._list()
+            lost = await self._list(stream)
             while not lost:
                 await asyncio.sleep(self._timing.audit_every)
-                lost = await self._audit(self._engine_ns())
+                lost = await self._audit(stream, self._engine_ns())
         except WatchtowerError as error:
             return str(error)
         return f"{lost} events had been lost on their way"
 
-    async def _list(self) -> int:
+    async def _list(self, stream: EventStream) -> int:
         """List the containers, and post the listing after every event that preceded it.
 
         Returns:
             How many events turned out to be lost.
         """
         # What the ring held at the subscription goes first, so that the listing is not out of date for it.
-        lost = await self._audit(self._engine_ns())
+        lost = await self._audit(stream, self._engine_ns())
         after_position, at = self.position, self._clock.now().wall
         containers = await self._workers.call(self._calls.containers)
         # On the first start ever the listing is a baseline, and no difference is made of it: no need to settle.
         settle = self._timing.settle if self._handover.cursor else 0.0
-        lost += await self._audit(self._engine_ns() + int(settle * 1e9))
+        lost += await self._audit(stream, self._engine_ns() + int(settle * 1e9))
         self._sink(InventoryObserved(containers=containers, after_position=after_position, at=at))
         return lost
 
-    async def _audit(self, until_ns: int) -> int:
+    async def _audit(self, stream: EventStream, until_ns: int) -> int:
         """Compare with the engine's ring what was handed over, and hand over what was lost on the way.
 
         Returns:
@@ -282,6 +289,8 @@ class EngineSession:
         since_ns = self._since_ns
         ring = self._handover.parse(await self._workers.call(self._calls.past_events, since_ns, until_ns))
         lost = await self._handover.missing(ring, within=self._timing.in_flight)
+        while lost and stream.waiting:  # read, and not taken yet: the loop is busy
+            lost = await self._handover.missing(lost, within=self._timing.in_flight)
         self._since_ns = max(since_ns, until_ns - OVERLAP_NS)
         if lost:
             self._gap("audit", lost[0].time, lost[-1].time, len(lost))
