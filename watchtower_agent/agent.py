@@ -23,15 +23,15 @@ from watchtower_agent.engine.inventory import Inventory
 from watchtower_agent.engine.session import EngineSession
 from watchtower_agent.errors import FatalError, TemporaryError
 from watchtower_agent.identity import protection
-from watchtower_agent.inbox import Inbox
-from watchtower_agent.loop import Loop
+from watchtower_agent.loop.inbox import Inbox
+from watchtower_agent.loop.loop import Loop
+from watchtower_agent.loop.pipeline import Pipeline, PipelineOptions
 from watchtower_agent.model.decision import Severity
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import GapObserved, Resume
 from watchtower_agent.model.outcome import Intent
 from watchtower_agent.model.sample import SampleBatch
-from watchtower_agent.pipeline import Pipeline, PipelineOptions
 from watchtower_agent.policy_folder import PolicyFolder
 from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
 from watchtower_agent.publishing.cloudevent import CloudEventComposer

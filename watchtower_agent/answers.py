@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from watchtower_agent import __version__
 from watchtower_agent.collectors.sampler import Sampler
 from watchtower_agent.engine.session import EngineSession
-from watchtower_agent.loop import Loop
+from watchtower_agent.loop.loop import Loop
+from watchtower_agent.loop.pipeline import Pipeline
 from watchtower_agent.model.decision import Decision
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.model.observation import PoliciesRejected
-from watchtower_agent.pipeline import Pipeline
 from watchtower_agent.policies.policy import OnTrigger, Policy
 from watchtower_agent.policy_folder import PolicyFolder
 from watchtower_agent.ports import Clock, LedgerRow, Store

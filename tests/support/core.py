@@ -13,7 +13,8 @@ from textwrap import dedent
 from typing import Any, TypeVar
 
 from tests.support.store import FakeStore
-from watchtower_agent.effects import Effects
+from watchtower_agent.loop.effects import Effects
+from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOptions
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
 from watchtower_agent.model.decision import Decision, Held, Verb
 from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
@@ -29,12 +30,11 @@ from watchtower_agent.model.observation import (
 )
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
-from watchtower_agent.pipeline import Observation, Pipeline, PipelineOptions
 from watchtower_agent.policies.guards import Protection
 from watchtower_agent.policies.load import load_policies
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
-from watchtower_agent.record import ContainerRecord
+from watchtower_agent.state.record import ContainerRecord
 
 NOW = 1_790_000_000.0
 INFO = EngineInfo(id="engine-1", name="h1", version="26.1", api_version="1.45", data_root="/var/lib/docker")
@@ -453,6 +453,8 @@ class Host:
         held = self.pipeline.recheck(intent, self.clock.now())
         if held is not None:
             return ended(intent, Result.ABANDONED, begun, begun, {"guard": held.guard.value})
+        if intent.decision.target.id not in self.docker.containers:
+            return ended(intent, Result.ABANDONED, begun, begun)
         self.docker.do(intent)
         self.clock.advance(0.25)
         return ended(intent, Result.SUCCEEDED, begun, self.clock.wall)

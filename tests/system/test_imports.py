@@ -15,7 +15,8 @@ LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
 BREACHES = [
     # contract, module that breaks it, the import that does
-    ("layers", "state.py", "import watchtower_agent.pipeline"),
+    ("layers", "state/host_state.py", "import watchtower_agent.loop.pipeline"),
+    ("loop-layers", "loop/effects.py", "import watchtower_agent.loop.pipeline"),
     ("layers", "policies/policy.py", "import watchtower_agent.policy_folder"),
     ("layers", "of_no_layer.py", "import watchtower_agent.model"),
     ("model", "model/instant.py", "import watchtower_agent.errors"),
@@ -29,9 +30,9 @@ BREACHES = [
     ("pure", "policies/policy.py", "import sqlite3"),
     ("pure", "policies/policy.py", "import structlog"),
     ("pure", "policies/policy.py", "import watchtower_agent.clock"),
-    ("pure", "state.py", "import pathlib"),
-    ("pure", "pipeline.py", "import asyncio"),
-    ("pure", "publication.py", "import watchtower_agent.clock"),
+    ("pure", "state/host_state.py", "import pathlib"),
+    ("pure", "loop/pipeline.py", "import asyncio"),
+    ("pure", "loop/publication.py", "import watchtower_agent.clock"),
     ("policies", "policies/policy.py", "import watchtower_agent.errors"),
     ("policies", "policies/policy.py", "import watchtower_agent.engine"),
     ("adapters", "collectors/__init__.py", "import watchtower_agent.engine"),
@@ -44,7 +45,7 @@ BREACHES = [
     ("actions", "actions/__init__.py", "import watchtower_agent.storage"),
     ("serving", "serving/__init__.py", "import watchtower_agent.engine"),
     ("agent", "serving/__init__.py", "import watchtower_agent.agent"),
-    ("loop", "cli/__init__.py", "import watchtower_agent.loop"),
+    ("loop", "cli/__init__.py", "import watchtower_agent.loop.loop"),
     ("cli", "agent.py", "import watchtower_agent.cli"),
     ("docker", "actions/__init__.py", "import docker"),
     ("docker", "collectors/__init__.py", "import requests"),

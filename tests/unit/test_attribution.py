@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.core import NOW, Docker, Host, event
-from watchtower_agent.attribution import EndCause
 from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.decision import Dropped, Held
 from watchtower_agent.model.engine_event import Origin
 from watchtower_agent.model.observation import EventsObserved, GapObserved
 from watchtower_agent.model.outcome import Outcome, Result
+from watchtower_agent.state.attribution import EndCause
 
 ON_DIE = """
   - name: revive

@@ -8,11 +8,11 @@ from array import array
 import pytest
 
 from tests.support.core import NOW, event
-from watchtower_agent.inbox import Inbox
+from watchtower_agent.loop.inbox import Inbox
+from watchtower_agent.loop.pipeline import Observation
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.observation import EnginePinged, EventsObserved, GapObserved
 from watchtower_agent.model.sample import SampleBatch
-from watchtower_agent.pipeline import Observation
 
 MOST, AT_ONCE = 100_000, 500
 

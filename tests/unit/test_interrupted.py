@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.support.core import NOW, Host, container, container_id, event, now
-from watchtower_agent.attribution import EndCause
-from watchtower_agent.interrupted import Interrupted, deadline, engine_did, left_stopped
 from watchtower_agent.model.container import Container, ContainerStatus, Health
 from watchtower_agent.model.decision import Decision, Number, Target, TargetKind, Verb
 from watchtower_agent.model.observation import ContainerObserved, EventsObserved
 from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.state.attribution import EndCause
+from watchtower_agent.state.interrupted import Interrupted, deadline, engine_did, left_stopped
 
 ON_DIE = '  - {name: revive, select: {name: "*"}, on: {container: die}, then: {restart: {}}}\n'
 ON_SICK = """

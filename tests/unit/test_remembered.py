@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tests.support.core import Host, container
-from watchtower_agent.attribution import EndCause, OperatorIntent, OwnAction
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
 from watchtower_agent.model.decision import Verb
-from watchtower_agent.record import ContainerRecord
-from watchtower_agent.remembered import record_from_json, record_json
+from watchtower_agent.state.attribution import EndCause, OperatorIntent, OwnAction
+from watchtower_agent.state.record import ContainerRecord
+from watchtower_agent.state.remembered import record_from_json, record_json
 
 moments = st.floats(0, 4e9, allow_nan=False)
 maybe = st.none() | moments

@@ -16,8 +16,8 @@ from watchtower_agent.policies.guards import Cooldowns, Protection, Question, as
 from watchtower_agent.policies.obsolescence import obsolete, overtaken
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.waiting import Waiting, key_of
-from watchtower_agent.record import ContainerRecord
-from watchtower_agent.state import HostState
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.record import ContainerRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,8 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.making import container_target, digest, notification, parameters
 from watchtower_agent.policies.policy import Policy, PolicySet, WhenTrigger
 from watchtower_agent.policies.subject import ContainerSubject, HostSubject
-from watchtower_agent.record import ContainerRecord
-from watchtower_agent.state import HostState
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.record import ContainerRecord
 
 _EARLY = 0.1
 """Share of an interval by which a tick may be early: without it `for: 2s` at one tick a second often means 3 s."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from watchtower_agent.attribution import HANDS_OFF, EndCause
 from watchtower_agent.model.container import ContainerStatus, Health
 from watchtower_agent.model.decision import Decision, Guard, Held, Mode, Number, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.policy import Policy
-from watchtower_agent.record import ContainerRecord
-from watchtower_agent.state import HostState
+from watchtower_agent.state.attribution import HANDS_OFF, EndCause
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.record import ContainerRecord
 
 PROTECT_LABEL = "watchtower-agent.protect"
 ORCHESTRATOR_LABELS = ("io.kubernetes.", "com.docker.swarm.task")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from watchtower_agent.model.decision import Decision, Number, Severity, Target, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.policy import Policy
-from watchtower_agent.record import ContainerRecord
+from watchtower_agent.state.record import ContainerRecord
 
 PENDING_FOR = 15 * 60.0
 """Seconds for which a decision from an event waits for its guards."""

@@ -10,7 +10,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.policy import Policy
 from watchtower_agent.policies.triggers import still_true
 from watchtower_agent.policies.waiting import Waiting
-from watchtower_agent.record import ContainerRecord
+from watchtower_agent.state.record import ContainerRecord
 
 
 def obsolete(

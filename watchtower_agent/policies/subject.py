@@ -9,8 +9,8 @@ from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.policies.truth import UNKNOWN, Value
-from watchtower_agent.record import ContainerRecord, integer, own_attribute
-from watchtower_agent.state import HostState
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.record import ContainerRecord, integer, own_attribute
 
 
 def _known(value: float | str | bool | None) -> Value:  # noqa: FBT001 - a value of any type, not a switch

@@ -13,8 +13,8 @@ from watchtower_agent.model.notice import Notice
 from watchtower_agent.policies.making import PENDING_FOR, container_target, digest, notification, parameters
 from watchtower_agent.policies.policy import OnTrigger, Policy, PolicySet
 from watchtower_agent.policies.subject import ContainerSubject, EventSubject, HostSubject
-from watchtower_agent.record import ContainerRecord, integer, own_attribute
-from watchtower_agent.state import HostState
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.record import ContainerRecord, integer, own_attribute
 
 TRIGGER_WITHIN = 5 * 60.0
 """Seconds after which a replayed or synthetic event triggers nothing any more."""

@@ -11,8 +11,8 @@ from tests.support.core import INFO, FakeClock, container, container_id, policy_
 from watchtower_agent.model.decision import Decision, Edge, Severity, Target, TargetKind, Verb
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
 from watchtower_agent.policies.evaluate import Conditions
-from watchtower_agent.record import ContainerRecord
-from watchtower_agent.state import HostState
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.record import ContainerRecord
 
 FULL = '- {name: full, select: {name: "*"}, when: memory.percent > 90%, for: 3s, then: {restart: {}}}'
 TARGET = Target(kind=TargetKind.CONTAINER, id=container_id("web"), name="web")

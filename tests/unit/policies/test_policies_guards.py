@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from tests.support.core import INFO, NOW, container, container_id, policy_set
-from watchtower_agent.attribution import EndCause, OperatorIntent
 from watchtower_agent.model.container import Container, ContainerStatus, Health
 from watchtower_agent.model.decision import Decision, Held, Target, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards import Cooldowns, Protection, Question, ask, image_name
 from watchtower_agent.policies.policy import Policy
-from watchtower_agent.record import ContainerRecord
-from watchtower_agent.state import HostState
+from watchtower_agent.state.attribution import EndCause, OperatorIntent
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.record import ContainerRecord
 
 MOMENT = Instant(wall=NOW, monotonic=500.0)
 ACTS = [verb for verb in Verb if verb is not Verb.NOTIFY]

@@ -17,8 +17,8 @@ from watchtower_agent.model.sample import SampleBatch, SampleTarget
 from watchtower_agent.policies.catalogue import CATALOGUE, Scope
 from watchtower_agent.policies.subject import ContainerSubject, EventSubject, HostSubject, engine_values
 from watchtower_agent.policies.truth import UNKNOWN, Value
-from watchtower_agent.record import ContainerRecord
-from watchtower_agent.state import HostState
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.record import ContainerRecord
 
 MOMENT = Instant(wall=NOW, monotonic=10.0)
 

@@ -13,8 +13,8 @@ from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.policies.triggers import still_true, triggered
-from watchtower_agent.record import ContainerRecord
-from watchtower_agent.state import HostState
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.record import ContainerRecord
 
 MOMENT = Instant(wall=NOW, monotonic=10.0)
 EXITED = container(status=ContainerStatus.EXITED)

@@ -131,7 +131,7 @@ async def test_what_is_refused_does_not_hold_up_the_end() -> None:
 
 @pytest.mark.parametrize(("reports_refusals", "together"), [(True, 1), (False, 5)])
 async def test_events_of_one_topic_go_together_only_where_nothing_is_refused(
-    reports_refusals: bool,  # noqa: FBT001 - a table's column
+    reports_refusals: bool,
     together: int,
 ) -> None:
     connection = FakeConnection(verdict=silent, reports_refusals=reports_refusals, window=5)

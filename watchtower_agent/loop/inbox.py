@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from watchtower_agent.loop.pipeline import Observation
 from watchtower_agent.model.observation import EventsObserved, GapObserved
 from watchtower_agent.model.sample import SampleBatch
-from watchtower_agent.pipeline import Observation
 
 _MOST_EVENTS = 100_000
 """Engine events that may wait. Beyond that they are dropped, and counted as a gap."""

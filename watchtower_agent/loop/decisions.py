@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from watchtower_agent.interrupted import Interrupted, deadline, left_stopped
+from watchtower_agent.loop.publication import Publication
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Decision, Dropped, Edge, Guard, Held, Mode, Target, Verb
 from watchtower_agent.model.engine_event import EngineEvent
@@ -24,9 +24,9 @@ from watchtower_agent.policies.making import PENDING_FOR, digest
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.triggers import triggered
 from watchtower_agent.policies.waiting import Waiting, stored_forms, waiting_from_json, waiting_json
-from watchtower_agent.publication import Publication
-from watchtower_agent.record import ContainerRecord
-from watchtower_agent.state import HostState
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.interrupted import Interrupted, deadline, left_stopped
+from watchtower_agent.state.record import ContainerRecord
 
 _ENDS_A_LIFE = frozenset({Verb.RESTART, Verb.START, Verb.STOP, Verb.KILL})
 """Verbs after which nothing is left of what was decided about a container's earlier life."""

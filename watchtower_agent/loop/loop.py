@@ -9,22 +9,25 @@ from typing import Protocol
 import structlog
 
 from watchtower_agent.actions.executor import Executor
-from watchtower_agent.effects import Effects
 from watchtower_agent.errors import TemporaryError
-from watchtower_agent.inbox import Inbox
-from watchtower_agent.journal import log_fact
+from watchtower_agent.loop.effects import Effects
+from watchtower_agent.loop.inbox import Inbox
+from watchtower_agent.loop.journal import log_fact
+from watchtower_agent.loop.pace import Pace, Settling
+from watchtower_agent.loop.pipeline import Pipeline
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.model.sample import SampleTarget
-from watchtower_agent.pipeline import Pipeline
 from watchtower_agent.ports import Clock, Inspections, Publisher, Store
 
 log = structlog.get_logger(__name__)
 
-_INSPECT_AFTER = 0.2
-"""Seconds that an inspection waits: a container that lives for less is not worth one."""
+_INSPECT_AFTER, _INSPECT_LATEST = 0.2, 2.0
+"""Seconds that an inspection waits: until its container was quiet for so long, but no longer than that."""
 _INSPECTIONS_AT_ONCE = 25
 """Inspections asked for at a time, so that a fresh start on a full host does not crowd out its first samples."""
+_STEPS_AT_ONCE, _STEP_EVERY = 20, 0.02
+"""Steps in a row that need not wait, and seconds between them in a storm that goes on."""
 _RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
 """Seconds between tries to write to a store that fails."""
 
@@ -88,7 +91,8 @@ class Loop:
         self._interval = interval
         self._metrics_interval = metrics_interval
         self._committed = committed
-        self._to_inspect: dict[str, None] = {}
+        self._pace = Pace(burst=_STEPS_AT_ONCE, interval=_STEP_EVERY)
+        self._to_inspect = Settling(quiet=_INSPECT_AFTER, longest=_INSPECT_LATEST, at_once=_INSPECTIONS_AT_ONCE)
         self._inspect_timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self.store_error = ""
@@ -96,6 +100,8 @@ class Loop:
     async def run(self) -> None:
         """Until `stop`: one step after the other. What arrives during a commit is the next step's."""
         while not self._stopping:
+            if wait := self._pace.wait(asyncio.get_running_loop().time()):
+                await asyncio.sleep(wait)
             observations = await self._inbox.take(within=self._interval)
             await self._step(self._pipeline.step(observations, self._clock.now()))
 
@@ -152,18 +158,16 @@ class Loop:
                 return
 
     def _inspect_soon(self, effects: Effects) -> None:
-        self._to_inspect.update(effects.inspect)
+        self._to_inspect.want(effects.inspect, asyncio.get_running_loop().time())
+        self._look_after_inspections()
+
+    def _look_after_inspections(self) -> None:
         if self._to_inspect and self._inspect_timer is None:
-            loop = asyncio.get_running_loop()
-            self._inspect_timer = loop.call_later(_INSPECT_AFTER, self._inspect_now)
+            self._inspect_timer = asyncio.get_running_loop().call_later(_INSPECT_AFTER, self._inspect_now)
 
     def _inspect_now(self) -> None:
         self._inspect_timer = None
-        known = self._pipeline.state.containers
-        waiting = [container_id for container_id in self._to_inspect if container_id in known]
-        now, later = waiting[:_INSPECTIONS_AT_ONCE], waiting[_INSPECTIONS_AT_ONCE:]
-        self._to_inspect = dict.fromkeys(later)
-        if now:
-            self._inspections.request(now)
-        if later:
-            self._inspect_timer = asyncio.get_running_loop().call_later(_INSPECT_AFTER, self._inspect_now)
+        due = self._to_inspect.due(asyncio.get_running_loop().time(), self._pipeline.state.containers)
+        if due:
+            self._inspections.request(due)
+        self._look_after_inspections()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from watchtower_agent.effects import Effects
+from watchtower_agent.loop.effects import Effects
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Decision, Dropped, Held
 from watchtower_agent.model.fact import AgentInfo, Fact
@@ -14,9 +14,9 @@ from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.sample import SampleTarget
 from watchtower_agent.policies.subject import engine_values
 from watchtower_agent.ports import Composer
-from watchtower_agent.record import ContainerRecord
-from watchtower_agent.remembered import record_json
-from watchtower_agent.state import HostState
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.record import ContainerRecord
+from watchtower_agent.state.remembered import record_json
 
 
 @dataclass(slots=True)

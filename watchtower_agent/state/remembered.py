@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from watchtower_agent.attribution import EndCause, OperatorIntent, OwnAction
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
 from watchtower_agent.model.decision import Verb
-from watchtower_agent.record import ContainerRecord
+from watchtower_agent.state.attribution import EndCause, OperatorIntent, OwnAction
+from watchtower_agent.state.record import ContainerRecord
 
 
 def record_json(record: ContainerRecord) -> dict[str, object]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from watchtower_agent.attribution import is_terminating
 from watchtower_agent.model.container import Container, ContainerStatus
 from watchtower_agent.model.decision import Verb
 from watchtower_agent.model.observation import ContainerObserved
 from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.state.attribution import is_terminating
 
 _ENGINE_DEFAULT_STOP = 10.0
 """Seconds the engine waits between stop signal and KILL unless told otherwise."""

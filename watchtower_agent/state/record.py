@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from watchtower_agent.attribution import (
+from watchtower_agent.model.container import Container, ContainerStatus, Health
+from watchtower_agent.model.engine_event import EngineEvent, Origin
+from watchtower_agent.state.attribution import (
     EndCause,
     OperatorIntent,
     OwnAction,
@@ -15,8 +17,6 @@ from watchtower_agent.attribution import (
     is_terminating,
     operator_act,
 )
-from watchtower_agent.model.container import Container, ContainerStatus, Health
-from watchtower_agent.model.engine_event import EngineEvent, Origin
 
 RESTARTED_BY_ENGINE = frozenset({"always", "unless-stopped", "on-failure"})
 """Restart policies under which the engine starts an ended container again by itself."""

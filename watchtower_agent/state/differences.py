@@ -39,21 +39,21 @@ def conclude(container: Container, action: str, at: float, *, engine_id: str, de
 def changes(known: Container, seen: Container) -> Iterator[tuple[str, str]]:
     """Actions and details that lead from what is known to what was seen, in the order of the engine."""
     was, now = known.running, seen.running
-    if was and not now:
+    if now and not was:
+        yield from _begun(seen)
+    elif was and not now:
         yield "die", ""
-    elif now and not was:
-        yield "start", ""
-    elif known.status is ContainerStatus.RUNNING and seen.status is ContainerStatus.PAUSED:
-        yield "pause", ""
-    elif known.status is ContainerStatus.PAUSED and seen.status is ContainerStatus.RUNNING:
-        yield "unpause", ""
-    # The engine has no event for `starting`: every start leads there by itself.
-    if now and seen.health is not known.health and seen.health in {Health.HEALTHY, Health.UNHEALTHY}:
-        yield "health_status", seen.health.value
+    else:
+        if known.status is ContainerStatus.RUNNING and seen.status is ContainerStatus.PAUSED:
+            yield "pause", ""
+        elif known.status is ContainerStatus.PAUSED and seen.status is ContainerStatus.RUNNING:
+            yield "unpause", ""
+        if now and seen.health is not known.health:
+            yield from _verdict(seen)
 
 
 def lives_between(known: Container, seen: Container) -> Iterable[tuple[str, str]]:
-    """A start and an end that left no other trace than a later StartedAt."""
+    """What a start and an end did that left no other trace than a later StartedAt; else nothing."""
     after = seen.detail.started_at if seen.detail else None
     if after is None or known.detail is None or known.running is not seen.running:
         return ()
@@ -62,4 +62,17 @@ def lives_between(known: Container, seen: Container) -> Iterable[tuple[str, str]
         return ()  # it began since the last inspection: nothing to compare with
     if before is not None and after <= before:
         return ()
-    return (("die", ""), ("start", "")) if seen.running else (("start", ""), ("die", ""))
+    return (("die", ""), *_begun(seen)) if seen.running else (("start", ""), ("die", ""))
+
+
+def _begun(seen: Container) -> Iterator[tuple[str, str]]:
+    yield "start", ""
+    if seen.status is ContainerStatus.PAUSED:
+        yield "pause", ""
+    yield from _verdict(seen)
+
+
+def _verdict(seen: Container) -> Iterator[tuple[str, str]]:
+    """The engine has no event for `starting`: every start leads there by itself."""
+    if seen.health in {Health.HEALTHY, Health.UNHEALTHY}:
+        yield "health_status", seen.health.value

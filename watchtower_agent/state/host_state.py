@@ -9,12 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from watchtower_agent.attribution import (
-    HANDS_OFF,
-    EndCause,
-    OwnAction,
-)
-from watchtower_agent.differences import changes, conclude, lives_between
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, EngineEvent, EventKind, Origin
 from watchtower_agent.model.fact import ContainerView
@@ -22,7 +16,13 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.observation import ContainerObserved, EngineInfo, InventoryObserved
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
-from watchtower_agent.record import ContainerRecord, change, end_not_seen, met
+from watchtower_agent.state.attribution import (
+    HANDS_OFF,
+    EndCause,
+    OwnAction,
+)
+from watchtower_agent.state.differences import changes, conclude, lives_between
+from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, met
 
 _EVENT_MAY_LAG = 1.5
 """Seconds by which an inspection may be ahead of the event that tells the same. Longer than an interruption of the
@@ -255,9 +255,7 @@ class HostState:
             return self._removal(record, seen.at)
         if not self.baseline:
             return []
-        actions = list(changes(known, fresh))
-        if not any(action in {"die", "start"} for action, _ in actions):
-            actions = [*lives_between(known, fresh), *actions]
+        actions = lives_between(known, fresh) or changes(known, fresh)
         return self._concluded(fresh, actions, seen.at)
 
     # --- samples, actions ---------------------------------------------------------------------------

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from watchtower_agent import announcements
-from watchtower_agent.decisions import Decisions
-from watchtower_agent.effects import Effects
+from watchtower_agent.loop import announcements
+from watchtower_agent.loop.decisions import Decisions
+from watchtower_agent.loop.effects import Effects
+from watchtower_agent.loop.publication import Publication
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Held
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, Cursor, EngineEvent, EventKind, Origin
@@ -33,9 +34,8 @@ from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.policies.guards import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.ports import Composer
-from watchtower_agent.publication import Publication
-from watchtower_agent.remembered import record_from_json
-from watchtower_agent.state import INSPECT_AFTER, HostState
+from watchtower_agent.state.host_state import INSPECT_AFTER, HostState
+from watchtower_agent.state.remembered import record_from_json
 
 Observation = (
     EventsObserved
