@@ -23,8 +23,14 @@ RESTARTED_BY_ENGINE = frozenset({"always", "unless-stopped", "on-failure"})
 
 _INTEGER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 
-_EVENT_ONLY_ATTRIBUTES = frozenset({"name", "image", "exitCode", "signal", "execDuration", "execID", "oldName"})
-"""Attributes of a container event that are not labels."""
+_ALWAYS_ADDED = frozenset({"name", "image"})
+_ADDED: Mapping[str, frozenset[str]] = {
+    "die": frozenset({"exitCode", "execDuration"}),
+    "exec_die": frozenset({"exitCode", "execID"}),
+    "kill": frozenset({"signal"}),
+    "rename": frozenset({"oldName"}),
+}
+"""Attributes of a container event that the engine itself adds, by action: all others are labels whatever their name."""
 
 _STATUS_AFTER: Mapping[str, ContainerStatus] = {
     "create": ContainerStatus.CREATED,
@@ -79,7 +85,8 @@ class ContainerRecord:
 
 def met(event: EngineEvent) -> ContainerRecord:
     """The record of a container of which an event is the first that is heard."""
-    labels = {k: v for k, v in event.attributes.items() if k not in _EVENT_ONLY_ATTRIBUTES}
+    added = _ALWAYS_ADDED | _ADDED.get(event.action, frozenset())
+    labels = {k: v for k, v in event.attributes.items() if k not in added}
     status = _STATUS_AFTER.get(event.action, ContainerStatus.RUNNING)
     return ContainerRecord(
         container=Container(
