@@ -278,6 +278,15 @@ class Decisions:
         key = f"{decision.policy}\0{decision.target.name}"
         self.publication.out.records.append(Record(kind="cooldown", key=key, value={"at": now.wall}))
 
+    def remember_again(self) -> None:
+        """The store was lost while running: put what it must know into the new one."""
+        out = self.publication.out
+        for (policy, target), at in self.cooldowns.last.items():
+            out.records.append(Record(kind="cooldown", key=f"{policy}\0{target}", value={"at": at.wall}))
+        for key, value in stored_forms(self.agenda.waiting):
+            out.records.append(Record(kind="pending", key=key, value=value))
+        out.intents_again.extend(self._open.values())
+
     def forget_cooldowns(self, now: Instant) -> None:
         """Names of targets come and go: what counts no more is not kept for ever."""
         if not self._policies_known:

@@ -23,6 +23,7 @@ class Effects:
         events: Messages about the facts, in order.
         states: Retained topics that changed.
         intents: Actions to be carried out once they are durable.
+        intents_again: Actions under way whose ledger row was lost with the store.
         told: Notifications: intent and outcome in one, nothing to carry out.
         outcomes: Actions that ended.
         records: Remembered state that changed.
@@ -40,6 +41,7 @@ class Effects:
     events: list[EventMessage] = field(default_factory=list)
     states: list[StateMessage] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)
+    intents_again: list[Intent] = field(default_factory=list)
     told: list[Intent] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
@@ -57,7 +59,7 @@ class Effects:
             event_ids=tuple(self.event_ids),
             events=tuple(self.events),
             states=tuple(self.states),
-            intents=(*self.told, *self.intents),
+            intents=(*self.intents_again, *self.told, *self.intents),
             outcomes=tuple(self.outcomes),
             records=tuple(self.records),
         )

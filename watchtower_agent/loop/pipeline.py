@@ -211,7 +211,17 @@ class Pipeline:
             case GapObserved():
                 engine.gaps += 1
                 engine.uncertain_until = max(engine.uncertain_until, seen.until)
+                if seen.reason == "store_reset":
+                    self._remember_again(now)
                 self._say(announcements.event_gap(seen, now.wall), now)
+
+    def _remember_again(self, now: Instant) -> None:
+        """The store turned out to be damaged and was set aside: what the next start must know goes into the new one."""
+        if self.state.baseline:
+            self.publication.out.records.append(Record(kind="baseline", key="made", value={"at": now.wall}))
+        self.state.changed.update(self.state.containers)
+        self.publication.publish_again()
+        self.decisions.remember_again()
 
     def _found(self, seen: EngineFound, now: Instant) -> None:
         engine = self.state.engine
@@ -219,7 +229,8 @@ class Pipeline:
         engine.restarts += seen.restarted
         engine.last_error = ""
         self.composer.engine_changed(seen.info)
-        self.publication.out.data_root = seen.info.data_root
+        # An engine elsewhere keeps its data on a disk that can't be measured from here.
+        self.publication.out.data_root = seen.info.data_root if seen.info.url.startswith("unix:") else ""
         lost_at, self._lost_at = self._lost_at, None
         self._say(announcements.engine_up(seen, lost_at, now.wall), now)
 

@@ -104,6 +104,11 @@ class Publication:
         state.removed.clear()
         state.names_gone.clear()
 
+    def publish_again(self) -> None:
+        """Every retained topic is written anew, so that the store's manifest is whole again."""
+        self._contents.clear()
+        self._info = None
+
     def clear_ghosts(self) -> None:
         """Clear the retained topics of containers that are not there any more."""
         topics = {self.composer.container_topic(r.container.name) for r in self.state.containers.values()}

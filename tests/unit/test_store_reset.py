@@ -1,0 +1,52 @@
+"""The store is lost while the agent runs: what the next start must know is written anew."""
+
+from __future__ import annotations
+
+from tests.support.core import INSTALL_ID, Host
+from tests.support.store import FakeStore
+from watchtower_agent.model.observation import GapObserved
+
+POLICIES = """
+version: 1
+policies:
+  - name: revive
+    select: {name: "*"}
+    on: {container: die}
+    then: {start: {}}
+"""
+
+
+def test_what_is_known_goes_into_the_new_store() -> None:
+    host = Host(POLICIES)
+    host.docker.create("web")
+    host.docker.crash("web")
+    host.deliver()
+    host.carry_out()
+    host.store = FakeStore(install_id=INSTALL_ID)
+    now = host.clock.wall
+
+    effects = host.see(GapObserved(reason="store_reset", since=now, until=now))
+
+    web = host.record("web").container.id
+    assert {(record.kind, record.key) for record in effects.records} >= {
+        ("baseline", "made"),
+        ("container", web),
+        ("cooldown", "revive\0web"),
+    }
+    topics = {state.topic for state in effects.states}
+    assert "watchtower/v1/h1/state/container/web" in topics
+    assert "watchtower/v1/h1/info" in topics
+
+
+def test_an_action_under_way_is_in_the_new_ledger() -> None:
+    host = Host(POLICIES)
+    host.docker.create("web")
+    host.docker.crash("web")
+    host.deliver()
+    (intent,) = host.open.values()
+    now = host.clock.wall
+
+    effects = host.see(GapObserved(reason="store_reset", since=now, until=now))
+
+    assert intent in effects.commit().intents
+    assert effects.intents == [], "it is not started twice"
