@@ -26,10 +26,11 @@ from tests.support.broker import PersistentSubscriber, PrivateBroker, Received
 from tests.support.engine import PrivateEngine
 from tests.support.proxy import EngineProxy, Request
 from tests.support.schema import strict_json, validate_message
+from tests.support.tape import Recorded
 from watchtower_agent.serving.client import ControlClient
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-VALIDATED = 800
+VALIDATED = 300
 """Messages of one test that are checked against their schemas; of more, evenly spread ones."""
 
 CRASHES_ON_USR1 = (
@@ -297,6 +298,12 @@ class Told:
         return str(about.get("name", ""))
 
     @property
+    def actor(self) -> str:
+        """The engine's id of what an engine's event is about."""
+        about = self.data.get("container") or self.data.get("actor") or {}
+        return str(about.get("id", ""))
+
+    @property
     def correlation(self) -> str:
         """Links cause and effect."""
         return str(self.document["correlationid"])
@@ -362,6 +369,15 @@ class AgentWatch(PersistentSubscriber):
             if event.kind == kind and action in {"", event.action} and name in {"", event.name} and where(event):
                 found.setdefault(event.document["id"], event)
         return list(found.values())
+
+    def engine_events(self) -> list[Recorded]:
+        """What it told of the engine's own stream, each once, in order of first sight."""
+        seen = (
+            Recorded(time_ns=e.time_ns, kind=e.kind, action=e.action, actor=e.actor, name="")
+            for e in tuple(self.events)
+            if e.origin in {"stream", "replay"}
+        )
+        return list(dict.fromkeys(seen))
 
     async def until_told(
         self,

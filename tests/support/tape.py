@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from tests.support.engine import PrivateEngine, UnixConnection
@@ -16,13 +16,13 @@ from tests.support.engine import PrivateEngine, UnixConnection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """One event as the engine said it: stamp, kind, first word of the action, actor."""
+    """One event as the engine said it: stamp (nanoseconds), kind, first word of the action, actor."""
 
     time_ns: int
     kind: str
     action: str
     actor: str
-    name: str
+    name: str = field(compare=False)
 
 
 class EngineTape:
@@ -66,9 +66,19 @@ class EngineTape:
                     self.events.append(event)
                     self._news.notify_all()
 
+    def published(self, kind: str = "") -> list[Recorded]:
+        """What an agent publishes of it: everything but exec events."""
+        return [e for e in tuple(self.events) if kind in {"", e.kind} and not e.action.startswith("exec_")]
+
     def of(self, name: str, action: str = "") -> list[Recorded]:
         """Events of a container."""
         return [e for e in tuple(self.events) if name in {e.name, e.actor} and action in {"", e.action}]
+
+    def wait_more(self, count: int, timeout: float = 30.0) -> None:
+        """Wait until the engine has said that much more."""
+        with self._news:
+            goal = len(self.events) + count
+            assert self._news.wait_for(lambda: len(self.events) >= goal, timeout), f"no {count} more events"
 
     def wait(self, name: str, action: str, count: int = 1, timeout: float = 15.0) -> list[Recorded]:
         """Wait for that many such events."""

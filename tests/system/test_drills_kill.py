@@ -1,0 +1,74 @@
+"""kill -9 of the agent, again and again at random, while events flow and containers crash."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.agent import CRASHES_ONCE, Host
+from tests.support.broker import PrivateBroker
+from tests.support.busy import Steady
+from tests.support.engine import PrivateEngine
+from tests.support.numbers import drill
+from tests.support.tape import EngineTape, Recorded
+
+KILLS = drill(reduced=8, full=100)
+PACE = 60.0
+"""Events a second: few enough that the engine still remembers them when the agent is back."""
+REVIVE = """
+version: 1
+policies:
+  - name: revive
+    select: {labels: {heal: "true"}}
+    on: {container: die}
+    then: {restart: {stop_timeout: 1s}}
+    cooldown: 1s
+"""
+
+
+def lost(tape: EngineTape, host: Host) -> list[Recorded]:
+    """Events that the subscriber never saw and that no declared gap speaks of."""
+    gaps = [(told.data["since"], told.data["until"]) for told in host.watch.told("agent", "event_gap")]
+    missing = set(tape.published()) - set(host.watch.engine_events())
+    return [e for e in missing if not any(since <= e.time_ns / 1e9 <= until for since, until in gaps)]
+
+
+@pytest.mark.full
+async def test_every_event_is_seen_and_every_crash_is_answered_exactly_once(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    chance = random.Random(20)
+    crashed = []
+    with EngineTape(engine) as tape:
+        host = make_host(engine, module_broker, REVIVE, proxied=False)
+        with Steady(engine, PACE):
+            for number in range(KILLS):
+                name = f"crash-{number}"
+                crashed.append(name)
+                at = chance.randrange(60)
+                crash = asyncio.create_task(asyncio.to_thread(engine.run, name, *CRASHES_ONCE, labels={"heal": "true"}))
+                await asyncio.to_thread(tape.wait_more, at)
+                host.agent.kill()
+                await crash
+                host.agent.start(ready=False)
+        host.agent.wait_log("engine_up")
+        engine.run("last")
+        await host.watch.until_told("container", "start", "last", timeout=30)
+
+        def answered() -> bool:
+            return all(tape.of(name, "restart") for name in crashed)
+
+        def written_down() -> bool:
+            return host.agent.query("SELECT count(*) FROM ledger WHERE result IS NULL") == [(0,)]
+
+        await host.watch.until(lambda _: answered() and written_down(), timeout=30)
+        for name in crashed:
+            assert len(tape.of(name, "restart")) == 1, name
+            rows = host.agent.ledger(name)
+            done = [row for row in rows if row["result"] == "succeeded" or row["numbers"].get("engine_did_it")]
+            assert len(done) == 1, (name, rows)
+        assert lost(tape, host) == []
+    assert host.watch.statuses[0] == "online"
