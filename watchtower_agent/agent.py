@@ -139,6 +139,7 @@ class Agent:
             cursor=resume.cursor,
             recent_event_ids=resume.recent_event_ids,
         )
+        inbox.on_overflow = session.resync
         inventory = Inventory(calls=calls, clock=clock, sink=inbox.put, position=lambda: session.position)
         sampler = self._sampler(inbox)
         publisher = self._publisher(store)

@@ -37,7 +37,14 @@ from watchtower_agent.publishing.cloudevent import CloudEventComposer
 from watchtower_agent.state.record import ContainerRecord
 
 NOW = 1_790_000_000.0
-INFO = EngineInfo(id="engine-1", name="h1", version="26.1", api_version="1.45", data_root="/var/lib/docker")
+INFO = EngineInfo(
+    id="engine-1",
+    name="h1",
+    version="26.1",
+    api_version="1.45",
+    data_root="/var/lib/docker",
+    url="unix:///run/docker.sock",
+)
 INSTALL_ID = "0123456789abcdef"
 
 T = TypeVar("T")

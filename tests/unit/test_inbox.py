@@ -86,6 +86,8 @@ async def test_a_batch_is_never_torn() -> None:
 @pytest.mark.parametrize(("more", "dropped"), [(0, 0), (1, 1), (7, 7)])
 async def test_what_is_too_much_is_dropped_and_counted(more: int, dropped: int) -> None:
     inbox = Inbox()
+    overflows: list[str] = []
+    inbox.on_overflow = lambda: overflows.append("resync")
     inbox.put(events(MOST))
     if more:
         inbox.put(events(more, at=NOW + 5))
@@ -97,6 +99,7 @@ async def test_what_is_too_much_is_dropped_and_counted(more: int, dropped: int) 
     gaps = [each for each in taken if isinstance(each, GapObserved)]
     expected = GapObserved(reason="inbox_overflow", since=NOW + 5, until=NOW + 9, count=dropped + 2)
     assert gaps == ([expected] if dropped else [])
+    assert overflows == (["resync"] if dropped else []), "asked for once, not once per batch"
     assert inbox.events == 0
     inbox.put(events(3))
     assert await inbox.take(0) == [events(3)]

@@ -355,3 +355,20 @@ def test_a_stateful_image_is_protected_and_the_agent_says_how_to_allow_it() -> N
     (held,) = agent.of(Held)
     assert (held.guard.value, held.final) == ("protected", True)
     assert "select it by exact name or label" in held.reason
+
+
+def test_the_newer_task_of_a_swarm_slot_keeps_the_topic() -> None:
+    agent = Host(first_start=True)
+    labels = {"com.docker.swarm.service.name": "shop_web", "com.docker.swarm.task.id": "x"}
+    agent.docker.create("shop_web.1.aaaaaaaaaaaaaaaaaaaaaaaaa", labels=labels)
+    agent.connect()
+    agent.clock.advance(5)
+    agent.docker.create("shop_web.1.bbbbbbbbbbbbbbbbbbbbbbbbb", labels=labels)
+    agent.deliver()
+    agent.docker.remove("shop_web.1.aaaaaaaaaaaaaaaaaaaaaaaaa", force=True)
+    agent.deliver()
+
+    (key,) = {state.topic.rpartition("/")[2] for step in agent.steps for state in step.states if "shop" in state.topic}
+    retained = agent.retained(f"container/{key}")
+    assert retained is not None
+    assert retained["name"].endswith("bbbbb")

@@ -6,10 +6,7 @@ from tests.support.core import INSTALL_ID, Host
 from tests.support.store import FakeStore
 from watchtower_agent.model.observation import GapObserved
 
-POLICIES = """
-version: 1
-policies:
-  - name: revive
+POLICIES = """  - name: revive
     select: {name: "*"}
     on: {container: die}
     then: {start: {}}

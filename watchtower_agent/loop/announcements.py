@@ -42,15 +42,22 @@ def engine_up(seen: EngineFound, lost_at: float | None, at: float) -> Notice:
     )
 
 
+_LISTED_ANEW = "the containers are listed anew and what changed is published as synthetic events"
+_CONSEQUENCES = {
+    "outbox_overflow": "the outbox is full: the oldest that the broker had not taken are gone; see outbox.max_size",
+    "store_reset": "the store was damaged and set aside: what the broker had not taken yet is gone; a new one is in use",
+}
+
+
 def event_gap(seen: GapObserved, at: float) -> Notice:
     """Events may have been lost."""
     many = f"{seen.count} events" if seen.count is not None else "events"
+    consequence = _CONSEQUENCES.get(seen.reason, _LISTED_ANEW)
     return Notice(
         kind=EventKind.AGENT,
         action="event_gap",
         severity=Severity.WARNING,
-        reason=f"{many} may have been lost in {max(0.0, seen.until - seen.since):.1f} s ({seen.reason}); "
-        f"the containers are listed anew and what changed is published as synthetic events",
+        reason=f"{many} may have been lost in {max(0.0, seen.until - seen.since):.1f} s ({seen.reason}); {consequence}",
         data={"cause": seen.reason, "since": seen.since, "until": seen.until, "count": seen.count},
         at=at,
     )
@@ -98,7 +105,7 @@ def policies_loaded(policies: PolicySet, at: float) -> Notice:
     return Notice(
         kind=EventKind.POLICY,
         action="loaded",
-        reason=f"{len(policies.policies)} policies are in force",
+        reason=_counted(len(policies.policies)),
         data={"policies": {p.name: p.mode.value for p in policies.policies}, "digest": policies.digest},
         at=at,
     )
@@ -116,3 +123,7 @@ def policies_rejected(seen: PoliciesRejected, at: float) -> Notice:
         data={"problems": list(seen.problems[:_PROBLEMS_TOLD]), "count": len(seen.problems)},
         at=at,
     )
+
+
+def _counted(policies: int) -> str:
+    return "1 policy is in force" if policies == 1 else f"{policies} policies are in force"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from watchtower_agent.loop.pipeline import Observation
 from watchtower_agent.model.observation import EventsObserved, GapObserved
@@ -16,9 +17,14 @@ _AT_ONCE = 500
 
 
 class Inbox:
-    """Observations on their way to the loop. Used on the event loop only."""
+    """Observations on their way to the loop. Used on the event loop only.
+
+    Attributes:
+        on_overflow: Called when events begin to be dropped, so that whoever brings them lists everything anew.
+    """
 
     def __init__(self) -> None:
+        self.on_overflow: Callable[[], None] = lambda: None
         self._waiting: deque[Observation] = deque()
         self._events = 0
         self._dropped: GapObserved | None = None
@@ -35,6 +41,8 @@ class Inbox:
             if not observation.events:
                 return
             if self._events + len(observation.events) > _MOST_EVENTS:
+                if self._dropped is None:
+                    self.on_overflow()
                 self._dropped = _with(self._dropped, observation)
                 self._bell.set()
                 return

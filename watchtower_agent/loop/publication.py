@@ -90,11 +90,16 @@ class Publication:
         state = self.state
         names = {record.container.name for record in state.containers.values()}
         out.records.extend(Record(kind="container", key=container_id, value=None) for container_id in state.removed)
+        shared = self._task_topics() if state.names_gone else set()
         for name in state.names_gone - names:
-            self._clear(out, self.composer.container_topic(name))
+            topic = self.composer.container_topic(name)
+            if topic not in shared:
+                self._clear(out, topic)
         for container_id in state.changed:
             record = state.containers[container_id]
             out.records.append(Record(kind="container", key=container_id, value=record_json(record)))
+            if self._succeeded(record):
+                continue
             message = self.composer.container_state(state.view(record))
             if self._contents.get(message.topic) != message.payload:
                 self._contents[message.topic] = message.payload
@@ -103,6 +108,24 @@ class Publication:
         state.changed.clear()
         state.removed.clear()
         state.names_gone.clear()
+
+    def _task_topics(self) -> set[str]:
+        """Topics of Swarm tasks: those that follow each other in a slot share one."""
+        records = self.state.containers.values()
+        return {self.composer.container_topic(r.container.name) for r in records if r.container.swarm_service}
+
+    def _succeeded(self, record: ContainerRecord) -> bool:
+        """Whether a newer task of the same Swarm slot has taken over the record's topic."""
+        container = record.container
+        if not container.swarm_service:
+            return False
+        topic = self.composer.container_topic(container.name)
+        return any(
+            other.container.created_at > container.created_at
+            and other.container.swarm_service == container.swarm_service
+            and self.composer.container_topic(other.container.name) == topic
+            for other in self.state.containers.values()
+        )
 
     def publish_again(self) -> None:
         """Every retained topic is written anew, so that the store's manifest is whole again."""

@@ -134,7 +134,8 @@ class GapObserved:
     """Events may have been lost. Loss is counted, never silent.
 
     Attributes:
-        reason: `replay_incomplete`, `engine_restarted`, `audit`, `reader_overflow`, `outbox_overflow` or `store_reset`.
+        reason: `replay_incomplete`, `engine_restarted`, `audit`, `reader_overflow`, `inbox_overflow`,
+            `outbox_overflow` or `store_reset`.
         since: Begin of the window, seconds since the epoch.
         until: End of the window, seconds since the epoch.
         count: How many were lost where that is known, else None.
