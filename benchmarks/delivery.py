@@ -48,8 +48,8 @@ def make_events(stage: Stage, containers: list[str], count: int, pace: float) ->
                 "POST", f"/containers/{containers[made % len(containers)]}/rename", name=f"renamed{made}"
             )
             made += 1
-        due = max(due + pace, time.monotonic())
-        time.sleep(due - time.monotonic())
+        due += pace
+        time.sleep(max(0.0, due - time.monotonic()))
 
 
 def latencies(passed: list[Json], arrived: list[Json], engine_id: str) -> tuple[list[float], list[float]]:
@@ -84,7 +84,7 @@ def broker_floor(stage: Stage, count: int, pace: float) -> list[float]:
         time.sleep(pace)
     client.disconnect()
     client.loop_stop()
-    subscriber.wait_count(count, within=5)
+    time.sleep(0.2)
     return [(message["monotonic"] - at) / 1e6 for message, at in zip(subscriber.end(), sent, strict=True)]
 
 

@@ -19,9 +19,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
-
 BLOCK = 1 << 16
 
 Seen = dict[str, Any]
@@ -125,39 +122,6 @@ class Oracle:
             self._keep(block)
 
 
-class Subscriber:
-    """An MQTT client that has nothing to do with the agent."""
-
-    def __init__(self, port: int, topic: str) -> None:
-        self._port = port
-        self._topic = topic
-        self._messages: list[tuple[int, int, paho.MQTTMessage]] = []
-
-    def start(self) -> None:
-        """Connect, and return once the broker has confirmed the subscription."""
-        subscribed = threading.Event()
-        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
-        client.on_connect = lambda *_: client.subscribe(self._topic, qos=1)
-        client.on_subscribe = lambda *_: subscribed.set()
-        client.on_message = lambda _c, _u, message: self._messages.append(
-            (time.time_ns(), time.monotonic_ns(), message)
-        )
-        client.connect("127.0.0.1", self._port)
-        client.loop_start()
-        if not subscribed.wait(10):
-            raise TimeoutError("the broker did not confirm the subscription")
-
-    def count(self) -> int:
-        """Messages so far."""
-        return len(self._messages)
-
-    def seen(self) -> Iterator[Seen]:
-        """Messages in their order."""
-        for wall, monotonic, message in self._messages:
-            text = message.payload.decode()
-            yield {"topic": message.topic, "payload": text, "wall": wall, "monotonic": monotonic}
-
-
 def _events(blocks: list[tuple[int, int, bytes]]) -> Iterator[Seen]:
     """Events out of a chunked answer; each is stamped with the block that completed it."""
     rest, head = b"", True
@@ -185,20 +149,15 @@ def main() -> None:
     role.add_argument("listen", type=Path)
     role.add_argument("upstream", type=Path)
     roles.add_parser("oracle").add_argument("engine", type=Path)
-    role = roles.add_parser("subscriber")
-    role.add_argument("port", type=int)
-    role.add_argument("topic")
     for role in roles.choices.values():
         role.add_argument("out", type=Path)
     options = parser.parse_args()
 
-    observer: Recorder | Oracle | Subscriber
+    observer: Recorder | Oracle
     if options.role == "recorder":
         observer = Recorder(options.listen, options.upstream)
-    elif options.role == "oracle":
-        observer = Oracle(options.engine)
     else:
-        observer = Subscriber(options.port, options.topic)
+        observer = Oracle(options.engine)
     observer.start()
     print("ready", flush=True)
     for _ in sys.stdin:

@@ -134,7 +134,7 @@ def _verdict(figure: Figure) -> str:
 
 
 def _number(value: float) -> str:
-    if value == int(value) and abs(value) >= 100 or value == 0:
+    if (value == int(value) and abs(value) >= 100) or value == 0:
         return f"{value:,.0f}"
     return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.1f}"
 

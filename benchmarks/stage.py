@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -52,10 +52,7 @@ class Observer:
 
     def wait_count(self, at_least: int, *, within: float) -> int:
         """Wait until it has seen so much, or the time is over; what it has seen."""
-        deadline = time.monotonic() + within
-        while (count := self.count()) < at_least and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return count
+        return _wait(self.count, at_least, within)
 
     def end(self) -> list[Json]:
         """End it; everything that it has seen."""
@@ -71,6 +68,69 @@ class Observer:
     def _answer(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
+
+
+class Subscriber:
+    """`mosquitto_sub`, which shares nothing with the agent and takes little from it, writing to a file."""
+
+    def __init__(self, out: Path, port: int, topic: str) -> None:
+        self._out = out
+        self._lines = 0
+        self._reader = out.open("w+b")
+        probe = f"probe/{out.stem}"
+        # Stamps are of the wall clock; both clocks run alike for as long as a benchmark takes.
+        self._offset = time.monotonic_ns() - time.time_ns()
+        address = ["-h", "127.0.0.1", "-p", str(port)]
+        with out.open("ab") as output:
+            self._process = subprocess.Popen(
+                ["mosquitto_sub", *address, "-V", "5", "-q", "1", "-t", topic, "-t", probe, "-F", "%U %t %p"],
+                stdout=output,
+            )
+        while not self.count():
+            subprocess.run(["mosquitto_pub", *address, "-t", probe, "-m", ""], check=True)
+            time.sleep(0.02)
+
+    def count(self) -> int:
+        """Messages so far, with a few that only tell that it is there."""
+        while block := self._reader.read(1 << 20):
+            self._lines += block.count(b"\n")
+        return self._lines
+
+    def wait_count(self, at_least: int, *, within: float) -> int:
+        """Wait until so many have come, or the time is over; how many have."""
+        return _wait(self.count, at_least, within)
+
+    def end(self) -> list[Json]:
+        """End it; every message."""
+        self.close()
+        return self.messages()
+
+    def messages(self) -> list[Json]:
+        """Every message so far with its stamps, in nanoseconds."""
+        messages = []
+        whole, _, _ = self._out.read_bytes().rpartition(b"\n")
+        for line in whole.split(b"\n"):
+            stamp, topic, payload = line.decode().split(" ", 2)
+            if not topic.startswith("probe/"):
+                wall = int(stamp.replace(".", ""))
+                messages.append(
+                    {"topic": topic, "payload": payload, "wall": wall, "monotonic": wall + self._offset}
+                )
+        return messages
+
+    def close(self) -> None:
+        """End it."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(10)
+        self._reader.close()
+
+
+def _wait(count: Callable[[], int], at_least: int, within: float) -> int:
+    deadline = time.monotonic() + within
+    while (so_far := count()) < at_least and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return so_far
 
 
 class Agent:
@@ -155,7 +215,7 @@ class Stage:
         self.directory = Path(tempfile.mkdtemp(prefix="wt-bench-"))
         self.engine = PrivateEngine()
         self.broker = PrivateBroker(directory=self.directory / "broker")
-        self._observers: list[Observer] = []
+        self._observers: list[Observer | Subscriber] = []
         self._agents: list[Agent] = []
         self._number = 0
         self._code: Path | None = None
@@ -198,9 +258,12 @@ class Stage:
         """An event stream of its own."""
         return self._observe("oracle", str(self.engine.socket))
 
-    def subscriber(self, topic: str) -> Observer:
+    def subscriber(self, topic: str) -> Subscriber:
         """A subscriber at the broker."""
-        return self._observe("subscriber", str(self.broker.port), topic)
+        self._number += 1
+        subscriber = Subscriber(self.directory / f"subscriber-{self._number}.txt", self.broker.port, topic)
+        self._observers.append(subscriber)
+        return subscriber
 
     # The agent.
 
