@@ -45,7 +45,7 @@ def engine_up(seen: EngineFound, lost_at: float | None, at: float) -> Notice:
 _LISTED_ANEW = "the containers are listed anew and what changed is published as synthetic events"
 _CONSEQUENCES = {
     "outbox_overflow": "the outbox is full: the oldest that the broker had not taken are gone; see outbox.max_size",
-    "store_reset": "the store was damaged and set aside: what the broker had not taken yet is gone; a new one is in use",
+    "store_reset": "the store was damaged and set aside, a new one is in use: what the broker had not taken is gone",
 }
 
 
