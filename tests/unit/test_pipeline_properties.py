@@ -1,0 +1,197 @@
+"""What holds however engine, people, clock and crashes of the agent take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from tests.support.core import INFO, Docker, Host, container_id, ended
+from watchtower_agent.loop.effects import Effects
+from watchtower_agent.loop.pipeline import Observation
+from watchtower_agent.model.container import ContainerStatus, Health
+from watchtower_agent.model.observation import EngineFound, EngineLost, EventsObserved, GapObserved
+from watchtower_agent.model.outcome import Result
+
+POLICIES = """
+  - {name: revive, select: {name: "*"}, on: {container: die}, cooldown: 10s, then: {restart: {}, notify: {}}}
+  - {name: full, select: {name: "*"}, when: memory.percent > 90%, for: 2s, cooldown: 5s, then: {restart: {}}}
+  - {name: sick, select: {name: "*"}, on: {container: health_status}, cooldown: 7s, then: {stop: {}}}
+  - {name: up, select: {name: "*"}, when: status == "exited", cooldown: 3s, then: {start: {}}}
+"""
+COOLDOWNS = {"revive": 10.0, "full": 5.0, "sick": 7.0, "up": 3.0}
+NAMES = ("web", "api", "kept", "held")
+
+
+class Watched(Host):
+    """Looks at the invariants after every step, on top of those that every `Host` looks at."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], float] = {}
+        super().__init__(POLICIES, first_start=True)
+        self.docker.create("web", silent=True, check=True)
+        self.docker.create("api", silent=True, restart_policy="always")
+        self.docker.create("kept", silent=True, labels={"watchtower-agent.protect": "true"})
+        self.docker.create("held", silent=True)
+        self.connect()
+
+    def see(self, *observations: Observation) -> Effects:
+        effects = super().see(*observations)
+        for intent in effects.intents:
+            decision = intent.decision
+            assert decision.target.name != "kept", "no action on what is protected"
+            engine = self.pipeline.state.engine
+            assert engine.connected, "no action while the engine is down"
+            assert engine.listed, "no action before the listing"
+            key = decision.policy, decision.target.name
+            since = self.clock.monotonic - self._last.get(key, -1e9)
+            assert since >= COOLDOWNS[decision.policy] - 1e-6, f"{key} again after {since} s"
+            self._last[key] = self.clock.monotonic
+        return effects
+
+
+def on_engine(act: Callable[[Docker, str], object]) -> st.SearchStrategy[Callable[[Watched], None]]:
+    """Somebody or something does that to one of the containers, if it is there."""
+
+    def do(name: str) -> Callable[[Watched], None]:
+        def happens(agent: Watched) -> None:
+            if container_id(name) in agent.docker.containers:
+                act(agent.docker, name)
+
+        return happens
+
+    return st.sampled_from(NAMES).map(do)
+
+
+def create(docker: Docker, name: str) -> None:
+    if not docker.find(name).running:
+        docker.remove(name)
+        docker.create(name)
+
+
+def fail(agent: Watched) -> None:
+    for intent in list(agent.open.values()):
+        agent.see(ended(intent, Result.FAILED, agent.clock.wall, agent.clock.wall))
+
+
+def lose(agent: Watched) -> None:
+    agent.docker.lose_events()
+    agent.see(GapObserved(reason="audit", since=agent.clock.wall - 1, until=agent.clock.wall))
+    agent.relist()
+
+
+def down(agent: Watched) -> None:
+    agent.see(EngineLost(reason="gone", at=agent.clock.wall))
+
+
+def found(agent: Watched) -> None:
+    agent.see(EngineFound(info=INFO, restarted=False, at=agent.clock.wall))
+
+
+def crash(agent: Watched) -> None:
+    agent.dies(away=1.0)
+    agent.comes_back()
+
+
+def crash_and_lose(agent: Watched) -> None:
+    agent.dies(away=3.0)
+    agent.comes_back(lost=True)
+
+
+def act_and_crash(agent: Watched) -> None:
+    for intent in list(agent.open.values()):
+        if container_id(intent.decision.target.name) in agent.docker.containers:
+            agent.docker.do(intent)
+    crash(agent)
+
+
+def if_running(act: Callable[[Docker, str], object]) -> Callable[[Docker, str], None]:
+    def do(docker: Docker, name: str) -> None:
+        if docker.find(name).status is ContainerStatus.RUNNING:
+            act(docker, name)
+
+    return do
+
+
+engine_acts = st.one_of(
+    on_engine(if_running(Docker.crash)),
+    on_engine(if_running(Docker.oom)),
+    on_engine(if_running(Docker.stop)),
+    on_engine(if_running(Docker.kill)),
+    on_engine(if_running(Docker.restart)),
+    on_engine(if_running(Docker.health)),
+    on_engine(if_running(lambda docker, name: docker.health(name, Health.HEALTHY))),
+    on_engine(if_running(Docker.pause)),
+    on_engine(lambda docker, name: docker.unpause(name) if docker.find(name).status == "paused" else None),
+    on_engine(Docker.start),
+    on_engine(lambda docker, name: docker.remove(name, force=True)),
+    on_engine(create),
+)
+agent_acts: st.SearchStrategy[Callable[[Watched], object]] = st.sampled_from(
+    [
+        Watched.deliver,
+        Watched.deliver,
+        Watched.read,
+        Watched.inspect,
+        Watched.relist,
+        lambda agent: agent.tick(3, memory_percent=95.0),
+        lambda agent: agent.tick(3, memory_percent=10.0),
+        lambda agent: agent.tick(9),
+        lambda agent: agent.carry_out(),
+        lambda agent: agent.carry_out(outcome_first=True),
+        fail,
+        lose,
+        down,
+        found,
+        Watched.connect,
+        crash,
+        crash_and_lose,
+        act_and_crash,
+        lambda agent: agent.clock.step_wall(-1000.0),
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(engine_acts | agent_acts, max_size=40))
+def test_whatever_happens(acts: list[Callable[[Watched], object]]) -> None:
+    agent = Watched()
+    for act in acts:
+        act(agent)
+
+    agent.policies = replace(agent.policies, policies=())
+    agent.see(agent.policies)
+    agent.connect()
+    for _ in range(4):
+        agent.carry_out()
+        agent.tick(8)
+    assert _picture(agent) == {each.name: each.status.value for each in agent.docker.containers.values()}
+    assert not agent.open
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(engine_acts, max_size=12), st.data())
+def test_a_stream_with_gaps_and_duplicates_and_a_listing_end_in_the_same_picture(
+    acts: list[Callable[[Watched], object]], data: st.DataObject
+) -> None:
+    agent = Watched()
+    agent.see(replace(agent.policies, policies=()))
+    for act in acts:
+        act(agent)
+        agent.clock.advance(0.1)
+    happened = list(agent.docker.events)
+    agent.docker.events.clear()
+    told = data.draw(st.lists(st.sampled_from(happened), max_size=24)) if happened else []
+    for event in sorted(told, key=lambda event: event.time_ns):
+        agent.position += 1
+        agent.see(EventsObserved(events=(replace(event, position=agent.position),)))
+    agent.see(GapObserved(reason="audit", since=agent.clock.wall - 1, until=agent.clock.wall))
+    agent.relist()
+    agent.tick(5)
+
+    assert _picture(agent) == {each.name: each.status.value for each in agent.docker.containers.values()}
+
+
+def _picture(agent: Watched) -> dict[str, str]:
+    return {r.container.name: r.container.status.value for r in agent.pipeline.state.containers.values()}
