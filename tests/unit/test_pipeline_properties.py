@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tests.support.core import INFO, Docker, Host, container_id, ended
+from tests.support.core import INFO, Docker, Host, ended
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.pipeline import Observation
 from watchtower_agent.model.container import ContainerStatus, Health
@@ -56,7 +57,7 @@ def on_engine(act: Callable[[Docker, str], object]) -> st.SearchStrategy[Callabl
 
     def do(name: str) -> Callable[[Watched], None]:
         def happens(agent: Watched) -> None:
-            if container_id(name) in agent.docker.containers:
+            if any(each.name == name for each in agent.docker.containers.values()):
                 act(agent.docker, name)
 
         return happens
@@ -65,9 +66,10 @@ def on_engine(act: Callable[[Docker, str], object]) -> st.SearchStrategy[Callabl
 
 
 def create(docker: Docker, name: str) -> None:
-    if not docker.find(name).running:
-        docker.remove(name)
-        docker.create(name)
+    """Compose recreates it: another id, the same name and labels."""
+    was = docker.find(name)
+    docker.remove(name, force=True)
+    docker.create(name, labels=was.labels, identity=hashlib.sha256(was.id.encode()).hexdigest())
 
 
 def fail(agent: Watched) -> None:
@@ -101,7 +103,7 @@ def crash_and_lose(agent: Watched) -> None:
 
 def act_and_crash(agent: Watched) -> None:
     for intent in list(agent.open.values()):
-        if container_id(intent.decision.target.name) in agent.docker.containers:
+        if intent.decision.target.id in agent.docker.containers:
             agent.docker.do(intent)
     crash(agent)
 
