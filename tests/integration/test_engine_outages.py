@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from tests.support.engine import PrivateEngine
-from tests.support.engine_watch import EngineWatch, in_thread
+from tests.support.engine_watch import FAST, EngineWatch, in_thread
 from tests.support.proxy import EngineProxy
 from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.engine_event import Cursor
@@ -109,6 +110,16 @@ async def test_an_engine_that_is_not_there_yet_is_waited_for(engine: PrivateEngi
             assert not watch.of(GapObserved)
 
 
+async def test_an_engine_that_answers_all_but_the_subscription_is_lost(engine: PrivateEngine) -> None:
+    with EngineProxy(engine.socket) as proxy:
+        swallowed = proxy.blackhole("GET", "/events")
+        async with EngineWatch(proxy.url, timeout=0.2) as watch:
+            [lost] = await watch.until_told(EngineLost)
+            assert "subscribing to events: the engine did not answer in time" in lost.reason
+            swallowed.release()
+            await watch.until_listed()
+
+
 async def test_a_half_open_connection_is_noticed(engine: PrivateEngine) -> None:
     with EngineProxy(engine.socket) as proxy:
         async with EngineWatch(proxy.url) as watch:
@@ -123,7 +134,7 @@ async def test_a_half_open_connection_is_noticed(engine: PrivateEngine) -> None:
 
 async def test_a_short_cut_is_no_outage(engine: PrivateEngine) -> None:
     with EngineProxy(engine.socket) as proxy:
-        async with EngineWatch(proxy.url) as watch:
+        async with EngineWatch(proxy.url, timing=replace(FAST, lost_after=10)) as watch:
             await watch.until_listed()
             proxy.cut()
             await watch.until_listed(2)

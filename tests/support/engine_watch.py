@@ -13,7 +13,7 @@ from watchtower_agent.engine.event_stream import CAPACITY
 from watchtower_agent.engine.inventory import Inventory
 from watchtower_agent.engine.session import EngineSession, SessionTiming
 from watchtower_agent.model.engine_event import Cursor, EngineEvent
-from watchtower_agent.model.observation import EventsObserved, InventoryObserved
+from watchtower_agent.model.observation import EnginePinged, EventsObserved, InventoryObserved
 
 T = TypeVar("T")
 
@@ -81,6 +81,9 @@ class EngineWatch:
 
     def of(self, kind: type[T]) -> list[T]:
         return [told for told in self.observations if isinstance(told, kind)]
+
+    def told_but_pings(self) -> list[object]:
+        return [told for told in self.observations if not isinstance(told, EnginePinged)]
 
     async def until(self, condition: Callable[[], bool], timeout: float = 15.0) -> None:  # noqa: ASYNC109 - a test's
         try:

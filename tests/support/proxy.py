@@ -114,6 +114,7 @@ class EngineProxy:
         self._rules: list[Rule] = []
         self._lost_events: list[bytes] = []
         self._lost_answers: list[str] = []
+        self._late = 0.0
         self._connections: set[_Connection] = set()
         self._state = threading.Condition()
         self._frozen: set[str] = set()
@@ -188,6 +189,10 @@ class EngineProxy:
     def lose_events(self, needle: bytes) -> None:
         """Leave events that contain these bytes out of live streams (`/events` without `until`)."""
         self._lost_events.append(needle)
+
+    def delay_events(self, seconds: float) -> None:
+        """Let events of live streams arrive late by so much. Audits (`/events` with `until`) are not late."""
+        self._late = seconds
 
     def lose_answers(self, pattern: str) -> None:
         """Pass matching requests on, and none of the bytes that answer them."""
@@ -283,6 +288,15 @@ class EngineProxy:
         with self._state:
             self._state.wait_for(lambda: not any(fnmatch.fnmatchcase(path, p) for p in self._frozen))
 
+    @property
+    def is_late(self) -> bool:
+        """Whether events of live streams arrive late."""
+        return self._late > 0
+
+    def wait_late(self) -> None:
+        """Keep an event back for as long as `delay_events` says."""
+        time.sleep(self._late)
+
     def loses_answer(self, request: Request | None) -> bool:
         """Whether the answer to this request is to be lost."""
         return request is not None and any(fnmatch.fnmatchcase(request.path, p) for p in self._lost_answers)
@@ -374,7 +388,15 @@ class _Connection:
             self._proxy.wait_thawed(request)
             if self._proxy.loses_answer(request):
                 continue
-            if self._proxy.loses_any and request and request.path == "/events" and "until=" not in request.target:
+            live = request is not None and request.path == "/events" and "until=" not in request.target
+            if live and self._proxy.is_late:
+                head, _, events = block.partition(b"\r\n\r\n") if block.startswith(b"HTTP/1.") else (b"", b"", block)
+                if head:
+                    self._client.sendall(head + b"\r\n\r\n")
+                    block = events  # noqa: PLW2901 - its head has been passed on
+                if events:
+                    self._proxy.wait_late()
+            if self._proxy.loses_any and live:
                 kept, pending = self._without_lost(pending + block)
                 self._client.sendall(kept)
             else:
