@@ -1,9 +1,9 @@
 """A fresh agent on a full host: how soon it knows what its containers take.
 
-Levels (memory) need one look at each container, rates (CPU) need two. Both are seen from outside: in the batch of metrics
-that names every container, as a subscriber at the broker receives it. The agent is byte-compiled; its state is empty at
-the first start and there at the later ones. The peers are `docker stats --no-stream`, which needs two looks as well, and a
-Python that imports nothing.
+Levels (memory) need one look at each container, rates (CPU) need two. Both are seen from outside: in the batch of
+metrics that names every container, as a subscriber at the broker receives it. The agent is byte-compiled; its state is
+empty at the first start and there at the later ones. The peer is `docker stats --no-stream`, which needs two looks as
+well; the floor is a Python that imports nothing.
 """
 
 from __future__ import annotations
@@ -53,17 +53,15 @@ def start_once(stage: Stage, agent: Agent, containers: int) -> tuple[float, floa
     begun = agent.started_ns
     try:
         deadline = time.monotonic() + 15
-        counted = subscriber.count()
-        while time.monotonic() < deadline:
-            counted = subscriber.wait_count(counted + 1, within=5)
-            if all(found := seen(subscriber.messages(), containers)):
-                break
-        else:
-            raise TimeoutError(f"not all of {containers} containers within 15 s:\n{agent.log_tail()}")
+        levels = rates = 0
+        while not (levels and rates):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not all of {containers} containers within 15 s:\n{agent.log_tail()}")
+            subscriber.wait_count(subscriber.count() + 1, within=2)
+            levels, rates = seen(subscriber.messages(), containers)
     finally:
         agent.stop()
         subscriber.close()
-    levels, rates = found
     return (levels - begun) / 1e9, (rates - begun) / 1e9
 
 

@@ -44,9 +44,7 @@ def make_events(stage: Stage, containers: list[str], count: int, pace: float) ->
             stage.engine.api("DELETE", f"/containers/{fresh}")
             made += 2
         else:
-            stage.engine.api(
-                "POST", f"/containers/{containers[made % len(containers)]}/rename", name=f"renamed{made}"
-            )
+            stage.engine.api("POST", f"/containers/{containers[made % len(containers)]}/rename", name=f"renamed{made}")
             made += 1
         due += pace
         time.sleep(max(0.0, due - time.monotonic()))
@@ -54,7 +52,7 @@ def make_events(stage: Stage, containers: list[str], count: int, pace: float) ->
 
 def latencies(passed: list[Json], arrived: list[Json], engine_id: str) -> tuple[list[float], list[float]]:
     """Milliseconds from the engine's stamp, and from the recorder, to the subscriber."""
-    at = {}
+    at: dict[str, Json] = {}
     for message in arrived:
         at.setdefault(json.loads(message["payload"])["id"], message)
     from_engine, from_recorder = [], []

@@ -1,8 +1,8 @@
 """Who watches from outside, each a process of its own, so that none of them takes turns with the benchmark.
 
 `python benchmarks/observers.py ROLE …` prints `ready`, answers each line on its standard input with how much it has
-seen, and writes everything to its file when its standard input ends. Stamps are nanoseconds of this host's clocks, which
-all its processes share.
+seen, and writes everything to its file when its standard input ends. Stamps are nanoseconds of this host's clocks,
+which all its processes share.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from typing import Any
 BLOCK = 1 << 16
 
 Seen = dict[str, Any]
+Block = tuple[int, int, bytes]
+"""Wall clock, monotonic clock, what passed."""
 
 
 class Recorder:
@@ -30,8 +32,8 @@ class Recorder:
     def __init__(self, listen: Path, upstream: Path) -> None:
         self._listen = listen
         self._upstream = upstream
-        self._requests: list[tuple[int, int, bytes]] = []
-        self._streams: list[list[tuple[int, int, bytes]]] = []
+        self._requests: list[Block] = []
+        self._streams: list[list[Block]] = []
 
     def start(self) -> None:
         """Take connections."""
@@ -58,13 +60,17 @@ class Recorder:
             client, _ = listener.accept()
             upstream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             upstream.connect(str(self._upstream))
-            stream: list[tuple[int, int, bytes]] = []
+            stream: list[Block] = []
             live = threading.Event()
             threading.Thread(target=self._up, args=(client, upstream, stream, live), daemon=True).start()
             threading.Thread(target=self._down, args=(client, upstream, stream, live), daemon=True).start()
 
     def _up(
-        self, client: socket.socket, upstream: socket.socket, stream: list[tuple[int, int, bytes]], live: threading.Event
+        self,
+        client: socket.socket,
+        upstream: socket.socket,
+        stream: list[Block],
+        live: threading.Event,
     ) -> None:
         with contextlib.suppress(OSError):
             while block := client.recv(BLOCK):
@@ -78,7 +84,11 @@ class Recorder:
             upstream.shutdown(socket.SHUT_WR)
 
     def _down(
-        self, client: socket.socket, upstream: socket.socket, stream: list[tuple[int, int, bytes]], live: threading.Event
+        self,
+        client: socket.socket,
+        upstream: socket.socket,
+        stream: list[Block],
+        live: threading.Event,
     ) -> None:
         with contextlib.suppress(OSError):
             while block := upstream.recv(BLOCK):
@@ -94,7 +104,7 @@ class Oracle:
 
     def __init__(self, engine: Path) -> None:
         self._engine = engine
-        self._blocks: list[tuple[int, int, bytes]] = []
+        self._blocks: list[Block] = []
         self._lines = 0
 
     def start(self) -> None:
@@ -122,7 +132,7 @@ class Oracle:
             self._keep(block)
 
 
-def _events(blocks: list[tuple[int, int, bytes]]) -> Iterator[Seen]:
+def _events(blocks: list[Block]) -> Iterator[Seen]:
     """Events out of a chunked answer; each is stamped with the block that completed it."""
     rest, head = b"", True
     for wall, monotonic, block in blocks:
@@ -153,11 +163,9 @@ def main() -> None:
         role.add_argument("out", type=Path)
     options = parser.parse_args()
 
-    observer: Recorder | Oracle
-    if options.role == "recorder":
-        observer = Recorder(options.listen, options.upstream)
-    else:
-        observer = Oracle(options.engine)
+    observer: Recorder | Oracle = (
+        Recorder(options.listen, options.upstream) if options.role == "recorder" else Oracle(options.engine)
+    )
     observer.start()
     print("ready", flush=True)
     for _ in sys.stdin:

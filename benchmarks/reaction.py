@@ -1,8 +1,8 @@
 """From a container's `die` event to the start of the engine call that answers it.
 
-The process in a container is killed from outside, one container after the other; a policy restarts what died. A recorder
-before the engine's socket stamps the event's bytes on their way to the agent, and the restart call on its way back. The
-peer is the shortest loop that the Docker SDK allows: nothing durable, no guards, no broker.
+The process in a container is killed from outside, one container after the other; a policy restarts what died. A
+recorder before the engine's socket stamps the event's bytes on their way to the agent, and the restart call on its way
+back. The peer is the shortest loop that the Docker SDK allows: nothing durable, no guards, no broker.
 """
 
 from __future__ import annotations

@@ -83,7 +83,11 @@ def spread(name: str, unit: str, values: Sequence[float], limits: dict[float, fl
 def machine() -> dict[str, Any]:
     """Where this runs, and on what."""
     model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         platform.machine(),
     )
     return {
@@ -112,12 +116,14 @@ def show(title: str, figures: Sequence[Figure], host: dict[str, Any], *, as_json
         return 1 if missed else 0
     print(f"\n{title}")
     print(
-        f"{host['cores']} cores ({host['cpu']}), {host['memory_gib']} GiB, Linux {host['kernel']}, Python {host['python']}, "
-        f"{host['engine']}, {host['broker']}, agent {host['agent']}, load before {host['load_before']:.2f}\n"
+        f"{host['cores']} cores ({host['cpu']}), {host['memory_gib']} GiB, Linux {host['kernel']}, "
+        f"Python {host['python']},\n{host['engine']}, {host['broker']}, agent at {host['agent']}, "
+        f"load before {host['load_before']:.2f}\n"
     )
     width = max(len(figure.name) for figure in figures)
     for figure in figures:
-        print(f"{figure.name:<{width}}  {_number(figure.value):>10} {figure.unit:<9} {_verdict(figure):<26} {figure.note}".rstrip())
+        value = f"{figure.name:<{width}}  {_number(figure.value):>10} {figure.unit:<3}"
+        print(f"{value} {_verdict(figure):<24} {figure.note}".rstrip())
     return 1 if missed else 0
 
 

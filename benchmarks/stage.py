@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -113,9 +114,7 @@ class Subscriber:
             stamp, topic, payload = line.decode().split(" ", 2)
             if not topic.startswith("probe/"):
                 wall = int(stamp.replace(".", ""))
-                messages.append(
-                    {"topic": topic, "payload": payload, "wall": wall, "monotonic": wall + self._offset}
-                )
+                messages.append({"topic": topic, "payload": payload, "wall": wall, "monotonic": wall + self._offset})
         return messages
 
     def close(self) -> None:
@@ -134,9 +133,9 @@ def _wait(count: Callable[[], int], at_least: int, within: float) -> int:
 
 
 class Agent:
-    """`watchtower-agent run` from a byte-compiled copy of the package, as an installed one is, with the default settings.
+    """`watchtower-agent run` from a byte-compiled copy of the package, as an installed one is.
 
-    Only what a private engine and broker need is set, and what the benchmark asks for.
+    Its settings are the defaults, but for what a private engine and broker need and the benchmark asks for.
     """
 
     def __init__(self, directory: Path, settings: Mapping[str, object], policies: str) -> None:
@@ -293,8 +292,6 @@ class Stage:
 
     def idle_containers(self, prefix: str, count: int, *, labels: Mapping[str, str] | None = None) -> list[str]:
         """Containers that wait for ever; their ids."""
-        from concurrent.futures import ThreadPoolExecutor
-
         body = {
             "Image": "busybox:local",
             "Cmd": ["sleep", "100000000"],

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from report import Figure, machine, options, progress, show
 from stage import EVENTS, Agent, Json, Stage, running
@@ -144,8 +145,7 @@ def without_agent(stage: Stage, containers: list[str], count: int, clients: int)
 def cpu_seconds(agent: Agent) -> float:
     """That the agent's process took so far."""
     assert agent.process is not None
-    with open(f"/proc/{agent.process.pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
+    fields = Path(f"/proc/{agent.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
 

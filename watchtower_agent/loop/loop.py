@@ -100,15 +100,18 @@ class Loop:
     async def run(self) -> None:
         """Until `stop`: one step after the other. What arrives during a commit is the next step's."""
         while not self._stopping:
-            if wait := self._pace.wait(asyncio.get_running_loop().time()):
+            now = self._clock.now().monotonic
+            if wait := self._pace.wait(now):
                 await asyncio.sleep(wait)
-            observations = await self._inbox.take(within=self._interval)
+            self._pace.went(now + wait)
+            observations = await self._inbox.take(within=self._pipeline.rest(now + wait, at_most=self._interval))
             await self._step(self._pipeline.step(observations, self._clock.now()))
 
     async def drain(self) -> None:
         """Take in what has arrived until nothing is left. For the end, after `run` returned."""
         while observations := await self._inbox.take(within=0.01):
             await self._step(self._pipeline.step(observations, self._clock.now()))
+        await self._step(self._pipeline.step((), self._clock.now(), last=True))
 
     def stop(self) -> None:
         """Let `run` return after the step at hand."""

@@ -6,27 +6,32 @@ from collections.abc import Container, Iterable
 
 
 class Pace:
-    """Spaces out steps once they come thick and fast, so that one disk write serves many events.
+    """Spaces out what comes thick and fast, so that one disk write, or one message, serves many changes.
 
-    A token bucket: a burst goes through at once, what comes on top waits for its turn. Alone, an event never waits.
+    A token bucket: a burst goes through at once, what comes on top waits for its turn. Alone, nothing ever waits.
 
     Args:
-        burst: Steps that need not wait.
-        interval: Seconds between steps when the burst is used up.
+        burst: How many in a row need not wait.
+        interval: Seconds between two when the burst is used up.
     """
 
     def __init__(self, *, burst: int, interval: float) -> None:
         self._burst = burst
         self._interval = interval
-        self._tokens = float(burst)
+        self._left = float(burst)
         self._at = 0.0
 
     def wait(self, now: float) -> float:
-        """Seconds that the next step has to wait. Each call is a step; `now` is monotonic."""
-        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) / self._interval)
+        """Seconds until the next may go, 0 when it may now. All times are monotonic."""
+        return max(0.0, (1 - self._left_at(now)) * self._interval)
+
+    def went(self, now: float) -> None:
+        """One went."""
+        self._left = self._left_at(now) - 1
         self._at = now
-        self._tokens -= 1
-        return max(0.0, -self._tokens * self._interval)
+
+    def _left_at(self, now: float) -> float:
+        return min(self._burst, self._left + max(0.0, now - self._at) / self._interval)
 
 
 class Settling:

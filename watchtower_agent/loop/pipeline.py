@@ -125,12 +125,13 @@ class Pipeline:
 
     # --- the step -------------------------------------------------------------------------------------
 
-    def step(self, observations: Sequence[Observation], now: Instant) -> Effects:
+    def step(self, observations: Sequence[Observation], now: Instant, *, last: bool = False) -> Effects:
         """Take observations in, in their order, and say what follows from them.
 
         Args:
             observations: What the shell saw since the last step.
             now: The present.
+            last: No step will follow: hold nothing back.
         """
         for observation in observations:
             self._take(observation, now)
@@ -143,8 +144,12 @@ class Pipeline:
             self.publication.metrics(now, self.options.interval, self.options.metrics_interval)
             self._inspect(self.decisions.to_inspect(now))
             self._tick = False
-        self.publication.states(self._info())
+        self.publication.states(self._info(), now, last=last)
         return self.publication.take()
+
+    def rest(self, now: float, *, at_most: float) -> float:
+        """Seconds after which a step is worth it though nothing was observed; `now` is monotonic."""
+        return self.publication.rest(now, at_most=at_most)
 
     def _inspect(self, container_ids: Iterable[str]) -> None:
         self.publication.out.inspect.update(dict.fromkeys(container_ids))

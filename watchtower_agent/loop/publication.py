@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from watchtower_agent.loop.effects import Effects
+from watchtower_agent.loop.pace import Pace
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Decision, Dropped, Held
 from watchtower_agent.model.fact import AgentInfo, Fact
@@ -17,6 +18,9 @@ from watchtower_agent.ports import Composer
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 from watchtower_agent.state.remembered import record_json
+
+_STATES_AT_ONCE, _STATES_EVERY = 20, 0.25
+"""Steps in a row that publish states at once, and seconds between them in a storm that goes on: newest wins."""
 
 
 @dataclass(slots=True)
@@ -39,8 +43,13 @@ class Publication:
     _contents: dict[str, bytes] = field(default_factory=dict)
     _manifest: set[str] = field(default_factory=set)
     _info: AgentInfo | None = None
+    _states: Pace = field(default_factory=lambda: Pace(burst=_STATES_AT_ONCE, interval=_STATES_EVERY))
+    _changed: set[str] = field(default_factory=set)
+    """Ids of containers whose state is to be published."""
+    _names_gone: set[str] = field(default_factory=set)
     _metrics_due: float = 0.0
     _batches: int = 0
+    _sampled: bool = False
     _watched: tuple[SampleTarget, ...] | None = None
 
     def resume(self, resume: Resume) -> None:
@@ -70,17 +79,42 @@ class Publication:
             self.sequence += 1
             self.out.events.append(message)
 
-    def states(self, info: AgentInfo) -> None:
-        """Retained topics whose content changed, and the records behind them."""
-        state = self.state
-        if state.changed or state.removed:
+    def states(self, info: AgentInfo, now: Instant, *, last: bool = False) -> None:
+        """Retained topics whose content changed, and the records behind them.
+
+        Args:
+            info: Of the agent.
+            now: The present.
+            last: No step will follow: publish what a storm holds back.
+        """
+        self._records(self.out)
+        if (self._changed or self._names_gone) and (last or not self._states.wait(now.monotonic)):
+            self._states.went(now.monotonic)
             self._containers(self.out)
-            self._watch(state.sample_targets())
+            self._watch(self.state.sample_targets())
         known = self._info
         # The last sequence changes all the time: it goes along when something else changes.
         if known is None or replace(known, last_sequence=info.last_sequence) != info:
             self._info = info
             self.out.states.append(self.composer.info(info))
+
+    def rest(self, now: float, *, at_most: float) -> float:
+        """Seconds until states that a storm holds back are due; `now` is monotonic."""
+        return min(at_most, self._states.wait(now)) if self._changed or self._names_gone else at_most
+
+    def _records(self, out: Effects) -> None:
+        """What is remembered of containers goes with the cursor, at every step: no event tells it again."""
+        state = self.state
+        out.records.extend(Record(kind="container", key=container_id, value=None) for container_id in state.removed)
+        for container_id in state.changed:
+            record = state.containers[container_id]
+            out.records.append(Record(kind="container", key=container_id, value=record_json(record)))
+        self._changed |= state.changed
+        self._changed -= state.removed
+        self._names_gone |= state.names_gone
+        state.changed.clear()
+        state.removed.clear()
+        state.names_gone.clear()
 
     def _watch(self, targets: tuple[SampleTarget, ...]) -> None:
         if targets != self._watched:
@@ -89,15 +123,13 @@ class Publication:
     def _containers(self, out: Effects) -> None:
         state = self.state
         names = {record.container.name for record in state.containers.values()}
-        out.records.extend(Record(kind="container", key=container_id, value=None) for container_id in state.removed)
-        shared = self._task_topics() if state.names_gone else set()
-        for name in state.names_gone - names:
+        shared = self._task_topics() if self._names_gone else set()
+        for name in self._names_gone - names:
             topic = self.composer.container_topic(name)
             if topic not in shared:
                 self._clear(out, topic)
-        for container_id in state.changed:
+        for container_id in self._changed:
             record = state.containers[container_id]
-            out.records.append(Record(kind="container", key=container_id, value=record_json(record)))
             if self._succeeded(record):
                 continue
             message = self.composer.container_state(state.view(record))
@@ -105,9 +137,8 @@ class Publication:
                 self._contents[message.topic] = message.payload
                 self._manifest.add(message.topic)
                 out.states.append(message)
-        state.changed.clear()
-        state.removed.clear()
-        state.names_gone.clear()
+        self._changed.clear()
+        self._names_gone.clear()
 
     def _task_topics(self) -> set[str]:
         """Topics of Swarm tasks: those that follow each other in a slot share one."""
@@ -140,12 +171,14 @@ class Publication:
                 self._clear(self.out, topic)
 
     def _clear(self, out: Effects, topic: str) -> None:
+        if topic not in self._manifest:
+            return  # a name so short-lived that it was never published
         self._contents.pop(topic, None)
         self._manifest.discard(topic)
         out.states.append(StateMessage(topic=topic, payload=b""))
 
     def metrics(self, now: Instant, interval: float, every: float) -> None:
-        """The batch of metrics, when it is due.
+        """The batch of metrics, when it is due, or when containers were sampled for the first time.
 
         Args:
             now: The tick.
@@ -153,8 +186,12 @@ class Publication:
             every: Seconds between batches.
         """
         batch = self.state.samples
-        if batch is None or now.monotonic < self._metrics_due:
+        if batch is None:
             return
+        first = bool(batch.targets) and not self._sampled
+        if now.monotonic < self._metrics_due and not first:
+            return
+        self._sampled = self._sampled or first
         self._metrics_due = now.monotonic + every - interval / 2
         self._batches += 1
         views = [self.state.view(r, now) for r in self.state.containers.values() if r.container.running]

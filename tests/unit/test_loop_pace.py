@@ -1,0 +1,140 @@
+"""A storm is taken in gulps: what waits, for how long, and what is never held back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies as st
+
+from tests.support.core import Host, container_id
+from watchtower_agent.loop.pace import Pace, Settling
+from watchtower_agent.model.message import StateMessage
+from watchtower_agent.model.sample import SampleBatch
+
+
+def test_alone_nothing_waits_and_a_burst_goes_through() -> None:
+    pace = Pace(burst=3, interval=0.5)
+    for _ in range(3):
+        assert pace.wait(10.0) == 0
+        pace.went(10.0)
+    assert pace.wait(10.0) == pytest.approx(0.5)
+    assert pace.wait(10.4) == pytest.approx(0.1)
+    assert pace.wait(10.5) == 0
+
+
+@given(gaps=st.lists(st.floats(0, 0.2), min_size=1, max_size=200))
+def test_over_any_time_no_more_go_than_the_burst_and_one_each_interval(gaps: list[float]) -> None:
+    pace, now, went = Pace(burst=5, interval=0.1), 0.0, 0
+    for gap in gaps:
+        now += gap
+        if pace.wait(now) == 0:
+            pace.went(now)
+            went += 1
+    assert went <= 5 + now / 0.1 + 1e-6
+
+
+def test_a_clock_that_stands_still_or_goes_back_earns_nothing() -> None:
+    pace = Pace(burst=1, interval=1.0)
+    pace.went(10.0)
+    assert pace.wait(5.0) == pytest.approx(1.0)
+
+
+def test_who_is_quiet_is_due_and_turmoil_ends_the_wait_at_last() -> None:
+    settling = Settling(quiet=0.2, longest=1.0, at_once=10)
+    settling.want(["calm", "wild"], 0.0)
+    for tenth in range(1, 10):
+        settling.want(["wild"], tenth / 10)
+    assert settling.due(0.15, {"calm", "wild"}) == []
+    assert settling.due(0.25, {"calm", "wild"}) == ["calm"]
+    assert settling.due(0.95, {"calm", "wild"}) == []
+    assert settling.due(1.0, {"calm", "wild"}) == ["wild"]
+    assert not settling
+
+
+def test_only_so_many_are_due_at_a_time_and_who_is_gone_is_forgotten() -> None:
+    settling = Settling(quiet=0.2, longest=1.0, at_once=2)
+    settling.want(["a", "b", "c", "gone"], 0.0)
+    assert settling.due(1.0, {"a", "b", "c"}) == ["a", "b"]
+    assert settling.due(1.0, {"a", "b", "c"}) == ["c"]
+    assert not settling
+
+
+def host(names: int = 1) -> Host:
+    made = Host(first_start=True)
+    for number in range(names):
+        made.docker.create(f"web{number}", silent=True)
+    made.connect()
+    made.clock.advance(60)
+    made.clear()
+    return made
+
+
+def states(agent: Host) -> list[StateMessage]:
+    return [state for step in agent.steps for state in step.states if "/state/container/" in state.topic]
+
+
+def rename(agent: Host, old: str, new: str) -> None:
+    agent.docker.rename(old, to=new)
+    agent.read()
+
+
+def test_in_a_storm_states_are_held_back_and_records_are_not() -> None:
+    agent = host()
+    for number in range(50):
+        rename(agent, f"web{number}", f"web{number + 1}")
+    held = [step for step in agent.steps if step.events and not step.states]
+    assert len(held) >= 20
+    assert all(step.records for step in held)
+    assert 0 < agent.pipeline.rest(agent.clock.monotonic, at_most=1.0) <= 0.25
+    agent.clock.advance(0.25)
+    agent.see()
+    assert agent.retained("container/web50") is not None
+    assert agent.pipeline.rest(agent.clock.monotonic, at_most=1.0) == 1.0
+
+
+def test_names_too_short_lived_to_be_published_are_not_cleared_and_no_ghost_is_left() -> None:
+    agent = host()
+    for number in range(50):
+        rename(agent, f"web{number}", f"web{number + 1}")
+    agent.clock.advance(0.25)
+    agent.see()
+    shown: set[str] = set()
+    for state in states(agent):
+        if state.payload:
+            shown.add(state.topic)
+        else:
+            assert state.topic in shown | {"watchtower/v1/h1/state/container/web0"}
+            shown.discard(state.topic)
+    assert shown == {"watchtower/v1/h1/state/container/web50"}
+
+
+def test_the_last_step_holds_nothing_back() -> None:
+    agent = host()
+    for number in range(50):
+        rename(agent, f"web{number}", f"web{number + 1}")
+    effects = agent.pipeline.step((), agent.clock.now(), last=True)
+    assert "watchtower/v1/h1/state/container/web50" in {state.topic for state in effects.states}
+
+
+def test_what_is_removed_while_held_back_is_cleared() -> None:
+    agent = host(2)
+    for number in range(1, 40):
+        rename(agent, f"web{number}", f"web{number + 1}")
+    agent.docker.remove("web0", force=True)
+    agent.read()
+    assert container_id("web0") not in agent.pipeline.state.containers
+    agent.clock.advance(0.25)
+    agent.see()
+    assert StateMessage(topic="watchtower/v1/h1/state/container/web0", payload=b"") in states(agent)
+
+
+def test_the_first_samples_of_containers_are_told_at_once() -> None:
+    agent = Host(first_start=True)
+    agent.docker.create("web", silent=True)
+    before = agent.see(SampleBatch(at=agent.clock.now(), interval=1.0, duration=0.0, targets=(), columns={}, host={}))
+    assert before.metrics, "the host's own"
+    agent.connect()
+    agent.clock.advance(0.1)
+    first = agent.see(agent.sample({"memory.usage": 1.0}))
+    again = agent.see(agent.sample({"memory.usage": 1.0}))
+    assert first.metrics
+    assert not again.metrics
