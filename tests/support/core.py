@@ -330,7 +330,7 @@ class Host:
 
     # --- the agent's life ------------------------------------------------------------------------------------------
 
-    def _boot(self) -> None:
+    def _boot(self, *, with_policies: bool = True) -> None:
         composer = CloudEventComposer(host="h1", install_id=INSTALL_ID, labels=["*"])
         self.pipeline = Pipeline(self._options, composer)
         resume = now(self.store.load())
@@ -340,7 +340,8 @@ class Host:
         self.position = 0
         self.open.clear()
         self.to_inspect.clear()
-        self.see(self.policies)
+        if with_policies:
+            self.see(self.policies)
 
     def connect(self, *, restarted: bool = False, origin: Origin = Origin.STREAM) -> None:
         """The engine is found, its events are read, its containers listed and inspected."""
@@ -353,9 +354,9 @@ class Host:
         """kill -9: all that is left is what was committed."""
         self.clock.advance(away)
 
-    def comes_back(self, *, lost: bool = False) -> None:
+    def comes_back(self, *, lost: bool = False, with_policies: bool = True) -> None:
         """A new process; what happened meanwhile is replayed, unless the ring lost it."""
-        self._boot()
+        self._boot(with_policies=with_policies)
         if lost:
             self.docker.lose_events()
             self.see(GapObserved(reason="replay_incomplete", since=self.clock.wall - 1, until=self.clock.wall))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.core import NOW, Docker, Host, event
+from tests.support.core import NOW, Docker, Host, ended, event
 from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.decision import Dropped, Held
 from watchtower_agent.model.engine_event import Origin
@@ -132,6 +132,16 @@ def test_stopped_by_hand_it_is_left_alone_until_it_is_started_by_hand() -> None:
     assert agent.did == [("restart", "web")]
 
 
+def test_started_by_hand_it_is_the_agents_again_at_once() -> None:
+    agent = host()
+    agent.docker.stop()
+    agent.docker.start()
+    agent.docker.crash()
+    agent.deliver()
+
+    assert agent.did == [("restart", "web")]
+
+
 def test_restart_stopped_acts_on_what_was_stopped_once_the_15_minutes_are_over() -> None:
     policies = """
   - {name: up, select: {name: "*"}, when: status == "exited", then: {start: {}}, restart_stopped: true}
@@ -237,6 +247,7 @@ def test_our_own_restart_triggers_nothing_and_is_no_persons_doing(*, outcome_fir
     agent.tick(60)
 
     assert agent.did == [("restart", "web")]
+    assert len(agent.wanted) == 1
     record = agent.record()
     assert record.operator is None
     assert (record.restarts, record.restarts_by_agent) == (1, 1)
@@ -272,6 +283,46 @@ def test_a_stop_by_hand_right_after_our_restart_is_a_persons() -> None:
     agent.tick(60)
 
     assert agent.did == [("restart", "web")]
+    assert agent.record().end_cause is EndCause.OPERATOR
+
+
+def test_a_restart_by_hand_right_after_our_restart_is_a_persons() -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.deliver()
+    agent.carry_out()
+    agent.docker.restart()
+    agent.deliver()
+
+    operator = agent.record().operator
+    assert operator is not None
+    assert operator.action == "restart"
+
+
+@pytest.mark.parametrize(("late", "ours"), [(0.0, True), (1.9, True), (2.1, False)])
+def test_our_last_events_may_be_stamped_a_little_after_the_call_returned(late: float, *, ours: bool) -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.deliver()
+    returned = agent.clock.wall
+    agent.see(ended(agent.intents[0], Result.SUCCEEDED, returned, returned))
+    for action in ("start", "restart"):
+        agent.position += 1
+        agent.see(EventsObserved(events=(event(action, at=returned + late, position=agent.position),)))
+
+    assert (agent.record().operator is None) is ours
+    assert agent.record().restarts_by_agent == ours
+
+
+def test_after_an_action_that_was_not_tried_nothing_is_ours() -> None:
+    agent = host(SICK, check=True)
+    agent.docker.health()
+    agent.deliver()
+    agent.tick(4)
+    agent.see(ended(agent.intents[0], Result.ABANDONED, agent.clock.wall, agent.clock.wall))
+    agent.docker.stop()
+    agent.deliver()
+
     assert agent.record().end_cause is EndCause.OPERATOR
 
 
@@ -326,6 +377,14 @@ def test_what_the_engine_restarts_itself_is_left_to_it(policy: str) -> None:
     assert agent.did == []
     assert agent.guards == ["restart_policy"]
     assert "started meanwhile" in agent.of(Dropped)[0].reason
+
+
+def test_what_a_person_ended_the_engine_does_not_restart() -> None:
+    agent = host(restart_policy="always")
+    agent.docker.kill()
+    agent.read()
+
+    assert agent.record().container.status is ContainerStatus.EXITED
 
 
 @pytest.mark.parametrize(("policy", "code"), [("on-failure", 1), ("always", 1)])

@@ -179,6 +179,7 @@ def test_a_newer_crash_takes_the_place_of_one_that_was_overtaken(*, batched: boo
 
     assert len(agent.did) == 2
     assert agent.intents[1].decision.numbers["exit_code"] == 7
+    assert [each.reason for each in agent.of(Dropped)] == ["web has been started meanwhile"]
 
 
 def test_a_pending_decision_survives_the_agent() -> None:
@@ -203,6 +204,17 @@ def test_a_pending_decision_waits_for_its_policies() -> None:
     agent.comes_back()
     assert agent.waiting == []
     assert "not in force any more" in agent.of(Dropped)[-1].reason
+
+
+def test_a_pending_decision_waits_until_the_policies_were_read() -> None:
+    agent = host()
+    crash_loop(agent)
+    agent.clock.advance(40)
+    agent.comes_back(with_policies=False)
+    assert agent.waiting == ["revive"]
+    agent.see(agent.policies)
+
+    assert agent.did == [("restart", "web")] * 2
 
 
 @pytest.mark.parametrize(("away", "kept"), [(14 * 60, True), (16 * 60, False)])

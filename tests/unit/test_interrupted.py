@@ -144,6 +144,22 @@ def test_the_engine_got_no_further_than_the_stop(*, lost: bool) -> None:
     assert agent.did == [("restart", "web")] * 2
 
 
+def test_until_it_is_known_what_became_of_it_nothing_else_is_done_to_it() -> None:
+    agent = host(SICK.replace("then", "cooldown: 0s, then"), check=True)
+    agent.docker.health()
+    agent.deliver()
+    agent.tick(1)
+    agent.dies(away=1)
+    agent.comes_back()
+    agent.tick(6)
+    assert agent.did == [("restart", "web")]
+    assert interrupted(agent) == []
+    agent.tick(3)
+
+    assert len(interrupted(agent)) == 1
+    assert agent.did == [("restart", "web")] * 2
+
+
 def test_a_person_who_stops_it_long_after_the_crash_is_respected() -> None:
     agent = host(SICK, check=True)
     agent.docker.health()

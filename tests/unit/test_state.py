@@ -51,6 +51,7 @@ def test_an_inspection_ahead_of_its_event_makes_nothing_up() -> None:
         (lambda docker: docker.crash(), ["die"]),
         (lambda docker: docker.restart(), ["die", "start"]),
         (lambda docker: docker.pause(), ["pause"]),
+        (lambda docker: (docker.restart(), docker.pause()), ["die", "start", "pause"]),
         (lambda docker: docker.remove(force=True), ["die", "destroy"]),
     ],
 )
@@ -92,6 +93,41 @@ def test_an_inspection_that_events_overtook_is_asked_for_again() -> None:
 
     assert agent.record().container.status is ContainerStatus.EXITED
     assert list(agent.to_inspect) == [container_id("web")]
+
+
+def test_what_was_asked_before_a_rename_does_not_undo_it() -> None:
+    agent = host()
+    seen = inspection(agent)
+    agent.docker.rename("web", "shop")
+    agent.read()
+    agent.see(seen)
+
+    assert agent.record("shop").container.name == "shop"
+
+
+def test_an_event_settles_a_doubt() -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.see(inspection(agent))
+    agent.deliver()
+    agent.clock.advance(5)
+    agent.docker.start()
+    agent.clear()
+    agent.see(inspection(agent))
+    assert agent.facts == []
+    agent.deliver()
+
+    assert agent.actions_seen() == [("start", "stream")]
+
+
+def test_a_late_event_does_not_bring_a_removed_container_back() -> None:
+    agent = host()
+    agent.docker.remove(force=True)
+    agent.deliver()
+    agent.see(EventsObserved(events=(event("die", at=agent.clock.wall, position=agent.position + 1),)))
+
+    assert not agent.pipeline.state.containers
+    assert agent.retained("container/web") is None
 
 
 def test_exec_events_neither_meet_a_container_nor_outdate_aninspection() -> None:
@@ -222,6 +258,8 @@ def test_a_name_that_was_taken_over_keeps_its_topic() -> None:
     agent.docker.create("web", identity="f" * 64)
     agent.deliver()
 
+    cleared = [state.topic for step in agent.steps for state in step.states if not state.payload]
+    assert cleared == []
     assert (agent.retained("container/web") or {})["id"] == "f" * 64
     assert (agent.retained("container/old") or {})["id"] == container_id("web")
 
