@@ -253,6 +253,18 @@ def test_our_own_restart_triggers_nothing_and_is_no_persons_doing(*, outcome_fir
     assert (record.restarts, record.restarts_by_agent) == (1, 1)
 
 
+def test_the_end_that_our_own_restart_causes_sets_no_policy_off() -> None:
+    agent = host(SICK + ON_DIE, check=True)
+    agent.docker.health()
+    agent.deliver()
+    agent.tick(4)
+    agent.carry_out()
+    agent.tick(60)
+
+    assert [decision.policy for decision in agent.wanted] == ["heal"]
+    assert agent.record().restarts_by_agent == 1
+
+
 def test_a_crash_right_after_our_start_is_not_ours_even_before_the_call_returns() -> None:
     agent = host()
     agent.docker.crash()

@@ -109,7 +109,7 @@ def test_an_event_settles_a_doubt() -> None:
     agent = host()
     agent.docker.crash()
     agent.see(inspection(agent))
-    agent.deliver()
+    agent.read()
     agent.clock.advance(5)
     agent.docker.start()
     agent.clear()
