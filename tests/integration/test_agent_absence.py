@@ -3,7 +3,9 @@ where it does not, and never undone when a person may have wanted it."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 from tests.support.agent import CRASHES_ON_USR1, AgentWatch, Host
 from tests.support.broker import PrivateBroker
@@ -187,3 +189,21 @@ async def test_what_is_there_at_the_first_start_ever_is_taken_as_it_is(
     assert host.watch.told("container") == []
     assert host.watch.told("agent", "event_gap") == []
     assert host.calls() == []
+
+
+async def test_what_is_retained_of_a_container_that_the_store_forgot_is_cleared(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, POLICIES)
+    await present(host)
+    await host.watch.until(lambda _: all(host.watch.state(name) for name in ("stopped", "crashed", "gone")))
+    host.agent.stop()
+    with closing(sqlite3.connect(host.agent.directory / "state" / "store.db")) as store, store:
+        store.execute("UPDATE records SET value = '{}' WHERE kind = 'container'")  # as if written by another version
+    engine.docker("rm", "--force", "gone")
+    engine.run("born", labels=LABELS)
+    overflow_the_ring(engine)
+
+    host.agent.start()
+
+    await no_ghost(host)

@@ -415,7 +415,11 @@ class AgentWatch(PersistentSubscriber):
         return newest
 
     def check(self) -> None:
-        """Every message fits its schema."""
+        """Every message fits its schema, and no event was handled twice: what came again is the same message."""
+        numbers: dict[str, str] = {}
+        for event in self.events:
+            sequence = event.document["sequence"]
+            assert numbers.setdefault(event.document["id"], sequence) == sequence, f"{event} was handled twice"
         messages = self.messages
         step = max(1, len(messages) // VALIDATED)
         for message in messages[::step]:
