@@ -17,6 +17,7 @@ from watchtower_agent.loop.pace import Pace, Settling
 from watchtower_agent.loop.pipeline import Pipeline
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.message import EventMessage
+from watchtower_agent.model.observation import EventsObserved
 from watchtower_agent.model.sample import SampleTarget
 from watchtower_agent.ports import Clock, Inspections, Publisher, Store
 
@@ -27,7 +28,7 @@ _INSPECT_AFTER, _INSPECT_LATEST = 0.2, 2.0
 _INSPECTIONS_AT_ONCE = 25
 """Inspections asked for at a time, so that a fresh start on a full host does not crowd out its first samples."""
 _STEPS_AT_ONCE, _STEP_EVERY = 20, 0.02
-"""Steps in a row that need not wait, and seconds between them in a storm that goes on."""
+"""Steps with engine events in a row that need not wait, and seconds between them in a storm that goes on."""
 _RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
 """Seconds between tries to write to a store that fails."""
 
@@ -100,11 +101,12 @@ class Loop:
     async def run(self) -> None:
         """Until `stop`: one step after the other. What arrives during a commit is the next step's."""
         while not self._stopping:
-            now = self._clock.now().monotonic
-            if wait := self._pace.wait(now):
+            if wait := self._pace.wait(self._clock.now().monotonic):
                 await asyncio.sleep(wait)
-            self._pace.went(now + wait)
-            observations = await self._inbox.take(within=self._pipeline.rest(now + wait, at_most=self._interval))
+            now = self._clock.now().monotonic
+            observations = await self._inbox.take(within=self._pipeline.rest(now, at_most=self._interval))
+            if any(isinstance(seen, EventsObserved) for seen in observations):
+                self._pace.went(self._clock.now().monotonic)
             await self._step(self._pipeline.step(observations, self._clock.now()))
 
     async def drain(self) -> None:
