@@ -28,7 +28,7 @@ RUN /tools/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="watchtower-agent" \
-      org.opencontainers.image.description="Event-driven engine monitor and autoscaling agent for Docker hosts" \
+      org.opencontainers.image.description="Event-driven engine monitor and healing agent for Docker hosts" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/watchtower-agent /opt/watchtower-agent
 COPY config/agent.yaml /etc/watchtower-agent/agent.yaml

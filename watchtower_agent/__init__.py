@@ -1,3 +1,3 @@
-"""Event-driven engine monitor and autoscaling agent for Docker hosts."""
+"""Event-driven engine monitor and healing agent for Docker hosts."""
 
 __version__ = "0.1.0"

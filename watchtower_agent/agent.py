@@ -206,7 +206,7 @@ class Agent:
         control: ControlServer,
     ) -> None:
         """Stop taking events in, let actions end, tell the broker what is left to tell, say farewell."""
-        log.info("agent_stopping", actions_under_way=executor.under_way)
+        log.info("agent_ends", actions_under_way=executor.under_way)
         await control.close()
         await tasks.cancel("engine session")
         await tasks.cancel("inventory")

@@ -12,7 +12,7 @@ from watchtower_agent.model.decision import Dropped, Held
 from watchtower_agent.model.engine_event import Origin
 from watchtower_agent.model.observation import EventsObserved, GapObserved
 from watchtower_agent.model.outcome import Outcome, Result
-from watchtower_agent.state.attribution import EndCause
+from watchtower_agent.state.attribution import EndCause, signal_ended_it
 
 ON_DIE = """
   - name: revive
@@ -190,8 +190,11 @@ def test_between_the_stop_signal_and_the_end_nobody_restarts_it() -> None:
         ("SIGTERM", "SIGTERM", 1, True),
         ("term", "SIGTERM", 1, True),
         ("9", "SIGTERM", 1, True),
-        ("2", "SIGTERM", 3600, True),
+        ("2", "SIGTERM", 600, True),
+        ("2", "SIGTERM", 3600, False),
+        ("9", "SIGTERM", 3600, True),
         ("3", "SIGTERM", 1, True),
+        ("3", "SIGTERM", 21, False),
         ("37", "SIGTERM", 1, False),
         ("37", "37", 1, True),
         ("SIGUSR1", "SIGTERM", 1, False),
@@ -536,3 +539,18 @@ def test_the_15_minutes_do_not_grow_when_the_clock_is_stepped_back() -> None:
     agent.tick(15 * 60 + 5)
 
     assert agent.did == [("restart", "web")]
+
+
+@pytest.mark.parametrize(
+    ("signal", "seconds", "by_it"),
+    [
+        ("9", 10_000.0, True),
+        ("HUP", 10.0, True),
+        ("HUP", 10.1, False),
+        ("SIGQUIT", 21.0, False),
+        ("15", 15 * 60.0, True),
+        ("15", 15 * 60.0 + 1, False),
+    ],
+)
+def test_a_signal_that_was_survived_does_not_count_for_ever(signal: str, seconds: float, by_it: bool) -> None:
+    assert signal_ended_it(signal, seconds) is by_it

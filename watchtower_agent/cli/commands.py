@@ -69,7 +69,7 @@ def _write_json(value: object, *, indent: int | None = 2) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="watchtower-agent",
-        description="Event-driven engine monitor and autoscaling agent for Docker hosts.",
+        description="Event-driven engine monitor and healing agent for Docker hosts.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -194,7 +194,7 @@ def _problems(console: Console, problems: Sequence[object]) -> None:
 def show_history(console: Console, rows: Sequence[Json]) -> None:
     """Past actions, newest first: when, who wanted what of whom, how it ended and why."""
     if not rows:
-        console.print("No actions yet.")
+        console.print("No actions, or none that match.")
         return
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
     table.add_column("time", no_wrap=True)

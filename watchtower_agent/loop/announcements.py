@@ -118,7 +118,7 @@ def policies_rejected(seen: PoliciesRejected, at: float) -> Notice:
         kind=EventKind.POLICY,
         action="rejected",
         severity=Severity.WARNING,
-        reason=f"the policy folder has {len(seen.problems)} problems; the last good set keeps running. "
+        reason=f"the policy folder has {_problems(len(seen.problems))}; the last good set keeps running. "
         f"The first: {first}",
         data={"problems": list(seen.problems[:_PROBLEMS_TOLD]), "count": len(seen.problems)},
         at=at,
@@ -127,3 +127,7 @@ def policies_rejected(seen: PoliciesRejected, at: float) -> Notice:
 
 def _counted(policies: int) -> str:
     return "1 policy is in force" if policies == 1 else f"{policies} policies are in force"
+
+
+def _problems(count: int) -> str:
+    return "1 problem" if count == 1 else f"{count} problems"

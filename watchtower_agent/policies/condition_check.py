@@ -99,7 +99,10 @@ class ConditionProblem(Exception):  # noqa: N818 - a problem in an operator's fi
         column: In that line, from 1.
         message: What is wrong.
         remedy: What would be right.
+        also: Further mistakes in other comparisons of the same text, in their order.
     """
+
+    also: tuple[ConditionProblem, ...] = ()
 
     def __init__(self, text: str, offset: int, message: str, remedy: str) -> None:
         super().__init__(f"{message}, {remedy}")
@@ -111,7 +114,7 @@ class ConditionProblem(Exception):  # noqa: N818 - a problem in an operator's fi
 
 
 class Checker:
-    """Turns one parsed text into a typed tree, or raises its first problem."""
+    """Turns one parsed text into a typed tree, or raises its problems, one a comparison at most."""
 
     def __init__(self, text: str, scope: ConditionScope) -> None:
         self._text = text
@@ -129,9 +132,9 @@ class Checker:
         parts = [child for child in node.children if isinstance(child, ParseTree)]
         match node.data:
             case "disjunction":
-                return Or(tuple(self.tree(part, depth + 1) for part in parts))
+                return Or(self._trees(parts, depth + 1))
             case "conjunction":
-                return And(tuple(self.tree(part, depth + 1) for part in parts))
+                return And(self._trees(parts, depth + 1))
             case "negated":
                 return Not(self.tree(parts[0], depth + 1))
             case "group":
@@ -140,6 +143,20 @@ class Checker:
                 return self._comparison(node, parts)
             case _:
                 return self._flag(node)
+
+    def _trees(self, nodes: Sequence[ParseTree[Token]], depth: int) -> tuple[Tree, ...]:
+        trees: list[Tree] = []
+        problems: list[ConditionProblem] = []
+        for node in nodes:
+            try:
+                trees.append(self.tree(node, depth))
+            except ConditionProblem as problem:
+                problems += (problem, *problem.also)
+        if problems:
+            first, *others = problems
+            first.also = tuple(others)
+            raise first
+        return tuple(trees)
 
     def _flag(self, node: ParseTree[Token]) -> Tree:
         operand = self._operand(node)

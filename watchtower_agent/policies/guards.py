@@ -12,7 +12,7 @@ from watchtower_agent.model.container import ContainerStatus, Health
 from watchtower_agent.model.decision import Decision, Guard, Held, Mode, Number, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.policy import Policy
-from watchtower_agent.state.attribution import HANDS_OFF, EndCause
+from watchtower_agent.state.attribution import HANDS_OFF, EndCause, signal_name
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
@@ -162,7 +162,7 @@ def _operator_intent(q: Question) -> Held | None:
             what = record.operator.action if record.operator else "stop"
             return q.hold(
                 Guard.OPERATOR_INTENT,
-                f"someone ended {name} on purpose ({what}): it is left alone until it is started by hand",
+                f"someone else ended {name} on purpose{_by(record)}: it is left alone until it is started by hand",
                 numbers={"operator_action": what, "operator_at": record.operator.at if record.operator else None},
             )
     operator = record.operator
@@ -175,6 +175,13 @@ def _operator_intent(q: Question) -> Held | None:
             release_in=left,
         )
     return None
+
+
+def _by(record: ContainerRecord) -> str:
+    """The engine says `stop` only after the end: until then the signal is all that is known."""
+    if record.operator is not None and record.operator.action != "kill":
+        return f" ({record.operator.action})"
+    return f" (it was sent SIG{signal_name(record.kill_signal)})" if record.kill_signal else ""
 
 
 def _engine_down(q: Question) -> Held | None:

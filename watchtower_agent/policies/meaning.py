@@ -112,8 +112,9 @@ class Meaning:
             return None
         try:
             return parse_condition(text, scope)
-        except ConditionProblem as problem:
-            self._find((key,), problem.message, problem.remedy, offset=problem.offset)
+        except ConditionProblem as first:
+            for problem in (first, *first.also):
+                self._find((key,), problem.message, problem.remedy, offset=problem.offset)
             return None
 
     def _events(self) -> frozenset[tuple[EventKind, str]]:

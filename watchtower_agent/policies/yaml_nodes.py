@@ -208,9 +208,7 @@ class _UnreadableError(Exception):
 
 def _decode(content: bytes) -> str:
     if len(content) > LARGEST_FILE:
-        raise _UnreadableError(
-            _START, f"the file has {len(content)} bytes", "split it: 1 MiB is the most a file may have"
-        )
+        raise _UnreadableError(_START, "the file has more than 1 MiB", "split it: 1 MiB is the most a file may have")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:

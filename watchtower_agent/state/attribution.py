@@ -17,8 +17,8 @@ HANDS_OFF = 15 * 60.0
 
 _TERMINATING = frozenset({"TERM", "INT", "QUIT", "HUP", "KILL"})
 _NUMBERS = {"1": "HUP", "2": "INT", "3": "QUIT", "9": "KILL", "15": "TERM"}
-_HUP_COUNTS_FOR = 10.0
-"""Seconds. Many servers reload on HUP and live on: a later end is not that signal's doing."""
+_SURVIVED_COUNTS_FOR = {"HUP": 10.0, "QUIT": 10.0}
+"""Seconds. Many servers reload on HUP, some dump their threads on QUIT, and live on: a later end is not its doing."""
 
 _LOST_KILL_COUNTS_FOR = 60.0
 """Seconds after a gap in the events within which an end may belong to a stop whose `kill` was lost in it."""
@@ -118,8 +118,18 @@ def is_terminating(signal: str, stop_signal: str) -> bool:
 
 
 def is_reload(signal: str) -> bool:
-    """Whether a terminating signal is one on which many servers reload and live on."""
-    return signal_name(signal) == "HUP"
+    """Whether a terminating signal is one on which many programs do something else and live on."""
+    return signal_name(signal) in _SURVIVED_COUNTS_FOR
+
+
+def signal_ended_it(signal: str, seconds: float) -> bool:
+    """Whether an end so many seconds after a terminating signal is that signal's doing.
+
+    KILL is never survived. Any other is, by a program that handles it: what ends it after the time for which the
+    agent keeps its hands off anyway is something else. (A slow stop tells by its own `stop` event.)
+    """
+    name = signal_name(signal)
+    return name == "KILL" or seconds <= _SURVIVED_COUNTS_FOR.get(name, HANDS_OFF)
 
 
 def operator_act(action: str, at: float) -> OperatorIntent:
@@ -148,7 +158,7 @@ def end_cause(
     """
     if ours:
         return EndCause.AGENT
-    if kill_at is not None and not (is_reload(kill_signal) and die.time - kill_at > _HUP_COUNTS_FOR):
+    if kill_at is not None and signal_ended_it(kill_signal, die.time - kill_at):
         return EndCause.OPERATOR
     # A life that began after the gap has lost no `kill` in it.
     lost = die.time <= uncertain_until + _LOST_KILL_COUNTS_FOR and (started is None or started <= uncertain_until)

@@ -390,7 +390,7 @@ def test_every_mistake_has_its_line_column_path_and_remedy(body: str, expected: 
         ("version: 1\nä: \x07", "a.yaml:2:4: the character U+0007 is not allowed in YAML"),
         (b"version: 1\n# \xe4\n", "a.yaml:2:3: byte 0xe4 is not UTF-8, save the file as UTF-8"),
         ("version: 1\npolicies: []\n".encode("utf-16"), "a.yaml:1:1: byte 0xff is not UTF-8"),
-        (b"#" * (1024 * 1024 + 1), "a.yaml:1:1: the file has 1048577 bytes, split it"),
+        (b"#" * (1024 * 1024 + 1), "a.yaml:1:1: the file has more than 1 MiB, split it"),
     ],
 )
 def test_every_mistake_of_a_file_has_its_place(text: str | bytes, expected: str) -> None:
@@ -606,3 +606,21 @@ VALUES = st.recursive(
 def test_any_shape_is_answered(policies: object) -> None:
     # JSON is YAML.
     answered(json.dumps({"version": 1, "policies": policies}).encode())
+
+
+def test_every_comparison_of_a_condition_tells_its_mistake() -> None:
+    text = """\
+version: 1
+policies:
+  - name: a
+    select: {name: "*"}
+    when: memory.prcent > 90% and memory.usage > 30s or (not foo == 1)
+    then: {restart: {}}
+"""
+    found = load_policies({"a.yaml": text.encode()})
+
+    assert isinstance(found, tuple)
+    assert [problem.line for problem in found] == [5, 5, 5]
+    assert [
+        next(word for word in ("memory.prcent", "30s", "foo") if word in problem.message) for problem in found
+    ] == ["memory.prcent", "30s", "foo"]
