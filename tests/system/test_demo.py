@@ -88,7 +88,7 @@ def test_ctrl_c_ends_an_engine_of_the_demo_s_own_and_all_that_is_on_it() -> None
     with demo("unix:///nowhere/docker.sock") as (process, scratch):
         read_until(process, "starting one of our own")
         read_until(process, r" s  .* demo-job ")
-        daemon = (next(scratch.iterdir()) / "dockerd.pid").read_text().strip()
+        daemon = next(scratch.glob("*/dockerd.pid")).read_text().strip()
 
         process.send_signal(signal.SIGINT)
         words, _ = process.communicate(timeout=60)
