@@ -621,6 +621,8 @@ policies:
 
     assert isinstance(found, tuple)
     assert [problem.line for problem in found] == [5, 5, 5]
-    assert [
-        next(word for word in ("memory.prcent", "30s", "foo") if word in problem.message) for problem in found
-    ] == ["memory.prcent", "30s", "foo"]
+    assert [next(word for word in ("memory.prcent", "30s", "foo") if word in problem.message) for problem in found] == [
+        "memory.prcent",
+        "30s",
+        "foo",
+    ]
