@@ -456,6 +456,10 @@ class Host:
         self.inspect()
         return outcomes
 
+    def begins(self, intent: Intent) -> None:
+        """The executor asks once more, hears yes, and calls the engine."""
+        assert self.pipeline.recheck(intent, self.clock.now()) is None
+
     def attempt(self, intent: Intent) -> Outcome:
         begun = self.clock.wall
         held = self.pipeline.recheck(intent, self.clock.now())

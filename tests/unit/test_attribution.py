@@ -273,6 +273,7 @@ def test_a_crash_right_after_our_start_is_not_ours_even_before_the_call_returns(
     agent.docker.crash()
     agent.deliver()
     intent = agent.intents[0]
+    agent.begins(intent)
     agent.docker.stop()
     agent.docker.start()
     agent.docker.crash()
@@ -320,6 +321,7 @@ def test_our_last_events_may_be_stamped_a_little_after_the_call_returned(late: f
     agent.docker.crash()
     agent.deliver()
     returned = agent.clock.wall
+    agent.begins(agent.intents[0])
     agent.see(ended(agent.intents[0], Result.SUCCEEDED, returned, returned))
     for action in ("start", "restart"):
         agent.position += 1
@@ -554,3 +556,19 @@ def test_the_15_minutes_do_not_grow_when_the_clock_is_stepped_back() -> None:
 )
 def test_a_signal_that_was_survived_does_not_count_for_ever(signal: str, seconds: float, by_it: bool) -> None:
     assert signal_ended_it(signal, seconds) is by_it
+
+
+def test_a_stop_by_hand_while_our_intent_waits_for_its_turn_is_a_person_s() -> None:
+    agent = host(SICK, check=True)
+    agent.docker.health()
+    agent.deliver()
+    agent.tick(4)
+    (intent,) = agent.intents
+    agent.docker.stop()
+    agent.deliver()
+
+    held = agent.pipeline.recheck(intent, agent.clock.now())
+
+    assert held is not None
+    assert held.guard.value == "operator_intent"
+    assert agent.record().end_cause is EndCause.OPERATOR

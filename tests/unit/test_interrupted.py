@@ -73,6 +73,7 @@ def test_the_engine_did_it_and_nothing_is_done_twice(*, lost: bool) -> None:
     agent = host()
     agent.docker.crash()
     agent.deliver()
+    agent.begins(agent.intents[0])
     agent.docker.do(agent.intents[0])
     agent.dies(away=2)
     agent.comes_back(lost=lost)
@@ -89,6 +90,7 @@ def test_the_engine_did_it_and_the_agent_had_seen_that_already() -> None:
     agent = host()
     agent.docker.crash()
     agent.deliver()
+    agent.begins(agent.intents[0])
     agent.docker.do(agent.intents[0])
     agent.read(one_by_one=True)
     agent.dies(away=1)
@@ -194,6 +196,7 @@ def test_the_last_events_of_our_own_action_come_after_its_outcome_and_a_crash() 
     agent.docker.crash()
     agent.deliver()
     intent = agent.intents[0]
+    agent.begins(intent)
     agent.docker.do(intent)
     agent.clock.advance(0.3)
     agent.see(

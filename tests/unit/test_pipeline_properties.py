@@ -103,7 +103,8 @@ def crash_and_lose(agent: Watched) -> None:
 
 def act_and_crash(agent: Watched) -> None:
     for intent in list(agent.open.values()):
-        if intent.decision.target.id in agent.docker.containers:
+        there = intent.decision.target.id in agent.docker.containers
+        if there and agent.pipeline.recheck(intent, agent.clock.now()) is None:
             agent.docker.do(intent)
     crash(agent)
 

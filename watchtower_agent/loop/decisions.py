@@ -178,7 +178,6 @@ class Decisions:
             self._begun[decision.id] = waiting
             self.publication.out.records.append(Record(kind="begun", key=decision.id, value=waiting_json(waiting)))
         self._give_up(self.agenda.acted(decision, now), now)
-        self.state.apply_intent(intent)
         self.conditions.acted(decision.target, now)
         self.publication.out.intents.append(intent)
         self.publication.tell(intent, decision.correlation_id, now, record=record)
@@ -190,13 +189,17 @@ class Decisions:
         return self._interrupted.due(now.wall) + [w.decision.target.id for w in held if w.decision.target.id]
 
     def recheck(self, intent: Intent, now: Instant) -> Held | None:
-        """Every guard once more, immediately before the write. The action's own cooldown does not count."""
+        """Every guard once more, immediately before the write. The action's own cooldown does not count.
+
+        Only with this yes does the action begin: what happens to the target before, while the intent becomes durable or
+        waits for its turn, is somebody else's doing, and the guards here see it as that.
+        """
         policy = self._policy(intent.decision.policy)
         decision = intent.decision
         if policy is None or policy.mode is Mode.OFF:
             policy_gone = f"policy {decision.policy} is not in force any more"
             return Held(decision=decision, guard=Guard.STALE, reason=policy_gone, at=now.wall)
-        return ask(
+        held = ask(
             Question(
                 decision=decision,
                 policy=policy,
@@ -207,6 +210,9 @@ class Decisions:
                 now=now,
             )
         )
+        if held is None:
+            self.state.apply_intent(replace(intent, at=now.wall))
+        return held
 
     # --- ended ----------------------------------------------------------------------------------------
 

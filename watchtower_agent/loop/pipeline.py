@@ -234,6 +234,7 @@ class Pipeline:
         engine.restarts += seen.restarted
         engine.last_error = ""
         self.composer.engine_changed(seen.info)
+        self.publication.info_changed()
         # An engine elsewhere keeps its data on a disk that can't be measured from here.
         self.publication.out.data_root = seen.info.data_root if seen.info.url.startswith("unix:") else ""
         lost_at, self._lost_at = self._lost_at, None

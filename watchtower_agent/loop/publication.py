@@ -158,6 +158,10 @@ class Publication:
             for other in self.state.containers.values()
         )
 
+    def info_changed(self) -> None:
+        """What `info` says of the engine is out of date."""
+        self._info = None
+
     def publish_again(self) -> None:
         """Every retained topic is written anew, so that the store's manifest is whole again."""
         self._contents.clear()

@@ -277,7 +277,9 @@ class HostState:
         record = self.containers.get(intent.decision.target.id)
         if record is None:
             return
-        if until is not None and record.own is not None and record.own.begun == intent.at:
+        own = record.own
+        same = own is not None and own.correlation_id == intent.decision.correlation_id and own.begun >= intent.at
+        if until is not None and record.own is not None and same:
             record.own = record.own if record.own.complete else replace(record.own, ended=until)
         else:
             record.own = OwnAction(
