@@ -7,6 +7,7 @@ without an error. So the reader waits for nobody: when its buffer is full it end
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -91,6 +92,12 @@ class EventStream:
                 self._ready.clear()
                 self._waking = False
             await self._ready.wait()
+
+    async def gather(self, seconds: float) -> None:
+        """Let lines come together for so long, or until the stream ends: a replay must not be waited for."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._finished.wait()
 
     @property
     def end(self) -> StreamEnd | None:

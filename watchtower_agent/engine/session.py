@@ -37,6 +37,10 @@ LOCAL_RETRY_CAP = 2.0
 BATCH = 500
 """Events handed over at once, so that a storm does not hold up the loop."""
 
+STORM_AFTER, STORM_PAUSE = 20, 0.04
+"""So many handovers in a row with shorter pauses than that (seconds) are a storm: from then on events are gathered for
+so long, and one wake-up, one step and one write to the disk serve all of them. Alone, an event never waits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionTiming:
@@ -229,12 +233,16 @@ class EngineSession:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _pump(self, stream: EventStream) -> str:
-        while True:
-            lines = await stream.take(BATCH)
-            if not lines:
-                break
+        in_a_row, last = 0, 0.0
+        while lines := await stream.take(BATCH):
+            now = self._clock.now().monotonic
+            in_a_row = in_a_row + 1 if now - last < 2 * STORM_PAUSE else 0
+            last = now
             await self._handover.lines(lines)
-            await asyncio.sleep(0)
+            if in_a_row > STORM_AFTER and len(lines) < BATCH:
+                await stream.gather(STORM_PAUSE)
+            else:
+                await asyncio.sleep(0)
         if stream.end is StreamEnd.OVERFLOW:
             self._gap_reason = "reader_overflow"
         return f"{stream.end or StreamEnd.CLOSED}"

@@ -13,11 +13,10 @@ from watchtower_agent.errors import TemporaryError
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.journal import log_fact
-from watchtower_agent.loop.pace import Pace, Settling
+from watchtower_agent.loop.pace import Settling
 from watchtower_agent.loop.pipeline import Pipeline
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.message import EventMessage
-from watchtower_agent.model.observation import EventsObserved
 from watchtower_agent.model.sample import SampleTarget
 from watchtower_agent.ports import Clock, Inspections, Publisher, Store
 
@@ -27,8 +26,6 @@ _INSPECT_AFTER, _INSPECT_LATEST = 0.2, 2.0
 """Seconds that an inspection waits: until its container was quiet for so long, but no longer than that."""
 _INSPECTIONS_AT_ONCE = 25
 """Inspections asked for at a time, so that a fresh start on a full host does not crowd out its first samples."""
-_STEPS_AT_ONCE, _STEP_EVERY = 20, 0.02
-"""Steps with engine events in a row that need not wait, and seconds between them in a storm that goes on."""
 _RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
 """Seconds between tries to write to a store that fails."""
 
@@ -92,7 +89,6 @@ class Loop:
         self._interval = interval
         self._metrics_interval = metrics_interval
         self._committed = committed
-        self._pace = Pace(burst=_STEPS_AT_ONCE, interval=_STEP_EVERY)
         self._to_inspect = Settling(quiet=_INSPECT_AFTER, longest=_INSPECT_LATEST, at_once=_INSPECTIONS_AT_ONCE)
         self._inspect_timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -101,12 +97,8 @@ class Loop:
     async def run(self) -> None:
         """Until `stop`: one step after the other. What arrives during a commit is the next step's."""
         while not self._stopping:
-            if wait := self._pace.wait(self._clock.now().monotonic):
-                await asyncio.sleep(wait)
-            now = self._clock.now().monotonic
-            observations = await self._inbox.take(within=self._pipeline.rest(now, at_most=self._interval))
-            if any(isinstance(seen, EventsObserved) for seen in observations):
-                self._pace.went(self._clock.now().monotonic)
+            rest = self._pipeline.rest(self._clock.now().monotonic, at_most=self._interval)
+            observations = await self._inbox.take(within=rest)
             await self._step(self._pipeline.step(observations, self._clock.now()))
 
     async def drain(self) -> None:

@@ -22,6 +22,7 @@ from watchtower_agent.errors import TemporaryError
 from watchtower_agent.publishing.broker_options import BrokerAddress, MqttOptions, MqttProtocol
 from watchtower_agent.publishing.connect_sentences import REFUSALS, connect_sentence
 from watchtower_agent.publishing.connection import PublishResult, Verdict
+from watchtower_agent.publishing.publish_properties import packed
 from watchtower_agent.publishing.tls import tls_context
 
 _WINDOW = 20  # more publishers in parallel are slower, not faster
@@ -205,6 +206,20 @@ def _result(reason_code: ReasonCode) -> PublishResult:
     return PublishResult(verdict=Verdict.NEVER if code in _NEVER else Verdict.LATER, reason=reason)
 
 
+class _Packed(Properties):
+    """What paho asks for its bytes when it sends, and for nothing else."""
+
+    def __init__(self, content: bytes) -> None:
+        object.__setattr__(self, "_content", content)
+
+    def pack(self) -> bytes:
+        content: bytes = object.__getattribute__(self, "_content")
+        return content
+
+    def __str__(self) -> str:
+        return "packed"
+
+
 class MqttConnection:
     """One connection, from its CONNACK to its end. Implements `Connection`."""
 
@@ -256,13 +271,7 @@ class MqttConnection:
         properties = None
         try:
             if self._v5 and (content_type or user_properties or expiry is not None):
-                properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call] # not typed in paho
-                if content_type:
-                    properties.ContentType = content_type
-                if user_properties:
-                    properties.UserProperty = list(user_properties)
-                if expiry is not None:
-                    properties.MessageExpiryInterval = expiry
+                properties = _Packed(packed(content_type=content_type, user_properties=user_properties, expiry=expiry))
             if self._largest is not None and (size := _packet_size(topic, payload, properties)) > self._largest:
                 reason = f"its packet has {size} bytes, the broker takes {self._largest} at most"
                 return self._refused(reason)

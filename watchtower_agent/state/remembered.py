@@ -6,7 +6,6 @@ A record that can't be read back (written by another version, damaged) is forgot
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
@@ -22,20 +21,30 @@ def record_json(record: ContainerRecord) -> dict[str, object]:
     for a person's doing.
     """
     return {
-        "container": asdict(record.container),
+        "container": _container_json(record.container),
         "restarts": record.restarts,
         "restarts_by_agent": record.restarts_by_agent,
         "started": record.started,
         "ended": record.ended,
         "exit_code": record.exit_code,
         "end_cause": record.end_cause.value,
-        "operator": asdict(record.operator) if record.operator else None,
+        "operator": _fields(record.operator) if record.operator else None,
         "kill_at": record.kill_at,
         "kill_signal": record.kill_signal,
-        "own": asdict(record.own) if record.own else None,
+        "own": _fields(record.own) if record.own else None,
         "settled_after_end": record.settled_after_end,
         "oom_kills": record.oom_kills,
     }
+
+
+def _container_json(container: Container) -> dict[str, object]:
+    detail = container.detail
+    return {**_fields(container), "detail": _fields(detail) if detail is not None else None}
+
+
+def _fields(value: Container | ContainerDetail | OperatorIntent | OwnAction) -> dict[str, object]:
+    """Of a frozen value, by name. `dataclasses.asdict` copies all of it in depth, in five times the time."""
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def record_from_json(stored: Mapping[str, object]) -> ContainerRecord | None:
