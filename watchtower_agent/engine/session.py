@@ -37,9 +37,9 @@ LOCAL_RETRY_CAP = 2.0
 BATCH = 500
 """Events handed over at once, so that a storm does not hold up the loop."""
 
-STORM_AFTER, STORM_PAUSE = 20, 0.04
-"""So many handovers in a row with shorter pauses than that (seconds) are a storm: from then on events are gathered for
-so long, and one wake-up, one step and one write to the disk serve all of them. Alone, an event never waits."""
+STORM_AFTER, STORM_RATE, GATHER = 20, 100.0, 0.04
+"""More events a second than that, so many handovers in a row, are a storm: from then on events are gathered for so
+long (seconds), and one wake-up, one step and one write to the disk serve them all. Else an event never waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,11 +236,11 @@ class EngineSession:
         in_a_row, last = 0, 0.0
         while lines := await stream.take(BATCH):
             now = self._clock.now().monotonic
-            in_a_row = in_a_row + 1 if now - last < 2 * STORM_PAUSE else 0
+            in_a_row = in_a_row + 1 if len(lines) > STORM_RATE * (now - last) else 0
             last = now
             await self._handover.lines(lines)
             if in_a_row > STORM_AFTER and len(lines) < BATCH:
-                await stream.gather(STORM_PAUSE)
+                await stream.gather(GATHER)
             else:
                 await asyncio.sleep(0)
         if stream.end is StreamEnd.OVERFLOW:
