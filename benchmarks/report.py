@@ -140,9 +140,9 @@ def _verdict(figure: Figure) -> str:
 
 
 def _number(value: float) -> str:
-    if (value == int(value) and abs(value) >= 100) or value == 0:
+    if value == int(value):
         return f"{value:,.0f}"
-    return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.1f}"
+    return f"{value:,.3f}" if abs(value) < 2 else f"{value:,.2f}" if abs(value) < 100 else f"{value:,.1f}"
 
 
 def _first_line(*command: str) -> str:

@@ -22,7 +22,7 @@ from watchtower_agent.ports import Clock, Inspections, Publisher, Store
 
 log = structlog.get_logger(__name__)
 
-_INSPECT_AFTER, _INSPECT_LATEST = 0.2, 2.0
+_INSPECT_AFTER, _INSPECT_LATEST = 0.2, 5.0
 """Seconds that an inspection waits: until its container was quiet for so long, but no longer than that."""
 _INSPECTIONS_AT_ONCE = 25
 """Inspections asked for at a time, so that a fresh start on a full host does not crowd out its first samples."""
