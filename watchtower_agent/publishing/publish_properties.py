@@ -1,4 +1,4 @@
-"""The properties of an MQTT 5 PUBLISH, packed here: paho takes 50 µs for the ten of an event, this takes five."""
+"""The properties of an MQTT 5 PUBLISH, packed here: paho takes 43 µs for the ten of an event, this takes 4."""
 
 from __future__ import annotations
 
