@@ -290,3 +290,34 @@ def test_the_reference_names_every_key_and_no_other() -> None:
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     named = [key for row in rows for key in re.findall(r"`([a-z_.]+)`", row)]
     assert sorted(named) == sorted(".".join(path) for path in value_paths())
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "message"),
+    [
+        (
+            "mqtt: {labels: [team, 'com.[a']}",
+            "1:23: mqtt.labels[1]",
+            'the bracket in "com.[a" is never closed, close it',
+        ),
+        ("mqtt: {labels: ['']}", "1:17: mqtt.labels[0]", "the pattern is empty and matches no label, write a name"),
+        ("guards: {stateful_images: ['  ']}", "1:28: guards.stateful_images[0]", "is not the bare name of an image"),
+        ("guards: {stateful_images: ['post*']}", "1:28: guards.stateful_images[0]", '"post*" is not the bare name'),
+        (
+            "guards: {stateful_images: [a/b:1]}",
+            "1:28: guards.stateful_images[0]",
+            "without registry, tag and wildcards",
+        ),
+    ],
+)
+def test_patterns_that_match_nothing_are_mistakes(file: Path, section: str, place: str, message: str) -> None:
+    file.write_text(section)
+    (problem,) = problems(file)
+    assert problem.startswith(f"{file}:{place}: ")
+    assert message in problem
+
+
+def test_a_pattern_from_the_environment_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHTOWER_AGENT_MQTT__LABELS", "team,[a")
+    (problem,) = problems(None)
+    assert problem.startswith("environment: WATCHTOWER_AGENT_MQTT__LABELS: the bracket")

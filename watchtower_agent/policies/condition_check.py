@@ -26,7 +26,7 @@ from watchtower_agent.policies.condition_tree import (
     quoted,
 )
 from watchtower_agent.policies.problem import nearest, one_of, shown
-from watchtower_agent.policies.quantities import QuantityError, parse_quantity
+from watchtower_agent.policies.quantities import LARGEST_SIZE, QuantityError, parse_quantity
 
 DEEPEST: Final = 30
 """Levels of parentheses and `not`."""
@@ -73,6 +73,7 @@ _NOUNS: Final = {
 }
 _ORDERED: Final = frozenset({ValueType.PERCENT, ValueType.BYTES, ValueType.DURATION, ValueType.NUMBER})
 _CONTINUOUS: Final = frozenset({ValueType.PERCENT, ValueType.DURATION})
+_NEVER_NEGATIVE: Final = frozenset({ValueType.PERCENT, ValueType.BYTES})
 _EQUALITY: Final = frozenset({"==", "!="})
 
 
@@ -286,6 +287,13 @@ class Checker:
                 f"{reference} is {_NOUNS[entry.type]} and {self._source(node)} is {_NOUNS[kind]}",
                 f"write it like {reference} {_example(entry)}",
             )
+        if entry.type in _NEVER_NEGATIVE and isinstance(literal.value, int | float):
+            if literal.value < 0:
+                self._fail(node, f"{reference} is never below zero", f"write it like {reference} {_example(entry)}")
+            if entry.type is ValueType.BYTES and literal.value > LARGEST_SIZE:
+                self._fail(
+                    node, f"{self._source(node)} is more bytes than anything has", f"write it like {_example(entry)}"
+                )
         if entry.values and literal.value not in entry.values:
             word = str(literal.value)
             near = nearest(word, entry.values)

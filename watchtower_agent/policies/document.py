@@ -13,8 +13,9 @@ from pydantic_core import PydanticCustomError
 
 from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.decision import Mode, Severity
+from watchtower_agent.policies.globs import GlobProblem, glob_problem, value_problem
 from watchtower_agent.policies.problem import shown
-from watchtower_agent.policies.quantities import QuantityError, parse_duration
+from watchtower_agent.policies.quantities import LONGEST_STOP, QuantityError, parse_duration
 
 LONGEST_NAME: Final = 64
 LONGEST_PATTERN: Final = 255
@@ -33,9 +34,11 @@ _REALTIME: Final = re.compile(r"RTM(IN\+|AX-)([0-9]|[12][0-9]|30)", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
 
 
-def wrong(message: str, remedy: str) -> PydanticCustomError:
-    """An error that brings its own message and remedy."""
-    return PydanticCustomError(OWN_WORDS, "{message}, {remedy}", {"message": message, "remedy": remedy})
+def wrong(message: str, remedy: str, offset: int = 0) -> PydanticCustomError:
+    """An error that brings its own message and remedy, and says how many characters into the value it is."""
+    return PydanticCustomError(
+        OWN_WORDS, "{message}, {remedy}", {"message": message, "remedy": remedy, "offset": offset}
+    )
 
 
 def _duration(value: object) -> float:
@@ -47,6 +50,32 @@ def _duration(value: object) -> float:
     except QuantityError as error:
         raise wrong(error.message, error.remedy) from None
     raise wrong("this is not a duration", "write it like 500ms, 30s, 5m, 2h or 7d")
+
+
+def _stop_timeout(value: float) -> float:
+    if value > LONGEST_STOP:
+        raise wrong("no stop takes longer than 1h", "write a duration between 0s and 1h")
+    return value
+
+
+def _glob(text: str) -> str:
+    return _matching(text, glob_problem(text))
+
+
+def _key(text: str) -> str:
+    if not text.strip():
+        raise wrong("a label needs a name", 'write it like {autoheal: "true"}')
+    return text
+
+
+def _value_glob(text: str) -> str:
+    return _matching(text, value_problem(text))
+
+
+def _matching(text: str, problem: GlobProblem | None) -> str:
+    if problem is not None:
+        raise wrong(problem.message, problem.remedy, problem.offset)
+    return text
 
 
 def _one_or_many(value: object) -> object:
@@ -77,9 +106,15 @@ def _signal(value: object) -> str:
 
 Duration = Annotated[float, BeforeValidator(_duration)]
 """Seconds, written with a unit."""
-Pattern = Annotated[str, Field(max_length=LONGEST_PATTERN)]
-OneOrMany = Annotated[list[Pattern], BeforeValidator(_one_or_many)]
+StopTimeout = Annotated[Duration, AfterValidator(_stop_timeout)]
+"""Seconds between a stop signal and KILL."""
+Word = Annotated[str, Field(max_length=LONGEST_PATTERN)]
+OneOrManyWords = Annotated[list[Word], BeforeValidator(_one_or_many)]
 """A text, or a list of them of which any will do."""
+OneOrMany = Annotated[list[Annotated[Word, AfterValidator(_glob)]], BeforeValidator(_one_or_many)]
+"""The same with wildcards, for names."""
+OneOrManyValues = Annotated[list[Annotated[Word, AfterValidator(_value_glob)]], BeforeValidator(_one_or_many)]
+"""The same for the value of a label."""
 
 
 class _Keys(BaseModel):
@@ -100,7 +135,7 @@ class SelectKeys(_Keys):
 
     name: OneOrMany | None = None
     image: OneOrMany | None = None
-    labels: dict[Pattern, OneOrMany] | None = None
+    labels: dict[Annotated[Word, AfterValidator(_key)], OneOrManyValues] | None = None
     compose: ComposeKeys | None = None
     swarm_service: OneOrMany | None = None
     networks: OneOrMany | None = None
@@ -117,7 +152,7 @@ class NoKeys(_Keys):
 class StopKeys(_Keys):
     """Parameters of a verb that ends a container."""
 
-    stop_timeout: Duration | None = None
+    stop_timeout: StopTimeout | None = None
 
 
 class KillKeys(_Keys):
@@ -154,7 +189,7 @@ class PolicyKeys(_Keys):
     select: SelectKeys | None = None
     when: str | None = None
     hold: Duration | None = Field(default=None, alias="for")
-    on: dict[Pattern, OneOrMany] | None = None
+    on: dict[Word, OneOrManyWords] | None = None
     where: str | None = None
     then: ThenKeys | None = None
     cooldown: Duration | None = None

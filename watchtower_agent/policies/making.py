@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from watchtower_agent.model.decision import Decision, Number, Severity, Target, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.policy import Policy
+from watchtower_agent.policies.quantities import LONGEST_STOP
 from watchtower_agent.state.record import ContainerRecord
 
 PENDING_FOR = 15 * 60.0
 """Seconds for which a decision from an event waits for its guards."""
 
 STOP_TIMEOUT_LABEL = "autoheal.stop.timeout"
-_LONGEST_STOP = 3600.0
-"""Seconds: a label is anybody's text, so what it may ask for is bounded."""
 
 
 def container_target(record: ContainerRecord) -> Target:
@@ -35,7 +34,7 @@ def stop_timeout(policy: Policy, record: ContainerRecord | None) -> float | None
         return float(wanted)
     label = record.container.labels.get(STOP_TIMEOUT_LABEL, "") if record else ""
     if label.isascii() and label.isdecimal() and len(label) < 9:  # noqa: PLR2004 - longer is no number of seconds
-        return min(float(label), _LONGEST_STOP)
+        return min(float(label), LONGEST_STOP)
     return None
 
 

@@ -36,6 +36,12 @@ BYTE_UNITS: Final[Mapping[str, int]] = MappingProxyType(
 LONGEST_DURATION: Final = 3650 * 86400.0
 """Seconds. What is longer is a slip of the pen, and far from where floats lose milliseconds."""
 
+LONGEST_STOP: Final = 3600.0
+"""Seconds that anybody may ask for between a stop signal and KILL, in a policy or by a label."""
+
+LARGEST_SIZE: Final = 2**63 - 1
+"""Bytes. No file, memory or disk counts further."""
+
 _QUANTITY: Final = re.compile(r"([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)(%|[^\W\d_]+)?", re.ASCII)
 _UNITS: Final = ("%", *DURATION_UNITS, *BYTE_UNITS)
 
@@ -52,6 +58,10 @@ class QuantityError(ValueError):
         super().__init__(f"{message}, {remedy}")
         self.message = message
         self.remedy = remedy
+
+
+class TooLargeError(QuantityError):
+    """A quantity that nobody can mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +81,7 @@ def parse_quantity(text: str) -> Quantity:
     """A number, with or without a unit.
 
     Raises:
-        QuantityError: It is no number, too large, or its unit is not known.
+        QuantityError: It is no number, too large for what it measures, or its unit is not known.
     """
     match = _QUANTITY.fullmatch(text)
     if match is None:
@@ -81,9 +91,17 @@ def parse_quantity(text: str) -> Quantity:
     if not math.isfinite(value):
         raise QuantityError(f"{shown(text)} is too large a number", "write a smaller one")
     if unit in DURATION_UNITS:
-        return Quantity(value=value * DURATION_UNITS[unit], type=ValueType.DURATION)
+        seconds = value * DURATION_UNITS[unit]
+        if abs(seconds) > LONGEST_DURATION:
+            raise TooLargeError(f"{shown(text)} is longer than ten years", "write a duration of at most 3650d")
+        return Quantity(value=seconds, type=ValueType.DURATION)
     if unit in BYTE_UNITS:
-        return Quantity(value=value * BYTE_UNITS[unit], type=ValueType.BYTES)
+        size = value * BYTE_UNITS[unit]
+        if abs(size) > LARGEST_SIZE:
+            raise TooLargeError(
+                f"{shown(text)} is more bytes than anything has", "write a size below 8388608TiB, as 512MiB or 1.5GiB"
+            )
+        return Quantity(value=size, type=ValueType.BYTES)
     if unit not in {"", "%"}:
         near = _nearest_unit(unit)
         hint = f"did you mean {digits}{near}?" if near else f"the units are {', '.join(_UNITS)}"
@@ -107,6 +125,8 @@ def parse_duration(text: str) -> float:
     """
     try:
         quantity = parse_quantity(text)
+    except TooLargeError:
+        raise
     except QuantityError as error:
         if error.message.startswith("unknown unit"):
             raise QuantityError(error.message, f"the units are {', '.join(DURATION_UNITS)}, as in 30s") from None
@@ -115,6 +135,6 @@ def parse_duration(text: str) -> float:
         raise QuantityError(f"{shown(text)} has no unit", f"write {text}s for seconds, or {text}m for minutes")
     if quantity.type is not ValueType.DURATION:
         raise QuantityError(f"{shown(text)} is not a duration", "write it like 500ms, 30s, 5m, 2h or 7d")
-    if not 0 <= quantity.value <= LONGEST_DURATION:
-        raise QuantityError(f"{shown(text)} is out of range", "write a duration between 0s and 3650d")
+    if quantity.value < 0:
+        raise QuantityError(f"{shown(text)} is less than nothing", "write a duration between 0s and 3650d")
     return float(quantity.value)

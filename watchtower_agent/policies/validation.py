@@ -31,14 +31,15 @@ def findings_of(error: ValidationError, model: type[BaseModel], root: Path = ())
     """
     for detail in error.errors(include_url=False):
         steps = tuple(step for step in detail["loc"] if step != "[key]")
-        yield _finding(detail, root + steps, _keys_at(model, steps[:-1]))
+        yield _finding(detail, root + steps, _keys_at(model, steps[:-1]), at_key="[key]" in detail["loc"])
 
 
-def _finding(detail: ErrorDetails, path: Path, known: tuple[str, ...]) -> Finding:
+def _finding(detail: ErrorDetails, path: Path, known: tuple[str, ...], *, at_key: bool) -> Finding:
     kind = detail["type"]
     context: dict[str, Any] = detail.get("ctx", {})
     if kind == OWN_WORDS:
-        return Finding(path=path, message=context["message"], remedy=context["remedy"])
+        offset = context.get("offset", 0)
+        return Finding(path=path, message=context["message"], remedy=context["remedy"], at_key=at_key, offset=offset)
     if kind == "extra_forbidden":
         remedy = did_you_mean(str(path[-1]), known) if known else "leave it out: no keys belong here"
         return Finding(path=path, message=f"unknown key {shown(str(path[-1]))}", remedy=remedy, at_key=True)
@@ -48,7 +49,10 @@ def _finding(detail: ErrorDetails, path: Path, known: tuple[str, ...]) -> Findin
         return _closed_set(path, detail, str(context["expected"]))
     if kind == "string_too_long":
         return Finding(
-            path=path, message="this text is too long", remedy=f"use {context['max_length']} characters at most"
+            path=path,
+            message="this text is too long",
+            remedy=f"use {context['max_length']} characters at most",
+            at_key=at_key,
         )
     message, remedy = _KEYS_OF_TYPES.get(kind, (detail["msg"], "see docs/policies.md for what belongs here"))
     return Finding(path=path, message=message, remedy=remedy)

@@ -113,7 +113,8 @@ def environment() -> Layer:
     return Layer(
         values=values,
         base=Path.cwd(),
-        place=lambda path: f"environment: {ENV_PREFIX}{'__'.join(str(step) for step in path).upper()}",
+        # An item of a list has no variable of its own.
+        place=lambda path: f"environment: {ENV_PREFIX}{'__'.join(s for s in path if isinstance(s, str)).upper()}",
         problems=tuple(problems),
     )
 

@@ -18,11 +18,12 @@ from watchtower_agent.settings.values import (
     FileMode,
     FilePath,
     HostName,
+    ImageNames,
+    LabelGlobs,
     MqttUrl,
     Protocol,
     Size,
     SocketPath,
-    TextList,
     WrongValueError,
     between,
 )
@@ -128,7 +129,7 @@ class MqttSettings(_Section):
     """From the secret mqtt__password or the environment, never from the file."""
     password_file: FilePath | None = None
     """A file that holds the password."""
-    labels: TextList = ()
+    labels: LabelGlobs = ()
     """Container labels that may leave the agent, as globs."""
     exec_events: bool = False
     """Publish exec events as well. Their commands never leave the agent."""
@@ -153,7 +154,7 @@ class OutboxSettings(_Section):
 class GuardSettings(_Section):
     """What holds an action back."""
 
-    stateful_images: TextList = STATEFUL_IMAGES
+    stateful_images: ImageNames = STATEFUL_IMAGES
     """Images left alone unless a policy selects the container by exact name or label."""
 
 

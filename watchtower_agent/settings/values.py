@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
 from watchtower_agent.policies.catalogue import ValueType
+from watchtower_agent.policies.globs import glob_problem
 from watchtower_agent.policies.problem import one_of, shown
 from watchtower_agent.policies.quantities import QuantityError, parse_duration, parse_quantity
 
@@ -20,6 +21,7 @@ MQTT_SCHEMES: Final = ("mqtt", "mqtts", "ws", "wss")
 
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
 _BASE_TOPIC = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\Z")
+_IMAGE = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*\Z")
 _MODE = re.compile(r"0?[0-7]{3}\Z")
 _LONGEST_BASE: Final = 100
 LONGEST_CLIENT_ID: Final = 100
@@ -164,6 +166,21 @@ def _list(value: object) -> object:
     return value
 
 
+def _label_glob(value: str) -> str:
+    if (problem := glob_problem(value, of="label")) is not None:
+        raise WrongValueError(problem.message, problem.remedy)
+    return value
+
+
+def _image_name(value: str) -> str:
+    if not _IMAGE.match(value):
+        raise WrongValueError(
+            f"{shown(value)} is not the bare name of an image",
+            "write its last part without registry, tag and wildcards, like postgres",
+        )
+    return value
+
+
 def _short_list(value: tuple[str, ...]) -> tuple[str, ...]:
     if len(value) > 1000 or any(len(item) > 256 for item in value):  # noqa: PLR2004 - the numbers are in the sentence
         raise WrongValueError("the list is too long", "use at most 1,000 entries of at most 256 characters")
@@ -183,4 +200,15 @@ EngineUrl = Annotated[str, AfterValidator(_engine_url)]
 MqttUrl = Annotated[str | None, AfterValidator(_mqtt_url)]
 Protocol = BeforeValidator(_protocol)
 FileMode = Annotated[str, BeforeValidator(_mode)]
-TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list), AfterValidator(_short_list)]
+LabelGlobs = Annotated[
+    tuple[Annotated[str, AfterValidator(_label_glob)], ...],
+    NoDecode,
+    BeforeValidator(_list),
+    AfterValidator(_short_list),
+]
+ImageNames = Annotated[
+    tuple[Annotated[str, AfterValidator(_image_name)], ...],
+    NoDecode,
+    BeforeValidator(_list),
+    AfterValidator(_short_list),
+]

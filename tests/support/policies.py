@@ -1,0 +1,53 @@
+"""Texts of policies on their way through the loader."""
+
+from __future__ import annotations
+
+from watchtower_agent.policies.load import load_policies
+from watchtower_agent.policies.policy import Policy, PolicySet
+from watchtower_agent.policies.problem import Problem
+
+GOOD = """\
+version: 1
+policies:
+  - name: heal
+    description: Heals.
+    mode: shadow
+    select: {labels: {autoheal: true}}
+    when: health == "unhealthy"
+    for: 1m
+    then:
+      restart: {stop_timeout: 30s}
+      notify: {severity: critical, message: Sick again}
+    cooldown: 5m
+    restart_stopped: true
+
+  - name: oom
+    on: {container: [oom, die], engine: "*"}
+    where: event.age < 5m
+    then: {notify: {}}
+"""
+"""Everything that a file can hold, and nothing wrong."""
+
+
+def loaded(text: str) -> PolicySet:
+    """What a file without mistakes holds."""
+    policies = load_policies({"a.yaml": text.encode()})
+    assert isinstance(policies, PolicySet), "\n".join(map(str, policies))
+    return policies
+
+
+def problems(text: str | bytes) -> tuple[Problem, ...]:
+    """What is wrong with a file."""
+    found = load_policies({"a.yaml": text.encode() if isinstance(text, str) else text})
+    assert isinstance(found, tuple)
+    return found
+
+
+def policy(body: str) -> Policy:
+    """A policy without mistakes, whose second line this is."""
+    return loaded(f"version: 1\npolicies:\n  - name: a\n    {body}\n").policies[0]
+
+
+def lines(body: str) -> list[str]:
+    """What is wrong with one policy, whose second line this is."""
+    return [str(each) for each in problems(f"version: 1\npolicies:\n  - name: a\n    {body}\n")]
