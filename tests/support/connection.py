@@ -41,6 +41,8 @@ class FakeConnection:
         self.verdict = verdict
         self.sent: list[Sent] = []
         self.most_open = 0
+        self.news = asyncio.Event()
+        """Set whenever something is sent or answered; whoever waits for that clears it."""
 
     def publish(
         self,
@@ -58,6 +60,7 @@ class FakeConnection:
         )
         self.sent.append(sent)
         self.most_open = max(self.most_open, len(self.open))
+        self.news.set()
         verdict = self.verdict(sent)
         if verdict is not None:
             self.answer(sent, verdict)
@@ -71,3 +74,4 @@ class FakeConnection:
     def answer(self, sent: Sent, verdict: Verdict = Verdict.DELIVERED) -> None:
         """Say what became of it."""
         sent.answer.set_result(PublishResult(verdict=verdict, reason="the test says so"))
+        self.news.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from watchtower_agent.errors import WatchtowerError
@@ -39,6 +40,8 @@ class FakeStore:
         self._records: dict[tuple[str, str], dict[str, object]] = {}
         self._ledger: dict[str, tuple[Intent, Outcome | None]] = {}
         self.dead: list[tuple[EventMessage, str]] = []
+        self.news = asyncio.Event()
+        """Set whenever what is still to be delivered changes; whoever waits for that clears it."""
 
     # --- port Store ------------------------------------------------------------------------------------------------
 
@@ -133,6 +136,7 @@ class FakeStore:
     async def events_delivered(self, sequences: Sequence[int]) -> None:
         for sequence in sequences:
             self._events.pop(sequence, None)
+        self.news.set()
 
     async def states_delivered(self, states: Sequence[StateMessage]) -> None:
         for state in states:
@@ -142,7 +146,9 @@ class FakeStore:
             self._acked[state.topic] = max(self._acked.get(state.topic, 0), state.version)
             if not known.payload and self._acked[state.topic] >= known.version:
                 del self._states[state.topic]
+        self.news.set()
 
     async def bury(self, message: EventMessage, *, reason: str) -> None:
         self._events.pop(message.sequence, None)
         self.dead.append((message, reason))
+        self.news.set()

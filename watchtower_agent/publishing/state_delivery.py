@@ -45,6 +45,7 @@ class StateDelivery:
         self._blocked: dict[str, int] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._seen: dict[str, int] = {}
+        """Newest version that was read, of topics that the outbox does not know to be delivered yet."""
         self._acked: list[StateMessage] = []
         self._first = True
         self.stale = True
@@ -80,6 +81,10 @@ class StateDelivery:
         except WatchtowerError:
             self._acked = acked + self._acked
             raise
+        # The outbox shows these no more: without this, every name that a container ever had would stay.
+        for state in acked:
+            if self._seen.get(state.topic) == state.version:
+                del self._seen[state.topic]
 
     async def read(self) -> None:
         """Look for newer content."""
