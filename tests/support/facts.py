@@ -23,6 +23,7 @@ from watchtower_agent.model.observation import EngineInfo
 from watchtower_agent.model.outcome import Outcome, Result
 
 ID = "c0ffee" + "0" * 58
+CORRELATION = "abc123" + "0" * 26
 NOW = 1_790_000_000.25
 LABELS = {
     "com.docker.compose.project": "shop",
@@ -85,7 +86,7 @@ def decision(verb: Verb = Verb.RESTART, numbers: Mapping[str, Number] | None = N
         reason="health was unhealthy for 60 s",
         numbers={"health": "unhealthy", "memory.percent": None} if numbers is None else numbers,
         parameters={"stop_timeout": 30.0},
-        correlation_id="abc123",
+        correlation_id=CORRELATION,
         cause_id="e" * 32,
         from_event=True,
         decided_at=NOW,
@@ -103,7 +104,7 @@ def edge(*, firing: bool = True, numbers: Mapping[str, Number] | None = None) ->
         numbers={"health": "unhealthy"} if numbers is None else numbers,
         since=NOW - 60,
         at=NOW,
-        correlation_id="abc123",
+        correlation_id=CORRELATION,
     )
 
 

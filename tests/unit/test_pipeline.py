@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -290,10 +291,28 @@ def test_a_failing_collector_is_told_once_and_its_return_too() -> None:
         batch = agent.sample({})
         agent.see(type(batch)(at=batch.at, interval=1.0, failures=failures))
 
-    assert [(each.action, each.subject) for each in agent.of(Notice)] == [
+    assert [(each.action, each.data["collector"]) for each in agent.of(Notice) if each.kind is EventKind.AGENT] == [
         ("sampling_degraded", "cgroup"),
         ("sampling_restored", "cgroup"),
     ]
+    topics = [message.topic for step in agent.steps for message in step.events]
+    assert [topic for topic in topics if "/event/agent/" in topic] == [
+        "watchtower/v1/h1/event/agent/sampling_degraded/self",
+        "watchtower/v1/h1/event/agent/sampling_restored/self",
+    ]
+
+
+def test_every_correlation_id_is_of_one_form() -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.read()
+    agent.tick(20)
+    agent.see(EngineLost(reason="gone", at=agent.clock.wall))
+    agent.connect(restarted=True)
+    ids = {each["correlationid"] for each in agent.published()}
+
+    assert {each["type"].split(".")[2] for each in agent.published()} >= {"container", "policy", "engine"}
+    assert [each for each in ids if not re.fullmatch("[0-9a-f]{32}", each)] == []
 
 
 def test_metrics_are_published_at_their_own_interval() -> None:

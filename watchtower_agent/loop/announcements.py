@@ -80,7 +80,6 @@ def sampling_degraded(collector: str, why: str, at: float) -> Notice:
     return Notice(
         kind=EventKind.AGENT,
         action="sampling_degraded",
-        subject=collector,
         severity=Severity.WARNING,
         reason=why,
         data={"collector": collector},
@@ -93,7 +92,6 @@ def sampling_restored(collector: str, at: float) -> Notice:
     return Notice(
         kind=EventKind.AGENT,
         action="sampling_restored",
-        subject=collector,
         reason=f"{collector} can be sampled again",
         data={"collector": collector},
         at=at,

@@ -13,6 +13,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import StateMessage
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.policies.making import digest
 from watchtower_agent.policies.subject import engine_values
 from watchtower_agent.ports import Composer
 from watchtower_agent.state.host_state import HostState
@@ -60,7 +61,7 @@ class Publication:
 
     def next_correlation(self) -> str:
         """A correlation id for an event of the agent's own that nothing caused."""
-        return f"{self.install_id[:8]}-{self.sequence + 1}"
+        return digest("notice", self.install_id, str(self.sequence + 1))
 
     def take(self) -> Effects:
         """All that the step has to do in the world; the next one begins with nothing."""

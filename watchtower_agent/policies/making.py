@@ -23,8 +23,8 @@ def container_target(record: ContainerRecord) -> Target:
 
 
 def digest(*parts: str) -> str:
-    """A deterministic id over some texts."""
-    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:24]
+    """A deterministic id over some texts, of the form that the ids of engine events have."""
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def stop_timeout(policy: Policy, record: ContainerRecord | None) -> float | None:

@@ -36,6 +36,7 @@ _MIRRORED = (
     "type",
     "subject",
     "time",
+    "datacontenttype",
     "sequence",
     "severity",
     "correlationid",
@@ -169,7 +170,7 @@ class CloudEventComposer:
         """The batch on `metrics`, and one message per container where the settings ask for it."""
         expiry = max(1, math.ceil(3 * self._metrics_interval))
         head: Json = {"schema": 1, "host": self._host}
-        if self._engine is not None and self._engine.swarm_node_id:
+        if self._engine is not None:  # else whether there is a Swarm is not known yet
             head["node"] = self._engine.swarm_node_id
         head["time"] = rfc3339(batch.at.wall)
         head["interval"] = self._metrics_interval

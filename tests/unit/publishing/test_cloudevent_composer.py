@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 
 from tests.support.facts import (
     ALONE,
+    CORRELATION,
     ID,
     LABELS,
     LEADER,
@@ -47,7 +48,7 @@ def composer(engine: EngineInfo | None = LEADER, **options: Any) -> CloudEventCo
 def compose(
     fact: Fact, seen: ContainerView | None = None, made: CloudEventComposer | None = None
 ) -> tuple[EventMessage, Any]:
-    message = (made or composer()).event(fact, sequence=123, correlation_id="abc123", view=seen)
+    message = (made or composer()).event(fact, sequence=123, correlation_id=CORRELATION, view=seen)
     assert message is not None
     return message, validate_message(message.topic, message.payload)
 
@@ -69,7 +70,7 @@ def test_an_engine_event_as_the_reference_shows_it() -> None:
         "datacontenttype": "application/json",
         "sequence": "000000000123",
         "severity": "warning",
-        "correlationid": "abc123",
+        "correlationid": CORRELATION,
         "origin": "stream",
         "data": {
             "container": {
@@ -84,7 +85,7 @@ def test_an_engine_event_as_the_reference_shows_it() -> None:
             "last_sample": {"cpu.percent": 12.3457, "memory.oom_kills": 1},
         },
     }
-    assert dict(message.properties) == {name: event[name] for name in event if name not in {"datacontenttype", "data"}}
+    assert dict(message.properties) == {name: event[name] for name in event if name != "data"}
 
 
 FACTS: list[tuple[Fact, str]] = [
@@ -116,7 +117,7 @@ FACTS: list[tuple[Fact, str]] = [
         Notice(kind=EventKind.AGENT, action="event_gap", reason="x", data={"count": None}, at=NOW),
         "agent/event_gap/self",
     ),
-    (Notice(kind=EventKind.POLICY, action="loaded", subject="heal", reason="x", at=NOW), "policy/loaded/heal"),
+    (Notice(kind=EventKind.POLICY, action="loaded", reason="x", at=NOW), "policy/loaded/self"),
 ]
 
 
@@ -238,7 +239,7 @@ def test_held_says_what_was_wanted_what_stopped_it_and_until_when() -> None:
 def test_decision_action_and_outcome_say_their_cause() -> None:
     for fact in (decision(), Intent(decision=decision(), at=NOW), outcome()):
         event = compose(fact)[1]
-        assert (event["correlationid"], event["data"]["cause_id"]) == ("abc123", "e" * 32)
+        assert (event["correlationid"], event["data"]["cause_id"]) == (CORRELATION, "e" * 32)
     assert compose(outcome())[1]["data"]["duration"] == pytest.approx(0.3)
 
 
@@ -374,6 +375,14 @@ def test_the_batch_of_metrics_in_the_schema_of_the_reference() -> None:
         "memory.usage": 4096,
     }
     assert b"hunter2" not in message.payload
+
+
+@pytest.mark.parametrize(("engine", "node"), [(LEADER, "n1"), (ALONE, ""), (None, None)])
+def test_the_node_is_empty_outside_a_swarm_and_absent_while_that_is_not_known(
+    engine: EngineInfo | None, node: str | None
+) -> None:
+    for message in composer(engine, per_container=True).metrics(batch(), [view()], {}, sequence=1):
+        assert validate_message(message.topic, message.payload).get("node") == node
 
 
 def test_one_message_per_container_where_asked_for() -> None:
