@@ -462,9 +462,10 @@ class Host:
 
     def attempt(self, intent: Intent) -> Outcome:
         begun = self.clock.wall
-        held = self.pipeline.recheck(intent, self.clock.now())
-        if held is not None:
-            return ended(intent, Result.ABANDONED, begun, begun, {"guard": held.guard.value})
+        stopped = self.pipeline.recheck(intent, self.clock.now())
+        if stopped is not None:
+            guard = {"guard": stopped.guard.value} if isinstance(stopped, Held) else {}
+            return ended(intent, Result.ABANDONED, begun, begun, guard)
         if intent.decision.target.id not in self.docker.containers:
             return ended(intent, Result.ABANDONED, begun, begun)
         self.docker.do(intent)

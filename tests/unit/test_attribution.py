@@ -569,6 +569,6 @@ def test_a_stop_by_hand_while_our_intent_waits_for_its_turn_is_a_person_s() -> N
 
     held = agent.pipeline.recheck(intent, agent.clock.now())
 
-    assert held is not None
+    assert isinstance(held, Held)
     assert held.guard.value == "operator_intent"
     assert agent.record().end_cause is EndCause.OPERATOR

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from watchtower_agent.actions.verbs import ACTIONS
 from watchtower_agent.errors import AbsentError, WatchtowerError
-from watchtower_agent.model.decision import Held
+from watchtower_agent.model.decision import Dropped, Held
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.ports import Clock, Engine
@@ -22,7 +22,8 @@ class Executor:
     Args:
         engine: Where to write.
         clock: The host's clocks.
-        recheck: Asks every guard once more; a hold means that the action is abandoned.
+        recheck: Asks once more whether it is wanted still, and every guard; anything but None means that the action
+            is abandoned.
         done: Takes the outcome, on the event loop.
     """
 
@@ -31,7 +32,7 @@ class Executor:
         engine: Engine,
         clock: Clock,
         *,
-        recheck: Callable[[Intent, Instant], Held | None],
+        recheck: Callable[[Intent, Instant], Held | Dropped | None],
         done: Callable[[Outcome], None],
     ) -> None:
         self._engine = engine
@@ -74,15 +75,17 @@ class Executor:
     async def _outcome(self, intent: Intent) -> Outcome:
         decision = intent.decision
         begun = self._clock.now()
-        held = self._recheck(intent, begun)
-        if held is not None:
+        stopped = self._recheck(intent, begun)
+        if stopped is not None:
+            # A guard's name says that it is wanted still; what came too late is over.
+            guard = {"guard": stopped.guard.value, **stopped.numbers} if isinstance(stopped, Held) else {}
             return Outcome(
                 decision=decision,
                 result=Result.ABANDONED,
-                reason=f"just before the write: {held.reason}",
+                reason=f"just before the write: {stopped.reason}",
                 started_at=begun.wall,
                 finished_at=begun.wall,
-                numbers={"guard": held.guard.value, **held.numbers},
+                numbers=guard,
             )
         result, reason = Result.SUCCEEDED, f"{decision.verb} of {decision.target.name} done"
         try:

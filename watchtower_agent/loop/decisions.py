@@ -21,6 +21,7 @@ from watchtower_agent.policies.agenda import Agenda
 from watchtower_agent.policies.evaluate import Conditions
 from watchtower_agent.policies.guards import DEFAULT_COOLDOWN, Cooldowns, Protection, Question, ask, cooldown_of
 from watchtower_agent.policies.making import PENDING_FOR, digest
+from watchtower_agent.policies.obsolescence import obsolete
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.triggers import triggered
 from watchtower_agent.policies.waiting import Waiting, stored_forms, waiting_from_json, waiting_json
@@ -132,7 +133,6 @@ class Decisions:
         """Ask the guards about everything that waits, and begin what they let pass."""
         if not self._policies_known:
             return  # what waited in an earlier run is asked about once its policies are there
-        firing = {policy.name: set(self.conditions.firing(policy.name)) for policy in self.policies.policies}
         verdicts = self.agenda.review(
             self.policies,
             self.state,
@@ -140,7 +140,7 @@ class Decisions:
             self.protection,
             now,
             busy=self._busy,
-            fires=lambda policy, target: target in firing.get(policy, ()),
+            fires=self.conditions.fires,
         )
         for held in verdicts.held:
             self.publication.tell(held, held.decision.correlation_id, now)
@@ -188,23 +188,30 @@ class Decisions:
         held = [w for w in self.agenda.waiting.values() if w.held is not None and w.held.guard in unsure]
         return self._interrupted.due(now.wall) + [w.decision.target.id for w in held if w.decision.target.id]
 
-    def recheck(self, intent: Intent, now: Instant) -> Held | None:
-        """Every guard once more, immediately before the write. The action's own cooldown does not count.
+    def recheck(self, intent: Intent, now: Instant) -> Held | Dropped | None:
+        """Whether it is wanted still, and every guard once more, immediately before the write.
 
-        Only with this yes does the action begin: what happens to the target before, while the intent becomes durable or
-        waits for its turn, is somebody else's doing, and the guards here see it as that.
+        The action's own cooldown does not count. Only with this yes does the action begin: what happens to the target
+        before, while the intent becomes durable or waits for its turn, is somebody else's doing, and is seen as that.
+
+        Returns:
+            Held by a guard, or given up since it came too late; None: go on.
         """
-        policy = self._policy(intent.decision.policy)
         decision = intent.decision
+        policy, record = self._policy(decision.policy), self.state.containers.get(decision.target.id)
         if policy is None or policy.mode is Mode.OFF:
-            policy_gone = f"policy {decision.policy} is not in force any more"
-            return Held(decision=decision, guard=Guard.STALE, reason=policy_gone, at=now.wall)
+            why = f"policy {decision.policy} is not in force any more"
+        else:
+            waiting = self._begun.get(decision.id) or Waiting(decision=decision, since=decision.decided_at)
+            why = obsolete(waiting, policy, record, now, self.conditions.fires)
+        if policy is None or why:
+            return Dropped(decision=decision, reason=why, at=now.wall)
         held = ask(
             Question(
                 decision=decision,
                 policy=policy,
                 state=self.state,
-                record=self.state.containers.get(decision.target.id),
+                record=record,
                 cooldowns=Cooldowns(),
                 protection=self.protection,
                 now=now,

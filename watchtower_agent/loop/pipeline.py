@@ -13,7 +13,7 @@ from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.model.commit import Record
-from watchtower_agent.model.decision import Held
+from watchtower_agent.model.decision import Dropped, Held
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, Cursor, EngineEvent, EventKind, Origin
 from watchtower_agent.model.fact import AgentInfo
 from watchtower_agent.model.instant import Instant
@@ -195,8 +195,11 @@ class Pipeline:
         if own is None:  # what the agent itself caused triggers nothing
             self.decisions.trigger(event, record, correlation, now)
 
-    def recheck(self, intent: Intent, now: Instant) -> Held | None:
-        """Every guard once more, immediately before the write."""
+    def _handled(self, cursor: Cursor) -> None:
+        self._cursor = self.publication.out.cursor = cursor
+
+    def recheck(self, intent: Intent, now: Instant) -> Held | Dropped | None:
+        """Whether it is wanted still, and every guard once more, immediately before the write."""
         return self.decisions.recheck(intent, now)
 
     # --- what the engine room tells ---------------------------------------------------------------------

@@ -108,6 +108,11 @@ class Conditions:
                 if not tracked.firing:
                     tracked.since = now
 
+    def fires(self, policy: str, target_id: str) -> bool:
+        """Whether the policy fires for that target now (the empty id is the host)."""
+        tracked = self._tracked.get((policy, target_id))
+        return tracked is not None and tracked.firing
+
     def firing(self, policy: str) -> list[str]:
         """Ids of the targets for which the policy fires now (the empty id is the host)."""
         return [target for (name, target), tracked in self._tracked.items() if name == policy and tracked.firing]

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.core import NOW, FakeClock, container_id
+from tests.support.core import NOW, FakeClock, Host, container_id, policy_set
 from watchtower_agent.actions.executor import Executor
 from watchtower_agent.errors import AbsentError, PermanentError, TemporaryError
-from watchtower_agent.model.container import Container
-from watchtower_agent.model.decision import Decision, Guard, Held, Number, Target, TargetKind, Verb
+from watchtower_agent.model.container import Container, Health
+from watchtower_agent.model.decision import Decision, Dropped, Guard, Held, Number, Target, TargetKind, Verb
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 
 
@@ -55,7 +55,7 @@ class FakeEngine:
 
 
 class Bench:
-    def __init__(self, recheck: Callable[[Intent], Held | None] = lambda _: None) -> None:
+    def __init__(self, recheck: Callable[[Intent], Held | Dropped | None] = lambda _: None) -> None:
         self.clock = FakeClock()
         self.engine = FakeEngine(self.clock)
         self.outcomes: list[Outcome] = []
@@ -153,6 +153,93 @@ async def test_the_guards_are_asked_when_its_turn_comes_not_when_it_is_queued() 
 
     assert asked[8:] == ["c8"]
     assert len(bench.outcomes) == 9
+
+
+async def test_what_came_too_late_names_no_guard_so_it_is_not_wanted_again() -> None:
+    asked = intent()
+    bench = Bench(recheck=lambda _: Dropped(decision=asked.decision, reason="web was removed", at=NOW))
+    (outcome,) = await bench.run(asked)
+
+    assert bench.engine.calls == []
+    assert (outcome.result, outcome.reason) == (Result.ABANDONED, "just before the write: web was removed")
+    assert outcome.numbers == {}
+
+
+def started_by_hand(host: Host) -> None:
+    host.docker.start("c8")
+
+
+def removed(host: Host) -> None:
+    host.docker.remove("c8")
+
+
+def recreated(host: Host) -> None:
+    host.docker.remove("c8")
+    host.docker.create("c8", identity="f" * 64)
+
+
+def recovered(host: Host) -> None:
+    host.docker.health("c8", Health.HEALTHY)
+    host.deliver()
+    host.tick()
+
+
+def no_longer_asked_for(host: Host) -> None:
+    host.see(policy_set(""))
+
+
+CRASHED = '  - {name: revive, select: {name: "*"}, on: {container: die}, then: {start: {}}}'
+SICK = '  - {name: heal, select: {name: "*"}, when: health == "unhealthy", then: {restart: {}}}'
+
+
+@pytest.mark.parametrize(
+    ("policy", "meanwhile", "why"),
+    [
+        (CRASHED, started_by_hand, "c8 has been started meanwhile"),
+        (CRASHED, removed, "c8 was removed"),
+        (CRASHED, recreated, "c8 was removed"),
+        (CRASHED, no_longer_asked_for, "policy revive is not in force any more"),
+        (SICK, recovered, "its condition does not hold any more"),
+    ],
+)
+async def test_what_waits_for_its_turn_is_not_done_once_it_is_overtaken(
+    policy: str, meanwhile: Callable[[Host], None], why: str
+) -> None:
+    host = Host(policy, first_start=True)
+    for number in range(9):
+        host.docker.create(f"c{number}", silent=True, check=True)
+    host.connect()
+    host.clock.advance(60)
+    for number in range(9):
+        if policy == CRASHED:
+            host.docker.crash(f"c{number}")
+        else:
+            host.docker.health(f"c{number}")
+    host.deliver()
+    host.tick()
+    assert len(host.intents) == 9
+    engine = FakeEngine(host.clock)
+    engine.gate.clear()
+
+    def done(outcome: Outcome) -> None:
+        host.see(outcome)
+
+    executor = Executor(engine, host.clock, recheck=host.pipeline.recheck, done=done)
+    for each in host.intents:
+        executor.start(each)
+    await settled()
+    assert len(engine.calls) == 8
+
+    meanwhile(host)
+    host.deliver()
+    engine.gate.set()
+    await executor.finish(within=5)
+
+    assert [call[1] for call in engine.calls] == [container_id(f"c{number}") for number in range(8)]
+    (late,) = [each for each in host.of(Outcome) if each.decision.target.id == container_id("c8")]
+    assert (late.result, late.reason) == (Result.ABANDONED, f"just before the write: {why}")
+    assert host.waiting == []
+    assert len(host.intents) == 9
 
 
 async def test_targets_are_acted_on_in_parallel() -> None:
