@@ -55,8 +55,8 @@ class _Texts:
 
 
 def check_folder(path: Path) -> FolderCheck:
-    """Read and check a folder once, for `watchtower-agent check`."""
-    texts = _read(path)
+    """Read and check a folder once, or one file of it, for `watchtower-agent check`."""
+    texts = _read_file(path) if os.path.isfile(path) else _read(path)  # noqa: PTH113 - pathlib's fails on odd names
     loaded = load_policies(texts.files)
     problems = texts.problems + (() if isinstance(loaded, PolicySet) else loaded)
     return FolderCheck(
@@ -168,15 +168,13 @@ def _read_once(path: Path) -> _Texts:
             )
     except OSError as error:
         names = []
-        remedy = "create the folder, or name another under policies: in agent.yaml"
-        problems.append(_problem(str(path), f"the policy folder can't be read: {_words(error)}", remedy))
+        problems.append(_folder_problem(path, error))
     size = 0
     for name in names[:MOST_FILES]:
         try:
             content = _content(path / name)
         except OSError as error:
-            remedy = "make it readable for the agent, or remove it"
-            problems.append(_problem(name, f"the file can't be read: {_words(error)}", remedy))
+            problems.append(_unreadable(name, error))
             continue
         size += len(content)
         if size > LARGEST_FOLDER:
@@ -184,6 +182,31 @@ def _read_once(path: Path) -> _Texts:
             break
         files[name] = content
     return _Texts(files=files, problems=tuple(problems), signature=signature)
+
+
+def _read_file(path: Path) -> _Texts:
+    try:
+        return _Texts(files={str(path): _content(path)}, problems=(), signature=())
+    except OSError as error:
+        return _Texts(files={}, problems=(_unreadable(str(path), error),), signature=())
+
+
+def _unreadable(name: str, error: OSError) -> Problem:
+    return _problem(name, f"the file can't be read: {_words(error)}", "make it readable for the agent, or remove it")
+
+
+def _folder_problem(path: Path, error: OSError) -> Problem:
+    elsewhere = "name another under policies: in agent.yaml"
+    match error:
+        case FileNotFoundError():
+            return _problem(str(path), "there is no such policy folder", f"create it, or {elsewhere}")
+        case NotADirectoryError():
+            return _problem(str(path), "this is not a folder", "name the folder that holds the policy files")
+        case PermissionError():
+            return _problem(
+                str(path), "the policy folder may not be read", f"let the agent's user read it, or {elsewhere}"
+            )
+    return _problem(str(path), f"the policy folder can't be read: {_words(error)}", elsewhere)
 
 
 def _names(path: Path) -> list[str]:
@@ -223,7 +246,7 @@ def _stat(path: Path) -> tuple[object, ...]:
 
 
 def _problem(file: str, message: str, remedy: str) -> Problem:
-    return Problem(file=file, line=1, column=1, path="", message=message, remedy=remedy)
+    return Problem(file=file, line=None, column=None, path="", message=message, remedy=remedy)
 
 
 def _words(error: OSError) -> str:

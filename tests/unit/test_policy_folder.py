@@ -181,9 +181,19 @@ def test_an_empty_folder_has_no_policies(tmp_path: Path) -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     (problem,) = check_folder(tmp_path / "none").problems
     assert str(problem) == (
-        f"{tmp_path / 'none'}:1:1: the policy folder can't be read: no such file or directory,"
-        " create the folder, or name another under policies: in agent.yaml"
+        f"{tmp_path / 'none'}: there is no such policy folder, create it, or name another under policies: in agent.yaml"
     )
+
+
+def test_a_file_alone_is_checked_like_a_folder_of_one(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad.yaml"
+    good.write_text(policy("one"))
+    bad.write_text(BROKEN)
+    assert (check_folder(good).problems, check_folder(good).policies) == ((), 1)
+    (problem, *_) = check_folder(bad).problems
+    assert (problem.file, problem.line) == (str(bad), 3)
+    (problem,) = check_folder(bad / "x").problems
+    assert str(problem) == f"{bad / 'x'}: this is not a folder, name the folder that holds the policy files"
 
 
 @pytest.mark.parametrize("kind", ["pipe", "dangling"])
@@ -195,7 +205,7 @@ def test_what_is_no_file_is_a_problem_and_never_waited_for(tmp_path: Path, kind:
         strange.symlink_to("nowhere")
     (tmp_path / "wrong.yaml").write_text("version: 1\npolicies: {}\n")
     lines = [str(problem) for problem in check_folder(tmp_path).problems]
-    assert lines[0].startswith("strange.yaml:1:1: the file can't be read: ")
+    assert lines[0].startswith("strange.yaml: the file can't be read: ")
     assert lines[1].startswith("wrong.yaml:2:11: policies: ")
     assert len(lines) == 2
 

@@ -9,8 +9,10 @@ from typing import Any
 from watchtower_agent.cli.text import counted
 from watchtower_agent.errors import SettingsError
 from watchtower_agent.policies.problem import Problem
+from watchtower_agent.policies.yaml_nodes import LARGEST_FILE, MappingNode, read_yaml
 from watchtower_agent.policy_folder import check_folder
 from watchtower_agent.settings import load_settings
+from watchtower_agent.settings.model import known_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class CheckProblem:
         if self.parts is not None:
             names = ("file", "line", "column", "path", "message", "remedy")
             said |= {name: getattr(self.parts, name) for name in names}
+            said["file"] = _valid(self.parts.file)
         return said
 
 
@@ -40,7 +43,8 @@ class CheckResult:
 
     Attributes:
         settings: Where the agent's configuration comes from; None when only a folder was asked about.
-        folder: The policy folder; None when the configuration is too broken to tell.
+        folder: The policy folder, or the one file of it that was asked about; None when the configuration is too broken
+            to tell.
         files: How many policy files there are.
         policies: How many policies they hold, when all is well.
         problems: Everything that is wrong.
@@ -55,7 +59,8 @@ class CheckResult:
     def summary(self) -> str:
         """That all is well, and what was looked at."""
         policies = "1 policy" if self.policies == 1 else f"{self.policies:,} policies"
-        lines = [f"{self.folder}: {policies} in {counted(self.files, 'file')}, no problems"]
+        where = "" if self.folder is not None and self.folder.is_file() else f" in {counted(self.files, 'file')}"
+        lines = [f"{self.folder}: {policies}{where}, no problems"]
         if self.settings is not None:
             lines.insert(0, f"{self.settings}: no problems")
         return "\n".join(lines)
@@ -65,11 +70,16 @@ class CheckResult:
         return {
             "ok": not self.problems,
             "settings": self.settings,
-            "folder": None if self.folder is None else str(self.folder),
+            "folder": None if self.folder is None else _valid(str(self.folder)),
             "files": self.files,
             "policies": self.policies,
             "problems": [problem.as_json() for problem in self.problems],
         }
+
+
+def _valid(name: str) -> str:
+    """A file's name as JSON can hold it: Linux allows bytes that are no text."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def check(config: Path | None, folder: Path | None) -> CheckResult:
@@ -92,6 +102,17 @@ def check(config: Path | None, folder: Path | None) -> CheckResult:
     if folder is None:
         return CheckResult(settings=source, folder=None, files=0, policies=0, problems=tuple(problems))
     folder = _as_typed(folder)
+    if _is_configuration(folder):
+        problem = Problem(
+            file=str(folder),
+            line=None,
+            column=None,
+            path="",
+            message="this is the agent's configuration and no policy file",
+            remedy=f"ask with: watchtower-agent check --config {folder}",
+        )
+        problems.append(CheckProblem(text=str(problem), parts=problem))
+        return CheckResult(settings=source, folder=folder, files=1, policies=0, problems=tuple(problems))
     found = check_folder(folder)
     problems += [_in_folder(problem, folder) for problem in found.problems]
     return CheckResult(
@@ -99,14 +120,28 @@ def check(config: Path | None, folder: Path | None) -> CheckResult:
     )
 
 
+def _is_configuration(path: Path) -> bool:
+    """Whether a file that was named instead of a folder is an agent.yaml, which is no policy file."""
+    try:
+        content = path.read_bytes() if path.is_file() else b""
+    except OSError:
+        return False
+    text, _ = read_yaml(content[: LARGEST_FILE + 1])
+    keys = set(text.root.values) if text is not None and isinstance(text.root, MappingNode) else set()
+    return "version" not in keys and bool(keys & set(known_keys()) - {"policies"})
+
+
 def _as_typed(folder: Path) -> Path:
     """The path from here where it is below, which is how people name it."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # somebody removed it
+        return folder
     return folder.relative_to(here) if folder.is_absolute() and folder.is_relative_to(here) else folder
 
 
 def _in_folder(problem: Problem, folder: Path) -> CheckProblem:
     """The problem with a path that an editor or a terminal can open."""
-    if problem.file != str(folder):
+    if problem.file != str(folder):  # what is wrong with the folder itself, or with the one file
         problem = replace(problem, file=str(folder / problem.file))
     return CheckProblem(text=str(problem), parts=problem)

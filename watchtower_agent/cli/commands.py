@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from watchtower_agent import __version__
-from watchtower_agent.cli.text import printable
+from watchtower_agent.cli.text import counted, printable
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.errors import SettingsError, WatchtowerError
 from watchtower_agent.serving.client import ControlClient, NoAgentError
@@ -104,7 +104,13 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE", type=_assignment, help="a setting, as mqtt.url=null"
     )
     made = command("check", _check, "check the configuration and the policies, and tell every mistake")
-    made.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="a policy folder (default: as configured)")
+    made.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        metavar="FOLDER",
+        help="a policy folder, or one file of it (default: as configured)",
+    )
     command("status", _status, "show how the running agent is doing")
     made = command("events", _events, "show what the running agent sees and does, as it happens")
     made.add_argument("--follow", action="store_true", required=True, help="show events from now on, until Ctrl-C")
@@ -167,7 +173,8 @@ def _check(options: argparse.Namespace) -> int:
             _write(printable(problem.text))
         if result.problems:
             count = len(result.problems)
-            _complain(f"{count} problem{'s' if count > 1 else ''}; nothing of it is in force until they are gone")
+            gone = "until they are gone" if count > 1 else "until it is gone"
+            _complain(f"{counted(count, 'problem')}; nothing of this is in force {gone}")
         else:
             _write(result.summary())
     return PROBLEMS if result.problems else OK

@@ -53,11 +53,14 @@ def event_gap(seen: GapObserved, at: float) -> Notice:
     """Events may have been lost."""
     many = f"{seen.count} events" if seen.count is not None else "events"
     consequence = _CONSEQUENCES.get(seen.reason, _LISTED_ANEW)
+    window = f"in {max(0.0, seen.until - seen.since):.1f} s ({seen.reason})"
+    if seen.reason == "clock_stepped_back":
+        window = f"({seen.reason}): the engine's clock was set back, so what its memory holds can't be put in order"
     return Notice(
         kind=EventKind.AGENT,
         action="event_gap",
         severity=Severity.WARNING,
-        reason=f"{many} may have been lost in {max(0.0, seen.until - seen.since):.1f} s ({seen.reason}); {consequence}",
+        reason=f"{many} may have been lost {window}; {consequence}",
         data={"cause": seen.reason, "since": seen.since, "until": seen.until, "count": seen.count},
         at=at,
     )
@@ -109,15 +112,21 @@ def policies_loaded(policies: PolicySet, at: float) -> Notice:
     )
 
 
-def policies_rejected(seen: PoliciesRejected, at: float) -> Notice:
-    """A change of the policy folder could not be taken."""
+def policies_rejected(seen: PoliciesRejected, at: float, *, in_force: bool) -> Notice:
+    """The policy folder could not be taken: a change of it, or at the start all of it.
+
+    Args:
+        seen: What is wrong with it.
+        at: Seconds since the epoch.
+        in_force: Whether an earlier set goes on.
+    """
     first = seen.problems[0] if seen.problems else "not known"
+    going_on = "the last good set keeps running" if in_force else "no policy is active until that is mended"
     return Notice(
         kind=EventKind.POLICY,
         action="rejected",
         severity=Severity.WARNING,
-        reason=f"the policy folder has {_problems(len(seen.problems))}; the last good set keeps running. "
-        f"The first: {first}",
+        reason=f"the policy folder has {_problems(len(seen.problems))}; {going_on}. The first: {first}",
         data={"problems": list(seen.problems[:_PROBLEMS_TOLD]), "count": len(seen.problems)},
         at=at,
     )

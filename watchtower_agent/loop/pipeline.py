@@ -287,7 +287,7 @@ class Pipeline:
             self._say(announcements.policies_loaded(seen, now.wall), now)
         else:
             self.problems = seen.problems
-            self._say(announcements.policies_rejected(seen, now.wall), now)
+            self._say(announcements.policies_rejected(seen, now.wall, in_force=bool(self.policies.digest)), now)
 
     # --- publishing -------------------------------------------------------------------------------------
 

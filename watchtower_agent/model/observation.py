@@ -149,7 +149,7 @@ class GapObserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoliciesRejected:
-    """A change of the policy folder that could not be taken. The last good set keeps running.
+    """A policy folder that could not be taken. The last good set, if there is one, keeps running.
 
     Attributes:
         problems: Each as `file:line:column: path: what is wrong, and what would be right`.

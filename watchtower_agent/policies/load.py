@@ -51,7 +51,7 @@ def load_policies(files: Mapping[str, bytes]) -> PolicySet | tuple[Problem, ...]
     if len(policies) > MOST_POLICIES:
         problems.append(_too_many(policies))
     if problems:
-        return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column)))
+        return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line or 0, problem.column or 0)))
     return PolicySet(policies=policies, digest=digest_of(files))
 
 

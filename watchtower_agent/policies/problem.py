@@ -20,23 +20,24 @@ class Problem:
 
     Attributes:
         file: Name of the file, or the folder's path.
-        line: From 1.
-        column: From 1, in characters.
+        line: From 1; None for what has no place inside: a folder, a file that can't be read.
+        column: From 1, in characters; None with the line.
         path: Keys that lead there, as in `policies[0].then.restart`; empty when the file can't be read as YAML.
         message: What is wrong.
         remedy: What would be right.
     """
 
     file: str
-    line: int
-    column: int
+    line: int | None
+    column: int | None
     path: str
     message: str
     remedy: str
 
     def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
         path = f"{self.path}: " if self.path else ""
-        return _one_line(f"{self.file}:{self.line}:{self.column}: {path}{self.message}, {self.remedy}")
+        return _one_line(f"{place}: {path}{self.message}, {self.remedy}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,8 @@ WRITE_TIME: Final = 30.0
 """Seconds in which a follower must take one line; then it is let go."""
 MOST_CONNECTIONS: Final = 64
 _LONGEST_HISTORY: Final = 10_000
+_LONGEST_SHOWN: Final = 60
+_EXAMPLE: Final = 'write one line like {"version": 1, "command": "status"}'
 
 _log = structlog.get_logger()
 
@@ -187,18 +189,7 @@ class ControlServer:
             async with asyncio.timeout(self._request_time):
                 await reader.read(LARGEST_REQUEST * 4)
             raise RequestError(f"the request is longer than {LARGEST_REQUEST} bytes") from None
-        try:
-            request = json.loads(text)
-        except (ValueError, RecursionError):
-            raise RequestError("the request is not JSON") from None
-        if not isinstance(request, dict) or request.get("version") != VERSION:
-            raise RequestError(
-                f"the request is not of version {VERSION}: agent and command line are of different releases"
-            )
-        command, arguments = request.get("command"), request.get("arguments", {})
-        if command not in COMMANDS or not isinstance(arguments, dict):
-            raise RequestError(f"the agent knows the commands {', '.join(COMMANDS)}")
-        return command, arguments
+        return _parsed(text)
 
     async def _ask(self, command: str, arguments: Mapping[str, object]) -> object:
         if command == "status":
@@ -207,7 +198,7 @@ class ControlServer:
             return await self._control.reload()
         limit = arguments.get("limit", 50)
         policy, target = arguments.get("policy"), arguments.get("target")
-        if not isinstance(limit, int) or not 1 <= limit <= _LONGEST_HISTORY:
+        if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= _LONGEST_HISTORY:
             raise RequestError(f"limit must be a number between 1 and {_LONGEST_HISTORY}")
         if not (policy is None or isinstance(policy, str)) or not (target is None or isinstance(target, str)):
             raise RequestError("policy and target must be names")
@@ -245,6 +236,53 @@ class ControlServer:
         writer.write(line(message))
         async with asyncio.timeout(self._write_time):
             await writer.drain()
+
+
+def _parsed(text: bytes) -> tuple[str, Mapping[str, object]]:
+    """Command and arguments of a request; what is malformed is told by its name."""
+    try:
+        request = json.loads(text)
+    except (ValueError, RecursionError):
+        raise RequestError(f"the request is not JSON; {_EXAMPLE}") from None
+    if not isinstance(request, dict):
+        raise RequestError(f"the request is {_kind(request)}, not an object; {_EXAMPLE}")
+    if "version" not in request:
+        raise RequestError(f"the request has no version; {_EXAMPLE}")
+    version = request["version"]
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise RequestError(f"the request's version is {_kind(version)}, not a number; {_EXAMPLE}")
+    if version != VERSION:
+        raise RequestError(
+            f"the request is of version {version} and the agent speaks {VERSION}: "
+            "agent and command line are of different releases"
+        )
+    known = f"the agent knows the commands {', '.join(COMMANDS)}"
+    if "command" not in request:
+        raise RequestError(f"the request has no command; {known}")
+    command, arguments = request["command"], request.get("arguments", {})
+    if not isinstance(command, str):
+        raise RequestError(f"the request's command is {_kind(command)}, not a text; {known}")
+    if command not in COMMANDS:
+        raise RequestError(f"{command[:_LONGEST_SHOWN]!a} is not a command; {known}")
+    if not isinstance(arguments, dict):
+        raise RequestError(f"the request's arguments are {_kind(arguments)}, not an object")
+    return command, arguments
+
+
+def _kind(value: object) -> str:
+    """What a value of JSON is, in a word."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case list():
+            return "a list"
+    return "an object"
 
 
 def _refusal(sentence: str) -> Mapping[str, object]:

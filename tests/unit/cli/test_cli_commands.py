@@ -171,40 +171,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"watchtower-agent {__version__}\n"
 
 
-def test_check_of_what_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
-    config = ROOT / "config" / "agent.yaml"
-    assert main(["check", "--config", str(config)]) == 0
-    out = capsys.readouterr().out.splitlines()
-    assert out[0] == f"{config}: no problems"
-    assert re.fullmatch(r".*config/policies: \d+ policies in \d+ files, no problems", out[1])
-
-
-def test_check_of_a_broken_folder_and_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "policies"
-    folder.mkdir()
-    (folder / "a.yaml").write_text(
-        "version: 1\npolicies:\n  - name: x\n    on: {container: dye}\n    then: {notify: {}}\n"
-    )
-    config = tmp_path / "agent.yaml"
-    config.write_text("host: h\n")
-    assert main(["check", "--config", str(config)]) == 1
-    first = capsys.readouterr()
-    (line,) = first.out.splitlines()
-    assert re.match(re.escape(str(folder / "a.yaml")) + r":4:\d+: policies\[0\]\.on\S*: .*dye.*die", line)
-    assert first.err.startswith("watchtower-agent: 1 problem;")
-    config.write_text("host: h\nmodus: x\nmode: y\n")
-    assert main(["check", str(folder), "--config", str(config), "--json"]) == 1
-    answer = json.loads(capsys.readouterr().out)
-    assert not answer["ok"]
-    assert [problem["text"].split(": ")[0] for problem in answer["problems"]][:2] == [f"{config}:2:1", f"{config}:3:7"]
-    assert (answer["problems"][2]["line"], answer["problems"][2]["file"]) == (4, str(folder / "a.yaml"))
-
-
-def test_check_of_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", str(tmp_path / "none")]) == 1
-    assert str(tmp_path / "none") in capsys.readouterr().out
-
-
 def test_run_tells_a_wrong_configuration_without_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "agent.yaml"
     config.write_text("mode: on\n")

@@ -39,6 +39,8 @@ def answered(content: bytes) -> None:
     assert answer
     for each in answer:
         assert str(each).isprintable()
+        assert each.line is not None
+        assert each.column is not None
         assert each.line >= 1
         assert each.column >= 1
         assert each.line <= content.count(b"\n") + 1

@@ -101,28 +101,39 @@ def test_no_agent_is_said_with_the_remedy(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "words"),
     [
-        b"\n",
-        b"[]\n",
-        b"{\n",
-        b'{"version":2,"command":"status"}\n',
-        b'{"version":1}\n',
-        b'{"version":1,"command":"rm"}\n',
-        b'{"version":1,"command":["status"]}\n',
-        b'{"version":1,"command":"history","arguments":{"limit":0}}\n',
-        b'{"version":1,"command":"history","arguments":{"limit":"1"}}\n',
-        b'{"version":1,"command":"history","arguments":{"policy":1}}\n',
-        b'{"version":1,"command":"history","arguments":[]}\n',
-        b"[" * 60_000 + b"\n",
-        b'"' + b"x" * 70_000 + b'"\n',
+        (b"\n", "the request is not JSON; write one line like"),
+        (b"{\n", "the request is not JSON"),
+        (b"\xff\xfe\n", "the request is not JSON"),
+        (b"GET / HTTP/1.1\n", "the request is not JSON"),
+        (b"[" * 60_000 + b"\n", "the request is not JSON"),
+        (b'"' + b"x" * 70_000 + b'"\n', "the request is longer than 65536 bytes"),
+        (b"[]\n", "the request is a list, not an object"),
+        (b"null\n", "the request is null, not an object"),
+        (b"{}\n", 'the request has no version; write one line like {"version": 1, "command": "status"}'),
+        (b'{"version":"1"}\n', "the request's version is a text, not a number"),
+        (b'{"version":true}\n', "the request's version is true or false, not a number"),
+        (
+            b'{"version":2,"command":"status"}\n',
+            "of version 2 and the agent speaks 1: agent and command line are of different",
+        ),
+        (b'{"version":1}\n', "the request has no command; the agent knows the commands status, history"),
+        (b'{"version":1,"command":"rm\\u001b"}\n', r"'rm\x1b' is not a command; the agent knows the commands status"),
+        (b'{"version":1,"command":["status"]}\n', "the request's command is a list, not a text"),
+        (b'{"version":1,"command":"history","arguments":[]}\n', "the request's arguments are a list, not an object"),
+        (b'{"version":1,"command":"history","arguments":{"limit":0}}\n', "limit must be a number between 1 and 10000"),
+        (b'{"version":1,"command":"history","arguments":{"limit":true}}\n', "limit must be a number"),
+        (b'{"version":1,"command":"history","arguments":{"limit":"1"}}\n', "limit must be a number"),
+        (b'{"version":1,"command":"history","arguments":{"policy":1}}\n', "policy and target must be names"),
     ],
 )
-async def test_wrong_requests_are_refused_in_a_sentence(path: Path, content: bytes) -> None:
+async def test_wrong_requests_are_told_what_is_wrong_with_them(path: Path, content: bytes, words: str) -> None:
     async with ControlServer(FakeControl(), path):
         answer = await raw(path, content)
         assert answer["ok"] is False
         assert answer["error"].isprintable()
+        assert words in answer["error"]
         assert await ask(path, "status") == status()
 
 

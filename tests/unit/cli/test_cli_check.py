@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from watchtower_agent.cli.commands import main
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_check_of_what_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
+    config = ROOT / "config" / "agent.yaml"
+    assert main(["check", "--config", str(config)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == f"{config}: no problems"
+    assert re.fullmatch(r".*config/policies: \d+ policies in \d+ files, no problems", out[1])
+
+
+def test_check_of_a_broken_folder_and_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(
+        "version: 1\npolicies:\n  - name: x\n    on: {container: dye}\n    then: {notify: {}}\n"
+    )
+    config = tmp_path / "agent.yaml"
+    config.write_text("host: h\n")
+    assert main(["check", "--config", str(config)]) == 1
+    first = capsys.readouterr()
+    (line,) = first.out.splitlines()
+    assert re.match(re.escape(str(folder / "a.yaml")) + r":4:\d+: policies\[0\]\.on\S*: .*dye.*die", line)
+    assert first.err.startswith("watchtower-agent: 1 problem; nothing of this is in force until it is gone")
+    config.write_text("host: h\nmodus: x\nmode: y\n")
+    assert main(["check", str(folder), "--config", str(config), "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert not answer["ok"]
+    assert [problem["text"].split(": ")[0] for problem in answer["problems"]][:2] == [f"{config}:2:1", f"{config}:3:7"]
+    assert (answer["problems"][2]["line"], answer["problems"][2]["file"]) == (4, str(folder / "a.yaml"))
+
+
+def test_check_of_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = ROOT / "config" / "policies" / "heal-unhealthy.yaml"
+    assert main(["check", str(file)]) == 0
+    assert re.fullmatch(r".*heal-unhealthy.yaml: 1 policy, no problems\n", capsys.readouterr().out)
+    file = tmp_path / "a.yaml"
+    file.write_text("version: 1\npolicies: {}\n")
+    assert main(["check", str(file)]) == 1
+    assert capsys.readouterr().out.startswith(f"{file}:2:11: policies: this is not a list")
+
+
+def test_check_of_the_configuration_as_if_it_were_a_policy_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(ROOT / "config" / "agent.yaml")]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.search(r"agent.yaml: this is the agent's configuration and no policy file, ask with: .* --config ", line)
+
+
+def test_check_of_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "none"
+    assert main(["check", str(folder)]) == 1
+    assert capsys.readouterr().out.startswith(f"{folder}: there is no such policy folder, create it")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["none"],
+        ["x" * 5000],
+        ["\udcff"],
+        ["mixed"],
+        ["mixed/\udcff.yaml"],
+        ["mixed/pipe.yaml"],
+        ["mixed/a.yaml/x"],
+        ["agent.yaml"],
+        ["--config", "none"],
+        ["--config", "mixed"],
+        ["--config", "x" * 5000],
+        ["--config", "broken.yaml"],
+        ["--config", "agent.yaml", "none"],
+    ],
+)
+def test_check_as_json_is_json_whatever_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    (mixed / "a.yaml").write_text('version: 1\npolicies: [{name: "\\e[31m\\ud800"}]')
+    (mixed / "\udcff.yaml").write_text("version: 1\npolicies: {}\n")
+    os.mkfifo(mixed / "pipe.yaml")
+    (tmp_path / "agent.yaml").write_text("host: a b\n")
+    (tmp_path / "broken.yaml").write_bytes(b"\xff\n: [")
+
+    assert main(["check", "--json", *arguments]) == 1
+
+    words = capsys.readouterr()
+    answer = json.loads(words.out)
+    assert answer["ok"] is False
+    assert answer["problems"]
+    json.dumps(answer, ensure_ascii=False).encode()  # no half of a surrogate pair, which many programs refuse
+    assert words.err == ""
+
+
+def test_check_as_json_of_what_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--json", str(ROOT / "config" / "policies")]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["ok"], answer["problems"]) == (True, [])
