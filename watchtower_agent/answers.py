@@ -76,7 +76,7 @@ class Answers:
         now = self.clock.now().wall
         outbox = await self.store.facts()
         state = self.pipeline.state
-        statuses = [record.container.status.value for record in state.containers.values()]
+        statuses = [str(record.container.status) for record in state.containers.values()]
         return {
             "agent": {
                 "version": __version__,

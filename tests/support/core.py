@@ -152,7 +152,9 @@ class Docker:
         return next(each for each in self.containers.values() if each.name == name)
 
     def create(self, name: str = "web", *, check: bool = False, silent: bool = False, **known: object) -> Container:
-        """Create and start it; silently, when it was there before the agent."""
+        """Create it, and start it unless told another status; silently, when it was there before the agent."""
+        if known.get("status") is ContainerStatus.CREATED:
+            known = {"started_at": None, "pid": 0, **known}
         if check:
             known = {"failing_streak": 0, "health_interval": 5.0, "health": Health.HEALTHY, **known}
         if not silent:
@@ -165,7 +167,8 @@ class Docker:
         self.containers[made.id] = made
         if not silent:
             self._emit(made, "create")
-            self._emit(made, "start")
+            if made.status is not ContainerStatus.CREATED:
+                self._emit(made, "start")
         return made
 
     def crash(self, name: str = "web", code: int = 1) -> None:
@@ -223,6 +226,10 @@ class Docker:
     def health(self, name: str = "web", verdict: Health = Health.UNHEALTHY) -> None:
         self._put(replace(self.find(name), health=verdict))
         self._emit(self.find(name), "health_status", detail=verdict.value)
+
+    def tell(self, action: str, name: str = "web", *, detail: str = "", **attributes: str) -> None:
+        """An event that changes nothing."""
+        self._emit(self.find(name), action, detail=detail, **attributes)
 
     def settles(self, name: str = "web") -> None:
         """Its restart policy gives up."""

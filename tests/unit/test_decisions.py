@@ -299,7 +299,7 @@ def test_an_action_that_waits_for_its_turn_is_given_up_when_the_policy_is_taken_
     (outcome,) = agent.carry_out()
 
     assert outcome.result is Result.ABANDONED
-    assert agent.docker.find("web").status.value == "exited"
+    assert agent.docker.find("web").status == "exited"
 
 
 def test_rejected_policies_keep_the_last_good_set() -> None:

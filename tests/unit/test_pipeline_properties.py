@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from tests.support.core import INFO, Docker, Host, ended
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.pipeline import Observation
-from watchtower_agent.model.container import ContainerStatus, Health
+from watchtower_agent.model.container import Container, ContainerStatus, Health
+from watchtower_agent.model.engine_event import EngineEvent, Origin
 from watchtower_agent.model.observation import EngineFound, EngineLost, EventsObserved, GapObserved
 from watchtower_agent.model.outcome import Result
 
@@ -52,7 +53,9 @@ class Watched(Host):
         return effects
 
 
-def on_engine(act: Callable[[Docker, str], object]) -> st.SearchStrategy[Callable[[Watched], None]]:
+def on_engine(
+    act: Callable[[Docker, str], object], names: Sequence[str] = NAMES
+) -> st.SearchStrategy[Callable[[Watched], None]]:
     """Somebody or something does that to one of the containers, if it is there."""
 
     def do(name: str) -> Callable[[Watched], None]:
@@ -62,7 +65,7 @@ def on_engine(act: Callable[[Docker, str], object]) -> st.SearchStrategy[Callabl
 
         return happens
 
-    return st.sampled_from(NAMES).map(do)
+    return st.sampled_from(names).map(do)
 
 
 def create(docker: Docker, name: str) -> None:
@@ -169,7 +172,7 @@ def test_whatever_happens(acts: list[Callable[[Watched], object]]) -> None:
     for _ in range(4):
         agent.carry_out()
         agent.tick(8)
-    assert _picture(agent) == {each.name: each.status.value for each in agent.docker.containers.values()}
+    assert _picture(agent) == {each.name: each.status for each in agent.docker.containers.values()}
     assert not agent.open
 
 
@@ -193,8 +196,88 @@ def test_a_stream_with_gaps_and_duplicates_and_a_listing_end_in_the_same_picture
     agent.relist()
     agent.tick(5)
 
-    assert _picture(agent) == {each.name: each.status.value for each in agent.docker.containers.values()}
+    assert _picture(agent) == {each.name: each.status for each in agent.docker.containers.values()}
 
 
-def _picture(agent: Watched) -> dict[str, str]:
-    return {r.container.name: r.container.status.value for r in agent.pipeline.state.containers.values()}
+PROVE_A_LIFE = {"start", "restart", "unpause", "pause", "kill", "oom", "health_status", "top"}
+
+
+class Listener:
+    """Hears the published events, and knows of containers nothing but what these say and the baseline."""
+
+    def __init__(self, baseline: Iterable[Container]) -> None:
+        self.names = {each.id: each.name for each in baseline}
+        self.running = {each.id for each in baseline if each.running}
+
+    def hears(self, told: EngineEvent) -> None:
+        if told.action == "destroy":
+            self.names.pop(told.actor_id, None)
+            self.running.discard(told.actor_id)
+            return
+        met = told.actor_id not in self.names
+        concluded = told.origin is Origin.SYNTHETIC
+        if met or told.action == "rename":
+            old_name = told.attributes.get("oldName", "").removeprefix("/")
+            assert not concluded or self.names.get(told.actor_id, old_name) == old_name, "nobody was told that name"
+            self.names[told.actor_id] = told.name
+        assert not concluded or self.names[told.actor_id] == told.name, "an event under a name that nobody was told"
+        if told.action in {"die", "stop"}:
+            assert not concluded or told.actor_id in self.running, "an end of what did not run"
+            self.running.discard(told.actor_id)
+        elif told.action in {"start", "pause", "unpause"}:
+            assert not concluded or (told.action == "start") is (told.actor_id not in self.running), "it started twice"
+            self.running.add(told.actor_id)
+        elif met and told.action in PROVE_A_LIFE:
+            self.running.add(told.actor_id)
+
+
+def rename(docker: Docker, name: str) -> None:
+    """To a name that is free, and back."""
+    to = name.removesuffix("-old") if name.endswith("-old") else f"{name}-old"
+    if all(each.name != to for each in docker.containers.values()):
+        docker.rename(name, to)
+
+
+def add(docker: Docker, name: str) -> None:
+    if all(each.name != f"{name}-new" for each in docker.containers.values()):
+        docker.create(f"{name}-new")
+
+
+described = st.one_of(
+    on_engine(rename),
+    on_engine(rename, [f"{name}-old" for name in NAMES]),
+    on_engine(add),
+    on_engine(lambda docker, name: docker.tell("update", name)),
+    on_engine(if_running(lambda docker, name: docker.tell("top", name))),
+    *(on_engine(if_running(act), [f"{name}-new" for name in NAMES]) for act in (Docker.crash, Docker.pause)),
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(engine_acts | described | st.sampled_from([Watched.inspect, Watched.relist]), max_size=16), st.data())
+def test_whoever_hears_the_events_alone_knows_the_names_and_what_runs(
+    acts: list[Callable[[Watched], object]], data: st.DataObject
+) -> None:
+    agent = Watched()
+    agent.see(replace(agent.policies, policies=()))
+    listener = Listener(agent.docker.containers.values())
+    agent.clear()
+    for act in acts:
+        act(agent)
+        heard = [event for event in agent.docker.events if data.draw(st.booleans(), label=f"{event.action} is heard")]
+        agent.docker.events[:] = heard
+        agent.read()
+        agent.clock.advance(data.draw(st.sampled_from([0.1, 2.0])))
+    agent.relist()
+    agent.tick(8)
+
+    for told in agent.of(EngineEvent):
+        listener.hears(told)
+    there = agent.docker.containers.values()
+    assert listener.names == {each.id: each.name for each in there}
+    assert listener.running == {each.id for each in there if each.running}
+    assert _picture(agent) == {each.name: each.status for each in there}
+
+
+def _picture(agent: Watched) -> dict[str, ContainerStatus | None]:
+    return {r.container.name: r.container.status for r in agent.pipeline.state.containers.values()}

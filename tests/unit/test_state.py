@@ -53,6 +53,7 @@ def test_an_inspection_ahead_of_its_event_makes_nothing_up() -> None:
         (lambda docker: docker.pause(), ["pause"]),
         (lambda docker: (docker.restart(), docker.pause()), ["die", "start", "pause"]),
         (lambda docker: docker.remove(force=True), ["die", "destroy"]),
+        (lambda docker: (docker.rename("web", "shop"), docker.rename("shop", "web")), []),
     ],
 )
 def test_what_a_second_inspection_confirms_is_told(happens: Callable[[Docker], None], seen: list[str]) -> None:
@@ -239,7 +240,7 @@ def test_on_the_first_start_events_are_newer_than_the_listing_that_was_asked_for
     agent.read()
     agent.see(InventoryObserved(containers=listing, after_position=0, at=agent.clock.wall))
 
-    known = {r.container.name: r.container.status.value for r in agent.pipeline.state.containers.values()}
+    known = {r.container.name: r.container.status for r in agent.pipeline.state.containers.values()}
     assert known == {"web": "exited", "new": "running"}
 
 

@@ -188,7 +188,7 @@ class Pipeline:
             return
         if event.kind is EventKind.CONTAINER and event.action == "destroy":
             self.decisions.settle_gone(event.actor_id, now)
-        if event.action in INSPECT_AFTER and event.actor_id in self.state.containers:
+        if (known is None or event.action in INSPECT_AFTER) and event.actor_id in self.state.containers:
             self._inspect([event.actor_id])
         if event.action == "oom":
             self.publication.out.oom.append(event.actor_id)

@@ -131,8 +131,8 @@ class Publication:
                 self._clear(out, topic)
         for container_id in self._changed:
             record = state.containers[container_id]
-            if self._succeeded(record):
-                continue
+            if record.container.status is None or self._succeeded(record):
+                continue  # once an inspection tells the state, it changes again
             message = self.composer.container_state(state.view(record))
             if self._contents.get(message.topic) != message.payload:
                 self._contents[message.topic] = message.payload

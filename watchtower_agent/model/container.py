@@ -73,7 +73,7 @@ class Container:
         image: As the user named it (`web:1.2`), not resolved.
         image_id: `sha256:…`, or empty where the engine did not say.
         labels: All labels. They leave the agent by allow-list only.
-        status: The engine's state.
+        status: The engine's state; None while all that was heard of the container tells nothing of it.
         health: `none` without a health check.
         created_at: Seconds since the epoch.
         network_mode: `bridge`, `host`, `none`, `container:<id>` or a network's name.
@@ -87,7 +87,7 @@ class Container:
     image: str
     image_id: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    status: ContainerStatus
+    status: ContainerStatus | None
     health: Health = Health.NONE
     created_at: float
     network_mode: str = ""
@@ -112,5 +112,5 @@ class Container:
 
     @property
     def running(self) -> bool:
-        """Whether its processes exist: running or paused."""
+        """Whether its processes are known to exist: running or paused."""
         return self.status in {ContainerStatus.RUNNING, ContainerStatus.PAUSED}

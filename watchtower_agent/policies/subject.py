@@ -18,8 +18,10 @@ def _known(value: float | str | bool | None) -> Value:  # noqa: FBT001 - a value
 
 
 _CONTAINER: Mapping[str, Callable[[ContainerRecord, Instant], Value]] = {
-    "status": lambda r, _: r.container.status.value,
-    "health": lambda r, _: (r.container.health if r.container.running else Health.NONE).value,
+    "status": lambda r, _: UNKNOWN if r.container.status is None else r.container.status.value,
+    "health": lambda r, _: (
+        UNKNOWN if r.container.status is None else (r.container.health if r.container.running else Health.NONE).value
+    ),
     "health.failing_streak": lambda r, _: _known(r.container.detail.failing_streak if r.container.detail else None),
     "exit_code": lambda r, _: _known(r.exit_code),
     "restarts": lambda r, _: r.restarts,
@@ -49,7 +51,8 @@ _ENGINE: Mapping[str, Callable[[HostState], Value]] = {
 def _count(state: HostState, statuses: set[str]) -> Value:
     if not (state.engine.connected and state.engine.listed):
         return UNKNOWN
-    return sum(1 for record in state.containers.values() if record.container.status in statuses)
+    known = [record.container.status for record in state.containers.values()]
+    return UNKNOWN if None in known else sum(1 for status in known if status in statuses)
 
 
 def engine_values(state: HostState) -> dict[str, float]:

@@ -106,7 +106,8 @@ def container_state(view: ContainerView, *, host: str, allowed: AllowedLabels) -
     """The content of a container's retained topic. Absent is unknown. Samples are not in it: they would be stale."""
     container = view.container
     said: Json = {"schema": 1, "host": host, **container_identity(container, allowed)}
-    said["status"] = container.status.value
+    if container.status is not None:
+        said["status"] = container.status.value
     said["running"] = container.running
     said["health"] = container.health.value
     said["created_at"] = rfc3339(container.created_at)

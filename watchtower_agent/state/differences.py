@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from watchtower_agent.model.container import Container, ContainerStatus, Health
 from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
 
 
-def conclude(container: Container, action: str, at: float, *, engine_id: str, detail: str = "") -> EngineEvent:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What must have happened, in the engine's words.
+
+    Attributes:
+        action: `die`, `rename`, …
+        detail: What would follow the colon.
+        old_name: Of a rename: the name before it.
+    """
+
+    action: str
+    detail: str = ""
+    old_name: str = ""
+
+
+def conclude(container: Container, difference: Difference, at: float, *, engine_id: str) -> EngineEvent:
     """A synthetic event: it happened while nobody could see it.
 
     Args:
         container: Whom it is about, as it was seen.
-        action: In the engine's words.
+        difference: What must have happened to it.
         at: When the engine was asked, seconds since the epoch: when it really happened is not known.
         engine_id: Part of the event's id.
-        detail: What would follow the colon.
     """
+    action, detail = difference.action, difference.detail
     time_ns = int(at * 1e9)
     digest = hashlib.sha256(f"synthetic\0{engine_id}\0{time_ns}\0{action}\0{detail}\0{container.id}".encode())
     attributes = {**container.labels, "name": container.name, "image": container.image}
     if action == "die" and not container.running and container.detail and container.detail.exit_code is not None:
         attributes["exitCode"] = str(container.detail.exit_code)
+    if action == "rename":
+        attributes["oldName"] = f"/{difference.old_name}"  # as the engine writes it
     return EngineEvent(
         id=digest.hexdigest()[:32],
         kind=EventKind.CONTAINER,
@@ -36,43 +54,74 @@ def conclude(container: Container, action: str, at: float, *, engine_id: str, de
     )
 
 
-def changes(known: Container, seen: Container) -> Iterator[tuple[str, str]]:
-    """Actions and details that lead from what is known to what was seen, in the order of the engine."""
+def changes(known: Container, seen: Container) -> Iterator[Difference]:
+    """What leads from what is known to what was seen, in an order in which the engine could have told it.
+
+    A new name comes first: all else is told under it.
+    """
+    if is_named(known) and is_named(seen) and known.name != seen.name:
+        yield Difference(action="rename", old_name=known.name)
+    yield from _lives_between(known, seen) or _state_changes(known, seen)
+
+
+def appeared(seen: Container) -> Iterator[Difference]:
+    """What a container did that nobody had heard of. How many lives it had before the present one is not known."""
+    yield Difference(action="create")
+    if seen.running:
+        yield from _begun(seen)
+
+
+def vanished(known: Container) -> Iterator[Difference]:
+    """What a container did that is not there any more."""
+    if known.running:
+        yield Difference(action="die")
+    yield Difference(action="destroy")
+
+
+def is_named(container: Container) -> bool:
+    """Whether the engine told its name. Where it told none, a part of the id stands for it."""
+    return container.name not in {container.id, container.id[:12], ""}
+
+
+def _state_changes(known: Container, seen: Container) -> Iterator[Difference]:
     was, now = known.running, seen.running
     if now and not was:
+        # Also where its state was not known: what the last listing did not show has been started since.
         yield from _begun(seen)
     elif was and not now:
-        yield "die", ""
+        if seen.status is not None:
+            yield Difference(action="die")
     else:
         if known.status is ContainerStatus.RUNNING and seen.status is ContainerStatus.PAUSED:
-            yield "pause", ""
+            yield Difference(action="pause")
         elif known.status is ContainerStatus.PAUSED and seen.status is ContainerStatus.RUNNING:
-            yield "unpause", ""
+            yield Difference(action="unpause")
         if now and seen.health is not known.health:
             yield from _verdict(seen)
 
 
-def lives_between(known: Container, seen: Container) -> Iterable[tuple[str, str]]:
-    """What a start and an end did that left no other trace than a later StartedAt; else nothing."""
+def _lives_between(known: Container, seen: Container) -> tuple[Difference, ...]:
+    """A start and an end that left no other trace than a later StartedAt; else nothing."""
     after = seen.detail.started_at if seen.detail else None
-    if after is None or known.detail is None or known.running is not seen.running:
+    if after is None or known.status is None or known.running is not seen.running:
         return ()
-    before = known.detail.started_at
+    before = known.detail.started_at if known.detail else None
     if before is None and known.status is not ContainerStatus.CREATED:
         return ()  # it began since the last inspection: nothing to compare with
     if before is not None and after <= before:
         return ()
-    return (("die", ""), *_begun(seen)) if seen.running else (("start", ""), ("die", ""))
+    start, die = Difference(action="start"), Difference(action="die")
+    return (die, *_begun(seen)) if seen.running else (start, die)
 
 
-def _begun(seen: Container) -> Iterator[tuple[str, str]]:
-    yield "start", ""
+def _begun(seen: Container) -> Iterator[Difference]:
+    yield Difference(action="start")
     if seen.status is ContainerStatus.PAUSED:
-        yield "pause", ""
+        yield Difference(action="pause")
     yield from _verdict(seen)
 
 
-def _verdict(seen: Container) -> Iterator[tuple[str, str]]:
+def _verdict(seen: Container) -> Iterator[Difference]:
     """The engine has no event for `starting`: every start leads there by itself."""
     if seen.health in {Health.HEALTHY, Health.UNHEALTHY}:
-        yield "health_status", seen.health.value
+        yield Difference(action="health_status", detail=seen.health.value)

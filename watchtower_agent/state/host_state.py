@@ -21,7 +21,7 @@ from watchtower_agent.state.attribution import (
     EndCause,
     OwnAction,
 )
-from watchtower_agent.state.differences import changes, conclude, lives_between
+from watchtower_agent.state.differences import Difference, appeared, changes, conclude, is_named, vanished
 from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, met
 
 _EVENT_MAY_LAG = 1.5
@@ -95,8 +95,8 @@ class HostState:
     def apply_event(self, event: EngineEvent) -> ContainerRecord | None:
         """Take one engine event in. Gives the record it is about, also when the event ends the record."""
         self.engine.events += event.origin is not Origin.SYNTHETIC
-        if event.kind is not EventKind.CONTAINER:
-            return None
+        if event.kind is not EventKind.CONTAINER or not event.actor_id:
+            return None  # a `prune` is about none of them
         record = self.containers.get(event.actor_id)
         if event.action in EXEC_ACTIONS:
             return record  # changes nothing of the container, so nothing that was asked before is out of date
@@ -144,9 +144,7 @@ class HostState:
                 if self._tombstones.get(container.id, -1) > inventory.after_position:
                     continue  # removed since the listing was asked for
                 self._adopt(container)
-                events.append(self._conclude(container, "create", inventory.at))
-                if container.running:
-                    events.append(self._conclude(container, "start", inventory.at))
+                events.extend(self._concluded(container, appeared(container), inventory.at))
             elif known.last_position <= inventory.after_position:
                 events.extend(self._concluded(container, changes(known.container, container), inventory.at))
                 self._describe_anew(known, container)
@@ -176,37 +174,32 @@ class HostState:
             event
             for container_id, record in self.containers.items()
             if record.last_position <= inventory.after_position and container_id not in listed
-            for event in self._removal(record, inventory.at)
+            for event in self._concluded(record.container, vanished(record.container), inventory.at)
         ]
 
-    def _removal(self, record: ContainerRecord, at: float) -> list[EngineEvent]:
-        ended = [("die", "")] if record.container.running else []
-        return self._concluded(record.container, [*ended, ("destroy", "")], at)
-
     def _describe_anew(self, known: ContainerRecord, listed: Container) -> None:
-        """Names, networks and labels of a listing are newer than what is known; states come with the events."""
+        """Networks and labels of a listing are newer than what is known; names and states come with the events."""
         was = known.container
-        if was.name != listed.name:
-            self.names_gone.add(was.name)
-        known.container = replace(
+        if was.status is None:
+            was = replace(was, status=listed.status, health=listed.health)
+            known.end_cause = end_not_seen(listed)
+        fresh = replace(
             listed,
+            name=was.name if is_named(was) or not is_named(listed) else listed.name,
             status=was.status,
             health=was.health,
             published_ports=listed.published_ports or was.published_ports,  # a listing has none of a stopped one
             detail=was.detail,
         )
-        self.changed.add(listed.id)
+        self._redescribe(known, fresh)
 
     def _adopt(self, container: Container) -> None:
         self.containers[container.id] = ContainerRecord(container=container, end_cause=end_not_seen(container))
         self.changed.add(container.id)
 
-    def _concluded(self, container: Container, actions: Iterable[tuple[str, str]], at: float) -> list[EngineEvent]:
-        return [self._conclude(container, action, at, detail=detail) for action, detail in actions]
-
-    def _conclude(self, container: Container, action: str, at: float, *, detail: str = "") -> EngineEvent:
+    def _concluded(self, container: Container, happened: Iterable[Difference], at: float) -> list[EngineEvent]:
         engine_id = self.engine.info.id if self.engine.info else ""
-        return conclude(container, action, at, engine_id=engine_id, detail=detail)
+        return [conclude(container, difference, at, engine_id=engine_id) for difference in happened]
 
     def apply_inspection(self, seen: ContainerObserved) -> tuple[bool, list[EngineEvent]]:
         """Take one inspection in.
@@ -228,19 +221,27 @@ class HostState:
         fresh = seen.container
         if fresh is None:
             return False, events
-        self.changed.add(seen.container_id)
         detail = fresh.detail
         if detail is not None:
             record.started = detail.started_at or record.started
             record.exit_code = detail.exit_code if not fresh.running else record.exit_code
             record.ended = detail.finished_at or record.ended
             record.settled_after_end = fresh.status is ContainerStatus.EXITED
-        if events:  # the states come with the events
+        if record.container.status is None:
+            record.end_cause = end_not_seen(fresh)
+        told = {event.action for event in events}
+        if told - {"rename"}:  # the states come with the events
             fresh = replace(fresh, status=record.container.status, health=record.container.health)
+        if "rename" in told or not is_named(fresh):
+            fresh = replace(fresh, name=record.container.name)
+        self._redescribe(record, fresh)
+        return False, events
+
+    def _redescribe(self, record: ContainerRecord, fresh: Container) -> None:
         if fresh.name != record.container.name:
             self.names_gone.add(record.container.name)
         record.container = fresh
-        return False, events
+        self.changed.add(fresh.id)
 
     @staticmethod
     def _may_be_on_its_way(record: ContainerRecord, at: float) -> bool:
@@ -252,11 +253,8 @@ class HostState:
     def _missed(self, record: ContainerRecord, seen: ContainerObserved) -> list[EngineEvent]:
         known, fresh = record.container, seen.container
         if fresh is None:
-            return self._removal(record, seen.at)
-        if not self.baseline:
-            return []
-        actions = lives_between(known, fresh) or changes(known, fresh)
-        return self._concluded(fresh, actions, seen.at)
+            return self._concluded(known, vanished(known), seen.at)
+        return self._concluded(fresh, changes(known, fresh), seen.at) if self.baseline else []
 
     # --- samples, actions ---------------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ _ADDED: Mapping[str, frozenset[str]] = {
     "exec_die": frozenset({"exitCode", "execID"}),
     "kill": frozenset({"signal"}),
     "rename": frozenset({"oldName"}),
+    "resize": frozenset({"height", "width"}),
+    "commit": frozenset({"comment", "imageID", "imageRef"}),
 }
 """Attributes of a container event that the engine itself adds, by action: all others are labels whatever their name."""
 
@@ -40,7 +42,14 @@ _STATUS_AFTER: Mapping[str, ContainerStatus] = {
     "pause": ContainerStatus.PAUSED,
     "die": ContainerStatus.EXITED,
     "stop": ContainerStatus.EXITED,
+    # The engine does these to a container that runs only. (`attach` is not among them: `docker run` attaches first.)
+    "kill": ContainerStatus.RUNNING,
+    "oom": ContainerStatus.RUNNING,
+    "health_status": ContainerStatus.RUNNING,
+    "top": ContainerStatus.RUNNING,
+    "resize": ContainerStatus.RUNNING,
 }
+"""What an event tells of a container's state. Any other (`rename`, `update`, `copy`, …) tells nothing of it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,17 +93,19 @@ class ContainerRecord:
 
 
 def met(event: EngineEvent) -> ContainerRecord:
-    """The record of a container of which an event is the first that is heard."""
+    """The record of a container of which an event is the first that is heard.
+
+    What the event does not tell is not known: an inspection will tell it.
+    """
     added = _ALWAYS_ADDED | _ADDED.get(event.action, frozenset())
     labels = {k: v for k, v in event.attributes.items() if k not in added}
-    status = _STATUS_AFTER.get(event.action, ContainerStatus.RUNNING)
     return ContainerRecord(
         container=Container(
             id=event.actor_id,
             name=event.name.lstrip("/"),
             image=event.attributes.get("image", ""),
             labels=labels,
-            status=status,
+            status=_STATUS_AFTER.get(event.action),
             created_at=event.time,
         )
     )
@@ -141,7 +152,7 @@ def _signal(record: ContainerRecord, event: EngineEvent) -> None:
 
 def _stopped(record: ContainerRecord) -> None:
     record.end_cause, record.settled_after_end = EndCause.OPERATOR, True
-    if record.container.status in {ContainerStatus.RUNNING, ContainerStatus.PAUSED, ContainerStatus.RESTARTING}:
+    if record.container.running or record.container.status in {ContainerStatus.RESTARTING, None}:
         record.container = replace(record.container, status=ContainerStatus.EXITED)
 
 

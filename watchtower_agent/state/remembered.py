@@ -63,7 +63,7 @@ def _record(stored: dict[str, Any]) -> ContainerRecord:
         container=Container(
             **{
                 **container,
-                "status": ContainerStatus(container["status"]),
+                "status": ContainerStatus(container["status"]) if container["status"] is not None else None,
                 "health": Health(container["health"]),
                 "networks": tuple(container["networks"]),
                 "published_ports": tuple(container["published_ports"]),
