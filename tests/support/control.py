@@ -121,8 +121,11 @@ HISTORY: list[dict[str, object]] = [
 class FakeControl:
     """Answers like an agent. Events are put in by the test; None ends the stream as a stopping agent does."""
 
-    def __init__(self, answer: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, answer: Mapping[str, object] | None = None, past: Sequence[Mapping[str, object]] = HISTORY
+    ) -> None:
         self.answer = status() if answer is None else answer
+        self.past = past
         self.asked: list[dict[str, object]] = []
         self.queues: list[asyncio.Queue[Mapping[str, object] | None]] = []
         self.following = asyncio.Event()
@@ -133,7 +136,7 @@ class FakeControl:
 
     async def history(self, *, limit: int, policy: str | None, target: str | None) -> Sequence[Mapping[str, object]]:
         self.asked.append({"limit": limit, "policy": policy, "target": target})
-        return HISTORY[:limit]
+        return self.past[:limit]
 
     async def follow(self) -> AsyncIterator[Mapping[str, object]]:
         queue: asyncio.Queue[Mapping[str, object] | None] = asyncio.Queue()

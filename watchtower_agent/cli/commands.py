@@ -196,9 +196,10 @@ def _status(options: argparse.Namespace) -> int:
     if options.json:
         _write_json(status)
         return OK
-    from watchtower_agent.cli.views import show_status, terminal  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.cli.views import show_status  # noqa: PLC0415 - see the module's first line
 
-    show_status(terminal(sys.stdout), status, SystemClock().now().wall)
+    show_status(Page(sys.stdout), status, SystemClock().now().wall)
     return OK
 
 
@@ -207,9 +208,10 @@ def _history(options: argparse.Namespace) -> int:
     if options.json:
         _write_json(rows)
         return OK
-    from watchtower_agent.cli.views import show_history, terminal  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.cli.views import show_history  # noqa: PLC0415 - see the module's first line
 
-    show_history(terminal(sys.stdout), rows)
+    show_history(Page(sys.stdout), rows)
     return OK
 
 

@@ -57,6 +57,11 @@ def duration(seconds: object) -> str:
     return f"{whole // big} {names[0]}" + (f" {rest} {names[1]}" if rest else "")
 
 
+def age(seconds: float) -> str:
+    """A duration in its largest unit: `2 h` or `6 d`."""
+    return " ".join(duration(max(seconds, 0)).split()[:2])
+
+
 def size(count: object) -> str:
     """`512 B`, `34.6 kB` or `1.2 MB`; `-` for no number."""
     if not isinstance(count, int | float):

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,9 +26,14 @@ def socket() -> Iterator[Path]:
         yield Path(folder) / "s"
 
 
-async def asked(socket: Path, *arguments: str, answer: Mapping[str, object] | None = None) -> tuple[int, str, str]:
+async def asked(
+    socket: Path,
+    *arguments: str,
+    answer: Mapping[str, object] | None = None,
+    past: Sequence[Mapping[str, object]] = HISTORY,
+) -> tuple[int, str, str]:
     """The command in a process of its own, with an agent behind the socket."""
-    async with ControlServer(FakeControl(answer), socket):
+    async with ControlServer(FakeControl(answer, past), socket):
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -45,11 +50,11 @@ async def asked(socket: Path, *arguments: str, answer: Mapping[str, object] | No
         return process.returncode, out.decode(), errors.decode()
 
 
-async def test_status_for_people_fits_80_columns(socket: Path) -> None:
+async def test_status_for_people(socket: Path) -> None:
     code, out, errors = await asked(socket, "status")
     assert (code, errors) == (0, "")
-    lines = [line.rstrip() for line in out.splitlines()]
-    assert all(len(line) <= 80 for line in lines)
+    lines = out.splitlines()
+    assert all(line == line.rstrip() for line in lines)
     assert lines[0] == "watchtower-agent 0.1.0 on h1, mode enforce, up 1 h 6 min"
     text = " ".join(" ".join(lines).split())
     for fact in (
@@ -78,6 +83,20 @@ async def test_status_of_a_hostile_host_stays_readable(socket: Path) -> None:
     assert "none: mqtt.url is null" in out
 
 
+async def test_a_pipe_is_told_everything_in_columns_that_do_not_move(socket: Path) -> None:
+    name = "n" * 300
+    row = HISTORY[0] | {"policy": name, "cause": name}
+    code, out, _ = await asked(socket, "history", past=[*HISTORY, row])
+    assert code == 0
+    head, running, failed, long = out.splitlines()
+    assert long.count(name) == 2
+    assert running.index("restart") == failed.index("restart") == head.index("action") == 37
+    assert running.index("running") == failed.index("failed") == head.index("result")
+    code, out, _ = await asked(socket, "status", answer=status(policies={"problems": [name], "items": []}))
+    assert f"    {name}" in out.splitlines()
+    assert "no policy is active until it is mended" in out
+
+
 async def test_a_bare_answer_is_enough(socket: Path) -> None:
     code, out, errors = await asked(socket, "status", answer={})
     assert (code, errors) == (0, "")
@@ -87,7 +106,7 @@ async def test_a_bare_answer_is_enough(socket: Path) -> None:
 async def test_history_for_people(socket: Path) -> None:
     code, out, _ = await asked(socket, "history")
     assert code == 0
-    assert all(len(line.rstrip()) <= 80 and line.isprintable() for line in out.splitlines())
+    assert all(line == line.rstrip() and line.isprintable() for line in out.splitlines())
     assert re.search(r"21 Sep 14:13:18 +heal-unhealthy +restart.*running", out)
     assert r"db\x1b[2J" in out
 

@@ -1,0 +1,154 @@
+"""`status` and `history` on a terminal: one line a row, nothing wraps, and what is cut says so."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import pty
+import re
+import struct
+import sys
+import termios
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from rich.cells import cell_len
+
+from tests.support.control import HISTORY, FakeControl, status
+from tests.support.facts import NOW
+from watchtower_agent.serving.control import ControlServer
+
+ROOT = Path(__file__).parents[3]
+LONG = "shop-frontend-web-green-canary-eu-central-1-replica-12"
+HOSTILE = [
+    "x" * 65536,
+    "a\x1b[2J\x1b]0;title\x07\nb" * 50,
+    "\u6771\u4eac\u90fd\u5e02" * 40,
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467" * 30,
+    "e\u0301" * 200,
+    "\u202e" + "desrever" * 20,
+    "",
+]
+
+
+@pytest.fixture
+def socket() -> Iterator[Path]:
+    with TemporaryDirectory() as folder:
+        yield Path(folder) / "s"
+
+
+async def seen(
+    socket: Path,
+    command: str,
+    *,
+    columns: int = 80,
+    answer: Mapping[str, object] | None = None,
+    past: Sequence[Mapping[str, object]] = HISTORY,
+) -> list[str]:
+    """The lines that a terminal of so many columns is given, without colours."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    reading = asyncio.create_task(asyncio.to_thread(_everything, ours))
+    async with ControlServer(FakeControl(answer, past), socket):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "watchtower_agent", command, "--socket", str(socket)),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR"}}
+            | {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT), "TZ": "UTC"},
+        )
+        os.close(theirs)
+        assert await process.wait() == 0
+    text = await reading
+    assert "\x1b[" in text
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).split("\r\n")
+    assert lines.pop() == ""
+    for line in lines:
+        assert line.isprintable()
+        assert line == line.rstrip()
+        assert cell_len(line) <= columns, line
+    return lines
+
+
+def _everything(descriptor: int) -> str:
+    content = b""
+    try:
+        while part := os.read(descriptor, 65536):
+            content += part
+    except OSError:  # the other end is closed
+        pass
+    os.close(descriptor)
+    return content.decode()
+
+
+def policy(name: str, target: str, firing: Sequence[str] = ()) -> dict[str, object]:
+    last = {"target": target, "verb": "restart", "result": "succeeded", "at": NOW - 100}
+    return {"name": name, "mode": "enforce", "targets": 3, "firing": list(firing), "last_decision": last}
+
+
+def past(policy: str, target: str) -> dict[str, object]:
+    return dict(HISTORY[1]) | {"policy": policy, "target": target, "cause": f"{target}: health was unhealthy for 60 s"}
+
+
+async def test_a_realistic_status_is_one_line_a_row(socket: Path) -> None:
+    engine = {
+        "connected": True,
+        "version": "26.1.5+dfsg1",
+        "url": "unix:///run/user/1000/containers/rootless/engine-of-the-build-machines/docker.sock",
+        "url_source": "the context build-machines",
+        "since": NOW,
+        "events": 12,
+    }
+    items = [policy("restart-leaking-workers-of-the-shop", LONG, ["web", LONG]), policy("notify-oom", "db")]
+    answer = status(engine=engine, policies={"digest": "d", "items": items, "problems": []})
+
+    lines = await seen(socket, "status", answer=answer)
+
+    (line,) = [line for line in lines if "26.1.5" in line]
+    assert re.fullmatch(r"  engine     ✓ 26\.1\.5\+dfsg1 at unix:.*….* \(the .*\), since 14:13:20", line)
+    (line,) = [line for line in lines if line.startswith("  restart")]
+    assert re.search(r"restart.*….*  enforce        3  web.*…  restart .*….* succeeded .* ago$", line)
+    assert all(len(lines[n]) <= 80 for n in range(len(lines)))
+
+    wide = await seen(socket, "status", answer=answer, columns=220)
+
+    assert any(LONG in line and "restart-leaking-workers-of-the-shop" in line for line in wide)
+    assert not any("…" in line for line in wide)
+    assert len(wide) == len(lines)
+
+
+async def test_a_realistic_history_is_one_line_a_row(socket: Path) -> None:
+    rows = [past("heal-unhealthy", "web"), past("restart-leaking-workers-of-the-shop", LONG)]
+
+    head, short, long = await seen(socket, "history", past=rows)
+
+    assert head.split() == ["time", "policy", "action", "result", "why"]
+    assert "restart web" in short
+    assert re.search(r"^21 Sep 14:11:40  restart.*….*  restart .*….*  failed  .*…$", long)
+    assert [line.index("failed") for line in (short, long)] == [head.index("result")] * 2
+
+    wide = await seen(socket, "history", past=rows, columns=300)
+
+    assert LONG in wide[2]
+    assert not any("…" in line for line in wide)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_no_name_breaks_the_lines(socket: Path, name: str, columns: int) -> None:
+    engine = {"connected": True, "version": "1", "url": name, "url_source": name, "since": NOW}
+    policies = {"digest": "", "items": [policy(name, name, [name, name])], "problems": [name] * 12}
+    held = {"policy": name, "target": name, "verb": "restart", "guard": "cooldown", "reason": name}
+    mqtt = {"connected": False, "url": name, "last_error": name}
+    agent = {"version": "1", "host": name, "mode": "enforce", "uptime": 3.0}
+    answer = status(engine=engine, mqtt=mqtt, policies=policies, pending=[held], agent=agent)
+
+    lines = await seen(socket, "status", answer=answer, columns=columns)
+
+    plain = status(engine=engine, policies=policies | {"items": [policy("a", "b")]}, mqtt=mqtt)
+    assert len(lines) == len(await seen(socket, "status", answer=plain, columns=columns))
+    assert len(await seen(socket, "history", past=[past(name, name)], columns=columns)) == 2

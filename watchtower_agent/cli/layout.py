@@ -1,0 +1,160 @@
+"""Lines and tables that fit a terminal: one line a row, names cut with `…`; nothing is cut where no terminal is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.cells import cell_len
+from rich.text import Text
+
+ELLIPSIS: Final = "…"
+_GAP: Final = 2
+_LEAST_NAME: Final = 8
+"""Cells to which a name is cut before what stands around it is: `shop…b-1` says more than nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A piece of a line.
+
+    Attributes:
+        text: Printable, on one line.
+        style: As rich names it.
+        name: It is cut first, in its middle: begin and end of a name tell it from others.
+    """
+
+    text: str
+    style: str = ""
+    name: bool = False
+
+
+Line = tuple[Part, ...]
+
+
+def words(text: str, style: str = "") -> Part:
+    """A piece that is cut last, and at its end."""
+    return Part(text=text, style=style)
+
+
+def name(text: str, style: str = "") -> Part:
+    """A piece that is cut first, and in its middle."""
+    return Part(text=text, style=style, name=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        title: Its head.
+        least: Cells that it keeps when room is short.
+        usual: Cells that it takes where no terminal sets a width; a longer cell pushes what follows it.
+        right: Numbers, aligned at their end.
+    """
+
+    title: str
+    least: int
+    usual: int
+    right: bool = False
+
+
+def cut(text: str, width: int, *, middle: bool = False) -> str:
+    """The text in at most so many cells of a terminal, with an ellipsis where something was left out."""
+    if cell_len(text) <= width:
+        return text
+    if width < 1:
+        return ""
+    behind = (width - 1) // 2 if middle else 0
+    return _head(text, width - 1 - behind) + ELLIPSIS + _head(text[::-1], behind)[::-1]
+
+
+def _head(text: str, width: int) -> str:
+    taken = 0
+    for index, char in enumerate(text):
+        taken += cell_len(char)
+        if taken > width:
+            return text[:index]
+    return text
+
+
+def length(line: Line) -> int:
+    """How many cells a line takes."""
+    return sum(cell_len(part.text) for part in line)
+
+
+def fitted(line: Line, width: int | None) -> Text:
+    """The line in at most so many cells: its names are cut first, the longest most, then its end.
+
+    Args:
+        line: Its pieces.
+        width: Cells; None cuts nothing.
+    """
+    if width is not None:
+        line = _shortened(line, length(line) - width)
+    text = Text()
+    for part in line:
+        room = None if width is None else width - text.cell_len
+        text.append(part.text if room is None else cut(part.text, room), part.style or None)
+        if room is not None and cell_len(part.text) > room:
+            break
+    return text
+
+
+def _shortened(line: Line, excess: int) -> Line:
+    """The line with its names cut by so many cells, as far as they go."""
+    sizes = [cell_len(part.text) if part.name else 0 for part in line]
+    while excess > 0 and max(sizes, default=0) > _LEAST_NAME:
+        longest = sizes.index(max(sizes))
+        others = sorted(sizes, reverse=True)[1:2]
+        target = max(_LEAST_NAME, sizes[longest] - excess, min(others[0] if others else 0, sizes[longest] - 1))
+        excess -= sizes[longest] - target
+        sizes[longest] = target
+    return tuple(
+        Part(text=cut(part.text, size, middle=True), style=part.style, name=True) if part.name else part
+        for part, size in zip(line, sizes, strict=True)
+    )
+
+
+def table(
+    columns: Sequence[Column], rows: Sequence[Sequence[Line]], width: int | None, *, indent: int = 0
+) -> list[Text]:
+    """Head and rows, one line each, without blanks at their end.
+
+    Args:
+        columns: From left to right. What is left over when each has its least is shared among those that want more.
+        rows: A line for each column.
+        width: Cells of the terminal; None for no terminal.
+        indent: Blanks before each line.
+    """
+    widths = _widths(columns, rows, None if width is None else width - indent)
+    head = [(words(column.title, "dim"),) for column in columns]
+    return [_row(columns, widths, row, width, indent) for row in (head, *rows)]
+
+
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Line]], width: int | None) -> list[int]:
+    if width is None:
+        return [column.usual for column in columns]
+    natural = [max([len(column.title), *(length(row[index]) for row in rows)]) for index, column in enumerate(columns)]
+    widths = [min(want, column.least) for want, column in zip(natural, columns, strict=True)]
+    left = width - sum(widths) - _GAP * (len(columns) - 1)
+    while left > 0 and (wanting := [index for index, want in enumerate(natural) if widths[index] < want]):
+        for index in wanting[:left]:
+            widths[index] += 1
+        left -= len(wanting[:left])
+    return widths
+
+
+def _row(columns: Sequence[Column], widths: list[int], row: Sequence[Line], width: int | None, indent: int) -> Text:
+    line = Text(" " * indent)
+    for index, (column, room, cell) in enumerate(zip(columns, widths, row, strict=True)):
+        text = fitted(cell, None if width is None else room)
+        blanks = " " * max(0, room - text.cell_len)
+        line.append_text(Text(blanks) + text if column.right else text + Text(blanks))
+        if index < len(columns) - 1:
+            line.append(" " * _GAP)
+    line.rstrip()
+    if width is not None:
+        line.truncate(width, overflow="ellipsis")
+    return line
