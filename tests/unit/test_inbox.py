@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from array import array
+from dataclasses import replace
 
 import pytest
 
-from tests.support.core import NOW, event
+from tests.support.core import INFO, NOW, container_id, event, policy_set
+from tests.support.store_values import intent, outcome
 from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.pipeline import Observation
+from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.model.observation import EnginePinged, EventsObserved, GapObserved
+from watchtower_agent.model.notice import Notice
+from watchtower_agent.model.observation import (
+    ContainerObserved,
+    EngineFound,
+    EngineLost,
+    EnginePinged,
+    EventsObserved,
+    GapObserved,
+    InventoryObserved,
+    PoliciesRejected,
+)
 from watchtower_agent.model.sample import SampleBatch
 
 MOST, AT_ONCE = 100_000, 500
@@ -31,7 +44,7 @@ async def test_what_comes_first_is_taken_first() -> None:
         events(1),
         EnginePinged(latency=0.1, at=NOW),
         events(2),
-        EnginePinged(latency=0.2, at=NOW),
+        GapObserved(reason="audit", since=NOW, until=NOW),
     ]
     for each in seen:
         inbox.put(each)
@@ -110,3 +123,121 @@ async def test_an_empty_batch_is_nothing() -> None:
     inbox.put(EventsObserved(events=()))
 
     assert await inbox.take(0) == []
+
+
+# --- what waits while the store fails for hours ----------------------------------------------------------------------
+
+FOUND = EngineFound(info=INFO, restarted=False, at=NOW)
+
+
+def gap(reason: str, since: float, until: float, count: int | None = None) -> GapObserved:
+    return GapObserved(reason=reason, since=since, until=until, count=count)
+
+
+def inspection(name: str, at: float) -> ContainerObserved:
+    return ContainerObserved(container_id=container_id(name), container=None, after_position=0, at=at)
+
+
+def notice(action: str, reason: str, subject: str = "") -> Notice:
+    return Notice(kind=EventKind.AGENT, action=action, subject=subject, reason=reason, at=NOW)
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [
+        EnginePinged(latency=0.1, at=NOW),
+        inspection("web", NOW),
+        InventoryObserved(containers=(), after_position=0, at=NOW),
+        FOUND,
+        EngineLost(reason="gone", at=NOW),
+        gap("audit", NOW, NOW + 1, 1),
+        batch(1),
+        notice("sampling_degraded", "no cgroups"),
+        PoliciesRejected(problems=("nonsense",), at=NOW),
+        EventsObserved(events=(event("die"),) * 500),
+    ],
+    ids=lambda observation: type(observation).__name__,
+)
+async def test_whatever_keeps_coming_is_bounded(observation: Observation) -> None:
+    inbox = Inbox()
+    for _ in range(1000):
+        inbox.put(observation)
+
+    assert len(inbox) <= MOST / AT_ONCE + 1
+
+
+async def test_the_newest_stands_where_it_came() -> None:
+    inbox = Inbox()
+    arriving: list[Observation] = [
+        EnginePinged(latency=0.1, at=NOW),
+        inspection("web", NOW),
+        inspection("db", NOW),
+        events(1),
+        EnginePinged(latency=0.2, at=NOW + 1),
+        inspection("web", NOW + 1),
+    ]
+    for each in arriving:
+        inbox.put(each)
+
+    assert await inbox.take(0) == arriving[2:]
+
+
+async def test_gaps_of_one_cause_become_one_that_stands_before_the_events_after_the_first() -> None:
+    inbox = Inbox()
+    for each in (gap("audit", NOW, NOW + 1, 2), events(1), gap("audit", NOW + 5, NOW + 6, 3), gap("other", NOW, NOW)):
+        inbox.put(each)
+
+    assert await inbox.take(0) == [gap("audit", NOW, NOW + 6, 5), events(1), gap("other", NOW, NOW)]
+
+
+async def test_a_gap_of_unknown_size_makes_the_sum_unknown() -> None:
+    inbox = Inbox()
+    inbox.put(gap("audit", NOW + 5, NOW + 6, 2))
+    inbox.put(gap("audit", NOW, NOW + 1))
+
+    assert await inbox.take(0) == [gap("audit", NOW, NOW + 6)]
+
+
+async def test_a_restart_of_the_engine_is_not_forgotten_over_a_later_connection() -> None:
+    inbox = Inbox()
+    lost = EngineLost(reason="gone", at=NOW)
+    for each in (lost, replace(FOUND, restarted=True), lost, replace(FOUND, at=NOW + 9)):
+        inbox.put(each)
+
+    assert await inbox.take(0) == [lost, replace(FOUND, restarted=True, at=NOW + 9)]
+
+
+async def test_a_good_policy_set_outlives_a_bad_one() -> None:
+    inbox = Inbox()
+    good, bad = policy_set(""), PoliciesRejected(problems=("nonsense",), at=NOW)
+    for each in (good, bad, bad):
+        inbox.put(each)
+
+    assert await inbox.take(0) == [good, bad]
+
+
+async def test_notices_of_other_words_all_count() -> None:
+    inbox = Inbox()
+    said = [notice("started", "one"), notice("stopping", "two"), notice("told", "three", subject="a")]
+    for each in said:
+        inbox.put(each)
+
+    assert await inbox.take(0) == said
+
+
+async def test_every_outcome_counts() -> None:
+    inbox = Inbox()
+    ended = [outcome(intent(number)) for number in (1, 1, 2)]
+    for each in ended:
+        inbox.put(each)
+
+    assert await inbox.take(0) == ended
+
+
+async def test_who_waits_can_be_woken_for_nothing() -> None:
+    inbox = Inbox()
+    waiting = asyncio.create_task(inbox.take(within=60))
+    await asyncio.sleep(0)
+    inbox.wake()
+
+    assert await asyncio.wait_for(waiting, 5) == []

@@ -1,14 +1,25 @@
-"""The one way into the loop: bounded, in order, never blocking whoever brings something."""
+"""The one way into the loop: bounded, in order, never blocking whoever brings something.
+
+A store that fails for hours holds up the loop, and what keeps coming must not fill the memory: of engine events so
+many may wait, of everything else the newest of its kind.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import replace
 
 from watchtower_agent.loop.pipeline import Observation
-from watchtower_agent.model.observation import EventsObserved, GapObserved
-from watchtower_agent.model.sample import SampleBatch
+from watchtower_agent.model.notice import Notice
+from watchtower_agent.model.observation import (
+    ContainerObserved,
+    EngineFound,
+    EventsObserved,
+    GapObserved,
+)
+from watchtower_agent.model.outcome import Outcome
 
 _MOST_EVENTS = 100_000
 """Engine events that may wait. Beyond that they are dropped, and counted as a gap."""
@@ -25,10 +36,15 @@ class Inbox:
 
     def __init__(self) -> None:
         self.on_overflow: Callable[[], None] = lambda: None
-        self._waiting: deque[Observation] = deque()
+        self._waiting: OrderedDict[Hashable, Observation] = OrderedDict()
+        self._ordinal = 0
         self._events = 0
         self._dropped: GapObserved | None = None
         self._bell = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Observations that wait."""
+        return len(self._waiting) + (self._dropped is not None)
 
     @property
     def events(self) -> int:
@@ -36,7 +52,12 @@ class Inbox:
         return self._events
 
     def put(self, observation: Observation) -> None:
-        """Bring something. Of two ticks that wait only the newer counts."""
+        """Bring something.
+
+        It takes the place of what it makes out of date: an older tick, ping, listing, an older inspection of the same
+        container, an older notice of the same words. Gaps of one cause become one, which stands where the first stood:
+        before the events that followed it.
+        """
         if isinstance(observation, EventsObserved):
             if not observation.events:
                 return
@@ -47,10 +68,35 @@ class Inbox:
                 self._bell.set()
                 return
             self._events += len(observation.events)
-        elif isinstance(observation, SampleBatch):
-            self._waiting = deque(seen for seen in self._waiting if not isinstance(seen, SampleBatch))
-        self._waiting.append(observation)
+        kind = self._kind(observation)
+        older = self._waiting.get(kind)
+        if isinstance(observation, GapObserved):
+            self._waiting[kind] = _both(older, observation) if isinstance(older, GapObserved) else observation
+        else:
+            if isinstance(observation, EngineFound) and isinstance(older, EngineFound):
+                observation = replace(observation, restarted=observation.restarted or older.restarted)
+            self._waiting[kind] = observation
+            self._waiting.move_to_end(kind)
         self._bell.set()
+
+    def wake(self) -> None:
+        """Let who waits go on, though nothing came."""
+        self._bell.set()
+
+    def _kind(self, observation: Observation) -> Hashable:
+        """Of two observations of one kind the newer tells all that the older did."""
+        match observation:
+            case EventsObserved() | Outcome():  # every single one counts; actions under way are few
+                self._ordinal += 1
+                return self._ordinal
+            case ContainerObserved():
+                return ContainerObserved, observation.container_id
+            case GapObserved():
+                return GapObserved, observation.reason
+            case Notice():
+                return Notice, observation.kind, observation.action, observation.subject
+            case _:
+                return type(observation).__name__
 
     async def take(self, within: float) -> list[Observation]:
         """What waits, in order; empty when nothing came.
@@ -67,7 +113,7 @@ class Inbox:
         taken: list[Observation] = []
         events = 0
         while self._waiting and events < _AT_ONCE:
-            observation = self._waiting.popleft()
+            _, observation = self._waiting.popitem(last=False)
             if isinstance(observation, EventsObserved):
                 events += len(observation.events)
             taken.append(observation)
@@ -76,6 +122,12 @@ class Inbox:
             taken.append(self._dropped)
             self._dropped = None
         return taken
+
+
+def _both(one: GapObserved, other: GapObserved) -> GapObserved:
+    """Two gaps of one cause as one."""
+    count = None if one.count is None or other.count is None else one.count + other.count
+    return replace(one, since=min(one.since, other.since), until=max(one.until, other.until), count=count)
 
 
 def _with(gap: GapObserved | None, dropped: EventsObserved) -> GapObserved:

@@ -108,8 +108,9 @@ class Loop:
         await self._step(self._pipeline.step((), self._clock.now(), last=True))
 
     def stop(self) -> None:
-        """Let `run` return after the step at hand."""
+        """Let `run` return after the step at hand, at once when it waits for something to happen."""
         self._stopping = True
+        self._inbox.wake()
 
     async def _step(self, effects: Effects) -> None:
         commit = effects.commit()

@@ -1,0 +1,82 @@
+"""The loop ends when it is told to, not when the next sample is due."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from tests.support.core import INSTALL_ID
+from tests.support.store import FakeStore
+from watchtower_agent.actions.executor import Executor
+from watchtower_agent.clock import SystemClock
+from watchtower_agent.engine.address import EngineAddress
+from watchtower_agent.engine.calls import EngineCalls
+from watchtower_agent.engine.client import DockerEngine
+from watchtower_agent.loop.inbox import Inbox
+from watchtower_agent.loop.loop import Loop
+from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOptions
+from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
+from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.policies.guards import Protection
+from watchtower_agent.publishing.cloudevent import CloudEventComposer
+
+INTERVAL = 20.0
+
+
+class WatchedInbox(Inbox):
+    """Says when the loop waits for the next sample."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resting = asyncio.Event()
+
+    async def take(self, within: float) -> list[Observation]:
+        if within > INTERVAL / 2:
+            self.resting.set()
+        return await super().take(within)
+
+
+class Outside:
+    """Publisher, inspections and sampler: nobody is there."""
+
+    def committed(self, events: Sequence[EventMessage], states: Sequence[StateMessage]) -> None: ...
+
+    def metrics(self, message: MetricsMessage) -> None: ...
+
+    def request(self, container_ids: Sequence[str]) -> None: ...
+
+    def watch(self, targets: tuple[SampleTarget, ...]) -> None: ...
+
+    def demand(self, every_tick: frozenset[str], metrics_interval: float) -> None: ...
+
+    def engine_data_root(self, path: str) -> None: ...
+
+    def oom_happened(self, container_id: str) -> None: ...
+
+
+async def test_a_loop_that_waits_ends_at_once() -> None:
+    clock, inbox, outside = SystemClock(), WatchedInbox(), Outside()
+    options = PipelineOptions(
+        host="h1", mode="enforce", interval=INTERVAL, metrics_interval=INTERVAL, protection=Protection()
+    )
+    pipeline = Pipeline(options, CloudEventComposer(host="h1", install_id=INSTALL_ID))
+    engine = DockerEngine(EngineCalls(EngineAddress(url="tcp://nobody:1", source="settings"), clock=clock), clock=clock)
+    loop = Loop(
+        pipeline=pipeline,
+        inbox=inbox,
+        store=FakeStore(),
+        publisher=outside,
+        executor=Executor(engine, clock, recheck=pipeline.recheck, done=inbox.put),
+        inspections=outside,
+        sampling=outside,
+        clock=clock,
+        interval=INTERVAL,
+        metrics_interval=INTERVAL,
+        committed=lambda _: None,
+    )
+    running = asyncio.create_task(loop.run())
+    async with asyncio.timeout(INTERVAL / 2):
+        await inbox.resting.wait()
+        loop.stop()
+        await running
+    engine.close()
