@@ -21,7 +21,7 @@ from watchtower_agent.engine.address import EngineAddress, TlsFiles, resolve_add
 from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.engine.client import DockerEngine
 from watchtower_agent.engine.inventory import Inventory
-from watchtower_agent.engine.session import EngineSession
+from watchtower_agent.engine.session import EngineSession, SessionTiming
 from watchtower_agent.errors import FatalError, TemporaryError
 from watchtower_agent.identity import protection
 from watchtower_agent.loop.inbox import Inbox
@@ -111,7 +111,7 @@ class Agent:
 
     async def _with_store(self, inbox: Inbox, store: SqliteStore, resume: Resume, interrupted: Sequence[Intent]) -> int:
         settings, clock = self._settings, self._clock
-        address = self._engine_address()
+        address, timing = self._engine_address(), SessionTiming()
         log.info("engine_address", url=address.url, source=address.source)
         composer = CloudEventComposer(
             host=settings.host,
@@ -127,6 +127,7 @@ class Agent:
                 host=settings.host,
                 mode=settings.mode,
                 interval=settings.sampling.interval,
+                ping_interval=timing.ping_every,
                 metrics_interval=settings.mqtt.metrics.interval,
                 protection=protection(settings, address.url),
                 settings_digest=self._loaded.digest,
@@ -142,6 +143,7 @@ class Agent:
             sink=inbox.put,
             cursor=resume.cursor,
             recent_event_ids=resume.recent_event_ids,
+            timing=timing,
         )
         inbox.on_overflow = session.resync
         inventory = Inventory(calls=calls, clock=clock, sink=inbox.put, position=lambda: session.position)

@@ -24,6 +24,7 @@ from watchtower_agent.model.observation import (
     ContainerObserved,
     EngineFound,
     EngineInfo,
+    EnginePinged,
     EventsObserved,
     GapObserved,
     InventoryObserved,
@@ -430,8 +431,14 @@ class Host:
         """Seconds pass, each with a sample in which every running container has these values (`_` for the dot)."""
         for _ in range(times):
             self.clock.advance(1.0)
+            self.ping()
             self.see(self.sample(values))
             self.deliver()
+
+    def ping(self) -> None:
+        """The engine answers, when it is there."""
+        if self.pipeline.state.engine.connected:
+            self.see(EnginePinged(latency=0.001, at=self.clock.wall))
 
     def sample(self, values: Mapping[str, float]) -> SampleBatch:
         running = [each.id for each in self.docker.containers.values() if each.running]

@@ -13,6 +13,7 @@ from watchtower_agent.model.observation import (
     EngineFound,
     EngineLost,
     EnginePinged,
+    GapObserved,
     PoliciesRejected,
 )
 from watchtower_agent.model.outcome import Outcome, Result
@@ -343,6 +344,52 @@ def test_nothing_is_done_while_the_engine_is_down_and_it_is_done_afterwards() ->
     assert "socket closed" in agent.of(Held)[0].reason
 
     agent.connect()
+
+    assert agent.did == [("restart", "web")]
+
+
+@pytest.mark.parametrize("sign", ["ping", "event", "listing", "inspection"])
+def test_an_engine_that_says_nothing_is_not_acted_on_until_it_does(sign: str) -> None:
+    agent = host(FULL)
+    for _ in range(20):  # its stream is open, its pings do not come back; the samples go on
+        agent.clock.advance(1.0)
+        agent.see(agent.sample({"memory_percent": 95.0} if agent.clock.wall > NOW + 68 else {}))
+    assert agent.did == []
+    assert agent.guards == ["stale"]
+    assert agent.of(Held)[0].numbers["silence_allowed"] == 15.0
+
+    match sign:
+        case "ping":
+            agent.ping()
+        case "event":
+            agent.docker.create("other")
+            agent.read()
+        case "listing":
+            agent.relist()
+        case _:
+            agent.inspect()
+
+    assert agent.did == [("restart", "web")]
+
+
+def test_events_that_were_lost_make_the_picture_stale_until_the_next_listing() -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.see(GapObserved(reason="audit", since=NOW - 3600, until=NOW - 3500, count=1))
+    agent.read()
+    assert agent.did == []
+    assert agent.guards == ["stale"]
+
+    agent.relist()
+
+    assert agent.did == [("restart", "web")]
+
+
+def test_events_that_only_subscribers_miss_make_nothing_stale() -> None:
+    agent = host()
+    agent.see(GapObserved(reason="outbox_overflow", since=agent.clock.wall - 5, until=agent.clock.wall, count=9))
+    agent.docker.crash()
+    agent.read()
 
     assert agent.did == [("restart", "web")]
 

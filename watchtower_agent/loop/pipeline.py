@@ -54,6 +54,13 @@ Observation = (
 """Everything that can reach the inbox."""
 
 
+_SIGNS_MISSED = 3
+"""Pings or samples, whichever take longer, that may fail to come before what is known of containers is out of date."""
+
+_SEEN_BY_THE_AGENT = frozenset({"outbox_overflow", "store_reset"})
+"""Causes of gaps in what subscribers see: the agent itself had seen those events."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineOptions:
     """What the agent's settings say to the pipeline.
@@ -62,6 +69,7 @@ class PipelineOptions:
         host: The host's name in topics and payloads.
         mode: The agent's mode.
         interval: Seconds between samples.
+        ping_interval: Seconds between signs of life that the engine is asked for.
         metrics_interval: Seconds between metrics batches.
         protection: What no policy may touch.
         settings_digest: Hash over the settings, for the `info` topic.
@@ -70,6 +78,7 @@ class PipelineOptions:
     host: str
     mode: str
     interval: float
+    ping_interval: float = 5.0
     metrics_interval: float
     protection: Protection
     settings_digest: str = ""
@@ -102,6 +111,7 @@ class Pipeline:
         options = self.options
         self.state = HostState(options.host)
         self.publication = Publication(self.composer, self.state)
+        self.state.engine.silence_allowed = _SIGNS_MISSED * max(options.ping_interval, options.interval)
         self.decisions = Decisions(self.state, self.publication, options.protection, options.interval)
 
     @property
@@ -161,6 +171,7 @@ class Pipeline:
                 for event in observation.events:
                     self._engine_event(event, now)
             case SampleBatch():
+                self._alive(now, ago=observation.lag)
                 self._samples(observation, now)
             case InventoryObserved():
                 self._inventory(observation, now)
@@ -218,7 +229,11 @@ class Pipeline:
                 engine.responding, engine.latency = True, seen.latency
             case GapObserved():
                 engine.gaps += 1
-                engine.uncertain_until = max(engine.uncertain_until, seen.until)
+                if seen.reason not in _SEEN_BY_THE_AGENT:
+                    # What was lost may have changed any container. The session lists them anew after each such gap.
+                    engine.listed = False
+                    engine.uncertain_until = max(engine.uncertain_until, seen.until)
+                self._alive(now)
                 if seen.reason == "store_reset":
                     self._remember_again(now)
                 self._say(announcements.event_gap(seen, now.wall), now)
@@ -239,6 +254,7 @@ class Pipeline:
         self.composer.engine_changed(seen.info)
         self.publication.info_changed()
         # An engine elsewhere keeps its data on a disk that can't be measured from here.
+        self._alive(now)
         self.publication.out.data_root = seen.info.data_root if seen.info.url.startswith("unix:") else ""
         lost_at, self._lost_at = self._lost_at, None
         self._say(announcements.engine_up(seen, lost_at, now.wall), now)
@@ -249,7 +265,14 @@ class Pipeline:
             self._engine_event(event, now)
         if first:
             self.publication.out.records.append(Record(kind="baseline", key="made", value={"at": inventory.at}))
+    def _alive(self, now: Instant, *, ago: float = 0.0) -> None:
+        """The engine gave a sign of life, so many seconds ago."""
+        engine = self.state.engine
+        at = now.monotonic - ago
+        engine.alive_at = at if engine.alive_at is None else max(engine.alive_at, at)
+
         self.publication.clear_ghosts()
+        self._alive(now)
         self._inspect(self.state.containers)
         for target in self.decisions.interrupted_targets():
             if target not in self.state.containers:
@@ -264,6 +287,7 @@ class Pipeline:
             self._engine_event(event, now)
         self.decisions.settle(seen, now)
 
+        self._alive(now)
     # --- samples ----------------------------------------------------------------------------------------
 
     def _samples(self, batch: SampleBatch, now: Instant) -> None:

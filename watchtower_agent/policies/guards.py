@@ -198,8 +198,18 @@ def _engine_down(q: Question) -> Held | None:
 def _stale(q: Question) -> Held | None:
     if q.decision.target.kind is TargetKind.CONTAINER and q.record is None:
         return q.hold(Guard.STALE, f"{q.decision.target.name} is not there any more")
-    if not q.state.engine.listed:
-        return q.hold(Guard.STALE, "the engine's containers have not been listed since it came back")
+    engine = q.state.engine
+    if not engine.listed:
+        return q.hold(
+            Guard.STALE, "the containers have not been listed since the engine was found, or events were lost"
+        )
+    silent_for = 0.0 if engine.alive_at is None else q.now.monotonic - engine.alive_at
+    if silent_for > engine.silence_allowed:
+        return q.hold(
+            Guard.STALE,
+            f"the engine gave no sign of life for {silent_for:.1f} s: what is known may be out of date",
+            numbers={"silent_for": round(silent_for, 3), "silence_allowed": engine.silence_allowed},
+        )
     if q.record is not None and q.record.container.detail is None:
         return q.hold(Guard.STALE, f"{q.decision.target.name} has not been inspected yet")
     if q.now.wall > q.decision.expires_at:

@@ -46,7 +46,10 @@ class EngineState:
         latency: Of the last ping, seconds; None before the first.
         event_lag: Between the engine's stamp and our handling of the newest event, seconds.
         since: When `connected` last changed, seconds since the epoch.
-        listed: The inventory was listed since the engine was last found.
+        listed: The inventory was listed since the engine was last found, and since events were last lost.
+        alive_at: When it last gave a sign of life (an event, a ping, a listing, an inspection), on the monotonic clock,
+            seconds; None before the first. As long as it does, what is known of its containers is as new as its events.
+        silence_allowed: Seconds without a sign of life after which what is known of its containers is out of date.
         restarts: Of the daemon, seen by the agent.
         last_error: Why it was last lost; empty while it is there.
         gaps: Gaps in its events since the agent started.
@@ -63,6 +66,8 @@ class EngineState:
     since: float = 0.0
     listed: bool = False
     restarts: int = 0
+    alive_at: float | None = None
+    silence_allowed: float = 15.0
     last_error: str = ""
     gaps: int = 0
     events: int = 0

@@ -227,6 +227,21 @@ def test_stale(record: ContainerRecord | None, *, listed: bool, expires_at: floa
         assert reason in held.reason
 
 
+@pytest.mark.parametrize(("silent_for", "stops"), [(0.0, False), (15.0, False), (15.001, True), (3600.0, True)])
+def test_an_engine_that_gave_no_sign_of_life_for_too_long_makes_the_picture_stale(
+    *, silent_for: float, stops: bool
+) -> None:
+    asked = question(known())
+    asked.state.engine.alive_at = MOMENT.monotonic - silent_for
+    held = ask(asked)
+
+    assert (held is not None) is stops
+    if held is not None:
+        assert held.guard.value == "stale"
+        assert held.numbers == {"silent_for": silent_for, "silence_allowed": 15.0}
+        assert f"no sign of life for {silent_for:.1f} s" in held.reason
+
+
 # --- starting -------------------------------------------------------------------------------------------------------
 
 CHECKED = container(health=Health.UNHEALTHY, health_start_period=30.0, health_interval=10.0)
