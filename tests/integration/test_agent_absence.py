@@ -3,7 +3,9 @@ where it does not, and never undone when a person may have wanted it."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 
@@ -134,6 +136,61 @@ async def test_what_happened_while_the_agent_was_away_is_replayed(
         host.agent.start()
 
         await replayed(host, tape, ids)
+
+
+async def test_what_happened_while_the_agent_was_away_that_had_seen_no_event_yet_is_replayed(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    names = ("stopped", "crashed", "gone")
+    ids = {name: engine.run(name, *CRASHES_ON_USR1, labels=LABELS) for name in names}
+    host = make_host(engine, module_broker, POLICIES)
+    await host.watch.until(lambda _: all(host.watch.state(name) for name in names))
+    with EngineTape(engine) as tape:
+        host.agent.kill()
+        meanwhile(engine, tape)
+
+        host.agent.start()
+
+        await replayed(host, tape, ids)
+
+
+async def test_what_happened_while_the_agent_was_away_is_replayed_though_the_clock_was_stepped_back(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, POLICIES)
+    ids = await present(host)
+    with EngineTape(engine) as tape:
+        host.agent.kill()
+        meanwhile(engine, tape)
+        with closing(sqlite3.connect(host.agent.directory / "state" / "store.db")) as store, store:
+            stamp = "json_extract(value, '$.time_ns') + 3600000000000"
+            store.execute(f"UPDATE meta SET value = json_set(value, '$.time_ns', {stamp}) WHERE key = 'cursor'")
+
+        host.agent.start()
+
+        await replayed(host, tape, ids)
+
+
+async def test_a_cursor_from_the_future_that_the_engine_does_not_know_is_declared_and_holds_nothing_up(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, POLICIES)
+    await present(host)
+    host.agent.stop()
+    future = json.dumps({"time_ns": time.time_ns() + 3600 * 10**9, "event_id": "unknown"})
+    with closing(sqlite3.connect(host.agent.directory / "state" / "store.db")) as store, store:
+        store.execute("UPDATE meta SET value = ? WHERE key = 'cursor'", (future,))
+    begun = time.time()
+
+    host.agent.start()
+
+    (gap,) = await host.watch.until_told("agent", "event_gap")
+    assert gap.data["cause"] == "clock_stepped_back"
+    assert begun <= gap.data["since"] <= gap.data["until"] <= time.time()
+    assert "clock was set back" in gap.document["data"]["reason"]
+    engine.docker("kill", "--signal=USR1", "crashed")
+    await host.watch.until_told("container", "die", "crashed")
+    assert host.watch.told("engine", "down") == []
 
 
 async def test_what_the_engine_forgot_before_it_came_back_is_declared_and_undone_by_nobody(

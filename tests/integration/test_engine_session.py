@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from functools import partial
 
 from tests.support.engine import PrivateEngine, UnixConnection
-from tests.support.engine_watch import FAST, EngineWatch, in_thread
+from tests.support.engine_watch import FAST, EngineWatch, engine_calls, in_thread
 from tests.support.proxy import EngineProxy
+from tests.support.scripted_engine import SteppedClock
 from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.engine_event import Cursor, EngineEvent, EventKind, Origin
 from watchtower_agent.model.observation import (
@@ -154,6 +156,103 @@ async def test_more_than_the_ring_holds_is_a_gap(engine: PrivateEngine) -> None:
         assert len(second.events) == 256
         assert not second.of(EngineFound)[0].restarted
         assert second.session.counts.gaps == 1
+
+
+async def test_what_happened_before_the_first_event_was_handled_is_replayed(engine: PrivateEngine) -> None:
+    await in_thread(lambda: churn(engine, 2, "baseline"))
+    async with EngineWatch(engine.url) as first:
+        [listed] = await first.until_listed()
+        assert not first.events
+    await in_thread(lambda: churn(engine, 4, "away"))
+    async with EngineWatch(engine.url, cursor=listed.listening_since) as second:
+        await second.until_listed()
+        assert names_and_actions(second) == churned(4, "away")
+        assert not second.of(GapObserved)
+    await in_thread(lambda: churn(engine, 256, "more"))
+    async with EngineWatch(engine.url, cursor=listed.listening_since) as third:
+        await third.until_listed()
+        assert [gap.reason for gap in third.of(GapObserved)] == ["replay_incomplete"]
+        assert not third.of(EngineFound)[0].restarted
+
+
+async def test_an_engine_that_refused_connections_while_its_ring_ran_over_was_not_restarted(
+    engine: PrivateEngine,
+) -> None:
+    with EngineProxy(engine.socket) as proxy:
+        async with EngineWatch(proxy.url) as watch:
+            await watch.until_listed()
+            await in_thread(lambda: churn(engine, 2, "handled"))
+            await watch.until(lambda: len(watch.events) == 2)
+            proxy.refuse()
+            await watch.until_told(EngineLost)
+            await in_thread(lambda: churn(engine, 300))
+            proxy.listen()
+            await watch.until_listed(2)
+            assert [gap.reason for gap in watch.of(GapObserved)] == ["replay_incomplete"]
+            assert not watch.of(EngineFound)[-1].restarted
+
+
+async def test_the_whole_ring_is_read_at_once_whatever_its_stamps_say(engine: PrivateEngine) -> None:
+    def read() -> tuple[list[bytes], list[bytes]]:
+        churn(engine, 300)
+        calls = engine_calls(engine.url)
+        calls.connect()
+        by_stamps, whole = calls.past_events(0, time.time_ns()), calls.whole_ring()
+        calls.close()
+        return list(by_stamps), list(whole)
+
+    by_stamps, whole = await in_thread(read)
+    assert len(whole) == 256
+    assert whole == by_stamps
+
+
+async def test_a_cursor_in_the_future_of_the_engine_that_its_ring_holds_loses_nothing(engine: PrivateEngine) -> None:
+    """As if the clock had been set back by an hour while the agent was away."""
+    async with EngineWatch(engine.url) as first:
+        await first.until_listed()
+        await in_thread(lambda: churn(engine, 2, "handled"))
+        await first.until(lambda: len(first.events) == 2)
+    last = first.events[-1]
+    await in_thread(lambda: churn(engine, 4, "away"))
+    future = Cursor(time_ns=last.time_ns + 3600 * 10**9, event_id=last.id)
+    async with EngineWatch(engine.url, cursor=future, recent=[event.id for event in first.events]) as second:
+        await second.until_listed()
+        await in_thread(lambda: churn(engine, 2, "live"))
+        await second.until(lambda: len(second.events) >= 6)
+        assert names_and_actions(second) == churned(4, "away") + churned(2, "live")
+        assert [event.origin for event in second.events] == [Origin.REPLAY] * 4 + [Origin.STREAM] * 2
+        assert not second.of(GapObserved)
+        assert not second.of(EngineLost)
+
+
+async def test_a_cursor_in_the_future_of_the_engine_is_a_gap_and_holds_nothing_up(engine: PrivateEngine) -> None:
+    begun = time.time()
+    future = Cursor(time_ns=int((begun + 3600) * 1e9), event_id="of a ring that is gone")
+    async with EngineWatch(engine.url, cursor=future) as watch:
+        [listed] = await watch.until_listed()
+        [gap] = watch.of(GapObserved)
+        assert gap.reason == "clock_stepped_back"
+        assert begun <= gap.since <= gap.until <= time.time()
+        await in_thread(lambda: churn(engine, 2, "live"))
+        await watch.until(lambda: names_and_actions(watch)[-2:] == churned(2, "live"))
+        assert not watch.of(EngineLost)
+        assert listed.listening_since is None or listed.listening_since.time_ns <= time.time_ns()
+
+
+async def test_a_clock_that_is_stepped_back_while_the_session_runs_holds_nothing_up(engine: PrivateEngine) -> None:
+    clock = SteppedClock()
+    async with EngineWatch(engine.url, timing=replace(FAST, audit_every=0.2), clock=clock) as watch:
+        await watch.until_listed()
+        await in_thread(lambda: churn(engine, 4, "before"))
+        await watch.until(lambda: len(watch.events) == 4)
+        clock.offset = -3600.0
+        await in_thread(lambda: churn(engine, 4, "after"))
+        await watch.until_listed(2)
+        await in_thread(lambda: churn(engine, 4, "later"))
+        await watch.until(lambda: len(watch.events) >= 12)
+        assert names_and_actions(watch) == churned(4, "before") + churned(4, "after") + churned(4, "later")
+        assert not watch.of(GapObserved)
+        assert not watch.of(EngineLost)
 
 
 async def test_a_storm_is_neither_lost_nor_doubled(engine: PrivateEngine) -> None:

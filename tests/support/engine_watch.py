@@ -14,6 +14,7 @@ from watchtower_agent.engine.inventory import Inventory
 from watchtower_agent.engine.session import EngineSession, SessionTiming
 from watchtower_agent.model.engine_event import Cursor, EngineEvent
 from watchtower_agent.model.observation import EnginePinged, EventsObserved, InventoryObserved
+from watchtower_agent.ports import Clock
 
 T = TypeVar("T")
 
@@ -32,19 +33,21 @@ class EngineWatch:
 
     def __init__(
         self,
-        at: str | EngineAddress,
+        at: str | EngineAddress | EngineCalls,
         *,
         cursor: Cursor | None = None,
         recent: Sequence[str] = (),
         timing: SessionTiming = FAST,
         timeout: float = 1.0,
         capacity: int = CAPACITY,
+        clock: Clock | None = None,
     ) -> None:
-        self.calls = engine_calls(at, timeout)
+        self.calls = at if isinstance(at, EngineCalls) else engine_calls(at, timeout)
+        clock = clock or SystemClock()
         self.observations: list[object] = []
         self.session = EngineSession(
             calls=self.calls,
-            clock=SystemClock(),
+            clock=clock,
             sink=self.sink,
             cursor=cursor,
             recent_event_ids=recent,
@@ -52,7 +55,7 @@ class EngineWatch:
             capacity=capacity,
         )
         self.inventory = Inventory(
-            calls=self.calls, clock=SystemClock(), sink=self.sink, position=lambda: self.session.position
+            calls=self.calls, clock=clock, sink=self.sink, position=lambda: self.session.position
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()

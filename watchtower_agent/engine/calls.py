@@ -5,14 +5,10 @@ Every thread may use one EngineCalls. The asyncio side is in `client.py`, `sessi
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
-import struct
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote
 
 import docker
@@ -24,6 +20,7 @@ from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.container import inspected_container, listed_container, parse_time
 from watchtower_agent.engine.event import stamp_text
 from watchtower_agent.engine.feed import EventFeed
+from watchtower_agent.engine.peer import peer_process, process_age
 from watchtower_agent.engine.translation import raise_for_status, translated
 from watchtower_agent.engine.transport import UnixAdapter
 from watchtower_agent.errors import PermanentError, SettingsError, WatchtowerError
@@ -43,10 +40,12 @@ class EngineGreeting:
         info: Which engine.
         process: Pid and start ticks of the process behind a unix socket, where the kernel tells. Another one
             later means that the daemon (or a proxy before it) was restarted.
+        started_at: When that process started, seconds since the epoch on the engine's clock, where the kernel tells.
     """
 
     info: EngineInfo
     process: tuple[int, int] | None
+    started_at: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +94,12 @@ class EngineCalls:
         raw = self.get("/info", what="asking for its description")
         if not self.address.socket_path:
             self.clock_offset = _offset(raw, (begun + self._clock.now().wall) / 2)
+        process = peer_process(self.address.socket_path)
+        age = process_age(process)
         return EngineGreeting(
             info=self._info(raw),
-            process=peer_process(self.address.socket_path),
+            process=process,
+            started_at=None if age is None else self._clock.now().wall - age,
         )
 
     def close(self) -> None:
@@ -136,9 +138,20 @@ class EngineCalls:
     def past_events(self, since_ns: int, until_ns: int) -> Sequence[bytes]:
         """Lines of the engine's ring between two stamps (both inclusive), oldest first.
 
-        Returns at once when `until_ns` is past on the engine's clock, else then.
+        Returns at once when `until_ns` is past on the engine's clock, else then. Skips what is stamped later, and goes
+        back no further than to the first event that is stamped earlier.
         """
-        params = {"since": stamp_text(since_ns), "until": stamp_text(max(since_ns, until_ns))}
+        return self._ring(stamp_text(since_ns), stamp_text(max(since_ns, until_ns)))
+
+    def whole_ring(self) -> Sequence[bytes]:
+        """Lines of the engine's whole ring, oldest first, also of events that are stamped in the engine's future.
+
+        For the engine an end at 0 is past, so it answers at once, and is no limit.
+        """
+        return self._ring("0", "0")
+
+    def _ring(self, since: str, until: str) -> Sequence[bytes]:
+        params = {"since": since, "until": until}
         with translated("reading past events"):
             link = self._linked()
             response = link.client.get(link.url("/events"), params=params, timeout=self.timeout)
@@ -255,24 +268,6 @@ class EngineCalls:
         except WatchtowerError:
             return False  # a Swarm without a quorum has no leader, and can't say so
         return _object(_object(raw).get("ManagerStatus")).get("Leader") is True
-
-
-def peer_process(socket_path: str) -> tuple[int, int] | None:
-    """Pid and start ticks of the process that listens on a unix socket; None where that is not to be known.
-
-    With socket activation it is the init process that listens, which outlives every daemon: that tells nothing.
-    """
-    if not socket_path:
-        return None
-    with contextlib.suppress(OSError, ValueError, IndexError), socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1.0)
-        probe.connect(socket_path)
-        credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        pid: int = struct.unpack("3i", credentials)[0]
-        if pid > 1:
-            after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
-            return pid, int(after_name.split()[19])
-    return None
 
 
 def _tls(address: EngineAddress) -> TLSConfig | None:

@@ -48,7 +48,7 @@ class Handover:
 
     Attributes:
         position: Ordinal of the last event handed over.
-        cursor: The last event handed over, by this or an earlier run.
+        cursor: The last event handed over, by this or an earlier run; or since when there was none.
         counts: For the status.
     """
 
@@ -75,6 +75,11 @@ class Handover:
     def expect_replay(self, ids: Iterable[str]) -> None:
         """Events with these ids come from the ring: they happened before the subscription."""
         self._replayed = frozenset(ids)
+
+    def remember(self, events: Iterable[EngineEvent]) -> None:
+        """These are no news: they precede the cursor."""
+        for event in events:
+            self._seen[event.id] = None
 
     def parse(self, lines: Iterable[bytes]) -> list[EngineEvent]:
         """The events in these lines, whether handed over already or not."""

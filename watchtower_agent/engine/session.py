@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watchtower_agent.engine.calls import EngineCalls, EngineGreeting
+from watchtower_agent.engine.continuity import OVERLAP_NS, RING, Continuity, Ring, judge, peer
 from watchtower_agent.engine.event_stream import CAPACITY, EventStream, StreamEnd
 from watchtower_agent.engine.handover import EventCounts, Handover
 from watchtower_agent.engine.outage import Outage
 from watchtower_agent.engine.sink import Sink
-from watchtower_agent.engine.translation import EngineRefusedError
 from watchtower_agent.engine.workers import Workers
-from watchtower_agent.errors import WatchtowerError
-from watchtower_agent.model.engine_event import Cursor, EngineEvent, Origin
+from watchtower_agent.errors import TemporaryError, WatchtowerError
+from watchtower_agent.model.engine_event import Cursor, Origin
 from watchtower_agent.model.observation import (
     EngineFound,
     EngineInfo,
@@ -24,12 +24,6 @@ from watchtower_agent.model.observation import (
     InventoryObserved,
 )
 from watchtower_agent.ports import Clock
-
-RING = 256
-"""Events that the engine keeps for a replay, of all types together."""
-
-OVERLAP_NS = 1_000_000_000
-"""Stamps in the ring can be slightly out of order, and a replay goes back no further than to the first older one."""
 
 LOCAL_RETRY_CAP = 2.0
 """Seconds: a try on a socket of this host costs a millisecond, and an engine that is back is wanted back soon."""
@@ -75,7 +69,8 @@ class EngineSession:
         calls: The blocking API, renewed here after every interruption.
         clock: The host's clocks.
         sink: Takes observations, on the event loop; never blocks.
-        cursor: From `Resume`: the last event that an earlier run handled; None on the first start ever.
+        cursor: From `Resume`: the last event that an earlier run handled, or since when there was none; None on the
+            first start ever.
         recent_event_ids: From `Resume`: dropped when a replay repeats them.
         timing: Of pings, audits and retries.
         capacity: Events that may wait in the reader's buffer.
@@ -103,9 +98,10 @@ class EngineSession:
         self._outage = Outage(sink=sink, clock=clock, after=self._timing.lost_after)
         self._resync = asyncio.Event()
         self._greeting: EngineGreeting | None = None
-        self._since_ns = 0  # from where the next audit looks, and the next subscription while there is no cursor
-        self._begin_ns = 0  # of a first start ever: what was before is the baseline, and never an event
-        self._refused = False
+        self._since_ns = 0  # from where the next audit looks
+        # No event is older than that: what was before the first start ever is the baseline.
+        self._begin_ns = cursor.time_ns if cursor is not None and not cursor.event_id else 0
+        self._first = cursor is None
         self._gap_reason = ""
 
     @property
@@ -145,7 +141,6 @@ class EngineSession:
                 try:
                     stream = await self._open()
                 except WatchtowerError as error:
-                    self._refused = self._refused or isinstance(error, EngineRefusedError)
                     self._outage.failed(str(error))
                 else:
                     self._outage.end()
@@ -165,51 +160,71 @@ class EngineSession:
         Raises:
             WatchtowerError: The engine does not answer, or not as it should.
         """
-        before = self._greeting
         greeting = await self._workers.call(self._calls.connect)
         self._handover.begin(engine_id=greeting.info.id, clock_offset=self._calls.clock_offset)
+        now_ns = self._engine_ns()
         cursor = self._handover.cursor
-        if cursor is None and not self._since_ns:
-            self._since_ns = self._begin_ns = self._engine_ns()
-        since_ns = max(self._begin_ns, cursor.time_ns - OVERLAP_NS) if cursor else self._since_ns
+        if cursor is None:
+            self._begin_ns = now_ns
+        cursor = cursor or Cursor(time_ns=now_ns, event_id="")
+        # What is stamped later than now would be waited for: since nothing is, all is asked for and put in its order.
+        stepped_back = max(cursor.time_ns, self._since_ns) > now_ns + OVERLAP_NS
+        since_ns = now_ns if stepped_back else max(self._begin_ns, cursor.time_ns - OVERLAP_NS)
         self._resync.clear()
         stream = EventStream(self._calls, since_ns=since_ns, capacity=self._capacity)
         try:
             await stream.open()
             until_ns = self._engine_ns()
-            ring = self._handover.parse(await self._workers.call(self._calls.past_events, since_ns, until_ns))
+            ring = await self._ring(since_ns, until_ns)
+            if stepped_back or (self._handover.cursor is not None and ring.place(cursor) is None):
+                ring = await self._whole_ring(until_ns)
+            told = Continuity(complete=True)
+            if self._handover.cursor is not None:
+                who = peer(self._greeting, greeting, None if stepped_back else cursor.time_ns / 1e9)
+                told = judge(cursor, ring, who, stepped_back=stepped_back, now_ns=until_ns)
+            if stepped_back:
+                self._begin_ns = 0 if told.complete else until_ns
+            if self._handover.cursor is None or (stepped_back and not told.complete):
+                self._handover.cursor = Cursor(time_ns=self._begin_ns, event_id="")
+            self._since_ns = max(since_ns, until_ns - OVERLAP_NS)
+            self._handover.expect_replay(event.id for event in ring.events)
+            self._handover.remember(told.known)
+            self._report(greeting, told)
+            if not told.complete:
+                self._tell_gap(told, ring, cursor, stepped_back=stepped_back)
+            self._gap_reason = ""
+            await self._handover.events(told.missed, origin=Origin.REPLAY)
         except BaseException:
             await stream.close()
             raise
-        self._handover.expect_replay(event.id for event in ring)
-        self._greeting = greeting
-        self._since_ns = max(since_ns, until_ns - OVERLAP_NS)
-        self._report(before, greeting, cursor, ring)
         return stream
 
-    def _report(
-        self, before: EngineGreeting | None, now: EngineGreeting, cursor: Cursor | None, ring: Sequence[EngineEvent]
-    ) -> None:
-        """Say that the engine is found, and whether events were lost meanwhile."""
-        # The ring lives in the daemon's memory: with the cursor's own event in it, it is the same daemon, and what
-        # followed is there too. Without it, a ring that is not full has been emptied by a restart.
-        whole = cursor is not None and any(event.id == cursor.event_id for event in ring)
-        another = before is not None and before.process is not None and before.process != now.process
-        emptied = cursor is not None and len(ring) < RING
-        known = cursor is not None or before is not None
-        restarted = known and not whole and (another or emptied or (before is not None and self._refused))
-        complete = whole or not known or (cursor is None and not restarted and len(ring) < RING)
-        self._refused = False
+    async def _ring(self, since_ns: int, until_ns: int) -> Ring:
+        lines = await self._workers.call(self._calls.past_events, since_ns, until_ns)
+        return Ring(events=self._handover.parse(lines), full=len(lines) >= RING, whole=False)
+
+    async def _whole_ring(self, until_ns: int) -> Ring:
+        lines = await self._workers.call(self._calls.whole_ring)
+        if not lines:  # an engine that understands it otherwise
+            lines = await self._workers.call(self._calls.past_events, 0, until_ns)
+        return Ring(events=self._handover.parse(lines), full=len(lines) >= RING, whole=True)
+
+    def _report(self, now: EngineGreeting, told: Continuity) -> None:
+        """Say that the engine is found, where that is worth it."""
+        before, self._greeting = self._greeting, now
         at = self._clock.now().wall
         if before is not None:
             self.counts.reconnects += 1
-        if before is None or restarted or self._outage.reported or before.info != now.info:
-            self._sink(EngineFound(info=now.info, restarted=restarted, at=at))
-        reason, self._gap_reason = self._gap_reason, ""
-        if not complete:
-            since = cursor.time_ns / 1e9 if cursor else self._since_ns / 1e9
-            first = min((event.time for event in ring if event.time > since), default=at)
-            self._gap(reason or ("engine_restarted" if restarted else "replay_incomplete"), since, max(since, first))
+        if before is None or told.restarted or self._outage.reported or before.info != now.info:
+            offset = self._calls.clock_offset
+            self._sink(EngineFound(info=now.info, restarted=told.restarted, at=at, clock_offset=offset))
+
+    def _tell_gap(self, told: Continuity, ring: Ring, cursor: Cursor, *, stepped_back: bool) -> None:
+        """Say that events may be lost: from the cursor to the first that the ring still has."""
+        now = self._engine_ns() / 1e9
+        since = now if stepped_back else cursor.time_ns / 1e9  # of a clock that was stepped back the stamp says nothing
+        first = min((event.time for event in ring.events if since < event.time < now), default=now)
+        self._gap(told.cause or self._gap_reason or "replay_incomplete", since, max(since, first))
 
     async def _follow(self, stream: EventStream) -> str:
         """Hand events over until the stream must be opened anew.
@@ -283,9 +298,14 @@ class EngineSession:
         after_position, at = self.position, self._clock.now().wall
         containers = await self._workers.call(self._calls.containers)
         # On the first start ever the listing is a baseline, and no difference is made of it: no need to settle.
-        settle = self._timing.settle if self._handover.cursor else 0.0
+        settle = 0.0 if self._first else self._timing.settle
         lost += await self._audit(stream, self._engine_ns() + int(settle * 1e9))
-        self._sink(InventoryObserved(containers=containers, after_position=after_position, at=at))
+        cursor = self._handover.cursor
+        position = cursor if cursor is not None and not cursor.event_id else None
+        self._sink(
+            InventoryObserved(containers=containers, after_position=after_position, at=at, listening_since=position)
+        )
+        self._first = False
         return lost
 
     async def _audit(self, stream: EventStream, until_ns: int) -> int:
@@ -293,8 +313,14 @@ class EngineSession:
 
         Returns:
             How many were lost.
+
+        Raises:
+            TemporaryError: The engine's clock was stepped back: the ring must be read anew, in its order.
         """
         since_ns = self._since_ns
+        if until_ns < since_ns:
+            by = (since_ns - until_ns) / 1e9
+            raise TemporaryError(f"the engine's clock was stepped back by {by:.0f} s or more")
         ring = self._handover.parse(await self._workers.call(self._calls.past_events, since_ns, until_ns))
         lost = await self._handover.missing(ring, within=self._timing.in_flight)
         while lost and stream.waiting:  # read, and not taken yet: the loop is busy

@@ -55,7 +55,7 @@ def event_gap(seen: GapObserved, at: float) -> Notice:
     consequence = _CONSEQUENCES.get(seen.reason, _LISTED_ANEW)
     window = f"in {max(0.0, seen.until - seen.since):.1f} s ({seen.reason})"
     if seen.reason == "clock_stepped_back":
-        window = f"({seen.reason}): the engine's clock was set back, so what its memory holds can't be put in order"
+        window = f"({seen.reason}): the engine's clock was set back, and its memory does not tell what is new"
     return Notice(
         kind=EventKind.AGENT,
         action="event_gap",

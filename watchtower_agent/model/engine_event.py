@@ -71,7 +71,8 @@ class Cursor:
 
     Attributes:
         time_ns: The engine's stamp, nanoseconds since the epoch.
-        event_id: The deterministic id of that event.
+        event_id: The deterministic id of that event. Empty: none was handled yet, and `time_ns` is since when the
+            agent listens.
     """
 
     time_ns: int

@@ -31,11 +31,13 @@ class InventoryObserved:
         after_position: Position of the last event handed over before the listing was asked for. What the
             listing says of a container with a later event is out of date.
         at: When it was asked for, seconds since the epoch.
+        listening_since: From where the next start looks on, while no event was handled; None once one was.
     """
 
     containers: tuple[Container, ...]
     after_position: int
     at: float
+    listening_since: Cursor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +98,13 @@ class EngineFound:
         info: Which engine.
         restarted: True when the daemon was restarted since it was last seen.
         at: Seconds since the epoch.
+        clock_offset: Seconds to add to our wall clock to get the engine's.
     """
 
     info: EngineInfo
     restarted: bool
     at: float
+    clock_offset: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +138,8 @@ class GapObserved:
     """Events may have been lost. Loss is counted, never silent.
 
     Attributes:
-        reason: `replay_incomplete`, `engine_restarted`, `audit`, `reader_overflow`, `inbox_overflow`,
-            `outbox_overflow` or `store_reset`.
+        reason: `replay_incomplete`, `engine_restarted`, `clock_stepped_back`, `audit`, `reader_overflow`,
+            `inbox_overflow`, `outbox_overflow` or `store_reset`.
         since: Begin of the window, seconds since the epoch.
         until: End of the window, seconds since the epoch.
         count: How many were lost where that is known, else None.
@@ -165,7 +169,7 @@ class Resume:
     """What the store remembers from an earlier run. The first thing that reaches the inbox.
 
     Attributes:
-        cursor: The last event handled; None on the first start ever.
+        cursor: The last event handled, or since when there was none; None on the first start ever.
         recent_event_ids: Ids of the newest handled events, oldest first, to drop duplicates of a replay.
         records: Kind -> key -> JSON object: baseline of containers, operator intents, pending decisions, cooldowns, …
         last_sequence: The highest sequence number ever given to an event.
