@@ -105,14 +105,13 @@ class Pipeline:
     problems: tuple[str, ...] = ()
     _failing: dict[str, str] = field(default_factory=dict)
     _tick: bool = False
-    _cursor: Cursor | None = None
     _lost_at: float | None = None
 
     def __post_init__(self) -> None:
         options = self.options
         self.state = HostState(options.host)
-        self.publication = Publication(self.composer, self.state)
         self.state.engine.silence_allowed = _SIGNS_MISSED * max(options.ping_interval, options.interval)
+        self.publication = Publication(self.composer, self.state)
         self.decisions = Decisions(self.state, self.publication, options.protection, options.interval)
 
     @property
@@ -125,7 +124,6 @@ class Pipeline:
     def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
         """Take in what the store remembers of an earlier run. Called once, before the first step."""
         self.publication.resume(resume)
-        self._cursor = resume.cursor
         for container_id, stored in resume.records.get("container", {}).items():
             record = record_from_json(stored)
             if record is not None:
@@ -152,7 +150,6 @@ class Pipeline:
         self.decisions.review(now)
         if self._tick:
             self.state.operator_acts_end(now.wall)
-            self.state.gaps_end(now.wall)
             self.decisions.forget_cooldowns(now)
             self.publication.metrics(now, self.options.interval, self.options.metrics_interval)
             self._inspect(self.decisions.to_inspect(now))
@@ -171,10 +168,10 @@ class Pipeline:
         match observation:
             case EventsObserved():
                 self.state.engine.event_lag = observation.lag
+                self._alive(now, ago=observation.lag)
                 for event in observation.events:
                     self._engine_event(event, now)
             case SampleBatch():
-                self._alive(now, ago=observation.lag)
                 self._samples(observation, now)
             case InventoryObserved():
                 self._inventory(observation, now)
@@ -194,7 +191,7 @@ class Pipeline:
         own = known.own if known is not None and known.own is not None and known.own.covers(event) else None
         record = self.state.apply_event(event)
         if event.origin is not Origin.SYNTHETIC:
-            self._handled(Cursor(time_ns=event.time_ns, event_id=event.id))
+            self.publication.out.cursor = Cursor(time_ns=event.time_ns, event_id=event.id)
             self.publication.out.event_ids.append(event.id)
         correlation = own.correlation_id if own is not None else event.id
         self.publication.tell(event, correlation, now, record=record)
@@ -230,13 +227,13 @@ class Pipeline:
                 self._say(announcements.engine_down(seen, now.wall), now)
             case EnginePinged():
                 engine.responding, engine.latency = True, seen.latency
+                self._alive(now)
             case GapObserved():
                 engine.gaps += 1
                 if seen.reason not in _SEEN_BY_THE_AGENT:
                     # What was lost may have changed any container. The session lists them anew after each such gap.
                     engine.listed = False
                     engine.uncertain_until = max(engine.uncertain_until, seen.until)
-                self._alive(now)
                 if seen.reason == "store_reset":
                     self._remember_again(now)
                 self._say(announcements.event_gap(seen, now.wall), now)
@@ -245,8 +242,6 @@ class Pipeline:
         """The store turned out to be damaged and was set aside: what the next start must know goes into the new one."""
         if self.state.baseline:
             self.publication.out.records.append(Record(kind="baseline", key="made", value={"at": now.wall}))
-        if self._cursor is not None:
-            self._handled(self._cursor)
         self.state.changed.update(self.state.containers)
         self.publication.publish_again()
         self.decisions.remember_again()
@@ -254,39 +249,37 @@ class Pipeline:
     def _found(self, seen: EngineFound, now: Instant) -> None:
         engine = self.state.engine
         engine.info, engine.connected, engine.responding, engine.since = seen.info, True, True, seen.at
+        self._alive(now)
         engine.restarts += seen.restarted
         engine.last_error = ""
-        engine.clock_offset = seen.clock_offset
         self.composer.engine_changed(seen.info)
         self.publication.info_changed()
         # An engine elsewhere keeps its data on a disk that can't be measured from here.
-        self._alive(now)
         self.publication.out.data_root = seen.info.data_root if seen.info.url.startswith("unix:") else ""
         lost_at, self._lost_at = self._lost_at, None
         self._say(announcements.engine_up(seen, lost_at, now.wall), now)
 
+    def _alive(self, now: Instant, *, ago: float = 0.0) -> None:
+        """The engine gave a sign of life, so many seconds ago."""
+        engine = self.state.engine
+        at = now.monotonic - ago
+        engine.alive_at = at if engine.alive_at is None else max(engine.alive_at, at)
+
     def _inventory(self, inventory: InventoryObserved, now: Instant) -> None:
+        self._alive(now)
         first = not self.state.baseline
         for event in self.state.apply_inventory(inventory):
             self._engine_event(event, now)
         if first:
             self.publication.out.records.append(Record(kind="baseline", key="made", value={"at": inventory.at}))
-    def _alive(self, now: Instant, *, ago: float = 0.0) -> None:
-        """The engine gave a sign of life, so many seconds ago."""
-        engine = self.state.engine
-        if inventory.listening_since is not None:
-            self._handled(inventory.listening_since)
-        at = now.monotonic - ago
-        engine.alive_at = at if engine.alive_at is None else max(engine.alive_at, at)
-
         self.publication.clear_ghosts()
-        self._alive(now)
         self._inspect(self.state.containers)
         for target in self.decisions.interrupted_targets():
             if target not in self.state.containers:
                 self.decisions.settle_gone(target, now)
 
     def _inspection(self, seen: ContainerObserved, now: Instant) -> None:
+        self._alive(now)
         again, events = self.state.apply_inspection(seen)
         if again:
             self._inspect([seen.container_id])
@@ -295,7 +288,6 @@ class Pipeline:
             self._engine_event(event, now)
         self.decisions.settle(seen, now)
 
-        self._alive(now)
     # --- samples ----------------------------------------------------------------------------------------
 
     def _samples(self, batch: SampleBatch, now: Instant) -> None:

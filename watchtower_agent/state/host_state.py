@@ -55,8 +55,7 @@ class EngineState:
         gaps: Gaps in its events since the agent started.
         events: Its events handled since the agent started.
         uncertain_until: Events were lost up to then, seconds since the epoch: what they would have told of a later
-            end (a `kill` before a `die`) may be among them. On the engine's clock, as events are.
-        clock_offset: Seconds by which the engine's clock is ahead of ours.
+            end (a `kill` before a `die`) may be among them.
     """
 
     info: EngineInfo | None = None
@@ -66,14 +65,13 @@ class EngineState:
     event_lag: float | None = None
     since: float = 0.0
     listed: bool = False
-    restarts: int = 0
     alive_at: float | None = None
     silence_allowed: float = 15.0
+    restarts: int = 0
     last_error: str = ""
     gaps: int = 0
     events: int = 0
     uncertain_until: float = 0.0
-    clock_offset: float = 0.0
 
 
 @dataclass(slots=True)
@@ -330,10 +328,6 @@ class HostState:
     # --- views --------------------------------------------------------------------------------------
 
     def metric(self, container_id: str, name: str, now: Instant) -> float | None:
-    def gaps_end(self, now: float) -> None:
-        """No gap reaches into the future, unless the clock was stepped back; `now` in wall time."""
-        self.engine.uncertain_until = min(self.engine.uncertain_until, now + self.engine.clock_offset)
-
         """A sampled value of a container at the newest tick; None when unknown or older than three intervals."""
         batch = self.samples
         slot = self.slots.get(container_id)
