@@ -105,6 +105,7 @@ class Pipeline:
     problems: tuple[str, ...] = ()
     _failing: dict[str, str] = field(default_factory=dict)
     _tick: bool = False
+    _cursor: Cursor | None = None
     _lost_at: float | None = None
 
     def __post_init__(self) -> None:
@@ -124,6 +125,7 @@ class Pipeline:
     def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
         """Take in what the store remembers of an earlier run. Called once, before the first step."""
         self.publication.resume(resume)
+        self._cursor = resume.cursor
         for container_id, stored in resume.records.get("container", {}).items():
             record = record_from_json(stored)
             if record is not None:
@@ -150,6 +152,7 @@ class Pipeline:
         self.decisions.review(now)
         if self._tick:
             self.state.operator_acts_end(now.wall)
+            self.state.gaps_end(now.wall)
             self.decisions.forget_cooldowns(now)
             self.publication.metrics(now, self.options.interval, self.options.metrics_interval)
             self._inspect(self.decisions.to_inspect(now))
@@ -191,7 +194,7 @@ class Pipeline:
         own = known.own if known is not None and known.own is not None and known.own.covers(event) else None
         record = self.state.apply_event(event)
         if event.origin is not Origin.SYNTHETIC:
-            self.publication.out.cursor = Cursor(time_ns=event.time_ns, event_id=event.id)
+            self._handled(Cursor(time_ns=event.time_ns, event_id=event.id))
             self.publication.out.event_ids.append(event.id)
         correlation = own.correlation_id if own is not None else event.id
         self.publication.tell(event, correlation, now, record=record)
@@ -242,6 +245,8 @@ class Pipeline:
         """The store turned out to be damaged and was set aside: what the next start must know goes into the new one."""
         if self.state.baseline:
             self.publication.out.records.append(Record(kind="baseline", key="made", value={"at": now.wall}))
+        if self._cursor is not None:
+            self._handled(self._cursor)
         self.state.changed.update(self.state.containers)
         self.publication.publish_again()
         self.decisions.remember_again()
@@ -251,6 +256,7 @@ class Pipeline:
         engine.info, engine.connected, engine.responding, engine.since = seen.info, True, True, seen.at
         self._alive(now)
         engine.restarts += seen.restarted
+        engine.clock_offset = seen.clock_offset
         engine.last_error = ""
         self.composer.engine_changed(seen.info)
         self.publication.info_changed()
@@ -268,6 +274,8 @@ class Pipeline:
     def _inventory(self, inventory: InventoryObserved, now: Instant) -> None:
         self._alive(now)
         first = not self.state.baseline
+        if inventory.listening_since is not None:
+            self._handled(inventory.listening_since)
         for event in self.state.apply_inventory(inventory):
             self._engine_event(event, now)
         if first:

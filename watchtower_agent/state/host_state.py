@@ -55,7 +55,8 @@ class EngineState:
         gaps: Gaps in its events since the agent started.
         events: Its events handled since the agent started.
         uncertain_until: Events were lost up to then, seconds since the epoch: what they would have told of a later
-            end (a `kill` before a `die`) may be among them.
+            end (a `kill` before a `die`) may be among them. On the engine's clock, as events are.
+        clock_offset: Seconds by which the engine's clock is ahead of ours.
     """
 
     info: EngineInfo | None = None
@@ -72,6 +73,7 @@ class EngineState:
     gaps: int = 0
     events: int = 0
     uncertain_until: float = 0.0
+    clock_offset: float = 0.0
 
 
 @dataclass(slots=True)
@@ -324,6 +326,10 @@ class HostState:
             else:
                 continue
             self.changed.add(record.container.id)
+
+    def gaps_end(self, now: float) -> None:
+        """No gap reaches into the future, unless the clock was stepped back; `now` in wall time."""
+        self.engine.uncertain_until = min(self.engine.uncertain_until, now + self.engine.clock_offset)
 
     # --- views --------------------------------------------------------------------------------------
 
