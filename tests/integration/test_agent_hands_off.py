@@ -143,3 +143,43 @@ async def test_what_is_started_by_hand_again_is_healed_again(
     (started,) = await host.watch.until_told("action", "started", "again")
     assert started.data["policy"] == "revive"
     assert [call.path for call in host.calls()][:1] == [f"/containers/{again}/restart"]
+
+
+SHUTS_DOWN_FOR_12_S = ("sh", "-c", "trap 'sleep 12; exit 0' QUIT; while :; do sleep 0.1; done")
+"""As a web server that lets its requests end."""
+
+
+async def test_a_slow_stop_by_the_image_s_own_stop_signal_is_left_alone(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, POLICIES)
+    slow = engine.run("slow", *SHUTS_DOWN_FOR_12_S, labels=LABELS, options=("--stop-signal=QUIT",))
+    await host.watch.until_told("container", "start", "slow")
+
+    engine.docker("stop", "--time", "60", "slow")
+
+    (died,) = await host.watch.until_told("container", "die", "slow")
+    assert died.data["exit_code"] == 0
+    for policy in ("revive", "keep-up"):
+        assert (await said_why(host, "slow", policy)).guard == "operator_intent"
+    await still_acts(host)
+    assert host.calls(slow) == []
+
+
+async def test_a_signal_on_which_a_container_reloads_is_no_stop(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, POLICIES)
+    reloads = engine.run(
+        "reloads", "sh", "-c", "trap 'echo reloaded' HUP; while :; do sleep 0.1; done", labels=LABELS, options=SICK
+    )
+    await host.watch.until_told("container", "start", "reloads")
+
+    engine.docker("kill", "--signal", "HUP", "reloads")
+    await host.watch.until_told("container", "kill", "reloads")
+    engine.docker("exec", "reloads", "touch", "/tmp/bad")
+
+    (started,) = await host.watch.until_told("action", "started", "reloads")
+    assert started.data["policy"] == "unhealthy"
+    await host.watch.until_told("action", "succeeded", "reloads")
+    assert [call.path for call in host.calls(reloads)] == [f"/containers/{reloads}/restart"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -216,6 +217,107 @@ def test_which_signal_counts_as_an_end(signal: str, stop_signal: str, later: flo
     agent.deliver()
 
     assert agent.did == ([] if hands_off else [("restart", "web")])
+
+
+@pytest.mark.parametrize("signal", ["3", "1"], ids=["QUIT", "HUP"])
+@pytest.mark.parametrize("told", ["die, stop", "stop, die"])
+def test_a_slow_stop_by_its_own_stop_signal_is_a_persons(signal: str, told: str) -> None:
+    agent = Host(ON_DIE + SICK.strip("\n"), first_start=True)
+    agent.docker.create(silent=True, check=True, stop_signal=signal, restart_policy="unless-stopped")
+    agent.connect()
+    agent.docker.kill(signal=signal, ends=False)
+    agent.deliver()
+    agent.docker.health()  # it shuts down
+    agent.deliver()
+    agent.tick(12)
+    assert set(agent.guards) == {"operator_intent"}
+    _ends(agent, told)
+    agent.tick(60)
+
+    assert agent.did == []
+    assert agent.record().end_cause is EndCause.OPERATOR
+    operator = agent.record().operator
+    assert operator is not None
+    assert operator.action == "stop"
+
+
+@pytest.mark.parametrize("told", ["die, stop", "stop, die"])
+@pytest.mark.parametrize("signal_lost", [True, False])
+def test_a_stop_beside_the_end_is_a_persons_whatever_came_before(told: str, *, signal_lost: bool) -> None:
+    agent = host()
+    if not signal_lost:
+        agent.docker.kill(signal="15", ends=False)
+        agent.deliver()
+    agent.clock.advance(3600)
+    _ends(agent, told)
+    agent.tick(60)
+
+    assert agent.record().end_cause is EndCause.OPERATOR
+    assert agent.did == []
+    assert agent.record().container.status is ContainerStatus.EXITED
+
+
+def _ends(agent: Host, told: str) -> None:
+    """The engine tells of the end and of the stop that led to it in either order."""
+    agent.docker.crash(code=0)
+    agent.docker.settles()
+    agent.docker.tell("stop")
+    if told == "stop, die":
+        die, stop = agent.docker.events
+        agent.docker.events[:] = [replace(stop, time_ns=die.time_ns), replace(die, time_ns=stop.time_ns)]
+    agent.deliver()
+
+
+def test_what_crashes_after_a_stop_and_a_start_by_hand_crashes_by_itself() -> None:
+    agent = host()
+    agent.docker.tell("stop")
+    agent.docker.crash()
+    agent.docker.start()
+    agent.docker.crash()
+    agent.deliver()
+
+    assert agent.record().end_cause is EndCause.ITSELF
+    assert agent.did == [("restart", "web")]
+
+
+@pytest.mark.parametrize(("stop_signal", "person"), [("SIGTERM", False), ("SIGHUP", True), ("SIGQUIT", False)])
+def test_hup_is_a_reload_but_where_it_is_the_stop_signal(stop_signal: str, *, person: bool) -> None:
+    agent = Host(ON_DIE, first_start=True)
+    agent.docker.create(silent=True, stop_signal=stop_signal)
+    agent.connect()
+    agent.docker.kill(signal="1", ends=False)
+    agent.deliver()
+    assert (agent.record().operator is not None) is person
+    agent.clock.advance(11)
+    agent.docker.crash()
+    agent.deliver()
+
+    assert agent.record().end_cause is (EndCause.OPERATOR if person else EndCause.ITSELF)
+
+
+@pytest.mark.parametrize(
+    ("signal", "stop_signal", "cause"),
+    [
+        ("SIGUSR1", "SIGTERM", EndCause.ITSELF),
+        ("SIGUSR1", "SIGUSR1", EndCause.OPERATOR),
+        ("1", "SIGTERM", EndCause.ITSELF),
+        ("15", "SIGTERM", EndCause.OPERATOR),
+        ("15", "SIGQUIT", EndCause.OPERATOR),
+    ],
+)
+def test_a_signal_before_the_first_inspection_is_judged_by_it(signal: str, stop_signal: str, cause: EndCause) -> None:
+    agent = Host(ON_DIE)
+    agent.docker.create(stop_signal=stop_signal)
+    agent.docker.kill(signal=signal, ends=False)
+    agent.read()
+    assert agent.record().operator is not None
+    agent.inspect()
+    assert (agent.record().operator is not None) is (cause is EndCause.OPERATOR)
+    agent.clock.advance(11)
+    agent.docker.crash()
+    agent.deliver()
+
+    assert agent.record().end_cause is cause
 
 
 def test_a_label_that_looks_like_a_signal_does_not_hide_a_stop() -> None:
@@ -544,18 +646,29 @@ def test_the_15_minutes_do_not_grow_when_the_clock_is_stepped_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("signal", "seconds", "by_it"),
+    ("signal", "stop_signal", "seconds", "by_it"),
     [
-        ("9", 10_000.0, True),
-        ("HUP", 10.0, True),
-        ("HUP", 10.1, False),
-        ("SIGQUIT", 21.0, False),
-        ("15", 15 * 60.0, True),
-        ("15", 15 * 60.0 + 1, False),
+        ("9", "SIGTERM", 10_000.0, True),
+        ("HUP", "SIGTERM", 10.0, True),
+        ("HUP", "SIGTERM", 10.1, False),
+        ("SIGQUIT", "SIGTERM", 21.0, False),
+        ("15", "SIGTERM", 15 * 60.0, True),
+        ("15", "SIGTERM", 15 * 60.0 + 1, False),
+        # its own stop signal, however it is written
+        ("3", "SIGQUIT", 15 * 60.0, True),
+        ("3", "SIGQUIT", 15 * 60.0 + 1, False),
+        ("HUP", "1", 15 * 60.0, True),
+        ("HUP", "SIGQUIT", 10.1, False),
+        # which is not known yet
+        ("3", "", 15 * 60.0, True),
+        ("USR1", "", 1.0, True),
+        ("USR1", "SIGTERM", 1.0, False),
     ],
 )
-def test_a_signal_that_was_survived_does_not_count_for_ever(signal: str, seconds: float, by_it: bool) -> None:
-    assert signal_ended_it(signal, seconds) is by_it
+def test_a_signal_that_was_survived_does_not_count_for_ever(
+    signal: str, stop_signal: str, seconds: float, *, by_it: bool
+) -> None:
+    assert signal_ended_it(signal, stop_signal, seconds) is by_it
 
 
 def test_a_stop_by_hand_while_our_intent_waits_for_its_turn_is_a_person_s() -> None:

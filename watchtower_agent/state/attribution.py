@@ -117,19 +117,32 @@ def is_terminating(signal: str, stop_signal: str) -> bool:
     return name in _TERMINATING or name == signal_name(stop_signal)
 
 
-def is_reload(signal: str) -> bool:
-    """Whether a terminating signal is one on which many programs do something else and live on."""
-    return signal_name(signal) in _SURVIVED_COUNTS_FOR
+def is_reload(signal: str, stop_signal: str) -> bool:
+    """Whether a terminating signal is one on which many programs do something else and live on.
 
-
-def signal_ended_it(signal: str, seconds: float) -> bool:
-    """Whether an end so many seconds after a terminating signal is that signal's doing.
-
-    KILL is never survived. Any other is, by a program that handles it: what ends it after the time for which the
-    agent keeps its hands off anyway is something else. (A slow stop tells by its own `stop` event.)
+    The container's own stop signal is none: who sends it means to stop it. `stop_signal` is empty while not known.
     """
     name = signal_name(signal)
-    return name == "KILL" or seconds <= _SURVIVED_COUNTS_FOR.get(name, HANDS_OFF)
+    return bool(stop_signal) and name in _SURVIVED_COUNTS_FOR and name != signal_name(stop_signal)
+
+
+def signal_ended_it(signal: str, stop_signal: str, seconds: float) -> bool:
+    """Whether an end so many seconds after a signal is that signal's doing.
+
+    KILL is never survived. Any other is, by a program that handles it: what ends it after the time for which the
+    agent keeps its hands off anyway is something else. (A slower stop tells by its own `stop` event.)
+
+    Args:
+        signal: As the engine told it, empty if it did not.
+        stop_signal: The container's own; empty while not known: then any signal may be it.
+        seconds: From the signal to the end.
+    """
+    name = signal_name(signal)
+    if name == "KILL":
+        return True
+    if name and stop_signal and not is_terminating(signal, stop_signal):
+        return False
+    return seconds <= (_SURVIVED_COUNTS_FOR[name] if is_reload(signal, stop_signal) else HANDS_OFF)
 
 
 def operator_act(action: str, at: float) -> OperatorIntent:
@@ -143,6 +156,8 @@ def end_cause(
     ours: bool,
     kill_at: float | None,
     kill_signal: str,
+    stop_signal: str,
+    stopped: bool,
     started: float | None,
     uncertain_until: float,
 ) -> EndCause:
@@ -153,12 +168,14 @@ def end_cause(
         ours: An open or just finished action of the agent covers it.
         kill_at: When a terminating signal that was not ours was sent in this life, seconds since the epoch.
         kill_signal: Which.
+        stop_signal: The container's own; empty while not known.
+        stopped: A `stop` that was not ours was told in this life: the engine may tell of the end after it.
         started: When this life began, seconds since the epoch; None when not known.
         uncertain_until: Events were lost up to then, seconds since the epoch; 0 when none were.
     """
     if ours:
         return EndCause.AGENT
-    if kill_at is not None and signal_ended_it(kill_signal, die.time - kill_at):
+    if stopped or (kill_at is not None and signal_ended_it(kill_signal, stop_signal, die.time - kill_at)):
         return EndCause.OPERATOR
     # A life that began after the gap has lost no `kill` in it.
     lost = die.time <= uncertain_until + _LOST_KILL_COUNTS_FOR and (started is None or started <= uncertain_until)

@@ -22,7 +22,7 @@ from watchtower_agent.state.attribution import (
     OwnAction,
 )
 from watchtower_agent.state.differences import Difference, appeared, changes, conclude, is_named, vanished
-from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, met
+from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, judge_signal_anew, met
 
 _EVENT_MAY_LAG = 1.5
 """Seconds by which an inspection may be ahead of the event that tells the same. Longer than an interruption of the
@@ -241,7 +241,10 @@ class HostState:
             fresh = replace(fresh, status=record.container.status, health=record.container.health)
         if "rename" in told or not is_named(fresh):
             fresh = replace(fresh, name=record.container.name)
+        uninspected = record.container.detail is None
         self._redescribe(record, fresh)
+        if uninspected:
+            judge_signal_anew(record)
         return False, events
 
     def _redescribe(self, record: ContainerRecord, fresh: Container) -> None:

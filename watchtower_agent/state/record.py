@@ -140,14 +140,28 @@ def change(record: ContainerRecord, event: EngineEvent, *, uncertain_until: floa
 
 
 def _signal(record: ContainerRecord, event: EngineEvent) -> None:
-    detail = record.container.detail
+    stop_signal = _stop_signal(record)
     signal = own_attribute(event, record.container, "signal")
-    if signal and not is_terminating(signal, detail.stop_signal if detail else "SIGTERM"):
+    # A signal that is not told counts as one that ends, and so does any while the stop signal is not known.
+    if signal and stop_signal and not is_terminating(signal, stop_signal):
         return
-    # A signal that is not told counts as one that ends.
     record.kill_at, record.kill_signal = event.time, signal
-    if not is_reload(signal):
+    if not is_reload(signal, stop_signal):
         record.operator = operator_act("kill", event.time)
+
+
+def judge_signal_anew(record: ContainerRecord) -> None:
+    """An inspection told the stop signal: a signal sent before may turn out to be none by which a person ends."""
+    signal, stop_signal = record.kill_signal, _stop_signal(record)
+    if not signal or not record.container.running or record.operator is None or record.operator.action != "kill":
+        return
+    if not is_terminating(signal, stop_signal) or is_reload(signal, stop_signal):
+        record.operator = None
+
+
+def _stop_signal(record: ContainerRecord) -> str:
+    """Empty before an inspection told it."""
+    return record.container.detail.stop_signal if record.container.detail is not None else ""
 
 
 def _stopped(record: ContainerRecord) -> None:
@@ -161,15 +175,18 @@ def _end(record: ContainerRecord, event: EngineEvent, *, ours: bool, uncertain_u
     record.ended = event.time
     record.exit_code = integer(own_attribute(event, record.container, "exitCode"))
     record.settled_after_end = False
+    stopped = record.operator is not None and record.operator.action == "stop"
     record.end_cause = end_cause(
         event,
         ours=ours,
         kill_at=record.kill_at,
         kill_signal=record.kill_signal,
+        stop_signal=_stop_signal(record),
+        stopped=stopped,
         started=record.started,
         uncertain_until=uncertain_until,
     )
-    if record.end_cause is EndCause.OPERATOR:
+    if record.end_cause is EndCause.OPERATOR and not stopped:
         record.operator = operator_act("kill" if event.origin is not Origin.SYNTHETIC else "stop", event.time)
     # The engine itself starts it again under a restart policy: until an inspection says otherwise, it will.
     comes_back = (
