@@ -5,31 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final, cast
+from typing import Final
 
 from lark import Lark, Token, Tree as ParseTree
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.exceptions import UnexpectedInput
 
 from watchtower_agent.model.decision import Number
 from watchtower_agent.policies.condition_check import Checker, ConditionProblem, ConditionScope
+from watchtower_agent.policies.condition_syntax import syntax_problem
 from watchtower_agent.policies.condition_tree import Name, Tree, compiled, describe, reader, references
-from watchtower_agent.policies.problem import shown
 from watchtower_agent.policies.truth import Subject, Truth, Unknown, Value
 
 __all__ = ["Condition", "ConditionProblem", "ConditionScope", "parse_condition"]
 
 LONGEST: Final = 1000
 """Characters."""
-
-_OTHER_LANGUAGES: Final = (
-    ("&&", "and"),
-    ("||", "or"),
-    ("=", "=="),
-    ("<>", "!="),
-    ("!", "not"),
-    ("%", "% directly after the number, as in 80%"),
-)
-_EXPECTED_VALUE: Final = "a name or a value belongs here, as in memory.percent > 90%"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +70,7 @@ def parse_condition(text: str, scope: ConditionScope) -> Condition:
     try:
         parsed = _parser().parse(text)
     except UnexpectedInput as error:
-        raise _syntax_problem(text, error) from None
+        raise syntax_problem(text, error) from None
     tree = Checker(text, scope).tree(parsed)
     used = tuple(dict.fromkeys(references(tree)))
     return Condition(
@@ -112,40 +102,3 @@ class _Parser:
 @cache
 def _parser() -> _Parser:
     return _Parser()
-
-
-def _syntax_problem(text: str, error: UnexpectedInput) -> ConditionProblem:
-    if isinstance(error, UnexpectedCharacters):
-        # lark annotates it as None, the default of its base class.
-        return _unknown_character(text, cast("int", error.pos_in_stream))
-    if isinstance(error, UnexpectedToken) and error.token.type != "$END":
-        at = error.token.start_pos or 0
-        word = shown(str(error.token))
-        if error.token in {")", "]"} and _opened(text) < 0:
-            return ConditionProblem(text, at, f"{word} closes nothing", "remove it, or open it before")
-        if error.expected & {"COMPARE", "_AND", "_OR", "$END"}:
-            return ConditionProblem(text, at, f"{word} is not expected here", "put and, or, or a comparison before it")
-        return ConditionProblem(text, at, f"{word} is not expected here", _EXPECTED_VALUE)
-    end = len(text.rstrip())
-    remedy = _EXPECTED_VALUE if _opened(text) <= 0 else "close the parenthesis or bracket"
-    return ConditionProblem(text, end, "the condition ends too early", remedy)
-
-
-def _unknown_character(text: str, at: int) -> ConditionProblem:
-    rest = text[at:]
-    if rest[0] in {'"', "'"}:
-        if "\\" in rest:
-            return ConditionProblem(
-                text, at, "this string is not well formed", 'a backslash stands only before " or \\'
-            )
-        return ConditionProblem(text, at, "this string has no end", f"close it with {rest[0]}")
-    for foreign, ours in _OTHER_LANGUAGES:
-        if rest.startswith(foreign):
-            return ConditionProblem(text, at, f"{shown(foreign)} is not an operator here", f"write {ours}")
-    return ConditionProblem(
-        text, at, f"{shown(rest[0])} has no meaning here", "use names, numbers, quoted text, comparisons, and, or, not"
-    )
-
-
-def _opened(text: str) -> int:
-    return text.count("(") + text.count("[") - text.count(")") - text.count("]")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple, NoReturn
 
@@ -25,6 +25,7 @@ from watchtower_agent.policies.condition_tree import (
     Tree,
     quoted,
 )
+from watchtower_agent.policies.condition_words import COMPARABLE, NOUNS, ORDERED, example_of, rewritten
 from watchtower_agent.policies.problem import nearest, one_of, shown
 from watchtower_agent.policies.quantities import LARGEST_SIZE, QuantityError, parse_quantity
 
@@ -45,33 +46,6 @@ _SCOPES: Final = {
     ConditionScope.WHEN: frozenset({Scope.CONTAINER, Scope.HOST, Scope.ENGINE}),
     ConditionScope.WHERE: frozenset({Scope.EVENT, Scope.CONTAINER}),
 }
-_COMPARABLE: Final[Mapping[ValueType, frozenset[ValueType]]] = {
-    ValueType.PERCENT: frozenset({ValueType.PERCENT, ValueType.NUMBER}),
-    ValueType.BYTES: frozenset({ValueType.BYTES, ValueType.NUMBER}),
-    ValueType.DURATION: frozenset({ValueType.DURATION}),
-    ValueType.NUMBER: frozenset({ValueType.NUMBER}),
-    ValueType.TEXT: frozenset({ValueType.TEXT}),
-    ValueType.BOOLEAN: frozenset({ValueType.BOOLEAN}),
-    ValueType.ENUM: frozenset({ValueType.TEXT}),
-}
-_EXAMPLES: Final = {
-    ValueType.PERCENT: "> 80%",
-    ValueType.BYTES: "> 512MiB",
-    ValueType.DURATION: "> 30s",
-    ValueType.NUMBER: "> 3",
-    ValueType.TEXT: '== "web"',
-    ValueType.BOOLEAN: "== true",
-}
-_NOUNS: Final = {
-    ValueType.PERCENT: "a percentage",
-    ValueType.BYTES: "a number of bytes",
-    ValueType.DURATION: "a duration",
-    ValueType.NUMBER: "a number",
-    ValueType.TEXT: "a text",
-    ValueType.BOOLEAN: "true or false",
-    ValueType.ENUM: "one of a few words",
-}
-_ORDERED: Final = frozenset({ValueType.PERCENT, ValueType.BYTES, ValueType.DURATION, ValueType.NUMBER})
 _CONTINUOUS: Final = frozenset({ValueType.PERCENT, ValueType.DURATION})
 _NEVER_NEGATIVE: Final = frozenset({ValueType.PERCENT, ValueType.BYTES})
 _EQUALITY: Final = frozenset({"==", "!="})
@@ -167,8 +141,8 @@ class Checker:
         if entry.type is not ValueType.BOOLEAN:
             self._fail(
                 node,
-                f"{reference} is {_NOUNS[entry.type]}, not true or false",
-                f"compare it: {reference} {_example(entry)}",
+                f"{reference} is {NOUNS[entry.type]}, not true or false",
+                f"compare it: {reference} {example_of(entry)}",
             )
         return Flag(reference)
 
@@ -227,15 +201,15 @@ class Checker:
         right: Named | Fixed,
     ) -> Tree:
         reference, entry = left
-        if sign not in _EQUALITY and entry.type not in _ORDERED:
+        if sign not in _EQUALITY and entry.type not in ORDERED:
             self._fail(left_node, f"{reference} has no order to compare with {sign}", "use == or != or in")
         if isinstance(right, Named):
             other, other_entry = right
             if (other_entry.type, other_entry.values) != (entry.type, entry.values):
                 self._fail(
                     right_node,
-                    f"{reference} is {_NOUNS[entry.type]} and {other} is {_NOUNS[other_entry.type]}",
-                    f"compare it with a fixed value, as in {reference} {_example(entry)}",
+                    f"{reference} is {NOUNS[entry.type]} and {other} is {NOUNS[other_entry.type]}",
+                    f"compare it with a fixed value, as in {reference} {example_of(entry)}",
                 )
             return Comparison(reference, sign, other)
         literal = self._literal(entry, reference, right_node, right, equality=sign in _EQUALITY)
@@ -249,7 +223,9 @@ class Checker:
             self._fail(left, f"{self._source(left)} is a fixed value", "write a name before in")
         reference, entry = operand
         if right.data != "list":
-            self._fail(right, "after in comes a list", f"write it like {reference} in [{_example(entry).split()[-1]}]")
+            self._fail(
+                right, "after in comes a list", f"write it like {reference} in [{example_of(entry).split()[-1]}]"
+            )
         items = [child for child in right.children if isinstance(child, ParseTree)]
         if not items:
             self._fail(right, "the list is empty", "name at least one value")
@@ -281,18 +257,18 @@ class Checker:
         equality: bool,
     ) -> Literal:
         literal, kind = operand
-        if kind not in _COMPARABLE[entry.type]:
+        if kind not in COMPARABLE[entry.type]:
             self._fail(
                 node,
-                f"{reference} is {_NOUNS[entry.type]} and {self._source(node)} is {_NOUNS[kind]}",
-                f"write it like {reference} {_example(entry)}",
+                f"{reference} is {NOUNS[entry.type]} and {self._source(node)} is {NOUNS[kind]}",
+                rewritten(entry, literal, kind) or f"write it like {reference} {example_of(entry)}",
             )
         if entry.type in _NEVER_NEGATIVE and isinstance(literal.value, int | float):
             if literal.value < 0:
-                self._fail(node, f"{reference} is never below zero", f"write it like {reference} {_example(entry)}")
+                self._fail(node, f"{reference} is never below zero", f"write it like {reference} {example_of(entry)}")
             if entry.type is ValueType.BYTES and literal.value > LARGEST_SIZE:
                 self._fail(
-                    node, f"{self._source(node)} is more bytes than anything has", f"write it like {_example(entry)}"
+                    node, f"{self._source(node)} is more bytes than anything has", f"write it like {example_of(entry)}"
                 )
         if entry.values and literal.value not in entry.values:
             word = str(literal.value)
@@ -385,7 +361,3 @@ class Checker:
 
 def _unquoted_string(text: str) -> str:
     return text[1:-1].replace("\\" + text[0], text[0]).replace("\\\\", "\\")
-
-
-def _example(entry: Entry) -> str:
-    return f"== {quoted(entry.values[0])}" if entry.values else _EXAMPLES[entry.type]

@@ -31,6 +31,7 @@ _SIGNALS: Final = frozenset(
 )
 _LAST_SIGNAL: Final = 64
 _REALTIME: Final = re.compile(r"RTM(IN\+|AX-)([0-9]|[12][0-9]|30)", re.ASCII)
+_NOT_OF_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]+", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
 
 
@@ -88,8 +89,11 @@ def _one_or_many(value: object) -> object:
 
 def _policy_name(value: str) -> str:
     if not _NAME.fullmatch(value):
+        plain = _NOT_OF_NAMES.sub("-", value).strip("-_")
+        hint = f"write {plain}" if plain and plain != value else "write it like heal-unhealthy"
         raise wrong(
-            f"{shown(value)} is no name for a policy", "use letters, digits, - and _, beginning with a letter or digit"
+            f"{shown(value)} is no name for a policy",
+            f"{hint}: letters, digits, - and _, beginning with one of the first",
         )
     return value
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 Path = tuple[str | int, ...]
@@ -77,10 +78,47 @@ def joined(path: Path) -> str:
     return text
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The remedy for an unknown word: the nearest known one, or all of them when none is near."""
+_ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "action": ("then",),
+        "actions": ("then",),
+        "condition": ("when",),
+        "containers": ("select",),
+        "disabled": ("off", "mode"),
+        "do": ("then",),
+        "dry-run": ("shadow",),
+        "duration": ("for",),
+        "enabled": ("enforce", "mode"),
+        "error": ("critical",),
+        "event": ("on",),
+        "events": ("on",),
+        "filter": ("select", "where"),
+        "if": ("when",),
+        "match": ("select",),
+        "observe": ("shadow",),
+        "project": ("compose",),
+        "service": ("compose",),
+        "stopped": ("exited",),
+        "target": ("select",),
+        "targets": ("select",),
+        "trigger": ("on", "when"),
+        "up": ("running",),
+    }
+)
+"""What other tools call it, or people: no spelling is near, and yet one thing is meant."""
+
+
+def meant(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most likely meant: another tool's word for it, or the nearest in spelling."""
     words = tuple(known)
-    near = nearest(word, words)
+    elsewhere = _ELSEWHERE.get(word.lower(), ())
+    return next((each for each in elsewhere if each in words), None) or nearest(word, words)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The remedy for an unknown word: the one that is meant, or all of them when that can't be told."""
+    words = tuple(known)
+    near = meant(word, words)
     if near is not None:
         return f"did you mean {near}?"
     return one_of(words)

@@ -117,6 +117,32 @@ def _nearest_unit(unit: str) -> str | None:
     return next(iter(longer), None) or nearest(unit, _UNITS) or max(shorter, key=len, default=None)
 
 
+_WORDS_FOR_UNITS: Final = (
+    (r"ms|millis?|milliseconds?", "ms"),
+    (r"s|secs?|seconds?", "s"),
+    (r"m|mins?|minutes?", "m"),
+    (r"h|hrs?|hours?", "h"),
+    (r"d|days?", "d"),
+)
+_WRITTEN_OUT: Final = re.compile(r"\s*([0-9]{1,6})\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
+
+
+def _duration_hint(text: str) -> str:
+    """What a duration in words or in two units (`1 min`, `1h30m`) is here; empty when that can't be told."""
+    parts = _WRITTEN_OUT.findall(text)
+    if not parts or _WRITTEN_OUT.sub("", text):
+        return ""
+    units = [
+        next((unit for words, unit in _WORDS_FOR_UNITS if re.fullmatch(words, word, re.IGNORECASE)), "")
+        for _, word in parts
+    ]
+    if "" in units:
+        return ""
+    smallest = min(units, key=DURATION_UNITS.__getitem__)
+    total = sum(int(number) * DURATION_UNITS[unit] for (number, _), unit in zip(parts, units, strict=True))
+    return f"write {total / DURATION_UNITS[smallest]:.0f}{smallest}"
+
+
 def parse_duration(text: str) -> float:
     """A duration in seconds: `500ms`, `30s`, `5m`, `2h`, `7d`.
 
@@ -128,9 +154,12 @@ def parse_duration(text: str) -> float:
     except TooLargeError:
         raise
     except QuantityError as error:
+        hint = _duration_hint(text)
         if error.message.startswith("unknown unit"):
-            raise QuantityError(error.message, f"the units are {', '.join(DURATION_UNITS)}, as in 30s") from None
-        raise QuantityError(f"{shown(text)} is not a duration", "write it like 500ms, 30s, 5m, 2h or 7d") from None
+            units = f"the units are {', '.join(DURATION_UNITS)}, as in 30s"
+            raise QuantityError(error.message, hint or units) from None
+        example = "write it like 500ms, 30s, 5m, 2h or 7d"
+        raise QuantityError(f"{shown(text)} is not a duration", hint or example) from None
     if quantity.type is ValueType.NUMBER:
         raise QuantityError(f"{shown(text)} has no unit", f"write {text}s for seconds, or {text}m for minutes")
     if quantity.type is not ValueType.DURATION:

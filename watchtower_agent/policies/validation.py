@@ -9,9 +9,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from watchtower_agent.policies.document import OWN_WORDS
-from watchtower_agent.policies.problem import Finding, Path, did_you_mean, nearest, one_of, shown
+from watchtower_agent.policies.document import OWN_WORDS, ThenKeys
+from watchtower_agent.policies.problem import Finding, Path, did_you_mean, meant, one_of, shown
 
+_LONGEST_EXAMPLE: Final = 40
 _KEYS_OF_TYPES: Final[Mapping[str, tuple[str, str]]] = {
     "string_type": ("this is not a text", "write a text, in quotes if it looks like something else"),
     "bool_type": ("this is neither true nor false", "write true or false"),
@@ -19,6 +20,20 @@ _KEYS_OF_TYPES: Final[Mapping[str, tuple[str, str]]] = {
     "dict_type": ("this is not a mapping", "write keys and values, as in {key: value}"),
     "model_type": ("this is not a mapping", "write keys and values, as in {key: value}"),
 }
+
+_EXAMPLES: Final[Mapping[str, str]] = {
+    "compose": "{project: NAME}, {service: NAME} or both",
+    "kill": "{signal: SIGTERM}, or {} for KILL",
+    "labels": '{autoheal: "true"}',
+    "not": "{name: NAME}",
+    "notify": "{severity: warning}, or {}",
+    "on": "{container: die}",
+    "restart": "{stop_timeout: 30s}, or {}",
+    "select": '{name: NAME}, or {labels: {autoheal: "true"}}',
+    "stop": "{stop_timeout: 30s}, or {}",
+    "then": "{restart: {}}, or {notify: {}}",
+}
+"""Key -> what is written after it, for those that hold keys of their own."""
 
 
 def findings_of(error: ValidationError, model: type[BaseModel], root: Path = ()) -> Iterator[Finding]:
@@ -47,22 +62,46 @@ def _finding(detail: ErrorDetails, path: Path, known: tuple[str, ...], *, at_key
         return Finding(path=path, message=f"the key {path[-1]} is missing", remedy=f"add {path[-1]}: …")
     if kind in {"enum", "literal_error"}:
         return _closed_set(path, detail, str(context["expected"]))
+    return _of_type(detail, path, at_key=at_key)
+
+
+def _of_type(detail: ErrorDetails, path: Path, *, at_key: bool) -> Finding:
+    kind = detail["type"]
     if kind == "string_too_long":
         return Finding(
             path=path,
             message="this text is too long",
-            remedy=f"use {context['max_length']} characters at most",
+            remedy=f"use {detail['ctx']['max_length']} characters at most",
             at_key=at_key,
         )
+    if kind in {"dict_type", "model_type"} and (example := _example(path, detail["input"])):
+        return Finding(path=path, message="this is not a mapping", remedy=f"write {example}")
     message, remedy = _KEYS_OF_TYPES.get(kind, (detail["msg"], "see docs/policies.md for what belongs here"))
     return Finding(path=path, message=message, remedy=remedy)
+
+
+def _example(path: Path, given: object) -> str:
+    """What would be right for a key, with the text that was given in its place if that is one of the words."""
+    key = str(path[-1]) if path else ""
+    if key == "then" and isinstance(given, str) and given in ThenKeys.model_fields:
+        return f"{{{given}: {{}}}}"
+    if (
+        isinstance(given, str)
+        and given.isprintable()
+        and len(given) <= _LONGEST_EXAMPLE
+        and "NAME" in _EXAMPLES.get(key, "")
+    ):
+        return _EXAMPLES[key].replace("NAME", given)
+    return _EXAMPLES.get(key, "{}" if key in ThenKeys.model_fields else "")
 
 
 def _closed_set(path: Path, detail: ErrorDetails, expected: str) -> Finding:
     words = tuple(expected.replace("'", "").replace(" or ", ", ").split(", "))
     given = detail["input"]
+    if isinstance(given, str) and given in words and given.isdecimal():
+        return Finding(path=path, message=f"{shown(given)} in quotes is a text", remedy=f"write {given} without quotes")
     message = f"{shown(str(given))} is not known here"
-    near = nearest(given, words) if isinstance(given, str) else None
+    near = meant(given, words) if isinstance(given, str) else None
     hint = f"did you mean {near}? " if near else ""
     return Finding(path=path, message=message, remedy=hint + one_of(words))
 

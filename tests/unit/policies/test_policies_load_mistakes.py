@@ -56,7 +56,7 @@ from watchtower_agent.policies.load import load_policies
         ),
         (
             "when: host.load1 > 3\n    for: 1h30m\n    then: {notify: {}}",
-            '5:10: policies[0].for: "1h30m" is not a duration',
+            '5:10: policies[0].for: "1h30m" is not a duration, write 90m',
         ),
         (
             "when: host.load1 > 3\n    for: -5s\n    then: {notify: {}}",
@@ -76,7 +76,7 @@ from watchtower_agent.policies.load import load_policies
         ),
         (
             "when: host.load1 > 3\n    for: 5sec\n    then: {notify: {}}",
-            '5:10: policies[0].for: unknown unit "sec", the units are ms, s, m, h, d',
+            '5:10: policies[0].for: unknown unit "sec", write 5s',
         ),
         (
             "when: host.load1 > 3\n    for: 5MiB\n    then: {notify: {}}",

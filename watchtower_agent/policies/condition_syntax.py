@@ -1,0 +1,83 @@
+"""What is wrong with a text that is no condition, and how it is written here."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final, cast
+
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from watchtower_agent.policies.condition_check import ConditionProblem
+from watchtower_agent.policies.problem import shown
+
+_OTHER_LANGUAGES: Final = (
+    ("&&", "and"),
+    ("||", "or"),
+    ("=>", ">="),
+    ("=<", "<="),
+    ("=~", "== for one text, in for several; patterns with * belong in select"),
+    ("=", "=="),
+    ("<>", "!="),
+    ("!", "not"),
+    ("%", "% directly after the number, as in 80%"),
+)
+_OTHER_WORDS: Final = MappingProxyType(
+    {
+        "contains": "==, or in for several; patterns with * belong in select",
+        "equals": "==",
+        "is": "==",
+        "isnt": "!=",
+        "like": "==, or in for several; patterns with * belong in select",
+        "matches": "==, or in for several; patterns with * belong in select",
+        "unless": "and not",
+    }
+)
+_EXPECTED_VALUE: Final = "a name or a value belongs here, as in memory.percent > 90%"
+
+
+def syntax_problem(text: str, error: UnexpectedInput) -> ConditionProblem:
+    """What the parser stumbled over, in words for who wrote the text."""
+    if isinstance(error, UnexpectedCharacters):
+        # lark annotates it as None, the default of its base class.
+        return _unknown_character(text, cast("int", error.pos_in_stream))
+    if isinstance(error, UnexpectedToken) and error.token.type != "$END":
+        at = error.token.start_pos or 0
+        return ConditionProblem(text, at, *_unexpected(text, error, at))
+    end = len(text.rstrip())
+    remedy = _EXPECTED_VALUE if _opened(text) <= 0 else "close the parenthesis or bracket"
+    return ConditionProblem(text, end, "the condition ends too early", remedy)
+
+
+def _unexpected(text: str, error: UnexpectedToken, at: int) -> tuple[str, str]:
+    """Message and remedy for a word where it can't stand."""
+    written = str(error.token)
+    word = shown(written)
+    if written in {")", "]"} and _opened(text) < 0:
+        return f"{word} closes nothing", "remove it, or open it before"
+    if (ours := _OTHER_WORDS.get(written.lower())) is not None:
+        return f"{word} is not an operator here", f"write {ours}"
+    if written == ">" and text[:at].rstrip().endswith("<"):
+        return '"<>" is not an operator here', "write !="
+    if error.expected & {"COMPARE", "_AND", "_OR", "$END"}:
+        return f"{word} is not expected here", "remove it, or put and, or, or a comparison before it"
+    return f"{word} is not expected here", _EXPECTED_VALUE
+
+
+def _unknown_character(text: str, at: int) -> ConditionProblem:
+    rest = text[at:]
+    if rest[0] in {'"', "'"}:
+        if "\\" in rest:
+            return ConditionProblem(
+                text, at, "this string is not well formed", 'a backslash stands only before " or \\'
+            )
+        return ConditionProblem(text, at, "this string has no end", f"close it with {rest[0]}")
+    for foreign, ours in _OTHER_LANGUAGES:
+        if rest.startswith(foreign):
+            return ConditionProblem(text, at, f"{shown(foreign)} is not an operator here", f"write {ours}")
+    return ConditionProblem(
+        text, at, f"{shown(rest[0])} has no meaning here", "use names, numbers, quoted text, comparisons, and, or, not"
+    )
+
+
+def _opened(text: str) -> int:
+    return text.count("(") + text.count("[") - text.count(")") - text.count("]")

@@ -1,0 +1,64 @@
+"""What a value of each type is called, compares with and looks like: the words of a condition's mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from watchtower_agent.policies.catalogue import Entry, ValueType
+from watchtower_agent.policies.condition_tree import Literal, quoted
+from watchtower_agent.policies.quantities import QuantityError, parse_quantity
+
+COMPARABLE: Final[Mapping[ValueType, frozenset[ValueType]]] = {
+    ValueType.PERCENT: frozenset({ValueType.PERCENT, ValueType.NUMBER}),
+    ValueType.BYTES: frozenset({ValueType.BYTES, ValueType.NUMBER}),
+    ValueType.DURATION: frozenset({ValueType.DURATION}),
+    ValueType.NUMBER: frozenset({ValueType.NUMBER}),
+    ValueType.TEXT: frozenset({ValueType.TEXT}),
+    ValueType.BOOLEAN: frozenset({ValueType.BOOLEAN}),
+    ValueType.ENUM: frozenset({ValueType.TEXT}),
+}
+_EXAMPLES: Final = {
+    ValueType.PERCENT: "> 80%",
+    ValueType.BYTES: "> 512MiB",
+    ValueType.DURATION: "> 30s",
+    ValueType.NUMBER: "> 3",
+    ValueType.TEXT: '== "web"',
+    ValueType.BOOLEAN: "== true",
+}
+NOUNS: Final = {
+    ValueType.PERCENT: "a percentage",
+    ValueType.BYTES: "a number of bytes",
+    ValueType.DURATION: "a duration",
+    ValueType.NUMBER: "a number",
+    ValueType.TEXT: "a text",
+    ValueType.BOOLEAN: "true or false",
+    ValueType.ENUM: "one of a few words",
+}
+ORDERED: Final = frozenset({ValueType.PERCENT, ValueType.BYTES, ValueType.DURATION, ValueType.NUMBER})
+
+
+def example_of(entry: Entry) -> str:
+    """The rest of a comparison with a name, rightly written."""
+    return f"== {quoted(entry.values[0])}" if entry.values else _EXAMPLES[entry.type]
+
+
+def rewritten(entry: Entry, literal: Literal, kind: ValueType) -> str:
+    """How a value of the wrong type is written rightly, when the mistake is only a unit or quotes; else empty."""
+    value = literal.value
+    if kind is ValueType.NUMBER and entry.type is ValueType.DURATION:
+        return f"write {literal}s for seconds, or {literal}m for minutes"
+    if kind is ValueType.NUMBER and entry.type is ValueType.TEXT:
+        return f"put it in quotes: {quoted(str(literal))}"
+    if isinstance(value, str) and entry.type in ORDERED | {ValueType.BOOLEAN} and _is_of(value, entry.type):
+        return f"write it without quotes: {value}"
+    return ""
+
+
+def _is_of(text: str, kind: ValueType) -> bool:
+    if kind is ValueType.BOOLEAN:
+        return text in {"true", "false"}
+    try:
+        return parse_quantity(text).type in COMPARABLE[kind]
+    except QuantityError:
+        return False
