@@ -99,7 +99,7 @@ class FakeTree:
 
 def v1_tree(root: Path) -> FakeTree:
     """A host with v1 only, every controller mounted by itself."""
-    return FakeTree(root, v1=("cpu", "cpuacct", "cpuset", "memory"))
+    return FakeTree(root, v1=("blkio", "cpu", "cpuacct", "cpuset", "memory", "pids"))
 
 
 def v2_tree(root: Path) -> FakeTree:

@@ -49,12 +49,18 @@ class Place:
         cpu: v1 `cpu`.
         cpuset: v1 `cpuset`.
         memory: v1 `memory`, or v2.
+        blkio: v1 `blkio`.
+        pids: v1 `pids`.
+        unified: v2, on a hybrid host too, where it has pressure alone.
     """
 
     accounting: str
     cpu: str = ""
     cpuset: str = ""
     memory: str = ""
+    blkio: str = ""
+    pids: str = ""
+    unified: str = ""
 
 
 class Locator:
@@ -102,20 +108,29 @@ class Locator:
                     queue.append((f"{parent}/{name}".lstrip("/"), depth + 1))
         return len(wanted) < len(container_ids)
 
+    def process_is(self, target: SampleTarget) -> bool:
+        """Whether the process with the target's pid belongs to the container, and to no other that got the pid."""
+        return any(self._process_paths(target).values())
+
     def _by_process(self, target: SampleTarget) -> Place | None:
+        paths = self._process_paths(target)
+        return self._place(paths.get("cpuacct", "") if "cpuacct" in self._tree.v1 else paths.get("", ""), paths)
+
+    def _process_paths(self, target: SampleTarget) -> dict[str, str]:
+        """Controller -> path of its cgroup, by the main process; empty without one or where it is another's by now."""
+        paths: dict[str, str] = {}
         if target.pid <= 0:
-            return None
+            return paths
         try:
             data = read_once(f"{self._proc_root}/{target.pid}/cgroup", 8192)
         except PermanentError:
-            return None  # the process has ended, or /proc shows another machine's processes
-        paths: dict[str, str] = {}
+            return paths  # the process has ended, or /proc shows another machine's processes
         for line in data.decode("utf-8", "replace").splitlines():
             _, controllers, path = (*line.split(":", 2), "", "")[:3]
             cut = _cut(path, target.container_id)
             if cut:
                 paths.update(dict.fromkeys(controllers.split(","), cut))
-        return self._place(paths.get("cpuacct", "") if "cpuacct" in self._tree.v1 else paths.get("", ""), paths)
+        return paths
 
     def _by_rule(self, target: SampleTarget) -> Place | None:
         for layout in (*self._learned, *_parent_layouts(target.cgroup_parent), *self._standard):
@@ -135,6 +150,9 @@ class Locator:
             cpu=_existing(tree.v1.get("cpu", ""), others.get("cpu", path)),
             cpuset=_existing(tree.v1.get("cpuset", ""), others.get("cpuset", path)),
             memory=_existing(tree.memory, others.get("memory" if "memory" in tree.v1 else "", path)),
+            blkio=_existing(tree.v1.get("blkio", ""), others.get("blkio", path)),
+            pids=_existing(tree.v1.get("pids", ""), others.get("pids", path)),
+            unified=_existing(tree.unified, others.get("", path)),
         )
 
     def _learn(self, layout: Layout) -> None:

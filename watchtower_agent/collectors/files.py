@@ -20,7 +20,15 @@ _GONE = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.ESTALE})
 
 
 class UnreadableError(PermanentError):
-    """A file that should be readable is not."""
+    """A file that should be readable is not.
+
+    Attributes:
+        number: The operating system's error number, 0 for none.
+    """
+
+    def __init__(self, message: str, number: int = 0) -> None:
+        super().__init__(message)
+        self.number = number
 
 
 class MissingError(UnreadableError):
@@ -123,9 +131,9 @@ def read_once(path: str, size: int) -> bytes:
 def translated(path: str, error: OSError) -> PermanentError:
     """The agent's own error for one of the operating system."""
     if error.errno not in _GONE:
-        return UnreadableError(f"{path} can't be read: {error.strerror}")
+        return UnreadableError(f"{path} can't be read: {error.strerror}", error.errno or 0)
     if error.errno == errno.ENOENT and is_directory(parent_of(path)):
-        return MissingError(f"{path} does not exist")
+        return MissingError(f"{path} does not exist", errno.ENOENT)
     return AbsentError(f"{path} is gone")
 
 

@@ -3,11 +3,79 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 NEVER = -math.inf
 """When something was last read that was not read yet."""
+
+
+class Gauge(Protocol):
+    """What a collector keeps open of one life of a container."""
+
+    def read(self, now: float) -> Sequence[float]:
+        """What it says now: one number for each name of its collector, NaN for unknown.
+
+        Args:
+            now: Monotonic seconds.
+
+        Raises:
+            AbsentError: The container has ended.
+            UnreadableError: It can't be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        ...
+
+
+class KeptGauge:
+    """A gauge, and what it said last.
+
+    Attributes:
+        numbers: Of the last reading, all NaN when it failed.
+    """
+
+    __slots__ = ("_gauge", "_nothing", "numbers")
+
+    def __init__(self, gauge: Gauge, nothing: Sequence[float]) -> None:
+        self._gauge = gauge
+        self._nothing = nothing
+        self.numbers = nothing
+
+    def read(self, now: float) -> Sequence[float]:
+        """Read it now. Raises as `Gauge.read` does."""
+        self.numbers = self._nothing
+        self.numbers = self._gauge.read(now)
+        return self.numbers
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        self._gauge.close()
+
+
+class Counter:
+    """A number that only grows within a life, as a rate."""
+
+    __slots__ = ("_at", "_total")
+
+    def __init__(self) -> None:
+        self._total = math.nan
+        self._at = NEVER
+
+    def rate(self, total: float | None, now: float) -> float:
+        """Δtotal / Δtime since the last call; NaN at the first one, and when it went down or is not known.
+
+        Args:
+            total: What it stands at, None when that is not known.
+            now: Monotonic seconds.
+        """
+        if total is None:
+            return math.nan
+        grown, passed = total - self._total, now - self._at
+        self._total, self._at = total, now
+        return grown / passed if grown >= 0 and passed > 0 else math.nan
 
 
 class CpuFiles(Protocol):
@@ -59,14 +127,13 @@ class CpuGauge:
         granted_at: When that was read, monotonic seconds.
     """
 
-    __slots__ = ("_used", "_used_at", "files", "granted", "granted_at")
+    __slots__ = ("_used", "files", "granted", "granted_at")
 
     def __init__(self, files: CpuFiles) -> None:
         self.files = files
         self.granted = math.nan
         self.granted_at = NEVER
-        self._used = math.nan
-        self._used_at = NEVER
+        self._used = Counter()
 
     def cores(self, monotonic: Callable[[], float]) -> float:
         """Δusage / Δtime since the last reading; NaN at the first one and when the counter went down.
@@ -74,12 +141,7 @@ class CpuGauge:
         The time is taken at the reading: the thread may have waited since its tick began.
         """
         used = self.files.used()
-        now = monotonic()
-        if used is None:
-            return math.nan
-        grown, passed = used - self._used, now - self._used_at
-        self._used, self._used_at = used, now
-        return grown / passed if grown >= 0 and passed > 0 else math.nan
+        return self._used.rate(used, monotonic())
 
 
 class MemoryGauge:

@@ -1,10 +1,13 @@
-"""CPU, memory, swap and load of the whole host."""
+"""CPU, memory, swap, load and pressure of the whole host."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from watchtower_agent.collectors.files import TABLE, Descriptors, KeptFile
+from watchtower_agent.collectors.gauges import Counter
 from watchtower_agent.collectors.host_facts import HostFacts
-from watchtower_agent.collectors.parsing import cpu_times, kibibytes_after, load_averages
+from watchtower_agent.collectors.parsing import cpu_times, kibibytes_after, load_averages, stalled
 from watchtower_agent.collectors.tick import Faults, Tick
 from watchtower_agent.errors import PermanentError
 
@@ -13,7 +16,7 @@ FIRST_LINE = 512
 
 
 class HostCollector:
-    """Reads `/proc/stat`, `/proc/meminfo` and `/proc/loadavg`, at each tick: they cost as much as ten containers.
+    """Reads `/proc/stat`, `meminfo`, `loadavg` and `pressure/…`, at each tick: they cost as much as ten containers.
 
     `host.cpu.percent` is the busy share of all processors' time since the last tick, waiting for I/O being idle.
     `host.memory.percent` = 100 * (total - available) / total. `host.swap.percent` of a host without swap is 0:
@@ -27,6 +30,10 @@ class HostCollector:
         self._stat = KeptFile(f"{proc_root}/stat", FIRST_LINE, descriptors)
         self._meminfo = KeptFile(f"{proc_root}/meminfo", TABLE, descriptors)
         self._loadavg = KeptFile(f"{proc_root}/loadavg", 128, descriptors)
+        self._pressures = {
+            f"host.pressure.{resource}": (KeptFile(f"{proc_root}/pressure/{resource}", 256, descriptors), Counter())
+            for resource in ("cpu", "io", "memory")
+        }
         self._times: tuple[int, int] | None = None
 
     def collect(self, tick: Tick) -> None:
@@ -37,11 +44,16 @@ class HostCollector:
                 tick.host.update(read())
             except PermanentError as error:
                 faults.add(str(error))
+        for name, (file, counter) in self._pressures.items():
+            with suppress(PermanentError):  # many kernels keep no account of pressure: unknown, and no fault
+                share = 100 * counter.rate(stalled(file.read(), b"some"), tick.monotonic())
+                if share == share:  # noqa: PLR0124 - NaN is the one number that differs from itself
+                    tick.host[name] = min(100.0, share)
         faults.tell(tick, self.name, "what the host's metrics take from it is")
 
     def close(self) -> None:
         """Let go of all descriptors."""
-        for file in (self._stat, self._meminfo, self._loadavg):
+        for file in (self._stat, self._meminfo, self._loadavg, *(file for file, _ in self._pressures.values())):
             file.close()
 
     def _cpu(self) -> dict[str, float]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+_NET_DEV_COLUMNS = 16
+
 CPUSET_MAX = 1 << 16
 """More processors than any kernel supports: a larger set is not a set of processors."""
 
@@ -115,3 +117,78 @@ def load_averages(data: bytes) -> tuple[float, float] | None:
     except (ValueError, IndexError):
         return None
     return (one, five) if 0 <= one < math.inf and 0 <= five < math.inf else None
+
+
+def io_stat(data: bytes) -> tuple[int, int]:
+    """Bytes read and written, over all devices, from v2's `io.stat`.
+
+    A line is `8:0 rbytes=1 wbytes=2 rios=3 …`; one that was cut off is not counted, and none at all is nothing moved.
+    """
+    read = written = 0
+    for line in _whole_lines(data):
+        for word in line.split():
+            key, _, number = word.partition(b"=")
+            if key == b"rbytes":
+                read += integer(number) or 0
+            elif key == b"wbytes":
+                written += integer(number) or 0
+    return read, written
+
+
+def blkio_bytes(data: bytes) -> tuple[int, int] | None:
+    """Bytes read and written, over all devices, from v1's `blkio.throttle.io_service_bytes` (`8:0 Read 4096`).
+
+    None when no device is named: since Linux 6.10 none is until one is throttled, and nothing is accounted.
+    """
+    read = written = 0
+    found = False
+    for line in _whole_lines(data):
+        words = line.split()
+        if len(words) != 3:  # noqa: PLR2004 - the last line is `Total n`
+            continue
+        found = True
+        if words[1] == b"Read":
+            read += integer(words[2]) or 0
+        elif words[1] == b"Write":
+            written += integer(words[2]) or 0
+    return (read, written) if found else None
+
+
+def stalled(data: bytes, kind: bytes) -> float | None:
+    """Seconds stalled since the cgroup was made, from a pressure file; None where it has no such line.
+
+    Args:
+        data: Two lines like `some avg10=0.00 avg60=0.00 avg300=0.00 total=12` (microseconds).
+        kind: `some`: at least one task waited. `full`: all of them did.
+    """
+    for line in _whole_lines(data):
+        if line.startswith(kind + b" "):
+            total = integer(line.rpartition(b"total=")[2])
+            return None if total is None else total * 1e-6
+    return None
+
+
+def traffic(data: bytes) -> tuple[int, int, int] | None:
+    """Bytes received, bytes sent, errors and drops, over all interfaces of `/proc/PID/net/dev` but `lo`.
+
+    None when there is no other than `lo`: a network of its own that it does not have, or has no more.
+    """
+    received = sent = errors = 0
+    found = False
+    for line in _whole_lines(data):
+        interface, colon, numbers = line.partition(b":")
+        words = numbers.split()
+        if not colon or len(words) < _NET_DEV_COLUMNS or interface.strip() == b"lo":
+            continue
+        counts = [integer(word) or 0 for word in words]
+        found = True
+        received += counts[0]
+        sent += counts[8]
+        # receive errors and drops, transmit errors and drops
+        errors += counts[2] + counts[3] + counts[10] + counts[11]
+    return (received, sent, errors) if found else None
+
+
+def _whole_lines(data: bytes) -> list[bytes]:
+    """The lines, without a last one that was cut off."""
+    return data.split(b"\n")[:-1]

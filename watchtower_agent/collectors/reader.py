@@ -56,7 +56,13 @@ class Reader:
         failures = self._prepare(request, at.monotonic)
         lives = self._roster.lives
         tick = Tick(
-            at=at, interval=self.interval, request=request, lives=lives, monotonic=self._monotonic, failures=failures
+            at=at,
+            interval=self.interval,
+            request=request,
+            lives=lives,
+            changes=self._roster.changes,
+            monotonic=self._monotonic,
+            failures=failures,
         )
         self.seconds = registry.run(self._collectors, tick)
         if self._descriptors.refused:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from watchtower_agent.collectors.block_io import block_io
 from watchtower_agent.collectors.cpu import CpuCollector
 from watchtower_agent.collectors.disk import DiskCollector
+from watchtower_agent.collectors.engine_process import EngineProcessCollector
 from watchtower_agent.collectors.files import Descriptors
 from watchtower_agent.collectors.host import HostCollector
 from watchtower_agent.collectors.host_facts import HostFacts
 from watchtower_agent.collectors.memory import MemoryCollector
+from watchtower_agent.collectors.network import network
+from watchtower_agent.collectors.pressure import pressure
+from watchtower_agent.collectors.processes import processes
 from watchtower_agent.collectors.roster import Roster
+from watchtower_agent.collectors.throttling import throttling
 from watchtower_agent.collectors.tick import Collector, Tick
 
 
 def collectors(*, proc_root: str, facts: HostFacts, roster: Roster, descriptors: Descriptors) -> tuple[Collector, ...]:
     """Every collector there is, sorted by name."""
     return (
+        block_io(descriptors),
         CpuCollector(facts),
         DiskCollector(),
+        EngineProcessCollector(proc_root=proc_root),
         HostCollector(proc_root=proc_root, facts=facts, descriptors=descriptors),
         MemoryCollector(roster=roster, facts=facts),
+        network(proc_root=proc_root, process_is=roster.process_is, descriptors=descriptors),
+        *(pressure(resource, descriptors) for resource in ("cpu", "io", "memory")),
+        processes(descriptors),
+        throttling(descriptors),
     )
 
 

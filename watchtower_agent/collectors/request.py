@@ -37,12 +37,14 @@ class Request:
         targets: The containers to read.
         demand: What is needed of them, and how often.
         data_root: The engine's data-root on this host, empty when the engine is elsewhere or not known yet.
+        engine_pid: The process behind the engine's socket, 0 when the kernel did not tell.
         oom_in: Ids of containers in which the engine reported an OOM kill since the last tick.
     """
 
     targets: tuple[SampleTarget, ...] = ()
     demand: Demand = field(default_factory=Demand)
     data_root: str = ""
+    engine_pid: int = 0
     oom_in: frozenset[str] = frozenset()
 
 

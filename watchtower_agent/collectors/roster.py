@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from watchtower_agent.collectors import cgroup_v1, cgroup_v2
 from watchtower_agent.collectors.cgroup_paths import Locator, Place
 from watchtower_agent.collectors.cgroup_tree import CgroupTree, discover
 from watchtower_agent.collectors.files import Descriptors, UnreadableError
-from watchtower_agent.collectors.gauges import NEVER, CpuGauge, MemoryGauge
+from watchtower_agent.collectors.gauges import NEVER, CpuGauge, KeptGauge, MemoryGauge
 from watchtower_agent.collectors.request import SLOW_INTERVAL
 from watchtower_agent.model.sample import SampleTarget
 
@@ -24,16 +24,32 @@ class Life:
         started_at: When this life began, as far as it was ever told; a target may lose it until the next inspection.
         cpu: Its CPU, None while its cgroup is not found.
         memory: Its memory, None while its cgroup is not found or has no memory controller.
+        place: Its cgroup, None while it is not found.
+        paced: Collector -> what it keeps open of this life, for those that read it at a pace of their own.
         ended: Whether its cgroup was there and is gone.
     """
 
-    __slots__ = ("cpu", "ended", "look_at", "memory", "missing_since", "started_at", "target")
+    __slots__ = (
+        "_tell_end",
+        "cpu",
+        "ended",
+        "look_at",
+        "memory",
+        "missing_since",
+        "paced",
+        "place",
+        "started_at",
+        "target",
+    )
 
-    def __init__(self, target: SampleTarget, now: float) -> None:
+    def __init__(self, target: SampleTarget, now: float, ended: Callable[[], None] = lambda: None) -> None:
+        self._tell_end = ended
         self.target = target
         self.started_at = target.started_at
         self.cpu: CpuGauge | None = None
         self.memory: MemoryGauge | None = None
+        self.place: Place | None = None
+        self.paced: dict[str, KeptGauge] = {}
         self.ended = False
         self.missing_since = now
         self.look_at = NEVER
@@ -51,6 +67,7 @@ class Life:
     def end(self) -> None:
         """Its cgroup is gone: the expected end of every container, and no error."""
         self.close()
+        self._tell_end()
         self.ended = True
         self.started_at = None
         self.look_at = NEVER  # a restart under the same id may have made a new cgroup by the next tick
@@ -61,7 +78,10 @@ class Life:
             self.cpu.files.close()
         if self.memory:
             self.memory.files.close()
-        self.cpu = self.memory = None
+        for gauge in self.paced.values():
+            gauge.close()
+        self.paced.clear()
+        self.cpu = self.memory = self.place = None
 
 
 class Roster:
@@ -80,6 +100,8 @@ class Roster:
         self.tree: CgroupTree | None = None
         self.problem = ""
         self.lives: tuple[Life, ...] = ()
+        self.changes = 0
+        """Counts what may give a collector something else to read: other lives, a cgroup found, a pid known."""
 
     def follow(self, targets: tuple[SampleTarget, ...], now: float) -> None:
         """Make `lives` the lives of these targets, and look for the cgroups of those that have none yet."""
@@ -89,6 +111,10 @@ class Roster:
             self._discover(now)
         if self._locator is not None:
             self._look(self._locator, now)
+
+    def process_is(self, target: SampleTarget) -> bool:
+        """Whether the process with the target's pid belongs to the container."""
+        return self._locator is not None and self._locator.process_is(target)
 
     def close(self) -> None:
         """Let go of all descriptors."""
@@ -105,14 +131,18 @@ class Roster:
                 life.close()
                 life = None
             if life is None:
-                life = Life(target, now)
+                life = Life(target, now, self._changed)
             elif life.target != target:
                 life.update(target)
             self._by_id[target.container_id] = life
         for life in before.values():
             life.close()
         self._targets = targets
+        self.changes += 1
         self.lives = tuple(self._by_id[target.container_id] for target in targets)
+
+    def _changed(self) -> None:
+        self.changes += 1
 
     def _discover(self, now: float) -> None:
         try:
@@ -157,7 +187,9 @@ class Roster:
         v1: Mapping[str, str] = self.tree.v1
         cpu = cgroup_v1.CpuV1 if "cpuacct" in v1 else cgroup_v2.CpuV2
         memory = cgroup_v1.MemoryV1 if "memory" in v1 else cgroup_v2.MemoryV2
+        self.changes += 1
         life.ended = False
+        life.place = place
         life.cpu = CpuGauge(cpu(place, self._descriptors))
         if place.memory:
             life.memory = MemoryGauge(memory(place, self._descriptors), place.memory)

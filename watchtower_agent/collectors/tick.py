@@ -21,6 +21,7 @@ class Tick:
         interval: Seconds between ticks.
         request: What is asked for.
         lives: Slot i of every column is `lives[i]`.
+        changes: Grows whenever a life may have something else to read.
         monotonic: The monotonic clock, for rates: time passes during a tick.
         columns: Catalogue name -> one number per slot, NaN for unknown. Never changed once it was handed over.
         host: Catalogue name -> number; unknown ones are absent.
@@ -31,6 +32,7 @@ class Tick:
     interval: float
     request: Request
     lives: tuple[Life, ...]
+    changes: int = 0
     monotonic: Callable[[], float]
     columns: dict[str, array[float]] = field(default_factory=dict)
     host: dict[str, float] = field(default_factory=dict)
@@ -71,5 +73,11 @@ class Faults:
     def tell(self, tick: Tick, collector: str, unknown: str) -> None:
         """Write the sentence into the tick if there is anything to say."""
         if self._count:
-            others = f", and {self._count - 1} more like it" if self._count > 1 else ""
-            tick.failures[collector] = f"{self._first}{others}; {unknown} unknown there."
+            tick.failures[collector] = self.sentence(unknown)
+
+    def sentence(self, unknown: str) -> str:
+        """What can't be read; empty when all could be."""
+        if not self._count:
+            return ""
+        others = f", and {self._count - 1} more like it" if self._count > 1 else ""
+        return f"{self._first}{others}; {unknown} unknown there."

@@ -111,6 +111,12 @@ class Container:
         return self.labels.get("com.docker.swarm.service.name", "")
 
     @property
+    def own_network(self) -> bool:
+        """Whether it is known to have a network that is neither the host's nor another container's."""
+        mode = self.network_mode
+        return mode not in {"", "host", "none"} and not mode.startswith(("container:", "ns:"))
+
+    @property
     def running(self) -> bool:
         """Whether its processes are known to exist: running or paused."""
         return self.status in {ContainerStatus.RUNNING, ContainerStatus.PAUSED}

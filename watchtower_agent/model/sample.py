@@ -20,12 +20,14 @@ class SampleTarget:
         started_at: When this life began, seconds since the epoch; None until the container was inspected.
         pid: The main process, 0 until the container was inspected.
         cgroup_parent: The container's own cgroup parent, empty for the engine's default.
+        own_network: It has a network of its own: neither the host's nor another container's.
     """
 
     container_id: str
     started_at: float | None = None
     pid: int = 0
     cgroup_parent: str = ""
+    own_network: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

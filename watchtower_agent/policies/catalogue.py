@@ -43,7 +43,7 @@ class Entry:
     Attributes:
         name: As a condition writes it.
         type: What its value is.
-        unit: Of the value as the agent holds it: `%`, `B`, `s`, or empty.
+        unit: Of the value as the agent holds it: `%`, `B`, `B/s`, `s`, or empty.
         meaning: One phrase for people.
         scope: What it tells about.
         sampled: True when it is measured at every tick, False when the engine or an event tells it.
@@ -61,6 +61,9 @@ class Entry:
 
 _UNITS: Final = {ValueType.PERCENT: "%", ValueType.BYTES: "B", ValueType.DURATION: "s"}
 
+_PER_SECOND: Final = frozenset({"io.read", "io.write", "network.receive", "network.transmit"})
+"""Compared with bytes: `network.receive > 10MiB` is 10 MiB a second."""
+
 
 def _entries(
     scope: Scope, rows: Iterable[tuple[str, ValueType, str]], *, sampled: bool, values: Mapping[str, tuple[str, ...]]
@@ -69,7 +72,7 @@ def _entries(
         yield Entry(
             name=name,
             type=kind,
-            unit=_UNITS.get(kind, ""),
+            unit="B/s" if name in _PER_SECOND else _UNITS.get(kind, ""),
             meaning=meaning,
             scope=scope,
             sampled=sampled,
@@ -81,11 +84,24 @@ _CONTAINER_SAMPLED: Final = (
     ("cpu.cores", ValueType.NUMBER, "CPU time used per time passed: 1 is one full core"),
     ("cpu.percent", ValueType.PERCENT, "100 times cpu.cores, as docker stats shows it: one full core is 100 %"),
     ("cpu.percent_of_limit", ValueType.PERCENT, "CPU used, of the smallest of quota, cpuset and online CPUs"),
+    ("cpu.throttled", ValueType.PERCENT, "of the quota's periods, those that used it up; unknown without a quota"),
     ("memory.usage", ValueType.BYTES, "memory used, page cache included"),
     ("memory.working_set", ValueType.BYTES, "memory used, less the file cache that can be dropped"),
     ("memory.limit", ValueType.BYTES, "effective limit: the host's memory when none is set"),
     ("memory.percent", ValueType.PERCENT, "working set, of the effective limit"),
     ("memory.oom_kills", ValueType.NUMBER, "processes killed for lack of memory since the container started"),
+    ("pressure.cpu", ValueType.PERCENT, "time in which some task waited for CPU"),
+    ("pressure.memory", ValueType.PERCENT, "time in which some task waited for memory"),
+    ("pressure.memory_full", ValueType.PERCENT, "time in which all tasks waited for memory"),
+    ("pressure.io", ValueType.PERCENT, "time in which some task waited for disks"),
+    ("pressure.io_full", ValueType.PERCENT, "time in which all tasks waited for disks"),
+    ("io.read", ValueType.BYTES, "read from block devices per second"),
+    ("io.write", ValueType.BYTES, "written to block devices per second"),
+    ("network.receive", ValueType.BYTES, "received per second; unknown in the host's or another container's network"),
+    ("network.transmit", ValueType.BYTES, "sent per second; unknown in the host's or another container's network"),
+    ("network.errors", ValueType.NUMBER, "errors and drops per second, receiving and sending"),
+    ("pids", ValueType.NUMBER, "processes and threads"),
+    ("pids.limit", ValueType.NUMBER, "of processes and threads; unknown without one"),
 )
 _CONTAINER_KNOWN: Final = (
     ("status", ValueType.ENUM, "the engine's state of the container"),
@@ -107,6 +123,9 @@ _HOST: Final = (
     ("host.swap.percent", ValueType.PERCENT, "swap used"),
     ("host.load1", ValueType.NUMBER, "load average of 1 minute per online CPU"),
     ("host.load5", ValueType.NUMBER, "load average of 5 minutes per online CPU"),
+    ("host.pressure.cpu", ValueType.PERCENT, "time in which some task of the host waited for CPU"),
+    ("host.pressure.memory", ValueType.PERCENT, "time in which some task of the host waited for memory"),
+    ("host.pressure.io", ValueType.PERCENT, "time in which some task of the host waited for disks"),
     ("host.disk.percent", ValueType.PERCENT, "space used on the file system of the engine's data-root"),
     ("host.disk.inodes_percent", ValueType.PERCENT, "inodes used on the file system of the engine's data-root"),
     ("host.disk.free", ValueType.BYTES, "space free on the file system of the engine's data-root"),
@@ -120,6 +139,12 @@ _ENGINE: Final = (
     ("engine.containers.running", ValueType.NUMBER, "containers running"),
     ("engine.containers.paused", ValueType.NUMBER, "containers paused"),
     ("engine.containers.stopped", ValueType.NUMBER, "containers created, exited or dead"),
+)
+_ENGINE_SAMPLED: Final = (
+    ("engine.cpu.percent", ValueType.PERCENT, "CPU of the engine's process: one full core is 100 %"),
+    ("engine.memory", ValueType.BYTES, "resident memory of the engine's process"),
+    ("engine.threads", ValueType.NUMBER, "threads of the engine's process"),
+    ("engine.open_files", ValueType.NUMBER, "files that the engine's process has open, counted once a minute"),
 )
 _EVENT: Final = (
     ("event.kind", ValueType.ENUM, "what the event is about"),
@@ -143,6 +168,7 @@ CATALOGUE: Final[Mapping[str, Entry]] = MappingProxyType(
             (Scope.CONTAINER, _CONTAINER_KNOWN, False),
             (Scope.HOST, _HOST, True),
             (Scope.ENGINE, _ENGINE, False),
+            (Scope.ENGINE, _ENGINE_SAMPLED, True),
             (Scope.EVENT, _EVENT, False),
         )
         for entry in _entries(scope, rows, sampled=sampled, values=_VALUES)

@@ -365,6 +365,7 @@ class HostState:
                 started_at=record.container.detail.started_at if record.container.detail else None,
                 pid=record.container.detail.pid if record.container.detail else 0,
                 cgroup_parent=record.container.detail.cgroup_parent if record.container.detail else "",
+                own_network=record.container.own_network,
             )
             for record in self.containers.values()
             if record.container.running

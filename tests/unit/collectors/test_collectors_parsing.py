@@ -179,3 +179,60 @@ def test_a_written_number_is_found_among_others(number: int, others: dict[bytes,
     lines = [b"%s %d\n" % item for item in others.items()]
     lines.insert(len(lines) // 2, b"oom_kill %d\n" % number)
     assert parsing.value_after(b"".join(lines), b"\noom_kill ") == number
+
+
+@pytest.mark.parametrize(
+    ("data", "moved"),
+    [
+        ((SAMPLES / "v2" / "io.stat").read_bytes(), (0, 20971520)),
+        (b"8:0 rbytes=1 wbytes=2 rios=3\n254:0 rbytes=10 wbytes=20\n", (11, 22)),
+        (b"8:0 rbytes=1 wbytes=2\n254:0 rbytes=10 wby", (1, 2)),  # cut off
+        (b"8:0 \n", (0, 0)),
+        (b"8:0 rbytes=x wbytes=-3\n", (0, 0)),
+        (b"", (0, 0)),
+    ],
+)
+def test_bytes_moved_on_v2(data: bytes, moved: tuple[int, int]) -> None:
+    assert parsing.io_stat(data) == moved
+
+
+@pytest.mark.parametrize(
+    ("data", "moved"),
+    [
+        ((SAMPLES / "v1" / "blkio.throttle.io_service_bytes_recursive").read_bytes(), (4096, 20971520)),
+        (b"8:0 Read 1\n8:0 Write 2\n8:0 Total 3\n8:16 Read 10\n8:16 Write 20\nTotal 33\n", (11, 22)),
+        (b"8:0 Read 1\n8:0 Write 22", (1, 0)),
+        (b"Total 0\n", None),
+        (b"", None),
+    ],
+)
+def test_bytes_moved_on_v1(data: bytes, moved: tuple[int, int] | None) -> None:
+    assert parsing.blkio_bytes(data) == moved
+
+
+def test_seconds_stalled() -> None:
+    data = (SAMPLES / "v2" / "cpu.pressure").read_bytes()
+    assert parsing.stalled(data, b"some") == pytest.approx(3.937575)
+    assert parsing.stalled(data, b"full") == pytest.approx(3.842047)
+    assert parsing.stalled(data.splitlines(keepends=True)[0], b"full") is None  # before Linux 5.13 for CPU
+    assert parsing.stalled(b"some avg10=0.00 total=", b"some") is None
+    assert parsing.stalled(b"", b"some") is None
+
+
+def test_traffic_counts_all_interfaces_but_the_loopback() -> None:
+    head = b"Inter-|   Receive  |  Transmit\n face |bytes packets\n"
+    loopback = b"    lo: 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\n"
+    # the name and a long number stand side by side without a space
+    ethernet = b"  eth0:1234567890 2 3 4 5 6 7 8 9000000000 10 11 12 13 14 15 16\n"
+    assert parsing.traffic(head + loopback) is None
+    assert parsing.traffic(head + loopback + ethernet) == (1234567890, 9000000000, 3 + 4 + 11 + 12)
+    assert parsing.traffic(head + ethernet + ethernet.replace(b"eth0", b"eth1")) == (2469135780, 18000000000, 60)
+    assert parsing.traffic(head + loopback + ethernet[:-9]) is None
+
+
+@given(st.binary(max_size=400))
+def test_no_file_upsets_the_parsers_of_lines(data: bytes) -> None:
+    for moved in (parsing.io_stat(data), parsing.blkio_bytes(data), parsing.traffic(data)):
+        assert moved is None or all(number >= 0 for number in moved)
+    seconds = parsing.stalled(data, b"some")
+    assert seconds is None or seconds >= 0

@@ -51,6 +51,8 @@ def test_v1_hierarchies_are_told_apart(tmp_path: Path) -> None:
         cpu=f"{root}/cpu/docker/{ID}",
         cpuset=f"{root}/cpuset/docker/{ID}",
         memory=f"{root}/memory/docker/{ID}",
+        blkio=f"{root}/blkio/docker/{ID}",
+        pids=f"{root}/pids/docker/{ID}",
     )
 
 

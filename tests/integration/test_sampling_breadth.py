@@ -1,0 +1,113 @@
+"""Network, disks, processes, throttling and pressure of real containers on a real engine."""
+
+from __future__ import annotations
+
+import math
+import queue
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine import PrivateEngine
+from watchtower_agent.clock import SystemClock
+from watchtower_agent.collectors.reader import Reader
+from watchtower_agent.collectors.sampler import Sampler
+from watchtower_agent.engine.container import inspected_container
+from watchtower_agent.model.sample import SampleBatch, SampleTarget
+
+MIB = 1 << 20
+NEEDED = frozenset({"cpu.throttled", "pids", "io.write", "network.receive", "pressure.cpu", "engine.memory"})
+BURN = ("sh", "-c", "while :; do :; done")
+SLEEP = ("sleep", "600")
+
+
+def disks() -> list[str]:
+    """The block devices of this machine that are not loops."""
+    names = [disk.name for disk in Path("/sys/block").iterdir() if not disk.name.startswith(("loop", "ram"))]
+    return [f"/dev/{name}" for name in names if Path("/dev", name).is_block_device()]
+
+
+class Sampling:
+    """A sampler that reads everything at each tick."""
+
+    def __init__(self, engine: PrivateEngine) -> None:
+        self._engine = engine
+        self.batches: queue.Queue[SampleBatch] = queue.Queue()
+        self.sampler = Sampler(reader=Reader(clock=SystemClock(), interval=0.5), deliver=self.batches.put)
+        self.sampler.demand(NEEDED, 10.0)
+        self.sampler.start()
+
+    def watch(self, *ids: str) -> None:
+        self.sampler.watch(tuple(self._target(container_id) for container_id in ids))
+
+    def _target(self, container_id: str) -> SampleTarget:
+        seen = self._engine.api("GET", f"/containers/{container_id}/json")
+        container = inspected_container(seen)
+        assert container is not None
+        return SampleTarget(container_id=container_id, pid=seen["State"]["Pid"], own_network=container.own_network)
+
+    def until(self, name: str, wanted: Callable[[float], bool], slot: int = 0) -> SampleBatch:
+        """The first batch in which the container's number is as wanted."""
+        seen = []
+        for _ in range(60):
+            batch = self.batches.get(timeout=10)
+            if len(batch.targets) > slot:
+                seen.append(batch.columns[name][slot])
+                if wanted(seen[-1]):
+                    return batch
+        pytest.fail(f"{name} was never as wanted: {seen}")
+
+
+@pytest.fixture
+def sampling(engine: PrivateEngine) -> Iterator[Sampling]:
+    sampling = Sampling(engine)
+    yield sampling
+    sampling.sampler.stop()
+
+
+def test_throttling_and_pressure_of_one_that_wants_more_cpu_than_its_quota(
+    engine: PrivateEngine, sampling: Sampling
+) -> None:
+    burner = engine.run("burner", *BURN, options=("--cpus=0.2",))
+    free = engine.run("free", *SLEEP)
+    sampling.watch(burner, free)
+    batch = sampling.until("cpu.throttled", lambda share: share > 50)
+    assert math.isnan(batch.columns["cpu.throttled"][1])
+    if not math.isnan(batch.columns["pressure.cpu"][0]):  # v1 hosts without the unified hierarchy have none
+        sampling.until("pressure.cpu", lambda share: share > 20)
+    assert not batch.failures
+
+
+def test_processes_and_their_limit(engine: PrivateEngine, sampling: Sampling) -> None:
+    many = engine.run("many", "sh", "-c", "for i in 1 2 3 4; do sleep 600 & done; wait", options=("--pids-limit=60",))
+    sampling.watch(many)
+    batch = sampling.until("pids", lambda number: number == 5)
+    assert batch.columns["pids.limit"][0] == 60
+
+
+def test_what_is_written_to_a_disk(engine: PrivateEngine, sampling: Sampling) -> None:
+    # synced by itself: v1 accounts what the kernel writes back later to nobody
+    script = "while :; do dd if=/dev/zero of=/file bs=1M count=4 conv=fsync 2>/dev/null; sleep 0.1; done"
+    # v1 has an account only of devices that are throttled: with so high a limit that it is none
+    limits = [f"--device-write-bps={device}:10gb" for device in disks()]
+    writer = engine.run("writer", "sh", "-c", script, options=limits)
+    sampling.watch(writer)
+    batch = sampling.until("io.write", lambda rate: rate > MIB)
+    assert not batch.failures
+
+
+def test_what_is_sent_and_received_belongs_to_the_network_s_owner(engine: PrivateEngine, sampling: Sampling) -> None:
+    engine.docker("network", "create", "lan")
+    server = engine.run("server", "sh", "-c", "while :; do nc -l -p 7000 < /dev/zero > /dev/null; done", network="lan")
+    # at a pace of its own, so that the machine is not busy with it alone
+    script = "while :; do nc server 7000 < /dev/null | head -c 2000000 > /dev/null; sleep 0.1; done"
+    client = engine.run("client", "sh", "-c", script, network="lan")
+    guest = engine.run("guest", *SLEEP, network="container:client")
+    host = engine.run("onhost", *SLEEP, network="host")
+    sampling.watch(client, server, guest, host)
+    batch = sampling.until("network.receive", lambda rate: rate > MIB)
+    assert batch.columns["network.transmit"][1] > MIB / 2
+    assert batch.columns["network.errors"][0] >= 0
+    assert all(math.isnan(rate) for rate in batch.columns["network.receive"][2:])
+    assert not batch.failures

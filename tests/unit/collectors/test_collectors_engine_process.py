@@ -1,0 +1,140 @@
+"""The collector of the engine's process, shown a real process: this one's child."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cgroups import SteppedClock
+from watchtower_agent.collectors.engine_process import EngineProcessCollector
+from watchtower_agent.collectors.request import Demand, Request
+from watchtower_agent.collectors.tick import Tick
+
+NAMES = {"engine.memory", "engine.threads", "engine.open_files"}
+CHILD = """
+import os, sys, threading, time
+held = [open(os.devnull) for _ in range(5)]
+threads = [threading.Thread(target=threading.Event().wait, daemon=True) for _ in range(2)]
+for thread in threads:
+    thread.start()
+print("ready", flush=True)
+sys.stdin.readline()
+end = time.process_time() + 0.3
+while time.process_time() < end:
+    pass
+print("done", flush=True)
+sys.stdin.readline()
+"""
+
+
+class Child:
+    """A process with three threads and some open files that uses 0.3 s of CPU when it is told to."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._heard("ready")
+
+    def burn(self) -> None:
+        self._say()
+        self._heard("done")
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def _say(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def _heard(self, word: str) -> None:
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline().strip() == word
+
+
+@pytest.fixture
+def child() -> Iterator[Child]:
+    child = Child()
+    yield child
+    child.end()
+
+
+class Bench:
+    """The collector and a clock that moves one second before each tick."""
+
+    def __init__(self, root: Path) -> None:
+        self.clock = SteppedClock()
+        self.collector = EngineProcessCollector(proc_root="/proc", root=str(root))
+        self.demand = Demand(every_tick=frozenset({"engine.memory"}))
+
+    def tick(self, pid: int, *, data_root: str = "/data", seconds: float = 1.0) -> dict[str, float]:
+        self.clock.time += seconds
+        request = Request(demand=self.demand, data_root=data_root, engine_pid=pid)
+        tick = Tick(at=self.clock.now(), interval=1.0, request=request, lives=(), monotonic=self.clock.monotonic)
+        self.collector.collect(tick)
+        assert not tick.failures
+        return tick.host
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_its_numbers(bench: Bench, child: Child) -> None:
+    pid = child.process.pid
+    first = bench.tick(pid)
+    assert set(first) == NAMES
+    assert first["engine.threads"] == 3
+    assert first["engine.open_files"] == len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    assert first["engine.memory"] == pytest.approx(resident, rel=0.1)
+    child.burn()
+    # the kernel counts in hundredths of a second
+    assert bench.tick(pid)["engine.cpu.percent"] == pytest.approx(30, abs=5)
+
+
+def test_open_files_are_counted_once_a_minute(bench: Bench) -> None:
+    before = bench.tick(os.getpid())["engine.open_files"]
+    with Path(os.devnull).open():
+        assert bench.tick(os.getpid())["engine.open_files"] == before
+        assert bench.tick(os.getpid(), seconds=60)["engine.open_files"] == before + 1
+
+
+def test_one_that_ended_is_unknown_and_the_next_one_is_followed(bench: Bench, child: Child) -> None:
+    bench.tick(child.process.pid)
+    child.end()
+    assert bench.tick(child.process.pid) == {}
+    assert set(bench.tick(os.getpid())) == NAMES
+
+
+def test_behind_the_init_systems_socket_it_is_found_by_its_pid_file(bench: Bench, tmp_path: Path) -> None:
+    program = shutil.copy("/bin/sleep", tmp_path / "dockerd")
+    daemon = subprocess.Popen([program, "60"])
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "docker.pid").write_text(f"{daemon.pid}\n")
+    try:
+        found = bench.tick(1)
+        assert found["engine.threads"] == 1
+        assert found["engine.memory"] > 0
+    finally:
+        daemon.kill()
+        daemon.wait()
+
+
+def test_a_pid_file_that_is_out_of_date_names_no_engine(bench: Bench, child: Child, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "docker.pid").write_text(f"{child.process.pid}\n")
+    assert bench.tick(1).get("engine.threads") != 3
+
+
+def test_an_engine_elsewhere_has_no_process_here(bench: Bench) -> None:
+    assert bench.tick(os.getpid(), data_root="") == {}

@@ -1,0 +1,84 @@
+"""Collectors of what is read at each tick only where a policy needs it, else once in a metrics interval."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable, Sequence
+
+from watchtower_agent.collectors.files import UnreadableError
+from watchtower_agent.collectors.gauges import NEVER, Gauge, KeptGauge
+from watchtower_agent.collectors.request import Pace
+from watchtower_agent.collectors.roster import Life
+from watchtower_agent.collectors.tick import Faults, Tick
+from watchtower_agent.errors import AbsentError
+
+
+class PacedCollector:
+    """One subject of every container: opens a gauge for each life and reads all of them when they are due.
+
+    Between two readings the last numbers are carried. A life that is new, or whose cgroup was just found, is read at
+    once, so that its first rates come with the next reading of all.
+
+    Args:
+        name: One word, unique.
+        names: The catalogue names it writes, in the order in which its gauges answer.
+        opened: Gives the gauge of a life, None where there is nothing to read (yet). Asked again when that may change.
+        unknown: What is unknown where a gauge can't be read, as in "network traffic is".
+    """
+
+    def __init__(
+        self, name: str, names: Sequence[str], opened: Callable[[Life], Gauge | None], *, unknown: str
+    ) -> None:
+        self.name = name
+        self._names = tuple(names)
+        self._needed_by = frozenset(names)
+        self._nothing = (math.nan,) * len(self._names)
+        self._opened = opened
+        self._unknown = unknown
+        self._read_at = NEVER
+        self._changes = -1
+        self._columns: tuple[array[float], ...] = ()
+        self._failure = ""
+
+    def collect(self, tick: Tick) -> None:
+        """Read every container's gauge when it is due, else write what was last read."""
+        now = tick.at.monotonic
+        due = Pace(tick.request.demand.interval(self._needed_by, tick.interval), tick.interval).due(self._read_at, now)
+        if due or tick.changes != self._changes:
+            self._read(tick, all_of_them=due)
+            self._changes = tick.changes
+            self._read_at = now if due else self._read_at
+        if self._failure:
+            tick.failures[self.name] = self._failure
+        tick.columns.update(zip(self._names, self._columns, strict=True))
+
+    def close(self) -> None:
+        """Nothing is kept open here: gauges are closed with their lives."""
+
+    def _read(self, tick: Tick, *, all_of_them: bool) -> None:
+        columns = tuple(array("d", [math.nan]) * len(tick.lives) for _ in self._names)
+        faults = Faults()
+        for slot, life in enumerate(tick.lives):
+            try:
+                numbers = self._numbers(tick, life, all_of_them=all_of_them)
+            except AbsentError:
+                life.end()
+            except UnreadableError as error:
+                faults.add(str(error))
+            else:
+                for column, number in zip(columns, numbers, strict=True):
+                    column[slot] = number
+        self._columns = columns
+        self._failure = faults.sentence(self._unknown)
+
+    def _numbers(self, tick: Tick, life: Life, *, all_of_them: bool) -> Sequence[float]:
+        kept = life.paced.get(self.name)
+        if kept is None:
+            gauge = self._opened(life) if life.place else None
+            if gauge is None:
+                return self._nothing
+            kept = life.paced[self.name] = KeptGauge(gauge, self._nothing)
+        elif not all_of_them:
+            return kept.numbers
+        return kept.read(tick.monotonic())

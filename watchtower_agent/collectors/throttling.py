@@ -1,0 +1,68 @@
+"""How often each container's CPU quota stops it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from watchtower_agent.collectors.files import NUMBER, Descriptors, KeptFile, MissingError
+from watchtower_agent.collectors.paced import PacedCollector
+from watchtower_agent.collectors.parsing import value_after
+from watchtower_agent.collectors.roster import Life
+
+NAMES = ("cpu.throttled",)
+
+
+def throttling(descriptors: Descriptors) -> PacedCollector:
+    """`cpu.throttled` = 100 * Δthrottled periods / Δperiods; unknown without a quota."""
+
+    def opened(life: Life) -> ThrottlingGauge | None:
+        place = life.place
+        if place is None:
+            return None
+        if place.cpu:
+            return ThrottlingGauge(place.cpu, "cpu.cfs_quota_us", b"-1", descriptors)
+        return ThrottlingGauge(place.unified, "cpu.max", b"max", descriptors) if place.unified else None
+
+    return PacedCollector("throttling", NAMES, opened, unknown="how much their CPU is throttled is")
+
+
+class ThrottlingGauge:
+    """`cpu.stat` counts the periods in which a container with a quota ran, and those in which it was stopped.
+
+    Args:
+        directory: The cgroup with the `cpu` controller's files.
+        quota: The file with the quota.
+        none: How that file begins when there is no quota.
+        descriptors: Counts what is kept open.
+    """
+
+    __slots__ = ("_none", "_periods", "_quota", "_stat", "_throttled")
+
+    def __init__(self, directory: str, quota: str, none: bytes, descriptors: Descriptors) -> None:
+        self._stat = KeptFile(f"{directory}/cpu.stat", NUMBER * 8, descriptors)
+        self._quota = KeptFile(f"{directory}/{quota}", NUMBER, descriptors)
+        self._none = none
+        self._periods = self._throttled = math.nan
+
+    def read(self, now: float) -> Sequence[float]:  # noqa: ARG002 - a share of periods needs no time
+        """One number: the share of the periods since the last reading, 0 when none passed in which it ran."""
+        try:
+            limited = not self._quota.read().startswith(self._none)
+            data = self._stat.read() if limited else b""
+        except MissingError:  # the controller is not enabled here, or the kernel has no bandwidth control: no quota
+            limited, data = False, b""
+        periods, throttled = value_after(data, b"\nnr_periods "), value_after(data, b"\nnr_throttled ")
+        if not limited or periods is None or throttled is None:
+            self._periods = self._throttled = math.nan
+            return (math.nan,)
+        passed, stopped = periods - self._periods, throttled - self._throttled
+        self._periods, self._throttled = periods, throttled
+        if not (passed >= 0 and stopped >= 0):
+            return (math.nan,)
+        return (min(100.0, 100 * stopped / passed) if passed else 0.0,)
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        self._stat.close()
+        self._quota.close()
