@@ -33,6 +33,7 @@ from watchtower_agent.model.outcome import Intent, Outcome
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.policies.guards import Protection
 from watchtower_agent.policies.policy import PolicySet
+from watchtower_agent.policies.subject import remember
 from watchtower_agent.ports import Composer
 from watchtower_agent.state.host_state import INSPECT_AFTER, HostState
 from watchtower_agent.state.remembered import record_from_json
@@ -300,6 +301,7 @@ class Pipeline:
 
     def _samples(self, batch: SampleBatch, now: Instant) -> None:
         self.state.apply_samples(batch)
+        remember(self.state, batch.at, batch.interval)
         self._tick = True
         failing = dict(batch.failures)
         for name in failing.keys() - self._failing.keys():
@@ -315,6 +317,7 @@ class Pipeline:
             self.decisions.policies_changed(seen)
             self.problems = ()
             self.publication.out.demand = seen.names
+            self.state.history.ask(seen.windows)
             self._tick = True
             self._say(announcements.policies_loaded(seen, now.wall), now)
         else:

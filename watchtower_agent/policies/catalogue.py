@@ -58,6 +58,14 @@ class Entry:
     sampled: bool
     values: tuple[str, ...] = ()
 
+    @property
+    def windowed(self) -> bool:
+        """Whether functions of its recent past can be asked for (`avg(cpu.percent, 5m)`)."""
+        if self.scope is Scope.EVENT or self.name == "exit_code":
+            return False
+        measured = self.type in {ValueType.PERCENT, ValueType.BYTES, ValueType.NUMBER}
+        return measured or (self.type is ValueType.DURATION and self.scope is Scope.ENGINE)
+
 
 _UNITS: Final = {ValueType.PERCENT: "%", ValueType.BYTES: "B", ValueType.DURATION: "s"}
 

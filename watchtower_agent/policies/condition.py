@@ -11,9 +11,19 @@ from lark import Lark, Token, Tree as ParseTree
 from lark.exceptions import UnexpectedInput
 
 from watchtower_agent.model.decision import Number
+from watchtower_agent.model.window import Window
 from watchtower_agent.policies.condition_check import Checker, ConditionProblem, ConditionScope
 from watchtower_agent.policies.condition_syntax import syntax_problem
-from watchtower_agent.policies.condition_tree import Name, Tree, compiled, describe, reader, references
+from watchtower_agent.policies.condition_tree import (
+    Name,
+    Reference,
+    Tree,
+    Windowed,
+    compiled,
+    describe,
+    reader,
+    references,
+)
 from watchtower_agent.policies.truth import Subject, Truth, Unknown, Value
 
 __all__ = ["Condition", "ConditionProblem", "ConditionScope", "parse_condition"]
@@ -29,12 +39,15 @@ class Condition:
     Attributes:
         text: As the policy has it.
         tree: Its meaning.
-        names: The catalogue's names that it uses; `labels["k"]` and `event.attributes["k"]` are not among them.
+        names: The catalogue's names that it uses, those in windows among them; `labels["k"]` and
+            `event.attributes["k"]` are not.
+        windows: What it asks of the recent past.
     """
 
     text: str
     tree: Tree
     names: frozenset[str]
+    windows: frozenset[Window] = frozenset()
     _test: Callable[[Subject], Truth] = field(repr=False, compare=False)
     _readers: tuple[tuple[str, Callable[[Subject], Value]], ...] = field(repr=False, compare=False)
 
@@ -76,10 +89,21 @@ def parse_condition(text: str, scope: ConditionScope) -> Condition:
     return Condition(
         text=text,
         tree=tree,
-        names=frozenset(reference.name for reference in used if isinstance(reference, Name)),
+        names=frozenset(name for reference in used if (name := _catalogue_name(reference))),
+        windows=frozenset(reference.window for reference in used if isinstance(reference, Windowed)),
         _test=compiled(tree),
         _readers=tuple((str(reference), reader(reference)) for reference in used),
     )
+
+
+def _catalogue_name(reference: Reference) -> str:
+    match reference:
+        case Name(name):
+            return name
+        case Windowed(window):
+            return window.name
+        case _:
+            return ""
 
 
 class _Parser:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from lark import Token, Tree as ParseTree
 
+from watchtower_agent.model.window import LONGEST_WINDOW, SHORTEST_WINDOW, Window, WindowFunction
 from watchtower_agent.policies.catalogue import ATTRIBUTES, CATALOGUE, LABELS, Entry, Scope, ValueType
 from watchtower_agent.policies.condition_tree import (
     MIRRORED,
@@ -23,6 +24,7 @@ from watchtower_agent.policies.condition_tree import (
     Or,
     Reference,
     Tree,
+    Windowed,
     quoted,
 )
 from watchtower_agent.policies.condition_words import COMPARABLE, NOUNS, ORDERED, example_of, rewritten
@@ -49,6 +51,9 @@ _SCOPES: Final = {
 _CONTINUOUS: Final = frozenset({ValueType.PERCENT, ValueType.DURATION})
 _NEVER_NEGATIVE: Final = frozenset({ValueType.PERCENT, ValueType.BYTES})
 _EQUALITY: Final = frozenset({"==", "!="})
+_COMPUTED: Final = frozenset({WindowFunction.AVG, WindowFunction.P95, WindowFunction.RATE})
+"""Functions whose answers are hardly ever exactly a fixed value, whatever they are about."""
+_WINDOW_EXAMPLE: Final = "as in avg(cpu.percent, 5m) > 80%"
 
 
 class Named(NamedTuple):
@@ -278,7 +283,8 @@ class Checker:
                 f"{reference} is never {shown(word)}",
                 (f"did you mean {quoted(near)}? " if near else "") + f"{one_of(entry.values)}",
             )
-        if equality and entry.type in _CONTINUOUS and literal.value != 0:
+        measured = isinstance(reference, Windowed) and reference.window.function in _COMPUTED
+        if equality and (measured or (entry.type in _CONTINUOUS and literal.value != 0)):
             self._fail(
                 node,
                 f"{reference} is measured and hardly ever exactly {literal}",
@@ -295,11 +301,7 @@ class Checker:
             case "entry":
                 return self._entry(node, text, _unquoted_string(str(node.children[1])))
             case "call":
-                return self._fail(
-                    node,
-                    f"unknown function {text}",
-                    "conditions have no functions: compare a name directly, as in memory.percent > 90%",
-                )
+                return self._windowed(node, text)
             case "string":
                 value = _unquoted_string(text)
                 return Fixed(Literal(value, quoted(value)), ValueType.TEXT)
@@ -338,6 +340,41 @@ class Checker:
             f"{entry.name} is not known of an event",
             "use it in when; where takes names of the event and its container",
         )
+
+    def _windowed(self, node: ParseTree[Token], function: str) -> Named:
+        functions = tuple(str(known) for known in WindowFunction)
+        if function not in functions:
+            near = nearest(function, functions)
+            hint = f"did you mean {near}? " if near else ""
+            self._fail(node, f"unknown function {shown(function)}", f"{hint}{one_of(functions)}, {_WINDOW_EXAMPLE}")
+        arguments = [child for child in node.children if isinstance(child, ParseTree)]
+        if len(arguments) != 2:  # noqa: PLR2004 - a name and a duration
+            self._fail(node, f"{function} takes a name and a duration", f"write it {_WINDOW_EXAMPLE}")
+        about, span = arguments
+        operand = self._operand(about)
+        if isinstance(operand, Fixed) or not isinstance(operand.reference, Name):
+            self._fail(about, f"{function} is about a measured name", f"write it {_WINDOW_EXAMPLE}")
+        entry = operand.entry
+        if not entry.windowed:
+            self._fail(
+                about, f"{entry.name} has no past to look back on", f"name something measured, {_WINDOW_EXAMPLE}"
+            )
+        window = Window(
+            function=WindowFunction(function), name=entry.name, seconds=self._span(span, function, entry.name)
+        )
+        return Named(Windowed(window, self._source(span)), entry)
+
+    def _span(self, node: ParseTree[Token], function: str, name: str) -> float:
+        remedy = f"write it like {function}({name}, 5m)"
+        if node.data != "quantity":
+            self._fail(node, f"{self._source(node)} is not a duration", remedy)
+        _, kind = fixed = self._quantity(node, str(node.children[0]))
+        if kind is not ValueType.DURATION:
+            self._fail(node, f"{self._source(node)} is not a duration", remedy)
+        seconds = float(fixed.literal.value)
+        if not SHORTEST_WINDOW <= seconds <= LONGEST_WINDOW:
+            self._fail(node, f"a window of {self._source(node)} can't be kept", "write between 1s and 1h")
+        return seconds
 
     def _entry(self, node: ParseTree[Token], name: str, key: str) -> Named | Fixed:
         entry = Entry(name=name, type=ValueType.TEXT, unit="", meaning="", scope=Scope.CONTAINER, sampled=False)

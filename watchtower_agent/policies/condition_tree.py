@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from watchtower_agent.model.window import Window
 from watchtower_agent.policies.catalogue import ATTRIBUTES, LABELS
 from watchtower_agent.policies.truth import UNKNOWN, Subject, Truth, Value
 
@@ -42,7 +43,23 @@ class Attribute:
         return f"{ATTRIBUTES}[{quoted(self.key)}]"
 
 
-Reference = Name | Label | Attribute
+@dataclass(frozen=True, slots=True)
+class Windowed:
+    """`avg(cpu.percent, 5m)`.
+
+    Attributes:
+        window: What is asked.
+        text: Its duration as a condition writes it.
+    """
+
+    window: Window
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.window.function}({self.window.name}, {self.text})"
+
+
+Reference = Name | Label | Attribute | Windowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +170,7 @@ def _grouped(tree: Tree) -> str:
 
 
 def references(tree: Tree) -> Iterator[Reference]:
-    """Every name, label and attribute in the order of writing."""
+    """Every name, label, attribute and window in the order of writing."""
     match tree:
         case Flag(reference):
             yield reference
@@ -198,6 +215,8 @@ def reader(reference: Reference) -> Callable[[Subject], Value]:
             return lambda subject: subject.label(key)
         case Attribute(key):
             return lambda subject: subject.attribute(key)
+        case Windowed(window):
+            return lambda subject: subject.window(window)
 
 
 def _flag(read: Callable[[Subject], Value]) -> Test:

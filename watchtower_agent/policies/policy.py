@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from watchtower_agent.model.decision import Mode, Number, Severity, Verb
 from watchtower_agent.model.engine_event import EventKind
+from watchtower_agent.model.window import Window
 from watchtower_agent.policies.condition import Condition
 from watchtower_agent.policies.selector import Selector
 
@@ -121,9 +122,16 @@ class PolicySet:
     @property
     def names(self) -> frozenset[str]:
         """Catalogue names that the conditions of its policies use."""
-        conditions = [
-            policy.trigger.condition if isinstance(policy.trigger, WhenTrigger) else policy.trigger.where
-            for policy in self.policies
-            if policy.mode is not Mode.OFF
-        ]
-        return frozenset().union(*(condition.names for condition in conditions if condition is not None))
+        return frozenset().union(*(condition.names for condition in self._conditions()))
+
+    @property
+    def windows(self) -> frozenset[Window]:
+        """What the conditions of its policies ask of the recent past."""
+        return frozenset().union(*(condition.windows for condition in self._conditions()))
+
+    def _conditions(self) -> Iterator[Condition]:
+        for policy in self.policies:
+            trigger = policy.trigger
+            condition = trigger.condition if isinstance(trigger, WhenTrigger) else trigger.where
+            if policy.mode is not Mode.OFF and condition is not None:
+                yield condition

@@ -8,7 +8,9 @@ from watchtower_agent.model.container import Health
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
+from watchtower_agent.model.window import Window
 from watchtower_agent.policies.truth import UNKNOWN, Value
+from watchtower_agent.state.history import HOST
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord, integer, own_attribute
 
@@ -61,6 +63,30 @@ def engine_values(state: HostState) -> dict[str, float]:
     return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
 
 
+def remember(state: HostState, now: Instant, interval: float) -> None:
+    """Let the state's history take in this tick: whatever the windows of conditions ask about.
+
+    Args:
+        state: With the newest samples applied.
+        now: The tick.
+        interval: Seconds between ticks.
+    """
+    history = state.history
+    host = HostSubject(state, now)
+    values: dict[str, dict[str, float]] = {}
+    for name in history.names:
+        if name.startswith(("host.", "engine.")):
+            values[name] = _numbers({HOST: host.value(name)})
+        else:
+            subjects = ((key, ContainerSubject(state, now, record)) for key, record in state.containers.items())
+            values[name] = _numbers({key: subject.value(name) for key, subject in subjects})
+    history.add(now.monotonic, interval, (HOST, *state.containers) if values else (), values)
+
+
+def _numbers(values: Mapping[str, Value]) -> dict[str, float]:
+    return {key: float(value) for key, value in values.items() if isinstance(value, int | float)}
+
+
 class HostSubject:
     """The host and its engine; the base of every other subject."""
 
@@ -76,6 +102,10 @@ class HostSubject:
             return _known(self.state.host_metric(name, self.now))
         read = _ENGINE.get(name)
         return UNKNOWN if read is None else read(self.state)
+
+    def window(self, window: Window) -> Value:
+        """The past of a `host.…` or `engine.…` name."""
+        return _known(self.state.history.value(window, HOST, self.now.monotonic))
 
     def label(self, key: str) -> Value:  # noqa: ARG002 - the protocol's shape; a host has no labels
         """UNKNOWN: the host has no labels."""
@@ -103,6 +133,14 @@ class ContainerSubject(HostSubject):
         if name.startswith(("host.", "engine.")):
             return super().value(name)
         return _known(self.state.metric(self.record.container.id, name, self.now))
+
+    def window(self, window: Window) -> Value:
+        """The past of any name. While the engine is lost, that of what it told is UNKNOWN."""
+        if window.name.startswith(("host.", "engine.")):
+            return super().window(window)
+        if window.name in _CONTAINER and not self.state.engine.connected:
+            return UNKNOWN
+        return _known(self.state.history.value(window, self.record.container.id, self.now.monotonic))
 
     def label(self, key: str) -> Value:
         """A label, the empty text when it is missing."""
@@ -143,6 +181,10 @@ class EventSubject:
             case _:
                 value = UNKNOWN
         return value
+
+    def window(self, window: Window) -> Value:
+        """The past of whatever the event is about."""
+        return self.where.window(window)
 
     def label(self, key: str) -> Value:
         """A label of the container the event is about."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from watchtower_agent.model.window import Window
+
 Truth = bool | None
 """True, False, or None for UNKNOWN."""
 
@@ -28,6 +30,10 @@ class Subject(Protocol):
 
     def value(self, name: str) -> Value:
         """The value of a catalogue name (`cpu.percent`, `health`, `event.exit_code`), or UNKNOWN."""
+        ...
+
+    def window(self, window: Window) -> Value:
+        """A function of a metric's recent past, UNKNOWN while too little of it is known."""
         ...
 
     def label(self, key: str) -> Value:

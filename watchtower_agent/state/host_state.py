@@ -22,6 +22,7 @@ from watchtower_agent.state.attribution import (
     OwnAction,
 )
 from watchtower_agent.state.differences import Difference, appeared, changes, conclude, is_named, vanished
+from watchtower_agent.state.history import History
 from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, judge_signal_anew, met
 
 _EVENT_MAY_LAG = 1.5
@@ -94,6 +95,8 @@ class HostState:
     """Ids of containers that went since the pipeline last asked."""
     names_gone: set[str] = field(default_factory=set)
     """Names that a container gave up since the pipeline last asked: it went, or was renamed."""
+    history: History = field(default_factory=History)
+    """The recent past of what conditions ask about."""
     _tombstones: dict[str, int] = field(default_factory=dict)
     """Ids of removed containers, with the position of the event that told."""
 
@@ -117,6 +120,8 @@ class HostState:
         change(record, event, uncertain_until=self.engine.uncertain_until)
         if record.container.name != name:
             self.names_gone.add(name)
+        if event.action == "start" and self.samples is not None:
+            self.history.renew(event.actor_id, self.samples.columns)
         if event.action == "destroy":
             self._forget(record)
         else:

@@ -8,6 +8,7 @@ from timeit import repeat
 import pytest
 from hypothesis import assume, given, strategies as st
 
+from watchtower_agent.model.window import Window, WindowFunction
 from watchtower_agent.policies.catalogue import CATALOGUE, Entry, Scope, ValueType
 from watchtower_agent.policies.condition import Condition, ConditionProblem, ConditionScope, parse_condition
 from watchtower_agent.policies.condition_tree import (
@@ -24,6 +25,7 @@ from watchtower_agent.policies.condition_tree import (
     Or,
     Reference,
     Tree,
+    Windowed,
     describe,
     quoted,
     references,
@@ -40,6 +42,13 @@ class Facts:
 
     def value(self, name: str) -> Value:
         return self._values.get(name, UNKNOWN)
+
+    def window(self, window: Window) -> Value:
+        return self._values.get(self.past(window), UNKNOWN)
+
+    @staticmethod
+    def past(window: Window) -> str:
+        return f"{window.function}({window.name}, {window.seconds:g}s)"
 
     def label(self, key: str) -> Value:
         return self._values.get(f"labels[{quoted(key)}]", "")
@@ -59,6 +68,13 @@ def where(text: str) -> Condition:
 @pytest.mark.parametrize(
     ("text", "facts", "truth"),
     [
+        ("avg(memory.percent, 10m) > 90%", {"avg(memory.percent, 600s)": 90.1}, True),
+        ("avg(memory.percent, 10m) > 90%", {"memory.percent": 99}, None),
+        ("memory.percent > avg(memory.percent, 1h)", {"memory.percent": 2, "avg(memory.percent, 3600s)": 1}, True),
+        ("delta(restarts, 10m) >= 3", {"delta(restarts, 600s)": 3}, True),
+        ("delta(restarts, 10m) == 3", {"delta(restarts, 600s)": 3}, True),
+        ("rate(memory.usage, 30s) > 1MiB", {"rate(memory.usage, 30s)": 2**20 + 1}, True),
+        ("p95(engine.latency, 90s) < 100ms", {"p95(engine.latency, 90s)": 0.05}, True),
         ("memory.percent > 90%", {"memory.percent": 90.1}, True),
         ("memory.percent > 90%", {"memory.percent": 90.0}, False),
         ("memory.percent >= 90", {"memory.percent": 90.0}, True),
@@ -106,6 +122,15 @@ def test_where_knows_the_event() -> None:
     assert condition.evaluate(Facts(facts | {'event.attributes["team"]': "ops"})) is False
 
 
+def test_a_condition_tells_what_it_asks_of_the_past() -> None:
+    condition = when("max(memory.percent, 10m) > 95% and health == 'none' and max(memory.percent, 600s) > 95%")
+    past = Window(function=WindowFunction.MAX, name="memory.percent", seconds=600.0)
+    assert condition.windows == {past}
+    assert condition.names == {"memory.percent", "health"}
+    numbers = condition.numbers(Facts({"max(memory.percent, 600s)": 97.0}))
+    assert numbers == {"max(memory.percent, 10m)": 97.0, "health": None, "max(memory.percent, 600s)": 97.0}
+
+
 def test_a_condition_tells_what_it_looks_at() -> None:
     condition = when('memory.percent > 90% and labels["team"] == "a" and (health != "none" or memory.percent < 1)')
     assert condition.names == {"memory.percent", "health"}
@@ -125,7 +150,23 @@ def test_a_condition_tells_what_it_looks_at() -> None:
         ("memory > 90%", 1, 'unknown name "memory"', "did you mean memory."),
         ("xyzzy > 1", 1, 'unknown name "xyzzy"', "did you mean"),
         ("memory.percent > 90% and cpu.prcent > 1", 26, 'unknown name "cpu.prcent"', "cpu.percent"),
-        ("avg(memory.percent, 10m) > 3", 1, "unknown function avg", "no functions"),
+        ("mean(memory.percent, 10m) > 3", 1, "unknown function", "one of avg, max, min, p95, rate, delta"),
+        ("agv(memory.percent, 10m) > 3", 1, "unknown function", "did you mean avg?"),
+        ("avg(memory.percent) > 3", 1, "takes a name and a duration", "avg(cpu.percent, 5m)"),
+        ("avg(5m, memory.percent) > 3", 5, "about a measured name", "avg(cpu.percent, 5m)"),
+        ('avg(labels["a"], 5m) > 3', 5, "about a measured name", "avg(cpu.percent, 5m)"),
+        ("avg(avg(cpu.percent, 5m), 5m) > 3", 5, "about a measured name", "avg(cpu.percent, 5m)"),
+        ("avg(memory.prcent, 5m) > 3", 5, 'unknown name "memory.prcent"', "memory.percent"),
+        ("max(health, 5m) > 3", 5, "health has no past", "avg(cpu.percent, 5m)"),
+        ("max(age, 5m) > 3", 5, "age has no past", "avg(cpu.percent, 5m)"),
+        ("avg(memory.percent, 10) > 3", 21, "10 is not a duration", "avg(memory.percent, 5m)"),
+        ("avg(memory.percent, 10%) > 3", 21, "10% is not a duration", "avg(memory.percent, 5m)"),
+        ("avg(memory.percent, memory.usage) > 3", 21, "memory.usage is not a duration", "avg(memory.percent, 5m)"),
+        ("avg(memory.percent, 2h) > 3", 21, "a window of 2h can't be kept", "between 1s and 1h"),
+        ("avg(memory.percent, 10ms) > 3", 21, "a window of 10ms can't be kept", "between 1s and 1h"),
+        ("avg(memory.percent, 10m) > 3s", 28, "avg(memory.percent, 10m) is a percentage", "> 80%"),
+        ("avg(restarts, 10m) == 3", 23, "measured and hardly ever exactly 3", ">= 3"),
+        ("avg(memory.percent, 10m)", 1, "not true or false", "compare it"),
         ("1 < cpu.cores < 3", 15, "chained", "1 < cpu.cores and cpu.cores < 3"),
         ("health == unhealthy", 11, "not a name", '"unhealthy"'),
         ("health in [unhealthy]", 12, "not a value", '"unhealthy"'),
@@ -247,6 +288,12 @@ def leaves(draw: st.DrawFn, scope: ConditionScope) -> Tree:
     entry = draw(st.sampled_from([*NAMES[scope], text]))
     key = draw(TEXTS)
     reference: Reference = Name(entry.name)
+    signs = sorted(SIGNS)
+    if entry.name and entry.windowed and draw(st.booleans()):
+        function, span = draw(st.sampled_from(WindowFunction)), draw(st.sampled_from(["1s", "90s", "5m", "1h"]))
+        seconds = float(parse_quantity(span).value)
+        reference = Windowed(Window(function=function, name=entry.name, seconds=seconds), span)
+        signs = [sign for sign in signs if sign not in {"==", "!="}]
     if not entry.name:
         reference = Attribute(key) if scope is ConditionScope.WHERE and draw(st.booleans()) else Label(key)
 
@@ -263,10 +310,10 @@ def leaves(draw: st.DrawFn, scope: ConditionScope) -> Tree:
         return Flag(reference)
     if entry.type in {ValueType.PERCENT, ValueType.DURATION}:
         return Comparison(reference, draw(st.sampled_from(["<", "<=", ">", ">="])), literal())
-    if entry.type is not ValueType.BOOLEAN and draw(st.booleans()):
+    if entry.type is not ValueType.BOOLEAN and not isinstance(reference, Windowed) and draw(st.booleans()):
         return Membership(reference, tuple(literal() for _ in range(draw(st.integers(1, 3)))), draw(st.booleans()))
     ordered = entry.type in {ValueType.BYTES, ValueType.NUMBER}
-    sign = draw(st.sampled_from(sorted(SIGNS) if ordered else ["==", "!="]))
+    sign = draw(st.sampled_from(signs if ordered else ["==", "!="]))
     return Comparison(reference, sign, draw(st.just(reference)) if draw(st.booleans()) else literal())
 
 
@@ -296,6 +343,8 @@ def looked_up(reference: Reference | Literal, facts: Facts) -> Value:
             return facts.label(key)
         case Attribute(key):
             return facts.attribute(key)
+        case Windowed(window):
+            return facts.window(window)
         case Literal(fixed):
             return fixed
 
@@ -329,14 +378,18 @@ def test_the_closures_agree_with_a_slow_evaluator(data: st.DataObject, scope: Co
     assume(len(text) <= 1000)
     values: dict[str, Value] = {}
     for reference in references(tree):
-        entry = CATALOGUE.get(str(reference))
-        kind = entry.type if entry else ValueType.TEXT
+        asked_as, kind = str(reference), ValueType.TEXT
+        words: tuple[str, ...] = ()
+        if isinstance(reference, Windowed):
+            asked_as, kind = Facts.past(reference.window), ValueType.NUMBER
+        elif (entry := CATALOGUE.get(asked_as)) is not None:
+            kind, words = entry.type, entry.values
         known: st.SearchStrategy[Value] = st.sampled_from([0, 1, 2.5, 80.0, 2**29, -1])
         if kind is ValueType.BOOLEAN:
             known = st.booleans()
         elif kind in {ValueType.TEXT, ValueType.ENUM}:
-            known = st.sampled_from(entry.values) if entry and entry.values else TEXTS
-        values[str(reference)] = data.draw(st.just(UNKNOWN) | known)
+            known = st.sampled_from(words) if words else TEXTS
+        values[asked_as] = data.draw(st.just(UNKNOWN) | known)
     facts = Facts(values)
     assert parse_condition(text, scope).evaluate(facts) is (False, None, True)[slowly(tree, facts)]
 

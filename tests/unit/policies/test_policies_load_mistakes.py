@@ -256,7 +256,10 @@ from watchtower_agent.policies.load import load_policies
             "when: engine.latency > 9999999h\n    then: {notify: {}}",
             '4:28: policies[0].when: "9999999h" is longer than ten years, write a duration of at most 3650d',
         ),
-        ("when: avg(host.load1, 5m) > 3\n    then: {notify: {}}", "4:11: policies[0].when: unknown function avg"),
+        (
+            "when: mean(host.load1, 5m) > 3\n    then: {notify: {}}",
+            '4:11: policies[0].when: unknown function "mean"',
+        ),
     ],
 )
 def test_every_mistake_has_its_line_column_path_and_remedy(body: str, expected: str) -> None:
