@@ -16,6 +16,7 @@ from watchtower_agent.actions.executor import Executor
 from watchtower_agent.answers import Answers, Followers
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.collectors.reader import Reader
+from watchtower_agent.collectors.request import Source
 from watchtower_agent.collectors.sampler import Sampler
 from watchtower_agent.engine.address import EngineAddress, TlsFiles, resolve_address
 from watchtower_agent.engine.calls import EngineCalls
@@ -147,7 +148,7 @@ class Agent:
         )
         inbox.on_overflow = session.resync
         inventory = Inventory(calls=calls, clock=clock, sink=inbox.put, position=lambda: session.position)
-        sampler = self._sampler(inbox)
+        sampler = self._sampler(inbox, calls)
         publisher = self._publisher(store)
         followers = Followers()
         executor = Executor(engine, clock, recheck=pipeline.recheck, done=inbox.put)
@@ -232,13 +233,18 @@ class Agent:
         tls = TlsFiles(ca=engine.tls.ca, cert=engine.tls.cert, key=engine.tls.key) if given else None
         return resolve_address(engine.url, tls, environment=os.environ)
 
-    def _sampler(self, inbox: Inbox) -> Sampler:
+    def _sampler(self, inbox: Inbox, calls: EngineCalls) -> Sampler:
         sampling = self._settings.sampling
+        source = Source(sampling.source)
+        if source is Source.AUTO and not calls.address.socket_path:
+            source = Source.STATS_API  # an engine elsewhere: the cgroups here are not its containers'
         reader = Reader(
             clock=self._clock,
             interval=sampling.interval,
             cgroup_root=str(sampling.cgroup_root),
             proc_root=str(sampling.proc_root),
+            source=source,
+            ask=calls.stats,
         )
         running = asyncio.get_running_loop()
 

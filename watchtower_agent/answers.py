@@ -152,7 +152,7 @@ class Answers:
         counters = self.sampler.counters
         return {
             "interval": self.settings.sampling.interval,
-            "source": "cgroup",
+            "source": counters.source,
             "containers": len(self.pipeline.state.slots),
             "ticks": counters.ticks,
             "overruns": counters.overruns,

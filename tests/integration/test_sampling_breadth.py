@@ -12,12 +12,18 @@ import pytest
 from tests.support.engine import PrivateEngine
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.collectors.reader import Reader
+from watchtower_agent.collectors.request import Source
 from watchtower_agent.collectors.sampler import Sampler
+from watchtower_agent.engine.address import resolve_address
+from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.engine.container import inspected_container
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
+from watchtower_agent.state.sample_targets import sample_targets
 
 MIB = 1 << 20
-NEEDED = frozenset({"cpu.throttled", "pids", "io.write", "network.receive", "pressure.cpu", "engine.memory"})
+NEEDED = frozenset(
+    {"cpu.throttled", "memory.working_set", "pids", "io.write", "network.receive", "pressure.cpu", "engine.memory"}
+)
 BURN = ("sh", "-c", "while :; do :; done")
 SLEEP = ("sleep", "600")
 
@@ -26,6 +32,15 @@ def disks() -> list[str]:
     """The block devices of this machine that are not loops."""
     names = [disk.name for disk in Path("/sys/block").iterdir() if not disk.name.startswith(("loop", "ram"))]
     return [f"/dev/{name}" for name in names if Path("/dev", name).is_block_device()]
+
+
+def until(batches: queue.Queue[SampleBatch], wanted: Callable[[SampleBatch], bool]) -> SampleBatch:
+    """The first batch with a container that is as wanted."""
+    for _ in range(100):
+        batch = batches.get(timeout=10)
+        if batch.targets and wanted(batch):
+            return batch
+    pytest.fail("no batch was ever as wanted")
 
 
 class Sampling:
@@ -39,13 +54,14 @@ class Sampling:
         self.sampler.start()
 
     def watch(self, *ids: str) -> None:
-        self.sampler.watch(tuple(self._target(container_id) for container_id in ids))
+        self.sampler.watch(tuple(self.target(container_id) for container_id in ids))
 
-    def _target(self, container_id: str) -> SampleTarget:
+    def target(self, container_id: str) -> SampleTarget:
         seen = self._engine.api("GET", f"/containers/{container_id}/json")
         container = inspected_container(seen)
         assert container is not None
-        return SampleTarget(container_id=container_id, pid=seen["State"]["Pid"], own_network=container.own_network)
+        (target,) = sample_targets([container])
+        return target
 
     def until(self, name: str, wanted: Callable[[float], bool], slot: int = 0) -> SampleBatch:
         """The first batch in which the container's number is as wanted."""
@@ -110,4 +126,50 @@ def test_what_is_sent_and_received_belongs_to_the_network_s_owner(engine: Privat
     assert batch.columns["network.transmit"][1] > MIB / 2
     assert batch.columns["network.errors"][0] >= 0
     assert all(math.isnan(rate) for rate in batch.columns["network.receive"][2:])
+    assert not batch.failures
+
+
+def test_the_stats_api_tells_the_same_numbers(engine: PrivateEngine, sampling: Sampling) -> None:
+    calls = EngineCalls(resolve_address(engine.url, None, environment={}), clock=SystemClock())
+    batches: queue.Queue[SampleBatch] = queue.Queue()
+    reader = Reader(clock=SystemClock(), interval=0.5, source=Source.STATS_API, ask=calls.stats)
+    other = Sampler(reader=reader, deliver=batches.put)
+    other.demand(NEEDED, 10.0)
+    script = "dd if=/dev/zero of=/dev/shm/hog bs=1M count=30 2>/dev/null; sleep 600 & while :; do :; done"
+    hog = engine.run("hog", "sh", "-c", script, options=("--cpus=0.5", "--memory=80m", "--pids-limit=60"))
+    target = sampling.target(hog)
+    sampling.sampler.watch((target,))
+    other.watch((target,))
+    other.start()
+    try:
+        sampling.until("memory.working_set", lambda used: used > 30 * MIB)
+        by_files = sampling.until("cpu.percent", lambda share: share > 30)
+        by_api = until(batches, lambda batch: batch.columns["cpu.percent"][0] > 30)
+    finally:
+        other.stop()
+        calls.close()
+    for name in ("memory.limit", "pids", "pids.limit"):
+        assert by_api.columns[name][0] == by_files.columns[name][0], name
+    for name in ("memory.usage", "memory.working_set", "memory.percent"):
+        assert by_api.columns[name][0] == pytest.approx(by_files.columns[name][0], rel=0.05), name
+    for batch in (by_api, by_files):
+        assert batch.columns["cpu.percent"][0] == pytest.approx(50, rel=0.3)
+        assert batch.columns["cpu.percent_of_limit"][0] == pytest.approx(2 * batch.columns["cpu.percent"][0])
+    assert not by_api.failures
+
+
+def test_auto_asks_the_engine_where_no_cgroup_is_to_be_found(engine: PrivateEngine, tmp_path: Path) -> None:
+    calls = EngineCalls(resolve_address(engine.url, None, environment={}), clock=SystemClock())
+    batches: queue.Queue[SampleBatch] = queue.Queue()
+    reader = Reader(clock=SystemClock(), interval=0.2, cgroup_root=str(tmp_path), source=Source.AUTO, ask=calls.stats)
+    sampler = Sampler(reader=reader, deliver=batches.put)
+    sampler.demand(NEEDED, 10.0)
+    sampler.watch((SampleTarget(container_id=engine.run("box", *SLEEP)),))
+    sampler.start()
+    try:
+        batch = until(batches, lambda batch: batch.columns["memory.usage"][0] > 0)
+    finally:
+        sampler.stop()
+        calls.close()
+    assert sampler.counters.source is Source.STATS_API
     assert not batch.failures

@@ -11,7 +11,7 @@ from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.request import Demand, Request
 from watchtower_agent.collectors.tick import Collector
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.model.sample import SampleBatch, SampleTarget
+from watchtower_agent.model.sample import LocalEngine, SampleBatch, SampleTarget
 
 SAMPLES = Path(__file__).parents[1] / "data" / "cgroup"
 GIB = 1 << 30
@@ -163,5 +163,7 @@ class Bench:
     def tick(self, seconds: float = 1.0, *, oom_in: frozenset[str] = frozenset()) -> Sampled:
         """Let time pass and read once."""
         self.clock.time += seconds
-        request = Request(targets=self.targets, demand=self.demand, data_root=self.data_root, oom_in=oom_in)
+        request = Request(
+            targets=self.targets, demand=self.demand, engine=LocalEngine(data_root=self.data_root), oom_in=oom_in
+        )
         return Sampled(self.reader.sample(request))

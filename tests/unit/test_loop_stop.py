@@ -16,7 +16,7 @@ from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.loop import Loop
 from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOptions
 from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
-from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.model.sample import LocalEngine, SampleTarget
 from watchtower_agent.policies.guards import Protection
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
 
@@ -49,7 +49,7 @@ class Outside:
 
     def demand(self, every_tick: frozenset[str], metrics_interval: float) -> None: ...
 
-    def engine_data_root(self, path: str) -> None: ...
+    def engine(self, engine: LocalEngine) -> None: ...
 
     def oom_happened(self, container_id: str) -> None: ...
 

@@ -19,6 +19,7 @@ from watchtower_agent.model.observation import (
     GapObserved,
 )
 from watchtower_agent.model.outcome import Result
+from watchtower_agent.model.sample import LocalEngine
 from watchtower_agent.policies.guards import Protection
 
 ON_DIE = '  - {name: revive, select: {name: "*"}, on: {container: die}, then: {restart: {}}}\n'
@@ -329,7 +330,9 @@ def test_what_the_policies_need_is_told_to_the_sampler() -> None:
     agent = Host(FULL)
 
     assert [step.demand for step in agent.steps if step.demand is not None] == [frozenset({"memory.percent"})]
-    assert [step.data_root for step in agent.steps if step.data_root is not None] == ["/var/lib/docker"]
+    assert [step.engine for step in agent.steps if step.engine is not None] == [
+        LocalEngine(data_root="/var/lib/docker")
+    ]
 
 
 def test_an_oom_asks_for_the_counter() -> None:

@@ -18,7 +18,7 @@ class DiskCollector:
 
     def collect(self, tick: Tick) -> None:
         """Read it. A data-root that is not here (remote engine) is unknown, and no failure."""
-        data_root = tick.request.data_root
+        data_root = tick.request.engine.data_root
         if not data_root:
             return
         try:

@@ -50,12 +50,12 @@ class EngineProcessCollector:
     def collect(self, tick: Tick) -> None:
         """Read it when it is due, else write what was last read."""
         request, now = tick.request, tick.at.monotonic
-        if not request.data_root:  # an engine on another host
+        if not request.engine.data_root:  # an engine on another host
             self._forget()
             return
-        if request.engine_pid != self._asked_for:
+        if request.engine.pid != self._asked_for:
             self._forget()
-            self._asked_for = request.engine_pid
+            self._asked_for = request.engine.pid
         if Pace(request.demand.interval(NAMES, tick.interval), tick.interval).due(self._read_at, now):
             self._read_at = now
             self._read(now, tick.monotonic())

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from watchtower_agent.collectors import registry
 from watchtower_agent.collectors.files import Descriptors, raise_descriptor_limit
 from watchtower_agent.collectors.host_facts import HostFacts
-from watchtower_agent.collectors.request import Request
+from watchtower_agent.collectors.request import Request, Source
 from watchtower_agent.collectors.roster import Roster
+from watchtower_agent.collectors.stats_api import Ask, StatsCollector
 from watchtower_agent.collectors.tick import Collector, Tick
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.ports import Clock
@@ -23,8 +24,15 @@ class Reader:
         interval: Seconds between ticks.
         cgroup_root: Where the host's cgroup tree is mounted.
         proc_root: Where the host's proc file system is mounted.
+        source: Where the containers' numbers come from.
+        ask: Asks the engine's stats API about a container; None where it can't be asked.
         monotonic: The clock that `clock` stamps with, for rates and durations.
         collectors: Instead of the registry's own.
+
+    Attributes:
+        interval: Seconds between ticks.
+        seconds: Collector -> seconds it took at the last tick.
+        source: Where the containers' numbers came from at the last tick: cgroup files or the stats API.
     """
 
     def __init__(
@@ -34,6 +42,8 @@ class Reader:
         interval: float = 1.0,
         cgroup_root: str = "/sys/fs/cgroup",
         proc_root: str = "/proc",
+        source: Source = Source.CGROUP,
+        ask: Ask | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         collectors: tuple[Collector, ...] | None = None,
     ) -> None:
@@ -43,10 +53,16 @@ class Reader:
         self._descriptors = Descriptors.under(raise_descriptor_limit())
         self._facts = HostFacts(proc_root)
         self._roster = Roster(cgroup_root=cgroup_root, proc_root=proc_root, descriptors=self._descriptors)
-        self._collectors = collectors or registry.collectors(
+        self._chosen = source
+        self._of_host = registry.of_host(proc_root=proc_root, facts=self._facts, descriptors=self._descriptors)
+        self._of_cgroups = registry.of_cgroups(
             proc_root=proc_root, facts=self._facts, roster=self._roster, descriptors=self._descriptors
         )
+        self._of_stats = (StatsCollector(ask, monotonic),) if ask else ()
+        if collectors is not None:
+            self._of_host, self._of_cgroups, self._of_stats = (), collectors, ()
         self.seconds: Mapping[str, float] = {}
+        self.source = Source.STATS_API if source is Source.STATS_API else Source.CGROUP
 
     def sample(self, request: Request) -> SampleBatch:
         """Read what is asked for, now. Raises nothing: what can't be read is unknown and told in `failures`."""
@@ -64,14 +80,15 @@ class Reader:
             monotonic=self._monotonic,
             failures=failures,
         )
-        self.seconds = registry.run(self._collectors, tick)
+        of_containers = self._of_stats if self.source is Source.STATS_API else self._of_cgroups
+        self.seconds = registry.run((*of_containers, *self._of_host), tick)
         if self._descriptors.refused:
             tick.failures["descriptors"] = _too_few_descriptors(self._descriptors)
         return SampleBatch(
             at=at,
             interval=self.interval,
             duration=self._monotonic() - began,
-            targets=request.targets if len(lives) == len(request.targets) else (),
+            targets=request.targets if of_containers is self._of_stats or len(lives) == len(request.targets) else (),
             columns=tick.columns,
             host=tick.host,
             failures=tick.failures,
@@ -80,16 +97,20 @@ class Reader:
     def close(self) -> None:
         """Let go of all descriptors."""
         self._roster.close()
-        for collector in self._collectors:
+        for collector in (*self._of_cgroups, *self._of_stats, *self._of_host):
             collector.close()
 
     def _prepare(self, request: Request, now: float) -> dict[str, str]:
         try:
             self._facts.refresh(now)
-            self._roster.follow(request.targets, now)
+            if self._chosen is not Source.STATS_API:
+                self._roster.follow(request.targets, now)
         except Exception as error:  # noqa: BLE001 - the host's metrics go on whatever the search for cgroups meets
             return {"cgroup": f"The containers' cgroups can't be followed: {type(error).__name__}: {error}."}
-        return {"cgroup": self._roster.problem} if self._roster.problem else {}
+        if self._chosen is Source.AUTO and self._of_stats:
+            self.source = Source.STATS_API if self._roster.blind else Source.CGROUP
+        problem = self._roster.problem if self.source is Source.CGROUP else ""
+        return {"cgroup": problem} if problem else {}
 
 
 def _too_few_descriptors(descriptors: Descriptors) -> str:

@@ -1,4 +1,7 @@
-"""Every collector, in one explicit, sorted list; and what isolates them from each other."""
+"""Every collector, in explicit, sorted lists; and what isolates them from each other.
+
+In place of those that read cgroups, `stats_api.py` asks the engine where there are none to read.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,25 @@ from watchtower_agent.collectors.throttling import throttling
 from watchtower_agent.collectors.tick import Collector, Tick
 
 
-def collectors(*, proc_root: str, facts: HostFacts, roster: Roster, descriptors: Descriptors) -> tuple[Collector, ...]:
-    """Every collector there is, sorted by name."""
+def of_cgroups(*, proc_root: str, facts: HostFacts, roster: Roster, descriptors: Descriptors) -> tuple[Collector, ...]:
+    """Every collector that reads containers' cgroups and processes, sorted by name."""
     return (
         block_io(descriptors),
         CpuCollector(facts),
-        DiskCollector(),
-        EngineProcessCollector(proc_root=proc_root),
-        HostCollector(proc_root=proc_root, facts=facts, descriptors=descriptors),
         MemoryCollector(roster=roster, facts=facts),
         network(proc_root=proc_root, process_is=roster.process_is, descriptors=descriptors),
         *(pressure(resource, descriptors) for resource in ("cpu", "io", "memory")),
         processes(descriptors),
         throttling(descriptors),
+    )
+
+
+def of_host(*, proc_root: str, facts: HostFacts, descriptors: Descriptors) -> tuple[Collector, ...]:
+    """Every collector of what a host has but once, sorted by name."""
+    return (
+        DiskCollector(),
+        EngineProcessCollector(proc_root=proc_root),
+        HostCollector(proc_root=proc_root, facts=facts, descriptors=descriptors),
     )
 
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.model.sample import LocalEngine, SampleTarget
 
 SLOW_INTERVAL = 10.0
 """Seconds between readings of what changes seldom: limits, OOM kills, the number of processors."""
 CARRIED_INTERVALS = 3
 """A reading is carried until it is this many of its own intervals old; then it is unknown."""
+
+
+class Source(StrEnum):
+    """Where the containers' numbers come from."""
+
+    AUTO = "auto"
+    """cgroup files; the stats API while there is no cgroup of any container to be found."""
+    CGROUP = "cgroup"
+    STATS_API = "stats-api"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +46,13 @@ class Request:
     Attributes:
         targets: The containers to read.
         demand: What is needed of them, and how often.
-        data_root: The engine's data-root on this host, empty when the engine is elsewhere or not known yet.
-        engine_pid: The process behind the engine's socket, 0 when the kernel did not tell.
+        engine: What of the engine is on this host; empty when it is elsewhere or not known yet.
         oom_in: Ids of containers in which the engine reported an OOM kill since the last tick.
     """
 
     targets: tuple[SampleTarget, ...] = ()
     demand: Demand = field(default_factory=Demand)
-    data_root: str = ""
-    engine_pid: int = 0
+    engine: LocalEngine = field(default_factory=LocalEngine)
     oom_in: frozenset[str] = frozenset()
 
 

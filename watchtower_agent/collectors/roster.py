@@ -99,6 +99,8 @@ class Roster:
         self._search_wait = SLOW_INTERVAL
         self.tree: CgroupTree | None = None
         self.problem = ""
+        self.blind = False
+        """No cgroup of any container is to be found, though there is time enough to have found one."""
         self.lives: tuple[Life, ...] = ()
         self.changes = 0
         """Counts what may give a collector something else to read: other lives, a cgroup found, a pid known."""
@@ -148,7 +150,7 @@ class Roster:
         try:
             self.tree = discover(self._cgroup_root)
         except UnreadableError as error:
-            self.problem = str(error)
+            self.problem, self.blind = str(error), True
             self._discover_at = now + SLOW_INTERVAL
             return
         self._locator = Locator(tree=self.tree, proc_root=self._proc_root)
@@ -164,6 +166,7 @@ class Roster:
         if searched and now >= self._search_at:
             self._search(locator, searched, now)
             lost = [life for life in lost if life.cpu is None]
+        self.blind = bool(lost) and len(lost) == len(self.lives)
         self.problem = _missing_problem(len(lost), len(self.lives), lost[0].target, self._cgroup_root) if lost else ""
 
     def _search(self, locator: Locator, missing: list[Life], now: float) -> None:

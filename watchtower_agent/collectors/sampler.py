@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from watchtower_agent.collectors.reader import Reader
-from watchtower_agent.collectors.request import Demand, Request
-from watchtower_agent.model.sample import SampleBatch, SampleTarget
+from watchtower_agent.collectors.request import Demand, Request, Source
+from watchtower_agent.model.sample import LocalEngine, SampleBatch, SampleTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,7 @@ class SamplerCounters:
         longest_duration: Seconds the longest tick took.
         collector_seconds: Collector -> seconds it took at the last tick.
         failures: Collector -> what went wrong at the last tick.
+        source: Where the containers' numbers came from at the last tick.
     """
 
     ticks: int = 0
@@ -32,6 +33,7 @@ class SamplerCounters:
     longest_duration: float = 0.0
     collector_seconds: Mapping[str, float] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    source: Source = Source.CGROUP
 
 
 class Sampler:
@@ -50,7 +52,7 @@ class Sampler:
         self._interval = reader.interval
         self._targets: tuple[SampleTarget, ...] = ()
         self._demand = Demand()
-        self._data_root = ""
+        self._engine = LocalEngine()
         self._oom_lock = threading.Lock()
         self._oom_in: set[str] = set()
         self._had_targets = False
@@ -104,9 +106,9 @@ class Sampler:
         """
         self._demand = Demand(every_tick=every_tick, metrics_interval=metrics_interval)
 
-    def engine_data_root(self, path: str) -> None:
-        """From the next tick on, watch this file system. Empty for an engine on another host."""
-        self._data_root = path
+    def engine(self, engine: LocalEngine) -> None:
+        """From the next tick on, watch the file system of its data, and its process."""
+        self._engine = engine
 
     def oom_happened(self, container_id: str) -> None:
         """At the next tick, read this container's count of OOM kills."""
@@ -128,7 +130,7 @@ class Sampler:
         with self._oom_lock:
             oom_in, self._oom_in = frozenset(self._oom_in), set()
         batch = self._reader.sample(
-            Request(targets=self._targets, demand=self._demand, data_root=self._data_root, oom_in=oom_in)
+            Request(targets=self._targets, demand=self._demand, engine=self._engine, oom_in=oom_in)
         )
         before = self._counters
         self._counters = SamplerCounters(
@@ -138,6 +140,7 @@ class Sampler:
             longest_duration=max(before.longest_duration, batch.duration),
             collector_seconds=self._reader.seconds,
             failures=batch.failures,
+            source=self._reader.source,
         )
         self._deliver(batch)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import docker
@@ -97,7 +97,7 @@ class EngineCalls:
         process = peer_process(self.address.socket_path)
         age = process_age(process)
         return EngineGreeting(
-            info=self._info(raw),
+            info=replace(self._info(raw), pid=process[0] if process else 0),
             process=process,
             started_at=None if age is None else self._clock.now().wall - age,
         )
@@ -134,6 +134,12 @@ class EngineCalls:
         if container is None:
             raise PermanentError(f"inspecting {_short(container_id)}: the engine's answer is not a container")
         return container
+
+    def stats(self, container_id: str) -> object:
+        """What the engine measures of a container, in one look: it does not wait for a second one."""
+        params = {"stream": "false", "one-shot": "true"}
+        path = f"/containers/{_quoted(container_id)}/stats"
+        return self.get(path, what=f"asking for the statistics of {_short(container_id)}", params=params)
 
     def past_events(self, since_ns: int, until_ns: int) -> Sequence[bytes]:
         """Lines of the engine's ring between two stamps (both inclusive), oldest first.

@@ -10,6 +10,8 @@ from watchtower_agent.model.container import Container, ContainerDetail, Contain
 MAX_LABELS = 1024
 MAX_TEXT = 65536
 MAX_PORT = 65536
+DEFAULT_CPU_PERIOD = 100_000
+"""Microseconds, where a quota is given without one."""
 DEFAULT_HEALTH_INTERVAL = 30.0
 """Seconds; the engine's own where a health check names none."""
 
@@ -111,8 +113,29 @@ def _detail(
         stop_timeout=_number(config.get("StopTimeout")),
         stop_signal=_text(config.get("StopSignal")) or "SIGTERM",
         cgroup_parent=_text(host_config.get("CgroupParent")),
+        cpu_limit=_cpu_limit(host_config),
         restart_count=int(_number(entry.get("RestartCount")) or 0),
     )
+
+
+def _cpu_limit(host_config: Mapping[object, object]) -> float | None:
+    """Cores granted by `--cpus`, or by quota and period, and by the cpuset; None without any."""
+    nano, quota = _number(host_config.get("NanoCpus")) or 0.0, _number(host_config.get("CpuQuota")) or 0.0
+    period = _number(host_config.get("CpuPeriod")) or DEFAULT_CPU_PERIOD
+    granted = [nano / 1e9] if nano > 0 else [quota / period] if quota > 0 and period > 0 else []
+    cpus = _cpus(_text(host_config.get("CpusetCpus")))
+    return min([*granted, cpus], default=None) if cpus else min(granted, default=None)
+
+
+def _cpus(cpuset: str) -> int:
+    """How many processors a list like `0-3,8` names; 0 when it is empty or none."""
+    count = 0
+    for part in cpuset.split(",") if cpuset else ():
+        first, dash, last = part.strip().partition("-")
+        if not (first.isascii() and first.isdecimal() and (not dash or (last.isascii() and last.isdecimal()))):
+            return 0
+        count += (int(last[:6]) - int(first[:6]) + 1) if dash else 1
+    return max(0, count)
 
 
 def _health(state: Mapping[object, object]) -> Health:

@@ -17,7 +17,7 @@ from watchtower_agent.loop.pace import Settling
 from watchtower_agent.loop.pipeline import Pipeline
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.message import EventMessage
-from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.model.sample import LocalEngine, SampleTarget
 from watchtower_agent.ports import Clock, Inspections, Publisher, Store
 
 log = structlog.get_logger(__name__)
@@ -39,8 +39,8 @@ class SamplingControl(Protocol):
     def demand(self, every_tick: frozenset[str], metrics_interval: float) -> None:
         """Read what these names need at every tick, the rest at the metrics interval."""
 
-    def engine_data_root(self, path: str) -> None:
-        """Measure the file system of this folder."""
+    def engine(self, engine: LocalEngine) -> None:
+        """Watch the file system of the engine's data, and its process."""
 
     def oom_happened(self, container_id: str) -> None:
         """Read this container's counter of OOM kills at the next tick."""
@@ -127,8 +127,8 @@ class Loop:
             self._sampling.watch(effects.watch)
         if effects.demand is not None:
             self._sampling.demand(effects.demand, self._metrics_interval)
-        if effects.data_root is not None:
-            self._sampling.engine_data_root(effects.data_root)
+        if effects.engine is not None:
+            self._sampling.engine(effects.engine)
         for container_id in effects.oom:
             self._sampling.oom_happened(container_id)
         self._inspect_soon(effects)

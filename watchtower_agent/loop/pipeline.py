@@ -30,7 +30,7 @@ from watchtower_agent.model.observation import (
     Resume,
 )
 from watchtower_agent.model.outcome import Intent, Outcome
-from watchtower_agent.model.sample import SampleBatch
+from watchtower_agent.model.sample import LocalEngine, SampleBatch
 from watchtower_agent.policies.guards import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.subject import remember
@@ -262,7 +262,10 @@ class Pipeline:
         self.composer.engine_changed(seen.info)
         self.publication.info_changed()
         # An engine elsewhere keeps its data on a disk that can't be measured from here.
-        self.publication.out.data_root = seen.info.data_root if seen.info.url.startswith("unix:") else ""
+        here = seen.info.url.startswith("unix:")
+        self.publication.out.engine = (
+            LocalEngine(data_root=seen.info.data_root, pid=seen.info.pid) if here else LocalEngine()
+        )
         lost_at, self._lost_at = self._lost_at, None
         self._say(announcements.engine_up(seen, lost_at, now.wall), now)
 

@@ -19,6 +19,7 @@ from watchtower_agent.ports import Composer
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 from watchtower_agent.state.remembered import record_json
+from watchtower_agent.state.sample_targets import sample_targets
 
 _STATES_AT_ONCE, _STATES_EVERY = 20, 0.25
 """Steps in a row that publish states at once, and seconds between them in a storm that goes on: newest wins."""
@@ -92,7 +93,7 @@ class Publication:
         if (self._changed or self._names_gone) and (last or not self._states.wait(now.monotonic)):
             self._states.went(now.monotonic)
             self._containers(self.out)
-            self._watch(self.state.sample_targets())
+            self._watch(sample_targets(record.container for record in self.state.containers.values()))
         known = self._info
         # The last sequence changes all the time: it goes along when something else changes.
         if known is None or replace(known, last_sequence=info.last_sequence) != info:

@@ -45,6 +45,7 @@ class ContainerDetail:
         stop_timeout: Seconds the container asked for between its stop signal and KILL; None: the engine's default.
         stop_signal: Its stop signal as the engine names it (`SIGTERM`, `15`, …).
         cgroup_parent: HostConfig.CgroupParent, empty for the engine's default.
+        cpu_limit: Cores that its quota and cpuset grant, the smaller; None without either.
         restart_count: The engine's own count of restarts by its restart policy.
     """
 
@@ -60,6 +61,7 @@ class ContainerDetail:
     stop_timeout: float | None = None
     stop_signal: str = "SIGTERM"
     cgroup_parent: str = ""
+    cpu_limit: float | None = None
     restart_count: int = 0
 
 

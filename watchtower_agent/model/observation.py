@@ -73,6 +73,7 @@ class EngineInfo:
         swarm_leader: True when this engine leads its Swarm.
         url: The address that is used, and in `url_source` where it came from.
         url_source: `settings`, `DOCKER_HOST`, `context NAME` or `default`.
+        pid: Of the process behind its socket; 0 when that is not known (remote), or the init system's.
         started_at: When the daemon's process started, seconds since the epoch; None when not known (remote).
     """
 
@@ -87,6 +88,7 @@ class EngineInfo:
     swarm_leader: bool = False
     url: str = ""
     url_source: str = ""
+    pid: int = 0
     started_at: float | None = None
 
 

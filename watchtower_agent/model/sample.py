@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ class SampleTarget:
         started_at: When this life began, seconds since the epoch; None until the container was inspected.
         pid: The main process, 0 until the container was inspected.
         cgroup_parent: The container's own cgroup parent, empty for the engine's default.
+        cpu_limit: Cores that its quota and cpuset grant, as far as the engine told; infinite without either.
         own_network: It has a network of its own: neither the host's nor another container's.
     """
 
@@ -27,7 +29,21 @@ class SampleTarget:
     started_at: float | None = None
     pid: int = 0
     cgroup_parent: str = ""
+    cpu_limit: float = math.inf
     own_network: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalEngine:
+    """What of the engine can be watched on this host.
+
+    Attributes:
+        data_root: Where it keeps its data; empty for an engine on another host.
+        pid: The process behind its socket, 0 when the kernel did not tell.
+    """
+
+    data_root: str = ""
+    pid: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,8 +101,8 @@ class SamplingSettings(_Section):
 
     interval: Annotated[Duration, AfterValidator(between("100ms", "1h"))] = 1.0
     """Seconds between two samples."""
-    source: Literal["auto", "cgroup"] = "auto"
-    """Where container metrics come from. auto: cgroup files where they can be read."""
+    source: Literal["auto", "cgroup", "stats-api"] = "auto"
+    """Where container metrics come from. auto: cgroup files where they can be read, else the engine's stats API."""
     cgroup_root: FilePath = Path("/sys/fs/cgroup")
     """Where the host's cgroup file system is mounted."""
     proc_root: FilePath = Path("/proc")

@@ -15,7 +15,7 @@ from watchtower_agent.model.fact import ContainerView
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.observation import ContainerObserved, EngineInfo, InventoryObserved
 from watchtower_agent.model.outcome import Intent, Outcome, Result
-from watchtower_agent.model.sample import SampleBatch, SampleTarget
+from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.state.attribution import (
     HANDS_OFF,
     EndCause,
@@ -361,20 +361,6 @@ class HostState:
         if batch is None or now.monotonic - batch.at.monotonic > 3 * batch.interval:
             return None
         return batch.host.get(name)
-
-    def sample_targets(self) -> tuple[SampleTarget, ...]:
-        """The containers whose processes exist."""
-        return tuple(
-            SampleTarget(
-                container_id=record.container.id,
-                started_at=record.container.detail.started_at if record.container.detail else None,
-                pid=record.container.detail.pid if record.container.detail else 0,
-                cgroup_parent=record.container.detail.cgroup_parent if record.container.detail else "",
-                own_network=record.container.own_network,
-            )
-            for record in self.containers.values()
-            if record.container.running
-        )
 
     def view(self, record: ContainerRecord, now: Instant | None = None) -> ContainerView:
         """The record as it is published; with the newest sample when `now` is given."""

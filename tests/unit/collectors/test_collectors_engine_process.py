@@ -15,6 +15,7 @@ from tests.support.cgroups import SteppedClock
 from watchtower_agent.collectors.engine_process import EngineProcessCollector
 from watchtower_agent.collectors.request import Demand, Request
 from watchtower_agent.collectors.tick import Tick
+from watchtower_agent.model.sample import LocalEngine
 
 NAMES = {"engine.memory", "engine.threads", "engine.open_files"}
 CHILD = """
@@ -77,7 +78,7 @@ class Bench:
 
     def tick(self, pid: int, *, data_root: str = "/data", seconds: float = 1.0) -> dict[str, float]:
         self.clock.time += seconds
-        request = Request(demand=self.demand, data_root=data_root, engine_pid=pid)
+        request = Request(demand=self.demand, engine=LocalEngine(data_root=data_root, pid=pid))
         tick = Tick(at=self.clock.now(), interval=1.0, request=request, lives=(), monotonic=self.clock.monotonic)
         self.collector.collect(tick)
         assert not tick.failures

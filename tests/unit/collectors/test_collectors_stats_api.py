@@ -1,0 +1,281 @@
+"""Containers as the engine's stats API shows them. The answers have the shape of real ones (engine 26.1, cgroup v1)."""
+
+from __future__ import annotations
+
+import math
+import threading
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from tests.support.cgroups import SteppedClock, full_id
+from watchtower_agent.collectors.request import Demand, Request
+from watchtower_agent.collectors.stats_answer import parse_stats
+from watchtower_agent.collectors.stats_api import NAMES, StatsCollector
+from watchtower_agent.collectors.tick import Tick
+from watchtower_agent.errors import AbsentError, TemporaryError
+from watchtower_agent.model.sample import SampleTarget
+
+ID, OTHER = full_id(1), full_id(2)
+MIB = 1 << 20
+ANSWER: dict[str, Any] = {
+    "read": "2026-11-24T10:00:00.000000001Z",
+    "preread": "0001-01-01T00:00:00Z",
+    "pids_stats": {"current": 5, "limit": 60},
+    "blkio_stats": {
+        "io_service_bytes_recursive": [
+            {"major": 254, "minor": 0, "op": "Read", "value": 4096},
+            {"major": 254, "minor": 0, "op": "Write", "value": 8192},
+            {"major": 254, "minor": 0, "op": "Total", "value": 12288},
+        ]
+    },
+    "num_procs": 0,
+    "cpu_stats": {
+        "cpu_usage": {"total_usage": 10_000_000_000, "usage_in_kernelmode": 0},
+        "system_cpu_usage": 99,
+        "online_cpus": 4,
+        "throttling_data": {"periods": 100, "throttled_periods": 10, "throttled_time": 5},
+    },
+    "memory_stats": {
+        "usage": 50 * MIB,
+        "max_usage": 60 * MIB,
+        "stats": {"inactive_file": 1, "total_inactive_file": 10 * MIB},
+        "limit": 80 * MIB,
+    },
+    "networks": {
+        "eth0": {"rx_bytes": 1000, "rx_errors": 1, "rx_dropped": 2, "tx_bytes": 500, "tx_errors": 3, "tx_dropped": 4},
+        "eth1": {"rx_bytes": 10, "rx_errors": 0, "rx_dropped": 0, "tx_bytes": 5, "tx_errors": 0, "tx_dropped": 0},
+    },
+}
+
+
+def answer(second: int = 0, /, **changes: object) -> dict[str, Any]:
+    """One answer, read so many seconds after the first; a key's dots are written `__`."""
+    made = deepcopy(ANSWER)
+    made["read"] = f"2026-11-24T10:00:{second:02d}.000000001Z"
+    for path, value in changes.items():
+        place = made
+        *above, last = path.split("__")
+        for key in above:
+            place = place[key]
+        place[last] = value
+    return made
+
+
+class Bench:
+    """The collector before an engine that answers as it is told, with a clock that moves one second before a tick."""
+
+    def __init__(self) -> None:
+        self.clock = SteppedClock()
+        self.answers: dict[str, object] = {}
+        self.asked: list[str] = []
+        self.demand = Demand(every_tick=frozenset({"cpu.percent"}))
+        self.targets: tuple[SampleTarget, ...] = ()
+        self.collector = StatsCollector(self.ask, self.clock.monotonic)
+        self.failures: dict[str, str] = {}
+
+    def ask(self, container_id: str) -> object:
+        self.asked.append(container_id)
+        found = self.answers.get(container_id)
+        if found is None:
+            raise AbsentError(f"{container_id} is gone")
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def watch(self, *targets: SampleTarget) -> None:
+        self.targets = targets
+
+    def tick(self, seconds: float = 1.0) -> dict[str, list[float]]:
+        self.clock.time += seconds
+        request = Request(targets=self.targets, demand=self.demand)
+        tick = Tick(at=self.clock.now(), interval=1.0, request=request, lives=(), monotonic=self.clock.monotonic)
+        self.collector.collect(tick)
+        for thread in threading.enumerate():
+            if thread.name.startswith("engine-stats"):
+                thread.join(10)
+        self.failures = tick.failures
+        return {name: list(column) for name, column in tick.columns.items()}
+
+
+@pytest.fixture
+def bench() -> Bench:
+    bench = Bench()
+    bench.watch(SampleTarget(container_id=ID, started_at=1.0, own_network=True, cpu_limit=0.5))
+    return bench
+
+
+def test_the_same_names_units_and_formulas_as_from_cgroup_files(bench: Bench) -> None:
+    bench.answers[ID] = answer()
+    bench.tick()
+    first = bench.tick()
+    assert first["memory.usage"] == [50 * MIB]
+    assert first["memory.working_set"] == [40 * MIB]
+    assert first["memory.limit"] == [80 * MIB]
+    assert first["memory.percent"] == [50]
+    assert (first["pids"], first["pids.limit"]) == ([5], [60])
+    assert math.isnan(first["cpu.cores"][0])
+
+    bench.answers[ID] = answer(
+        2,
+        cpu_stats__cpu_usage__total_usage=10_500_000_000,
+        cpu_stats__throttling_data={"periods": 120, "throttled_periods": 15},
+        networks={"eth0": {**ANSWER["networks"]["eth0"], "rx_bytes": 3010, "tx_bytes": 505, "rx_errors": 3}},
+        blkio_stats={"io_service_bytes_recursive": [{"op": "read", "value": 4096}, {"op": "write", "value": 10192}]},
+    )
+    bench.tick()
+    second = bench.tick()
+    assert second["cpu.cores"] == [0.25]
+    assert second["cpu.percent"] == [25]
+    assert second["cpu.percent_of_limit"] == [50]
+    assert second["cpu.throttled"] == [25]
+    assert second["network.receive"] == [1000]
+    assert second["network.transmit"] == [0]
+    assert second["network.errors"] == [1]
+    assert (second["io.read"], second["io.write"]) == ([0], [1000])
+    assert not bench.failures
+
+
+def test_what_no_policy_needs_is_asked_at_the_metrics_interval(bench: Bench) -> None:
+    bench.demand = Demand(metrics_interval=10.0)
+    bench.answers[ID] = answer()
+    for _ in range(25):
+        bench.tick()
+    assert len(bench.asked) == 3
+
+
+def test_a_round_that_takes_long_is_followed_by_a_rest_of_nine_times_its_length(bench: Bench) -> None:
+    bench.answers[ID] = answer()
+    took = 2.0
+
+    def slow(container_id: str) -> object:
+        bench.asked.append(container_id)
+        bench.clock.time += took
+        return bench.answers[container_id]
+
+    bench.collector = StatsCollector(slow, bench.clock.monotonic)
+    begun = bench.clock.time
+    for _ in range(30):
+        bench.tick()
+    passed = bench.clock.time - begun
+    assert len(bench.asked) == 1 + passed // 20
+
+
+def test_an_engine_that_hangs_delays_no_tick_and_what_it_told_is_believed_for_three_intervals(bench: Bench) -> None:
+    bench.answers[ID] = answer()
+    bench.tick()
+    assert bench.tick()["memory.usage"] == [50 * MIB]
+    release = threading.Event()
+
+    def hang(container_id: str) -> object:
+        release.wait(20)
+        return bench.answers[container_id]
+
+    bench.collector._ask = hang
+    known = []
+    try:
+        for _ in range(8):
+            bench.clock.time += 1
+            request = Request(targets=bench.targets, demand=bench.demand)
+            tick = Tick(at=bench.clock.now(), interval=1.0, request=request, lives=(), monotonic=bench.clock.monotonic)
+            bench.collector.collect(tick)
+            known.append(not math.isnan(tick.columns["memory.usage"][0]))
+    finally:
+        release.set()
+    assert known[0]
+    assert not known[-1]
+    assert known == sorted(known, reverse=True)
+
+
+def test_a_counter_of_another_life_gives_no_rate(bench: Bench) -> None:
+    bench.answers[ID] = answer()
+    bench.tick()
+    bench.answers[ID] = answer(2, cpu_stats__cpu_usage__total_usage=99_000_000_000)
+    bench.watch(SampleTarget(container_id=ID, started_at=2.0))
+    bench.tick()
+    bench.tick()
+    assert math.isnan(bench.tick()["cpu.cores"][0])
+    assert bench.tick()["memory.usage"] == [50 * MIB]
+
+
+def test_a_network_that_is_not_its_own_and_a_quota_that_it_does_not_have_are_unknown(bench: Bench) -> None:
+    bench.watch(SampleTarget(container_id=ID))
+    for second in (0, 2, 4):
+        bench.answers[ID] = answer(second)
+        bench.tick()
+    sample = bench.tick()
+    assert math.isnan(sample["network.receive"][0])
+    assert math.isnan(sample["cpu.throttled"][0])
+    assert sample["cpu.percent_of_limit"] == [0]  # of the host's four processors
+
+
+def test_one_that_vanished_is_unknown_and_no_failure_and_the_others_go_on(bench: Bench) -> None:
+    bench.watch(SampleTarget(container_id=ID), SampleTarget(container_id=OTHER))
+    bench.answers[OTHER] = answer()
+    bench.tick()
+    sample = bench.tick()
+    assert math.isnan(sample["memory.usage"][0])
+    assert sample["memory.usage"][1] == 50 * MIB
+    assert not bench.failures
+
+
+def test_an_engine_that_refuses_is_said_once_with_how_many(bench: Bench) -> None:
+    bench.watch(SampleTarget(container_id=ID), SampleTarget(container_id=OTHER))
+    bench.answers = {ID: TemporaryError("the engine is busy"), OTHER: TemporaryError("the engine is busy")}
+    bench.tick()
+    bench.tick()
+    assert bench.failures["stats_api"] == "the engine is busy, and 1 more like it"
+    bench.answers = {ID: answer(), OTHER: answer()}
+    bench.tick()
+    bench.tick()
+    assert not bench.failures
+
+
+# --- the answers ---
+
+
+def test_an_answer_of_one_that_does_not_run_is_none() -> None:
+    assert parse_stats({"read": "0001-01-01T00:00:00Z", "cpu_stats": {}, "memory_stats": {}}) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"memory_stats": {}}, "memory_usage"),
+        ({"blkio_stats": {"io_service_bytes_recursive": None}}, "read"),
+        ({"blkio_stats": {"io_service_bytes_recursive": []}}, "written"),
+        ({"networks": None}, "received"),
+        ({"pids_stats": {}}, "pids"),
+        ({"cpu_stats__online_cpus": 0}, "online_cpus"),
+        ({"cpu_stats__cpu_usage__total_usage": -1}, "cpu_seconds"),
+        ({"cpu_stats__cpu_usage__total_usage": "1"}, "cpu_seconds"),
+        ({"cpu_stats__cpu_usage__total_usage": True}, "cpu_seconds"),
+        ({"cpu_stats__cpu_usage__total_usage": 1e300}, "cpu_seconds"),
+    ],
+)
+def test_what_is_missing_or_senseless_is_unknown(changes: dict[str, object], name: str) -> None:
+    parsed = parse_stats(answer(0, **changes))
+    assert parsed is not None
+    assert math.isnan(getattr(parsed, name))
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(ANSWER)), inner, max_size=4),
+        max_leaves=12,
+    )
+)
+def test_junk_is_unknown_and_never_a_crash(junk: object) -> None:
+    parse_stats(junk)
+    for key in ANSWER:
+        if key != "read":
+            assert parse_stats({**ANSWER, key: junk}) is not None
+
+
+def test_every_name_is_written() -> None:
+    bench = Bench()
+    bench.watch(SampleTarget(container_id=ID))
+    assert set(bench.tick()) == set(NAMES)
