@@ -414,6 +414,7 @@ def test_lost_and_found_are_events_with_the_duration() -> None:
     agent.clock.advance(12.5)
     agent.see(EngineFound(info=INFO, restarted=True, at=agent.clock.wall))
     agent.see(EnginePinged(latency=0.01, at=agent.clock.wall))
+    agent.relist()
 
     down, up = (each for each in agent.published() if each["topic"].split("/")[4] == "engine")
     assert (down["severity"], down["data"]["error"]) == ("critical", "gone")

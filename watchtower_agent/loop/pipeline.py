@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from watchtower_agent.loop import announcements
 from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
+from watchtower_agent.loop.meanwhile import Meanwhile
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Dropped, Held
@@ -107,6 +108,9 @@ class Pipeline:
     _tick: bool = False
     _cursor: Cursor | None = None
     _lost_at: float | None = None
+    """Since when it is told that the engine is lost; None while it is not."""
+    _up: Meanwhile | None = None
+    """The engine was found and is not listed yet."""
 
     def __post_init__(self) -> None:
         options = self.options
@@ -197,6 +201,8 @@ class Pipeline:
             self._handled(Cursor(time_ns=event.time_ns, event_id=event.id))
             self.publication.out.event_ids.append(event.id)
         correlation = own.correlation_id if own is not None else event.id
+        if self._up is not None:
+            self._up.take(event)
         self.publication.tell(event, correlation, now, record=record)
         if event.action in EXEC_ACTIONS:
             return
@@ -226,8 +232,9 @@ class Pipeline:
             case EngineLost():
                 engine.connected, engine.responding, engine.listed = False, False, False
                 engine.since, engine.last_error = seen.at, seen.reason
-                self._lost_at = seen.at if self._lost_at is None else self._lost_at
-                self._say(announcements.engine_down(seen, now.wall), now)
+                if self._lost_at is None:  # else it came back for a moment, too short to be listed
+                    self._lost_at = seen.at
+                    self._say(announcements.engine_down(seen, now.wall), now)
             case EnginePinged():
                 engine.responding, engine.latency = True, seen.latency
                 self._alive(now)
@@ -237,6 +244,8 @@ class Pipeline:
                     # What was lost may have changed any container. The session lists them anew after each such gap.
                     engine.listed = False
                     engine.uncertain_until = max(engine.uncertain_until, seen.until)
+                    if self._up is not None:
+                        self._up.may_lack(seen)
                 if seen.reason == "store_reset":
                     self._remember_again(now)
                 self._say(announcements.event_gap(seen, now.wall), now)
@@ -262,8 +271,8 @@ class Pipeline:
         self.publication.info_changed()
         # An engine elsewhere keeps its data on a disk that can't be measured from here.
         self.publication.out.data_root = seen.info.data_root if seen.info.url.startswith("unix:") else ""
-        lost_at, self._lost_at = self._lost_at, None
-        self._say(announcements.engine_up(seen, lost_at, now.wall), now)
+        self._up = self._up or Meanwhile(found=seen, first=not self.state.baseline)
+        self._up.found_again(seen)
 
     def _alive(self, now: Instant, *, ago: float = 0.0) -> None:
         """The engine gave a sign of life, so many seconds ago."""
@@ -281,10 +290,17 @@ class Pipeline:
         if first:
             self.publication.out.records.append(Record(kind="baseline", key="made", value={"at": inventory.at}))
         self.publication.clear_ghosts()
+        self._tell_up(now)
         self._inspect(self.state.containers)
         for target in self.decisions.interrupted_targets():
             if target not in self.state.containers:
                 self.decisions.settle_gone(target, now)
+
+    def _tell_up(self, now: Instant) -> None:
+        """What changed meanwhile is known only now: subscribers hear of each change, and then that the engine is up."""
+        if self._up is not None:
+            up, self._up, lost_at, self._lost_at = self._up, None, self._lost_at, None
+            self._say(announcements.engine_up(up, lost_at, now.wall), now)
 
     def _inspection(self, seen: ContainerObserved, now: Instant) -> None:
         self._alive(now)
