@@ -325,8 +325,8 @@ def test_a_changed_or_removed_condition_resolves_what_it_had_fired() -> None:
 
     edges = agent.of(Edge)
     assert [edge.firing for edge in edges] == [True, False, True, False]
-    assert edges[1].reason == "web: the policy was changed"
-    assert edges[3].reason == "web: the policy is not in force any more"
+    assert edges[1].reason == "the policy was changed"
+    assert edges[3].reason == "the policy is not in force any more"
     assert edges[0].correlation_id == edges[1].correlation_id != edges[2].correlation_id
 
 
