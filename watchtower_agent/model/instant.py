@@ -10,12 +10,25 @@ class Instant:
     """A moment as the wall clock and as the monotonic clock show it.
 
     Durations inside one run of the agent use `monotonic`, which no operator and no time server steps.
-    What is stored or published uses `wall`.
+    What is stored or published uses `wall`; what is stored for the next run, and has to last, beside it `monotonic` and
+    `boot`, since wall clocks are stepped.
 
     Attributes:
         wall: Seconds since the epoch, UTC.
         monotonic: Seconds on the host's monotonic clock, meaningful only within this boot.
+        boot: Which boot of the host; empty where that is not known.
     """
 
     wall: float
     monotonic: float
+    boot: str = ""
+
+    def since(self, wall: float, monotonic: object, boot: object) -> float:
+        """Seconds since a moment that an earlier run stored; never negative.
+
+        Within one boot the monotonic clock tells. Else the wall clock does, and a stamp from its future means that it
+        was stepped back: then none have passed.
+        """
+        if boot and boot == self.boot and isinstance(monotonic, int | float) and monotonic <= self.monotonic:
+            return self.monotonic - monotonic
+        return max(0.0, self.wall - wall)
