@@ -29,6 +29,7 @@ def test_what_is_known_goes_into_the_new_store() -> None:
         ("baseline", "made"),
         ("container", web),
         ("cooldown", "revive\0web"),
+        ("clock", "seen"),
     }
     topics = {state.topic for state in effects.states}
     assert "watchtower/v1/h1/state/container/web" in topics

@@ -288,13 +288,13 @@ class Decisions:
             return  # telling people about an action must not delay the action
         self.cooldowns.acted(decision, now)
         key = f"{decision.policy}\0{decision.target.name}"
-        self.publication.out.records.append(Record(kind="cooldown", key=key, value=_moment(now)))
+        self.publication.out.records.append(Record(kind="cooldown", key=key, value=now.stored()))
 
     def remember_again(self) -> None:
         """The store was lost while running: put what it must know into the new one."""
         out = self.publication.out
         for (policy, target), at in self.cooldowns.last.items():
-            out.records.append(Record(kind="cooldown", key=f"{policy}\0{target}", value=_moment(at)))
+            out.records.append(Record(kind="cooldown", key=f"{policy}\0{target}", value=at.stored()))
         for key, value in stored_forms(self.agenda.waiting):
             out.records.append(Record(kind="pending", key=key, value=value))
         out.intents_again.extend(self._open.values())
@@ -312,10 +312,6 @@ class Decisions:
 
     def _policy(self, name: str) -> Policy | None:
         return next((policy for policy in self.policies.policies if policy.name == name), None)
-
-
-def _moment(at: Instant) -> dict[str, object]:
-    return {"at": at.wall, "monotonic": at.monotonic, "boot": at.boot}
 
 
 def _waiting(stored: Mapping[str, object], now: Instant) -> Waiting | None:

@@ -108,6 +108,8 @@ class Pipeline:
     _tick: bool = False
     _cursor: Cursor | None = None
     _lost_at: float | None = None
+    _clock: Instant | None = None
+    """When the wall clock was looked at; moved when it was stepped. Durable."""
     """Since when it is told that the engine is lost; None while it is not."""
     _up: Meanwhile | None = None
     """The engine was found and is not listed yet."""
@@ -135,6 +137,7 @@ class Pipeline:
             if record is not None:
                 self.state.containers[container_id] = record
         self.state.baseline = bool(resume.records.get("baseline"))
+        self._clock = Instant.restored(resume.records.get("clock", {}).get("seen"))
         self.decisions.resume(resume, interrupted, now)
         if resume.store_was_reset:
             self._say(announcements.store_reset(resume.store_was_reset, now.wall), now)
@@ -149,6 +152,7 @@ class Pipeline:
             now: The present.
             last: No step will follow: hold nothing back.
         """
+        self._look_at_clock(now)
         for observation in observations:
             self._take(observation, now)
         if self._tick:
@@ -163,6 +167,19 @@ class Pipeline:
             self._tick = False
         self.publication.states(self._info(), now, last=last)
         return self.publication.take()
+
+    def _look_at_clock(self, now: Instant) -> None:
+        """Within a boot wall and monotonic clock differ by the same, until somebody steps the wall clock."""
+        step = now.stepped_since(self._clock)
+        if step:
+            self.state.operator_acts_move(step)
+        if step or self._clock is None or self._clock.boot != now.boot:
+            self._clock = now
+            self._remember_clock()
+
+    def _remember_clock(self) -> None:
+        if self._clock is not None:
+            self.publication.out.records.append(Record(kind="clock", key="seen", value=self._clock.stored()))
 
     def rest(self, now: float, *, at_most: float) -> float:
         """Seconds after which a step is worth it though nothing was observed; `now` is monotonic."""
@@ -257,6 +274,7 @@ class Pipeline:
         if self._cursor is not None:
             self._handled(self._cursor)
         self.state.changed.update(self.state.containers)
+        self._remember_clock()
         self.publication.publish_again()
         self.decisions.remember_again()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -32,3 +33,26 @@ class Instant:
         if boot and boot == self.boot and isinstance(monotonic, int | float) and monotonic <= self.monotonic:
             return self.monotonic - monotonic
         return max(0.0, self.wall - wall)
+
+    def stepped_since(self, before: Instant | None) -> float:
+        """Seconds by which the wall clock was stepped forwards since then; negative if back, 0 where it can't be told.
+
+        Less than one is none. While the host sleeps the monotonic clock stands still: that counts as a step.
+        """
+        if before is None or not self.boot or before.boot != self.boot:
+            return 0.0
+        step = (self.wall - before.wall) - (self.monotonic - before.monotonic)
+        return step if abs(step) >= 1.0 else 0.0
+
+    def stored(self) -> dict[str, object]:
+        """As a JSON object for the next run."""
+        return {"at": self.wall, "monotonic": self.monotonic, "boot": self.boot}
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, object] | None) -> Instant | None:
+        """The inverse of `stored`; None for what is no such object."""
+        match stored:
+            case {"at": float() | int() as at, "monotonic": float() | int() as monotonic, "boot": str() as boot}:
+                return cls(wall=at, monotonic=monotonic, boot=boot)
+            case _:
+                return None

@@ -16,11 +16,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.observation import ContainerObserved, EngineInfo, InventoryObserved
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
-from watchtower_agent.state.attribution import (
-    HANDS_OFF,
-    EndCause,
-    OwnAction,
-)
+from watchtower_agent.state.attribution import HANDS_OFF, EndCause, OwnAction
 from watchtower_agent.state.differences import Difference, appeared, changes, conclude, is_named, vanished
 from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, judge_signal_anew, met
 from watchtower_agent.state.sampled import OOM_KILLS, known_oom_kills, learn_oom_kills, sampled
@@ -318,6 +314,13 @@ class HostState:
         if record is not None and record.end_cause is EndCause.UNKNOWN:
             record.end_cause = EndCause.AGENT
             self.changed.add(container_id)
+
+    def operator_acts_move(self, step: float) -> None:
+        """The wall clock was stepped by so many seconds: what a person did counts for as long as before."""
+        for container_id, record in self.containers.items():
+            if record.operator is not None:
+                record.operator = replace(record.operator, until=record.operator.until + step)
+                self.changed.add(container_id)
 
     def operator_acts_end(self, now: float) -> None:
         """Forget what a person did to a running container once it does not count any more; `now` in wall time."""
