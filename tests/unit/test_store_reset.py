@@ -47,4 +47,5 @@ def test_an_action_under_way_is_in_the_new_ledger() -> None:
     effects = host.see(GapObserved(reason="store_reset", since=now, until=now))
 
     assert intent in effects.commit().intents
+    assert ("begun", intent.decision.id) in {(record.kind, record.key) for record in effects.records}, "and its cause"
     assert effects.intents == [], "it is not started twice"

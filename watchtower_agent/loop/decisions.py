@@ -297,6 +297,8 @@ class Decisions:
             out.records.append(Record(kind="cooldown", key=f"{policy}\0{target}", value=at.stored()))
         for key, value in stored_forms(self.agenda.waiting):
             out.records.append(Record(kind="pending", key=key, value=value))
+        for key, waiting in self._begun.items():
+            out.records.append(Record(kind="begun", key=key, value=waiting_json(waiting)))
         out.intents_again.extend(self._open.values())
 
     def forget_cooldowns(self, now: Instant) -> None:

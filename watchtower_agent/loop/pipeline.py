@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from watchtower_agent.loop import announcements
 from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
-from watchtower_agent.loop.meanwhile import Meanwhile
+from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineWatch
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Dropped, Held
@@ -53,13 +53,6 @@ Observation = (
     | Notice
 )
 """Everything that can reach the inbox."""
-
-
-_SIGNS_MISSED = 3
-"""Pings or samples, whichever take longer, that may fail to come before what is known of containers is out of date."""
-
-_SEEN_BY_THE_AGENT = frozenset({"outbox_overflow", "store_reset"})
-"""Causes of gaps in what subscribers see: the agent itself had seen those events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,19 +100,17 @@ class Pipeline:
     _failing: dict[str, str] = field(default_factory=dict)
     _tick: bool = False
     _cursor: Cursor | None = None
-    _lost_at: float | None = None
+    _engine: EngineWatch = field(init=False)
     _clock: Instant | None = None
     """When the wall clock was looked at; moved when it was stepped. Durable."""
-    """Since when it is told that the engine is lost; None while it is not."""
-    _up: Meanwhile | None = None
-    """The engine was found and is not listed yet."""
 
     def __post_init__(self) -> None:
         options = self.options
         self.state = HostState(options.host)
-        self.state.engine.silence_allowed = _SIGNS_MISSED * max(options.ping_interval, options.interval)
+        self.state.engine.silence_allowed = SIGNS_MISSED * max(options.ping_interval, options.interval)
         self.publication = Publication(self.composer, self.state)
         self.decisions = Decisions(self.state, self.publication, options.protection, options.interval)
+        self._engine = EngineWatch(self.state, self.publication, self._say)
 
     @property
     def policies(self) -> PolicySet:
@@ -192,7 +183,7 @@ class Pipeline:
         match observation:
             case EventsObserved():
                 self.state.engine.event_lag = observation.lag
-                self._alive(now, ago=observation.lag)
+                self._engine.alive(now, ago=observation.lag)
                 for event in observation.events:
                     self._engine_event(event, now)
             case SampleBatch():
@@ -208,7 +199,9 @@ class Pipeline:
             case Notice():
                 self._say(observation, now)
             case _:
-                self._engine(observation, now)
+                if isinstance(observation, GapObserved) and observation.reason == "store_reset":
+                    self._remember_again(now)
+                self._engine.take(observation, now)
 
     def _engine_event(self, event: EngineEvent, now: Instant) -> None:
         known = self.state.containers.get(event.actor_id) if event.kind is EventKind.CONTAINER else None
@@ -218,8 +211,7 @@ class Pipeline:
             self._handled(Cursor(time_ns=event.time_ns, event_id=event.id))
             self.publication.out.event_ids.append(event.id)
         correlation = own.correlation_id if own is not None else event.id
-        if self._up is not None:
-            self._up.take(event)
+        self._engine.event(event)
         self.publication.tell(event, correlation, now, record=record)
         if event.action in EXEC_ACTIONS:
             return
@@ -241,32 +233,6 @@ class Pipeline:
 
     # --- what the engine room tells ---------------------------------------------------------------------
 
-    def _engine(self, seen: EngineFound | EngineLost | EnginePinged | GapObserved, now: Instant) -> None:
-        engine = self.state.engine
-        match seen:
-            case EngineFound():
-                self._found(seen, now)
-            case EngineLost():
-                engine.connected, engine.responding, engine.listed = False, False, False
-                engine.since, engine.last_error = seen.at, seen.reason
-                if self._lost_at is None:  # else it came back for a moment, too short to be listed
-                    self._lost_at = seen.at
-                    self._say(announcements.engine_down(seen, now.wall), now)
-            case EnginePinged():
-                engine.responding, engine.latency = True, seen.latency
-                self._alive(now)
-            case GapObserved():
-                engine.gaps += 1
-                if seen.reason not in _SEEN_BY_THE_AGENT:
-                    # What was lost may have changed any container. The session lists them anew after each such gap.
-                    engine.listed = False
-                    engine.uncertain_until = max(engine.uncertain_until, seen.until)
-                    if self._up is not None:
-                        self._up.may_lack(seen)
-                if seen.reason == "store_reset":
-                    self._remember_again(now)
-                self._say(announcements.event_gap(seen, now.wall), now)
-
     def _remember_again(self, now: Instant) -> None:
         """The store turned out to be damaged and was set aside: what the next start must know goes into the new one."""
         if self.state.baseline:
@@ -278,28 +244,8 @@ class Pipeline:
         self.publication.publish_again()
         self.decisions.remember_again()
 
-    def _found(self, seen: EngineFound, now: Instant) -> None:
-        engine = self.state.engine
-        engine.info, engine.connected, engine.responding, engine.since = seen.info, True, True, seen.at
-        self._alive(now)
-        engine.restarts += seen.restarted
-        engine.clock_offset = seen.clock_offset
-        engine.last_error = ""
-        self.composer.engine_changed(seen.info)
-        self.publication.info_changed()
-        # An engine elsewhere keeps its data on a disk that can't be measured from here.
-        self.publication.out.data_root = seen.info.data_root if seen.info.url.startswith("unix:") else ""
-        self._up = self._up or Meanwhile(found=seen, first=not self.state.baseline)
-        self._up.found_again(seen)
-
-    def _alive(self, now: Instant, *, ago: float = 0.0) -> None:
-        """The engine gave a sign of life, so many seconds ago."""
-        engine = self.state.engine
-        at = now.monotonic - ago
-        engine.alive_at = at if engine.alive_at is None else max(engine.alive_at, at)
-
     def _inventory(self, inventory: InventoryObserved, now: Instant) -> None:
-        self._alive(now)
+        self._engine.alive(now)
         first = not self.state.baseline
         if inventory.listening_since is not None:
             self._handled(inventory.listening_since)
@@ -308,20 +254,14 @@ class Pipeline:
         if first:
             self.publication.out.records.append(Record(kind="baseline", key="made", value={"at": inventory.at}))
         self.publication.clear_ghosts()
-        self._tell_up(now)
+        self._engine.listed(now)
         self._inspect(self.state.containers)
         for target in self.decisions.interrupted_targets():
             if target not in self.state.containers:
                 self.decisions.settle_gone(target, now)
 
-    def _tell_up(self, now: Instant) -> None:
-        """What changed meanwhile is known only now: subscribers hear of each change, and then that the engine is up."""
-        if self._up is not None:
-            up, self._up, lost_at, self._lost_at = self._up, None, self._lost_at, None
-            self._say(announcements.engine_up(up, lost_at, now.wall), now)
-
     def _inspection(self, seen: ContainerObserved, now: Instant) -> None:
-        self._alive(now)
+        self._engine.alive(now)
         again, events = self.state.apply_inspection(seen)
         if again:
             self._inspect([seen.container_id])
