@@ -2,7 +2,8 @@
 #   docker build -t watchtower-agent .
 #   docker run -d --name watchtower-agent --pid host --cgroupns host \
 #     --group-add "$(stat -c %g /var/run/docker.sock)" -v /var/run/docker.sock:/var/run/docker.sock \
-#     -v watchtower-agent:/var/lib/watchtower-agent -e WATCHTOWER_AGENT_MQTT__URL=mqtt://broker:1883 watchtower-agent
+#     -v watchtower-agent:/var/lib/watchtower-agent -v watchtower-disk:/var/lib/docker:ro \
+#     -e WATCHTOWER_AGENT_MQTT__URL=mqtt://broker:1883 watchtower-agent
 # docs/install.md explains each option, other base images, and a build without a network.
 ARG BASE=python:3.13-slim
 

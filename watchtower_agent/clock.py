@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from watchtower_agent.model.instant import Instant
 
@@ -10,6 +11,12 @@ from watchtower_agent.model.instant import Instant
 class SystemClock:
     """The clocks of this host, behind the `Clock` port."""
 
+    def __init__(self) -> None:
+        try:
+            self._boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            self._boot = ""  # cooldowns of an earlier run are then measured by the wall clock
+
     def now(self) -> Instant:
         """The present moment on both clocks."""
-        return Instant(wall=time.time(), monotonic=time.monotonic())
+        return Instant(wall=time.time(), monotonic=time.monotonic(), boot=self._boot)

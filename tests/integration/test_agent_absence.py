@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 
 from tests.support.agent import CRASHES_ON_USR1, AgentWatch, Host
@@ -36,7 +36,13 @@ async def present(host: Host) -> dict[str, str]:
     ids = {name: host.engine.run(name, *CRASHES_ON_USR1, labels=LABELS) for name in ("stopped", "crashed", "gone")}
     for name in ids:
         await host.watch.until_told("container", "start", name)
+    await inspected(host, ids)
     return ids
+
+
+async def inspected(host: Host, names: Iterable[str]) -> None:
+    """The agent knows of these what only an inspection tells: their stop signal, before which no signal is a crash."""
+    await host.watch.until(lambda _: all((host.watch.state(name) or {}).get("started_at") for name in names))
 
 
 def meanwhile(engine: PrivateEngine, tape: EngineTape) -> None:
@@ -144,7 +150,7 @@ async def test_what_happened_while_the_agent_was_away_that_had_seen_no_event_yet
     names = ("stopped", "crashed", "gone")
     ids = {name: engine.run(name, *CRASHES_ON_USR1, labels=LABELS) for name in names}
     host = make_host(engine, module_broker, POLICIES)
-    await host.watch.until(lambda _: all(host.watch.state(name) for name in names))
+    await inspected(host, names)
     with EngineTape(engine) as tape:
         host.agent.kill()
         meanwhile(engine, tape)

@@ -99,7 +99,8 @@ async def test_what_ended_while_the_engine_was_stopped_is_told_and_left_alone(
     os.kill(process, signal.SIGKILL)
     engine.start()
 
-    await host.watch.until_told("engine", "up", count=2)
+    up = (await host.watch.until_told("engine", "up", count=2))[-1]
+    assert "ended" in up.data["changes"]["ended"]["names"]
     (died,) = await host.watch.until_told("container", "die", "ended")
     (held, *_) = await host.watch.until_told("policy", "held", "ended")
     assert held.guard == "operator_intent"

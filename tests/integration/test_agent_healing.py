@@ -183,13 +183,20 @@ async def test_a_container_killed_for_memory_is_told_with_the_policys_severity(
     engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
 ) -> None:
     host = make_host(engine, module_broker, OOM)
-    engine.run("hog", "sh", "-c", "tail /dev/zero", options=("--memory=16m", "--memory-swap=16m"))
+    waits = "until test -e /tmp/go; do sleep 0.05; done; tail /dev/zero; exit 9"
+    engine.run("hog", "sh", "-c", waits, options=("--memory=16m", "--memory-swap=16m"))
+    await host.watch.until(lambda messages: any(b'"memory.oom_kills":0' in message.payload for message in messages))
+    engine.docker("exec", "hog", "touch", "/tmp/go")
 
     (told, *_) = await host.watch.until_told("action", "notify", "hog")
 
     assert told.document["severity"] == "critical"
     (oom, *_) = host.watch.told("container", "oom", "hog")
     assert told.correlation == oom.correlation
+    (died,) = await host.watch.until_told("container", "die", "hog")
+    for event in (oom, died):  # the sample that both can have is of before
+        assert event.data["oom_kills"] >= 1
+        assert event.data.get("last_sample", {}).get("memory.oom_kills") != 0
     assert host.calls() == []
 
 

@@ -25,6 +25,8 @@ class RealCgroup:
 
     def __init__(self) -> None:
         tree = discover(ROOT)
+        self._unified = Path(tree.unified) if tree.unified else None
+        self._controllers = [name for name in ("cpu", "memory") if name in tree.unified_controllers]
         self.parent = f"wt-test-{os.getpid()}"
         self.id = secrets.token_hex(32)
         self._hierarchies = sorted(
@@ -42,6 +44,12 @@ class RealCgroup:
                 if directory.parents[1].name == "cpuset":
                     for below in (directory.parent, directory):
                         (below / name).write_text((directory.parents[1] / name).read_text())
+        if self._unified:  # v2: a cgroup has the controllers that its parent hands down, as an engine has it do
+            for above in (self._unified, self._unified / self.parent):
+                handed_down = (above / "cgroup.subtree_control").read_text().split()
+                for controller in self._controllers:
+                    if controller not in handed_down:
+                        (above / "cgroup.subtree_control").write_text(f"+{controller}")
 
     def enter(self, pid: int) -> None:
         for directory in self.directories:

@@ -58,13 +58,19 @@ class FakeClock:
     def __init__(self) -> None:
         self.wall = NOW
         self.monotonic = 1000.0
+        self.boot = "boot-1"
 
     def now(self) -> Instant:
-        return Instant(wall=self.wall, monotonic=self.monotonic)
+        return Instant(wall=self.wall, monotonic=self.monotonic, boot=self.boot)
 
     def advance(self, seconds: float) -> None:
         self.wall += seconds
         self.monotonic += seconds
+
+    def reboot(self, seconds: float) -> None:
+        """So long after, the host has been rebooted: its monotonic clock began anew, and may show more than before."""
+        self.wall += seconds
+        self.monotonic, self.boot = self.monotonic + 5000.0, f"{self.boot}+1"
 
     def step_wall(self, seconds: float) -> None:
         """Somebody set the wall clock."""

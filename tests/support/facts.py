@@ -58,6 +58,7 @@ def view(
         container=container(name, labels),
         restarts=2,
         restarts_by_agent=1,
+        oom_kills=1,
         last_sample={"cpu.percent": 12.345678, "memory.oom_kills": 1.0} if sample is None else sample,
     )
 

@@ -8,9 +8,12 @@ import re
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from tests.support.broker import PersistentSubscriber
 from tests.support.engine import PrivateEngine
@@ -40,6 +43,18 @@ def demo(docker_host: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[s
             if process.poll() is None:
                 process.terminate()
             process.communicate(timeout=60)
+
+
+@contextmanager
+def watching(engine: PrivateEngine, action: str) -> Iterator[subprocess.Popen[str]]:
+    """A line for each event of the engine with this action, from now on."""
+    command = ["docker", "events", f"--since={time.time():.3f}", f"--filter=event={action}"]
+    environment = os.environ | {"DOCKER_HOST": engine.url}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def read_until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
@@ -76,11 +91,36 @@ def test_the_demo_tells_its_story_and_touches_nothing_else(engine: PrivateEngine
 
     lines = re.findall(r"^ *[\d.]+ s  #(\d+) +(\w+) +demo-web ", words, re.MULTILINE)
     number = lines[0][0]
-    assert [stage for story, stage in lines if story == number][:4] == ["cause", "decision", "action", "outcome"], words
+    stages = [stage for story, stage in lines if story == number]
+    assert stages[:5] == ["sign", "cause", "decision", "action", "outcome"], words
+    assert re.search(r"cause +demo-web +unhealthy for \d", words), "the cause says how long it has been true"
     assert "\x1b" not in words
+    assert max(map(len, words.splitlines())) <= 120
 
     assert engine.docker("ps", "--all", "--format={{.Names}}") == "bystander"
     assert engine.docker("inspect", "--format={{.State.StartedAt}}", "bystander") == before
+    assert engine.docker("images", "--all", "--quiet") == images
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("moment", ["import", "create", "start"])
+def test_a_signal_in_the_midst_of_the_set_up_removes_all_that_was_made(
+    engine: PrivateEngine, number: signal.Signals, moment: str
+) -> None:
+    images = engine.docker("images", "--all", "--quiet")
+
+    with watching(engine, moment) as watch, demo(engine.url) as (process, scratch):
+        read_until(process, "what happened")
+        assert watch.stdout
+        watch.stdout.readline()
+        for _ in range(2):  # the second time is impatience, and changes nothing
+            process.send_signal(number)
+        words, _ = process.communicate(timeout=60)
+
+        assert process.returncode == 130, words
+        assert "are removed" in words
+        assert list(scratch.iterdir()) == []
+    assert engine.docker("ps", "--all", "--quiet", "--filter=label=watchtower-agent.demo") == ""
     assert engine.docker("images", "--all", "--quiet") == images
 
 

@@ -84,7 +84,9 @@ async def test_the_agent_in_the_image_lives(
         *("run", "--detach", "--name=agent", "--network=host", "--pid=host", "--cgroupns=host", "--read-only"),
         *("--tmpfs=/run/watchtower-agent:uid=10001", f"--group-add={engine.socket.stat().st_gid}"),
         *("--volume", f"{engine.socket}:/var/run/docker.sock"),
+        *("--volume", f"disk:{engine.api('GET', '/info')['DockerRootDir']}:ro"),
         *("--env", f"WATCHTOWER_AGENT_MQTT__URL={broker.url}", "--env=WATCHTOWER_AGENT_HOST=boxed"),
+        "--env=WATCHTOWER_AGENT_MQTT__METRICS__INTERVAL=1s",
         *("--health-interval=1s", image),
     )
 
@@ -98,6 +100,12 @@ async def test_the_agent_in_the_image_lives(
     )
     engine.run("bystander")
     await subscriber.until(lambda seen: any(m.topic.endswith("/event/container/start/bystander") for m in seen))
+
+    # an empty volume in the place of the data-root is enough to know how full its file system is
+    await subscriber.until(
+        lambda seen: any(m.topic.endswith("/v1/boxed/metrics") and b'"host.disk.percent":' in m.payload for m in seen)
+    )
+    assert not subscriber.on("/v1/boxed/event/agent/sampling_degraded/self")
 
     engine.docker("stop", "--time=20", "agent")
     state = json.loads(engine.docker("inspect", "--format={{json .State}}", "agent"))

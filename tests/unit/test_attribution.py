@@ -645,6 +645,41 @@ def test_the_15_minutes_do_not_grow_when_the_clock_is_stepped_back() -> None:
     assert agent.did == [("restart", "web")]
 
 
+@pytest.mark.parametrize("away", [True, False], ids=["the agent was away", "the agent was there"])
+@pytest.mark.parametrize("step", [24 * 3600.0, -24 * 3600.0], ids=["forwards", "back"])
+def test_a_step_of_the_clock_changes_nothing_of_the_15_minutes(step: float, *, away: bool) -> None:
+    agent = host(SICK, check=True)
+    agent.docker.restart()
+    agent.deliver()
+    agent.clock.advance(60)
+    if away:
+        agent.dies()
+    agent.clock.step_wall(step)
+    if away:
+        agent.comes_back()
+    agent.docker.health()
+    agent.deliver()
+
+    agent.tick(14 * 60 - 5)
+    assert agent.did == []
+    assert set(agent.guards) == {"operator_intent"}
+    agent.tick(10)
+
+    assert agent.did == [("restart", "web")]
+
+
+def test_a_step_of_the_clock_over_a_reboot_can_not_be_told() -> None:
+    agent = host(SICK, check=True)
+    agent.docker.restart()
+    agent.deliver()
+    before = agent.record().operator
+    agent.clock.reboot(60)
+    agent.comes_back()
+    after = agent.record().operator
+
+    assert after == before
+
+
 @pytest.mark.parametrize(
     ("signal", "stop_signal", "seconds", "by_it"),
     [

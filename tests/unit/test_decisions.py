@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.core import INFO, NOW, Docker, Host, now, policy_set
+from watchtower_agent.model.commit import Commit, Record
 from watchtower_agent.model.decision import Dropped, Edge, Held
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
@@ -92,10 +93,10 @@ def test_a_step_of_the_wall_clock_changes_no_cooldown(step: float) -> None:
 
 @pytest.mark.parametrize(
     ("away", "step", "more"),
-    [(10.0, 0.0, 20), (40.0, 0.0, 0), (10.0, -3600.0, 30)],
-    ids=["the rest of it", "it is over", "the clock was stepped back: all of it"],
+    [(10.0, 0.0, 20), (40.0, 0.0, 0), (10.0, -3600.0, 20), (10.0, 3600.0, 20), (40.0, -3600.0, 0)],
+    ids=["the rest of it", "it is over", "the clock was stepped back", "or forwards", "back, and it is over"],
 )
-def test_a_cooldown_survives_the_agent(away: float, step: float, more: int) -> None:
+def test_a_cooldown_survives_the_agent_and_what_is_done_to_the_wall_clock(away: float, step: float, more: int) -> None:
     agent = host()
     agent.docker.crash()
     agent.deliver()
@@ -112,6 +113,50 @@ def test_a_cooldown_survives_the_agent(away: float, step: float, more: int) -> N
         agent.tick(2)
 
     assert len(agent.did) == 2
+
+
+@pytest.mark.parametrize(
+    ("off", "step", "more"),
+    [(10.0, 0.0, 20), (40.0, 0.0, 0), (10.0, -3600.0, 30)],
+    ids=["the rest of it", "it is over", "the clock was stepped back: all of it"],
+)
+@pytest.mark.parametrize("known", [True, False], ids=["another boot", "boots are not known"])
+def test_a_cooldown_survives_the_host(off: float, step: float, more: int, *, known: bool) -> None:
+    agent = host()
+    agent.clock.boot = "boot-1" if known else ""
+    agent.docker.crash()
+    agent.deliver()
+    agent.carry_out()
+    agent.clock.reboot(off)
+    agent.clock.boot = agent.clock.boot if known else ""
+    agent.clock.step_wall(step)
+    agent.comes_back()
+    agent.docker.crash()
+    agent.deliver()
+    if more:
+        assert len(agent.did) == 1
+        agent.tick(more - 1)
+        assert len(agent.did) == 1
+        agent.tick(2)
+
+    assert len(agent.did) == 2
+
+
+@pytest.mark.parametrize("stored", [{}, {"monotonic": "x", "boot": "boot-1"}, {"monotonic": 5e9, "boot": "boot-1"}])
+def test_a_cooldown_of_which_the_monotonic_moment_is_not_known_goes_by_the_wall_clock(
+    stored: dict[str, object],
+) -> None:
+    agent = host()
+    value = {"at": agent.clock.wall - 20, **stored}
+    now(agent.store.commit(Commit(records=(Record(kind="cooldown", key="revive\0web", value=value),))))
+    agent.comes_back()
+    agent.docker.crash()
+    agent.deliver()
+
+    agent.tick(9)
+    assert agent.did == []
+    agent.tick(2)
+    assert agent.did == [("restart", "web")]
 
 
 def test_cooldowns_that_are_over_are_not_kept_for_ever() -> None:
@@ -325,8 +370,8 @@ def test_a_changed_or_removed_condition_resolves_what_it_had_fired() -> None:
 
     edges = agent.of(Edge)
     assert [edge.firing for edge in edges] == [True, False, True, False]
-    assert edges[1].reason == "web: the policy was changed"
-    assert edges[3].reason == "web: the policy is not in force any more"
+    assert edges[1].reason == "the policy was changed"
+    assert edges[3].reason == "the policy is not in force any more"
     assert edges[0].correlation_id == edges[1].correlation_id != edges[2].correlation_id
 
 
@@ -414,6 +459,7 @@ def test_lost_and_found_are_events_with_the_duration() -> None:
     agent.clock.advance(12.5)
     agent.see(EngineFound(info=INFO, restarted=True, at=agent.clock.wall))
     agent.see(EnginePinged(latency=0.01, at=agent.clock.wall))
+    agent.relist()
 
     down, up = (each for each in agent.published() if each["topic"].split("/")[4] == "engine")
     assert (down["severity"], down["data"]["error"]) == ("critical", "gone")

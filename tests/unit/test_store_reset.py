@@ -29,6 +29,7 @@ def test_what_is_known_goes_into_the_new_store() -> None:
         ("baseline", "made"),
         ("container", web),
         ("cooldown", "revive\0web"),
+        ("clock", "seen"),
     }
     topics = {state.topic for state in effects.states}
     assert "watchtower/v1/h1/state/container/web" in topics
@@ -46,4 +47,5 @@ def test_an_action_under_way_is_in_the_new_ledger() -> None:
     effects = host.see(GapObserved(reason="store_reset", since=now, until=now))
 
     assert intent in effects.commit().intents
+    assert ("begun", intent.decision.id) in {(record.kind, record.key) for record in effects.records}, "and its cause"
     assert effects.intents == [], "it is not started twice"

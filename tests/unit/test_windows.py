@@ -29,6 +29,7 @@ def test_a_window_fires_once_enough_of_it_is_known() -> None:
     assert agent.did == [("restart", "web")]
     (decision,) = agent.wanted
     assert decision.numbers["min(memory.percent, 10s)"] == 97
+    assert decision.reason == "min(memory.percent, 10s) 97.0 %"
 
 
 def test_one_value_below_keeps_it_silent_for_as_long_as_the_window() -> None:

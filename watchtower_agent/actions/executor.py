@@ -87,7 +87,7 @@ class Executor:
                 finished_at=begun.wall,
                 numbers=guard,
             )
-        result, reason = Result.SUCCEEDED, f"{decision.verb} of {decision.target.name} done"
+        result, reason = Result.SUCCEEDED, ""
         try:
             await ACTIONS[decision.verb](self._engine, decision)
         except AbsentError:
@@ -97,11 +97,12 @@ class Executor:
         except Exception as error:  # noqa: BLE001 - every intent ends in an outcome: without one its target is blocked for ever
             result, reason = Result.FAILED, f"a defect of the agent: {type(error).__name__}: {error}"
         ended = self._clock.now()
+        seconds = ended.monotonic - begun.monotonic
         return Outcome(
             decision=decision,
             result=result,
-            reason=reason,
+            reason=reason or f"took {seconds:.1f} s",
             started_at=begun.wall,
             finished_at=ended.wall,
-            numbers={"seconds": round(ended.monotonic - begun.monotonic, 3)},
+            numbers={"seconds": round(seconds, 3)},
         )

@@ -17,13 +17,18 @@ class DiskCollector:
     name = "disk"
 
     def collect(self, tick: Tick) -> None:
-        """Read it. A data-root that is not here (remote engine) is unknown, and no failure."""
+        """Read it. The data of an engine on another host is unknown, and no failure."""
         data_root = tick.request.engine.data_root
         if not data_root:
             return
         try:
             facts = os.statvfs(data_root)
         except FileNotFoundError:
+            tick.failures[self.name] = (
+                f"The engine's data-root {data_root} does not exist here: host.disk is unknown. An agent in a "
+                f"container needs a volume there, it is on the same file system (-v watchtower-disk:{data_root}:ro). "
+                "An engine in a virtual machine keeps its data out of reach."
+            )
             return
         except OSError as error:
             tick.failures[self.name] = f"The file system of {data_root} can't be asked: {error.strerror}."

@@ -26,7 +26,8 @@ UNLIMITED = 1 << 62
 class MemoryCollector:
     """`memory.usage` at each tick; the working set where it is needed, else at the metrics interval.
 
-    `memory.working_set` = usage - inactive page cache, 0 when negative. `memory.percent` = 100 * working set / limit.
+    `memory.working_set` = usage - inactive page cache, 0 when negative; one that is carried over from an earlier tick
+    is never more than the usage of this one. `memory.percent` = 100 * working set / limit.
     `memory.limit` is the container's own, else that of the nearest limited ancestor, never more than the host has.
     `memory.oom_kills` is read every 10 s, and at once when the engine reports one.
     """
@@ -85,7 +86,7 @@ class _Reading:
         except UnreadableError as error:
             self.faults.add(str(error))
         if self._stat.fresh(gauge.working_set_at, now):
-            self._working_set[slot] = gauge.working_set
+            self._working_set[slot] = min(gauge.working_set, self._usage[slot])  # min(x, NaN) is x
         if self._slow.fresh(gauge.limit_at, now):
             self._limit[slot] = gauge.limit
         if self._slow.fresh(gauge.oom_kills_at, now):

@@ -6,7 +6,7 @@ to be trusted for that order: somebody may have set the clock back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -61,8 +61,8 @@ class Continuity:
         complete: Nothing happened since the cursor but what the ring holds.
         restarted: The daemon is known to have been restarted since.
         cause: Of the gap, unless complete.
-        known: Events of the ring that are no news: they precede the cursor.
-        missed: Events that followed the cursor, and that a replay by stamps would leave out.
+        known: Events of the ring that are no news: they precede all that was ever handled.
+        missed: Those that are news unless they were handled, where a replay by stamps would leave some of them out.
     """
 
     complete: bool
@@ -98,20 +98,31 @@ def _build(greeting: EngineGreeting) -> tuple[str, ...]:
     return info.id, info.version, info.data_root, info.cgroup_driver, info.cgroup_version
 
 
-def judge(cursor: Cursor, ring: Ring, who: Peer, *, stepped_back: bool, now_ns: int) -> Continuity:
+def judge(
+    cursor: Cursor,
+    ring: Ring,
+    who: Peer,
+    *,
+    handled: Callable[[EngineEvent], bool],
+    stepped_back: bool,
+    now_ns: int,
+) -> Continuity:
     """What the ring tells of the time since the cursor.
 
     Args:
         cursor: The last event handled, or the time since which the agent listens.
         ring: The whole one, unless it holds the cursor's event and the clock is in order.
         who: Of the daemon.
+        handled: Whether an event was handed over, by this run or an earlier one.
         stepped_back: The cursor, or the last audit, is later than the engine's clock.
         now_ns: The engine's clock.
     """
     place = ring.place(cursor)
     if place is not None:
-        # With the cursor's event in it, it is the same daemon's ring, and what followed is there too.
-        known, missed = ring.events[: place + 1], ring.events[place + 1 :]
+        # With the cursor's event in it, it is the same daemon's ring, and what followed is there too. So is what the
+        # stream lost before the cursor; but what precedes all that was handled was there before the agent.
+        first = next((number for number, event in enumerate(ring.events[:place]) if handled(event)), place)
+        known, missed = ring.events[:first], ring.events[first:]
         return Continuity(complete=True, known=known, missed=missed if ring.whole else ())
     if cursor.event_id:
         # A ring that is not full has dropped nothing: it must hold the event, or it was begun since.

@@ -77,9 +77,13 @@ class Handover:
         self._replayed = frozenset(ids)
 
     def remember(self, events: Iterable[EngineEvent]) -> None:
-        """These are no news: they precede the cursor."""
+        """These are no news, though they were never handed over."""
         for event in events:
             self._seen[event.id] = None
+
+    def handled(self, event: EngineEvent) -> bool:
+        """Whether it was handed over before, or is no news."""
+        return event.id in self._seen
 
     def parse(self, lines: Iterable[bytes]) -> list[EngineEvent]:
         """The events in these lines, whether handed over already or not."""

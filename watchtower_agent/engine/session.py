@@ -169,7 +169,9 @@ class EngineSession:
         cursor = cursor or Cursor(time_ns=now_ns, event_id="")
         # What is stamped later than now would be waited for: since nothing is, all is asked for and put in its order.
         stepped_back = max(cursor.time_ns, self._since_ns) > now_ns + OVERLAP_NS
-        since_ns = now_ns if stepped_back else max(self._begin_ns, cursor.time_ns - OVERLAP_NS)
+        # What the last stream lost since the last audit is asked for, too.
+        since_ns = min(cursor.time_ns - OVERLAP_NS, self._since_ns or cursor.time_ns)
+        since_ns = now_ns if stepped_back else max(self._begin_ns, since_ns)
         self._resync.clear()
         stream = EventStream(self._calls, since_ns=since_ns, capacity=self._capacity)
         try:
@@ -181,14 +183,16 @@ class EngineSession:
             told = Continuity(complete=True)
             if self._handover.cursor is not None:
                 who = peer(self._greeting, greeting, None if stepped_back else cursor.time_ns / 1e9)
-                told = judge(cursor, ring, who, stepped_back=stepped_back, now_ns=until_ns)
+                handled = self._handover.handled
+                told = judge(cursor, ring, who, handled=handled, stepped_back=stepped_back, now_ns=until_ns)
             if stepped_back:
                 self._begin_ns = 0 if told.complete else until_ns
             if self._handover.cursor is None or (stepped_back and not told.complete):
                 self._handover.cursor = Cursor(time_ns=self._begin_ns, event_id="")
-            self._since_ns = max(since_ns, until_ns - OVERLAP_NS)
+            self._since_ns = since_ns
             self._handover.expect_replay(event.id for event in ring.events)
-            self._handover.remember(told.known)
+            if ring.whole or self._greeting is None:  # else what was asked for is all of this run's own time
+                self._handover.remember(told.known)
             self._report(greeting, told)
             if not told.complete:
                 self._tell_gap(told, ring, cursor, stepped_back=stepped_back)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from watchtower_agent.loop.meanwhile import Meanwhile
 from watchtower_agent.model.decision import Severity
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.notice import Notice
-from watchtower_agent.model.observation import EngineFound, EngineLost, GapObserved, PoliciesRejected
+from watchtower_agent.model.observation import EngineLost, GapObserved, PoliciesRejected
 from watchtower_agent.policies.policy import PolicySet
 
 _PROBLEMS_TOLD = 50
@@ -23,20 +24,25 @@ def engine_down(seen: EngineLost, at: float) -> Notice:
     )
 
 
-def engine_up(seen: EngineFound, lost_at: float | None, at: float) -> Notice:
-    """The engine is there (again), `lost_at` seconds since the epoch it had been lost."""
-    down_for = round(max(0.0, seen.at - lost_at), 3) if lost_at is not None else None
+def engine_up(up: Meanwhile, lost_at: float | None, at: float) -> Notice:
+    """The engine is there (again), `lost_at` seconds since the epoch it had been lost, and listed."""
+    found = up.found
+    down_for = round(max(0.0, found.at - lost_at), 3) if lost_at is not None else None
     after = f" after {down_for:.1f} s" if down_for is not None else ""
-    restarted = "; it was restarted" if seen.restarted else ""
+    parts = [
+        f"the engine answers{after}: version {found.info.version} at {found.info.url}",
+        "it was restarted" if up.restarted else "",
+        up.sentence(),
+    ]
     return Notice(
         kind=EventKind.ENGINE,
         action="up",
-        reason=f"the engine answers{after}: version {seen.info.version} at {seen.info.url}{restarted}",
+        reason="; ".join(part for part in parts if part),
         data={
-            "version": seen.info.version,
-            "api_version": seen.info.api_version,
-            "restarted": seen.restarted,
+            "version": found.info.version,
+            "api_version": found.info.api_version,
             "down_seconds": down_for,
+            **up.data(),
         },
         at=at,
     )

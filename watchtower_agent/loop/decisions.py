@@ -71,9 +71,8 @@ class Decisions:
             policy, _, target = key.partition("\0")
             at = stored.get("at")
             if isinstance(at, int | float):
-                # A stamp from the future means that the clock was stepped back: the full cooldown counts again.
-                age = max(0.0, now.wall - at)
-                self.cooldowns.last[policy, target] = Instant(wall=at, monotonic=now.monotonic - age)
+                age = now.since(at, stored.get("monotonic"), stored.get("boot"))
+                self.cooldowns.last[policy, target] = Instant(wall=at, monotonic=now.monotonic - age, boot=now.boot)
         for stored in resume.records.get("pending", {}).values():
             waiting = _waiting(stored, now)
             if waiting is not None and waiting.decision.expires_at > now.wall:
@@ -289,15 +288,17 @@ class Decisions:
             return  # telling people about an action must not delay the action
         self.cooldowns.acted(decision, now)
         key = f"{decision.policy}\0{decision.target.name}"
-        self.publication.out.records.append(Record(kind="cooldown", key=key, value={"at": now.wall}))
+        self.publication.out.records.append(Record(kind="cooldown", key=key, value=now.stored()))
 
     def remember_again(self) -> None:
         """The store was lost while running: put what it must know into the new one."""
         out = self.publication.out
         for (policy, target), at in self.cooldowns.last.items():
-            out.records.append(Record(kind="cooldown", key=f"{policy}\0{target}", value={"at": at.wall}))
+            out.records.append(Record(kind="cooldown", key=f"{policy}\0{target}", value=at.stored()))
         for key, value in stored_forms(self.agenda.waiting):
             out.records.append(Record(kind="pending", key=key, value=value))
+        for key, waiting in self._begun.items():
+            out.records.append(Record(kind="begun", key=key, value=waiting_json(waiting)))
         out.intents_again.extend(self._open.values())
 
     def forget_cooldowns(self, now: Instant) -> None:

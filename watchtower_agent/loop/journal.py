@@ -21,7 +21,8 @@ def log_fact(fact: Fact) -> None:
         case EngineEvent():
             log.debug("engine_event", kind=fact.kind, action=fact.action, name=fact.name, origin=fact.origin)
         case Edge():
-            log.info("policy_firing" if fact.firing else "policy_resolved", policy=fact.policy, reason=fact.reason)
+            name = "policy_firing" if fact.firing else "policy_resolved"
+            log.info(name, policy=fact.policy, target=fact.target.name, reason=fact.reason)
         case Decision():
             log.info("decision", **_about(fact), reason=fact.reason, correlation=fact.correlation_id)
         case Held():

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from watchtower_agent.loop import announcements
 from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
+from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineWatch
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Dropped, Held
@@ -30,7 +31,7 @@ from watchtower_agent.model.observation import (
     Resume,
 )
 from watchtower_agent.model.outcome import Intent, Outcome
-from watchtower_agent.model.sample import LocalEngine, SampleBatch
+from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.policies.guards import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.subject import remember
@@ -53,13 +54,6 @@ Observation = (
     | Notice
 )
 """Everything that can reach the inbox."""
-
-
-_SIGNS_MISSED = 3
-"""Pings or samples, whichever take longer, that may fail to come before what is known of containers is out of date."""
-
-_SEEN_BY_THE_AGENT = frozenset({"outbox_overflow", "store_reset"})
-"""Causes of gaps in what subscribers see: the agent itself had seen those events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,14 +101,17 @@ class Pipeline:
     _failing: dict[str, str] = field(default_factory=dict)
     _tick: bool = False
     _cursor: Cursor | None = None
-    _lost_at: float | None = None
+    _engine: EngineWatch = field(init=False)
+    _clock: Instant | None = None
+    """When the wall clock was looked at; moved when it was stepped. Durable."""
 
     def __post_init__(self) -> None:
         options = self.options
         self.state = HostState(options.host)
-        self.state.engine.silence_allowed = _SIGNS_MISSED * max(options.ping_interval, options.interval)
+        self.state.engine.silence_allowed = SIGNS_MISSED * max(options.ping_interval, options.interval)
         self.publication = Publication(self.composer, self.state)
         self.decisions = Decisions(self.state, self.publication, options.protection, options.interval)
+        self._engine = EngineWatch(self.state, self.publication, self._say)
 
     @property
     def policies(self) -> PolicySet:
@@ -132,6 +129,7 @@ class Pipeline:
             if record is not None:
                 self.state.containers[container_id] = record
         self.state.baseline = bool(resume.records.get("baseline"))
+        self._clock = Instant.restored(resume.records.get("clock", {}).get("seen"))
         self.decisions.resume(resume, interrupted, now)
         if resume.store_was_reset:
             self._say(announcements.store_reset(resume.store_was_reset, now.wall), now)
@@ -146,6 +144,7 @@ class Pipeline:
             now: The present.
             last: No step will follow: hold nothing back.
         """
+        self._look_at_clock(now)
         for observation in observations:
             self._take(observation, now)
         if self._tick:
@@ -161,6 +160,19 @@ class Pipeline:
         self.publication.states(self._info(), now, last=last)
         return self.publication.take()
 
+    def _look_at_clock(self, now: Instant) -> None:
+        """Within a boot wall and monotonic clock differ by the same, until somebody steps the wall clock."""
+        step = now.stepped_since(self._clock)
+        if step:
+            self.state.operator_acts_move(step)
+        if step or self._clock is None or self._clock.boot != now.boot:
+            self._clock = now
+            self._remember_clock()
+
+    def _remember_clock(self) -> None:
+        if self._clock is not None:
+            self.publication.out.records.append(Record(kind="clock", key="seen", value=self._clock.stored()))
+
     def rest(self, now: float, *, at_most: float) -> float:
         """Seconds after which a step is worth it though nothing was observed; `now` is monotonic."""
         return self.publication.rest(now, at_most=at_most)
@@ -172,7 +184,7 @@ class Pipeline:
         match observation:
             case EventsObserved():
                 self.state.engine.event_lag = observation.lag
-                self._alive(now, ago=observation.lag)
+                self._engine.alive(now, ago=observation.lag)
                 for event in observation.events:
                     self._engine_event(event, now)
             case SampleBatch():
@@ -188,7 +200,9 @@ class Pipeline:
             case Notice():
                 self._say(observation, now)
             case _:
-                self._engine(observation, now)
+                if isinstance(observation, GapObserved) and observation.reason == "store_reset":
+                    self._remember_again(now)
+                self._engine.take(observation, now)
 
     def _engine_event(self, event: EngineEvent, now: Instant) -> None:
         known = self.state.containers.get(event.actor_id) if event.kind is EventKind.CONTAINER else None
@@ -198,6 +212,7 @@ class Pipeline:
             self._handled(Cursor(time_ns=event.time_ns, event_id=event.id))
             self.publication.out.event_ids.append(event.id)
         correlation = own.correlation_id if own is not None else event.id
+        self._engine.event(event)
         self.publication.tell(event, correlation, now, record=record)
         if event.action in EXEC_ACTIONS:
             return
@@ -219,29 +234,6 @@ class Pipeline:
 
     # --- what the engine room tells ---------------------------------------------------------------------
 
-    def _engine(self, seen: EngineFound | EngineLost | EnginePinged | GapObserved, now: Instant) -> None:
-        engine = self.state.engine
-        match seen:
-            case EngineFound():
-                self._found(seen, now)
-            case EngineLost():
-                engine.connected, engine.responding, engine.listed = False, False, False
-                engine.since, engine.last_error = seen.at, seen.reason
-                self._lost_at = seen.at if self._lost_at is None else self._lost_at
-                self._say(announcements.engine_down(seen, now.wall), now)
-            case EnginePinged():
-                engine.responding, engine.latency = True, seen.latency
-                self._alive(now)
-            case GapObserved():
-                engine.gaps += 1
-                if seen.reason not in _SEEN_BY_THE_AGENT:
-                    # What was lost may have changed any container. The session lists them anew after each such gap.
-                    engine.listed = False
-                    engine.uncertain_until = max(engine.uncertain_until, seen.until)
-                if seen.reason == "store_reset":
-                    self._remember_again(now)
-                self._say(announcements.event_gap(seen, now.wall), now)
-
     def _remember_again(self, now: Instant) -> None:
         """The store turned out to be damaged and was set aside: what the next start must know goes into the new one."""
         if self.state.baseline:
@@ -249,34 +241,12 @@ class Pipeline:
         if self._cursor is not None:
             self._handled(self._cursor)
         self.state.changed.update(self.state.containers)
+        self._remember_clock()
         self.publication.publish_again()
         self.decisions.remember_again()
 
-    def _found(self, seen: EngineFound, now: Instant) -> None:
-        engine = self.state.engine
-        engine.info, engine.connected, engine.responding, engine.since = seen.info, True, True, seen.at
-        self._alive(now)
-        engine.restarts += seen.restarted
-        engine.clock_offset = seen.clock_offset
-        engine.last_error = ""
-        self.composer.engine_changed(seen.info)
-        self.publication.info_changed()
-        # An engine elsewhere keeps its data on a disk that can't be measured from here.
-        here = seen.info.url.startswith("unix:")
-        self.publication.out.engine = (
-            LocalEngine(data_root=seen.info.data_root, pid=seen.info.pid) if here else LocalEngine()
-        )
-        lost_at, self._lost_at = self._lost_at, None
-        self._say(announcements.engine_up(seen, lost_at, now.wall), now)
-
-    def _alive(self, now: Instant, *, ago: float = 0.0) -> None:
-        """The engine gave a sign of life, so many seconds ago."""
-        engine = self.state.engine
-        at = now.monotonic - ago
-        engine.alive_at = at if engine.alive_at is None else max(engine.alive_at, at)
-
     def _inventory(self, inventory: InventoryObserved, now: Instant) -> None:
-        self._alive(now)
+        self._engine.alive(now)
         first = not self.state.baseline
         if inventory.listening_since is not None:
             self._handled(inventory.listening_since)
@@ -285,13 +255,14 @@ class Pipeline:
         if first:
             self.publication.out.records.append(Record(kind="baseline", key="made", value={"at": inventory.at}))
         self.publication.clear_ghosts()
+        self._engine.listed(now)
         self._inspect(self.state.containers)
         for target in self.decisions.interrupted_targets():
             if target not in self.state.containers:
                 self.decisions.settle_gone(target, now)
 
     def _inspection(self, seen: ContainerObserved, now: Instant) -> None:
-        self._alive(now)
+        self._engine.alive(now)
         again, events = self.state.apply_inspection(seen)
         if again:
             self._inspect([seen.container_id])

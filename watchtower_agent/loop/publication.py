@@ -11,8 +11,8 @@ from watchtower_agent.model.decision import Decision, Dropped, Held
 from watchtower_agent.model.fact import AgentInfo, Fact
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import StateMessage
-from watchtower_agent.model.observation import Resume
-from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.model.observation import EngineInfo, Resume
+from watchtower_agent.model.sample import LocalEngine, SampleTarget
 from watchtower_agent.policies.making import digest
 from watchtower_agent.policies.subject import engine_values
 from watchtower_agent.ports import Composer
@@ -160,9 +160,13 @@ class Publication:
             for other in self.state.containers.values()
         )
 
-    def info_changed(self) -> None:
-        """What `info` says of the engine is out of date."""
-        self._info = None
+    def engine_changed(self, engine: EngineInfo) -> None:
+        """From now on it is this engine that is told about."""
+        self.composer.engine_changed(engine)
+        self._info = None  # what it says of the engine is out of date
+        # An engine elsewhere keeps its data on a disk that can't be measured from here.
+        here = engine.url.startswith("unix:")
+        self.out.engine = LocalEngine(data_root=engine.data_root, pid=engine.pid) if here else LocalEngine()
 
     def publish_again(self) -> None:
         """Every retained topic is written anew, so that the store's manifest is whole again."""

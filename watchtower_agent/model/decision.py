@@ -83,7 +83,7 @@ class Decision:
         policy: The policy's name.
         target: What it is about.
         verb: What is to be done.
-        reason: One sentence for people.
+        reason: The cause with its numbers, in few words for people; policy, target and verb stand beside it.
         numbers: The values that the reason rests on, by catalogue name or plain words.
         parameters: The verb's own: `stop_timeout` (seconds), `signal`, `severity`, `message`.
         correlation_id: Shared by cause, decision, action and outcome.
@@ -154,7 +154,7 @@ class Edge:
         target: Whom the condition is about.
         firing: True when it became true (and had been for `for`), False when it ended.
         severity: Of the event.
-        reason: One sentence for people, the condition among it.
+        reason: In few words for people: what makes it true, with its numbers, or what ended it.
         numbers: The values of the names that the condition uses.
         since: When the condition began to hold, seconds since the epoch.
         at: When this edge happened, seconds since the epoch.

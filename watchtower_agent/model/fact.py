@@ -36,6 +36,7 @@ class ContainerView:
         operator_action: What a person last did to it (`stop`, `kill`, `restart`, …), empty when nothing holds.
         operator_action_at: When, seconds since the epoch.
         hands_off_until: Until when the agent leaves it alone for that; None while it is stopped, or when nothing holds.
+        oom_kills: OOM kills in its present life, or its last one once it ended; None when not known.
         last_sample: The newest known values of its sampled metrics, by catalogue name. Unknown ones are absent.
     """
 
@@ -45,6 +46,7 @@ class ContainerView:
     operator_action: str = ""
     operator_action_at: float | None = None
     hands_off_until: float | None = None
+    oom_kills: int | None = None
     last_sample: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -18,6 +18,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.making import container_target, digest, notification, parameters
 from watchtower_agent.policies.policy import Policy, PolicySet, WhenTrigger
 from watchtower_agent.policies.subject import ContainerSubject, HostSubject
+from watchtower_agent.policies.wording import because_of_condition
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
@@ -154,7 +155,7 @@ class Conditions:
                 tracked.firing = True
                 tracked.correlation_id = digest(policy.name, target.id, repr(now.wall))
                 tracked.numbers = trigger.condition.numbers(subject)
-                return [_firing(policy, tracked, now, trigger.condition.text)]
+                return [_firing(policy, trigger, tracked, now)]
             if tracked.firing:
                 tracked.numbers = trigger.condition.numbers(subject)
             return []
@@ -176,7 +177,7 @@ class Conditions:
                 target=tracked.target,
                 firing=False,
                 severity=Severity.INFO,
-                reason=f"{tracked.target.name}: {why}",
+                reason=why,
                 numbers=tracked.numbers,
                 since=tracked.since.wall,
                 at=now.wall,
@@ -210,7 +211,7 @@ class Conditions:
             policy=policy.name,
             target=target,
             verb=policy.then.verb,
-            reason=f"{trigger.condition.text} for {held_for:.0f} s" if held_for >= 1 else trigger.condition.text,
+            reason=because_of_condition(trigger.condition, tracked.numbers, held_for=held_for, hold=trigger.hold),
             numbers={**tracked.numbers, "true_for": round(held_for, 3), "for": trigger.hold},
             parameters=parameters(policy, record),
             correlation_id=tracked.correlation_id,
@@ -219,14 +220,14 @@ class Conditions:
         )
 
 
-def _firing(policy: Policy, tracked: Tracked, now: Instant, text: str) -> Edge:
+def _firing(policy: Policy, trigger: WhenTrigger, tracked: Tracked, now: Instant) -> Edge:
     held_for = max(0.0, now.monotonic - tracked.since.monotonic)
     return Edge(
         policy=policy.name,
         target=tracked.target,
         firing=True,
         severity=policy.then.notify.severity if policy.then.notify else Severity.WARNING,
-        reason=f"{tracked.target.name}: {text}" + (f" for {held_for:.0f} s" if held_for >= 1 else ""),
+        reason=because_of_condition(trigger.condition, tracked.numbers, held_for=held_for, hold=trigger.hold),
         numbers=tracked.numbers,
         since=tracked.since.wall,
         at=now.wall,

@@ -12,6 +12,7 @@ from watchtower_agent.model.container import ContainerStatus, Health
 from watchtower_agent.model.decision import Decision, Guard, Held, Mode, Number, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.policy import Policy
+from watchtower_agent.policies.wording import as_written
 from watchtower_agent.state.attribution import HANDS_OFF, EndCause, signal_name
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
@@ -140,9 +141,9 @@ def image_name(reference: str) -> str:
 
 def _mode(q: Question) -> Held | None:
     if q.protection.observe:
-        return q.hold(Guard.MODE, "the agent is set to observe: it decides and acts on nothing", final=True)
+        return q.hold(Guard.MODE, "observe mode: the agent decides and acts on nothing", final=True)
     if q.policy.mode is Mode.SHADOW:
-        return q.hold(Guard.MODE, f"policy {q.policy.name} is in shadow mode: it decides and does not act", final=True)
+        return q.hold(Guard.MODE, "shadow mode: it decides and does not act", final=True)
     return None
 
 
@@ -275,7 +276,7 @@ def _cooldown(q: Question) -> Held | None:
         return None
     return q.hold(
         Guard.COOLDOWN,
-        f"policy {q.policy.name} acted on {q.decision.target.name} less than {cooldown:g} s ago",
+        f"acted {since:.1f} s ago (cooldown: {as_written(cooldown)})",
         numbers={"since_last_action": round(since, 3), "cooldown": cooldown},
         release_in=cooldown - since,
     )

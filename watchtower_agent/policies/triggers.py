@@ -13,6 +13,7 @@ from watchtower_agent.model.notice import Notice
 from watchtower_agent.policies.making import PENDING_FOR, container_target, digest, notification, parameters
 from watchtower_agent.policies.policy import OnTrigger, Policy, PolicySet
 from watchtower_agent.policies.subject import ContainerSubject, EventSubject, HostSubject
+from watchtower_agent.policies.wording import because_of_event
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord, integer, own_attribute
 
@@ -84,8 +85,9 @@ def _event_decisions(
 ) -> Iterator[Decision]:
     target = container_target(record) if record is not None else Target(kind=TargetKind.HOST, name=host)
     if isinstance(event, EngineEvent):
+        where = policy.trigger.where if isinstance(policy.trigger, OnTrigger) else None
+        cause_id, what = event.id, because_of_event(event, record, where, numbers)
         numbers = {**_facts_of(event, record), **numbers}
-        cause_id, what = event.id, f"{event.kind} {event.action}" + (f" ({event.detail})" if event.detail else "")
     else:
         cause_id, what = correlation_id, event.reason
     if policy.then.verb is not None:

@@ -83,7 +83,6 @@ class Delivery:
         self._read_again_from: int | None = None
         self._highest = 0
         self._acked: list[int] = []
-        self._acked_since_read: set[int] = set()
         self._dead: list[tuple[EventMessage, str]] = []
         self._lost: set[int] = set()
 
@@ -187,11 +186,11 @@ class Delivery:
             self._read_to, self._read_again_from = min(self._read_to, self._read_again_from), None
         self._fresh.clear()  # they are on the disk: this page or a later one has them
         self._fresh_overflowed = False
-        self._acked_since_read.clear()
         page = await self._outbox.pending_events(after=self._read_to, limit=_PAGE)
+        done = set(self._acked)  # the outbox has not been told yet
         for event in page:
             self._read_to = event.sequence
-            if event.sequence not in self._known and event.sequence not in self._acked_since_read:
+            if event.sequence not in self._known and event.sequence not in done:
                 self._take(event)
         if len(page) < _PAGE and not self._fresh_overflowed and self._read_again_from is None:
             self._behind = False
@@ -290,7 +289,6 @@ class Delivery:
                 self.delivered += 1
                 self._known.discard(event.sequence)
                 self._acked.append(event.sequence)
-                self._acked_since_read.add(event.sequence)
                 self._unblock(event, lane)
             case Verdict.NEVER:
                 self._give_up(event, result.reason)

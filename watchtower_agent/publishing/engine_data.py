@@ -125,8 +125,7 @@ def _container_event(event: EngineEvent, view: ContainerView | None, allowed: Al
     if event.action in EXEC_ACTIONS and (exec_id := attributes.get("execID")) and "execID" not in labels:
         data["exec_id"] = clipped(exec_id, LONGEST_NAME)
     if view is not None and view.last_sample:
-        sample = rounded(view.last_sample.items())
-        data["last_sample"] = sample
-        if "memory.oom_kills" in sample:
-            data["oom_kills"] = int(sample["memory.oom_kills"])
+        data["last_sample"] = rounded(view.last_sample.items())
+    if view is not None and view.oom_kills is not None:
+        data["oom_kills"] = view.oom_kills
     return data

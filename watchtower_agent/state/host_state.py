@@ -16,14 +16,11 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.observation import ContainerObserved, EngineInfo, InventoryObserved
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch
-from watchtower_agent.state.attribution import (
-    HANDS_OFF,
-    EndCause,
-    OwnAction,
-)
+from watchtower_agent.state.attribution import HANDS_OFF, EndCause, OwnAction
 from watchtower_agent.state.differences import Difference, appeared, changes, conclude, is_named, vanished
 from watchtower_agent.state.history import History
 from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, judge_signal_anew, met
+from watchtower_agent.state.sampled import OOM_KILLS, known_oom_kills, learn_oom_kills, sampled
 
 _EVENT_MAY_LAG = 1.5
 """Seconds by which an inspection may be ahead of the event that tells the same. Longer than an interruption of the
@@ -117,6 +114,8 @@ class HostState:
         record.last_position = max(record.last_position, event.position)
         record.doubted = None
         name = record.container.name
+        if event.action in {"oom", "die"}:
+            learn_oom_kills(record, event, self.samples, self.slots.get(event.actor_id))
         change(record, event, uncertain_until=self.engine.uncertain_until)
         if record.container.name != name:
             self.names_gone.add(name)
@@ -321,6 +320,13 @@ class HostState:
             record.end_cause = EndCause.AGENT
             self.changed.add(container_id)
 
+    def operator_acts_move(self, step: float) -> None:
+        """The wall clock was stepped by so many seconds: what a person did counts for as long as before."""
+        for container_id, record in self.containers.items():
+            if record.operator is not None:
+                record.operator = replace(record.operator, until=record.operator.until + step)
+                self.changed.add(container_id)
+
     def operator_acts_end(self, now: float) -> None:
         """Forget what a person did to a running container once it does not count any more; `now` in wall time."""
         for record in self.containers.values():
@@ -347,13 +353,7 @@ class HostState:
         slot = self.slots.get(container_id)
         if batch is None or slot is None or now.monotonic - batch.at.monotonic > 3 * batch.interval:
             return None
-        column = batch.columns.get(name)
-        record = self.containers.get(container_id)
-        earlier_life = record is not None and record.started is not None and batch.at.wall < record.started
-        if column is None or earlier_life:
-            return None
-        number = column[slot]
-        return None if number != number else number  # noqa: PLR0124 - NaN is the one number that differs from itself
+        return sampled(batch, slot, self.containers.get(container_id), name)
 
     def host_metric(self, name: str, now: Instant) -> float | None:
         """A sampled value of the host; None when unknown or older than three intervals."""
@@ -365,11 +365,15 @@ class HostState:
     def view(self, record: ContainerRecord, now: Instant | None = None) -> ContainerView:
         """The record as it is published; with the newest sample when `now` is given."""
         sample: dict[str, float] = {}
-        if now is not None and self.samples is not None:
-            for name in self.samples.columns:
+        oom_kills = None
+        if now is not None:
+            for name in self.samples.columns if self.samples is not None else ():
                 number = self.metric(record.container.id, name, now)
                 if number is not None:
                     sample[name] = number
+            oom_kills = known_oom_kills(record, self.samples, sample.get(OOM_KILLS))
+            if sample.get(OOM_KILLS) != oom_kills:
+                sample.pop(OOM_KILLS, None)  # it was read before the last kill
         operator = record.operator
         return ContainerView(
             container=record.container,
@@ -378,6 +382,7 @@ class HostState:
             operator_action=operator.action if operator else "",
             operator_action_at=operator.at if operator else None,
             hands_off_until=operator.until if operator and record.container.running else None,
+            oom_kills=oom_kills,
             last_sample=sample,
         )
 

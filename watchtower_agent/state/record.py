@@ -70,7 +70,8 @@ class ContainerRecord:
         kill_signal: Which.
         own: The agent's newest action on it.
         settled_after_end: An inspection made after its last end found it `exited`: the engine leaves it so.
-        oom_kills: `oom` events in this life.
+        oom_kills: OOM kills in this life: as the cgroup counted them when last looked at, and `oom` events since.
+        oom_at: When the last `oom` in this life was told, seconds since the epoch; None if none was.
         doubted: When an inspection first differed from what events told, seconds since the epoch: the event may be
             on its way. None while they agree.
     """
@@ -89,6 +90,7 @@ class ContainerRecord:
     own: OwnAction | None = None
     settled_after_end: bool = False
     oom_kills: int = 0
+    oom_at: float | None = None
     doubted: float | None = None
 
 
@@ -134,7 +136,7 @@ def change(record: ContainerRecord, event: EngineEvent, *, uncertain_until: floa
         case "start":
             _begin(record, event, ours=ours)
         case "oom":
-            record.oom_kills += 1
+            record.oom_kills, record.oom_at = record.oom_kills + 1, event.time
         case _:
             record.container = _described(record.container, event)
 
@@ -211,7 +213,7 @@ def _begin(record: ContainerRecord, event: EngineEvent, *, ours: bool) -> None:
     record.end_cause = EndCause.NONE
     record.kill_at, record.kill_signal = None, ""
     record.started = event.time
-    record.oom_kills = 0
+    record.oom_kills, record.oom_at = 0, None
     detail = record.container.detail
     health = record.container.health
     if detail is not None:

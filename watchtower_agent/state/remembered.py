@@ -15,7 +15,7 @@ from watchtower_agent.state.record import ContainerRecord
 
 
 def record_json(record: ContainerRecord) -> dict[str, object]:
-    """A container's record, without what only this process knows: the positions of events.
+    """A container's record, without what only this process knows: positions of events, what its samples precede.
 
     The agent's own newest action is kept: its last events may be replayed to the next run, which must not take them
     for a person's doing.

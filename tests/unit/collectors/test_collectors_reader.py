@@ -194,14 +194,26 @@ def test_without_a_limit_of_its_own_the_nearest_limited_ancestor_counts(tree: Fa
 
 
 def test_the_working_set_is_read_at_the_metrics_interval_and_carried_between(bench: Bench, tree: FakeTree) -> None:
-    use_memory(tree, 100 * MIB, 0)
+    use_memory(tree, 100 * MIB, 60 * MIB)
     bench.tick()
-    use_memory(tree, 50 * MIB, 0)
+    use_memory(tree, 90 * MIB, 0)
     for _ in range(9):
         sample = bench.tick()
-        assert sample["memory.usage"] == 50 * MIB
-        assert sample["memory.working_set"] == 100 * MIB
-    assert bench.tick()["memory.working_set"] == 50 * MIB
+        assert sample["memory.usage"] == 90 * MIB
+        assert sample["memory.working_set"] == 40 * MIB
+    assert bench.tick()["memory.working_set"] == 90 * MIB
+
+
+def test_a_carried_working_set_is_never_more_than_what_is_charged(bench: Bench, tree: FakeTree) -> None:
+    limit_memory(tree, 200 * MIB)
+    use_memory(tree, 100 * MIB, 10 * MIB)
+    assert bench.tick()["memory.working_set"] == 90 * MIB
+    use_memory(tree, 50 * MIB, 10 * MIB)
+    sample = bench.tick()
+    assert sample["memory.working_set"] == 50 * MIB
+    assert sample["memory.percent"] == pytest.approx(25)
+    use_memory(tree, 95 * MIB, 10 * MIB)
+    assert bench.tick()["memory.working_set"] == 90 * MIB
 
 
 @pytest.mark.parametrize("name", ["memory.working_set", "memory.percent"])
@@ -466,13 +478,22 @@ def test_times_that_went_back_leave_the_hosts_cpu_unknown(tmp_path: Path) -> Non
     assert "host.cpu.percent" not in bench.tick().host
 
 
-@pytest.mark.parametrize("data_root", ["", "/not/on/this/host"])
-def test_a_data_root_elsewhere_is_unknown_and_no_failure(tmp_path: Path, data_root: str) -> None:
+def test_the_data_of_an_engine_elsewhere_is_unknown_and_no_failure(tmp_path: Path) -> None:
     bench = Bench(v2_tree(tmp_path / "cgroup"), fake_proc(tmp_path / "proc"))
-    bench.data_root = data_root
     sample = bench.tick()
     assert not [name for name in sample.host if name.startswith("host.disk")]
     assert not sample.failures
+
+
+def test_a_data_root_that_is_not_mounted_in_the_agents_container_is_told(tmp_path: Path) -> None:
+    bench = Bench(v2_tree(tmp_path / "cgroup"), fake_proc(tmp_path / "proc"))
+    bench.data_root = str(tmp_path / "data")
+    sample = bench.tick()
+    assert not [name for name in sample.host if name.startswith("host.disk")]
+    assert list(sample.failures) == ["disk"]
+    assert f"-v watchtower-disk:{tmp_path}/data:ro" in sample.failures["disk"]
+    (tmp_path / "data").mkdir()
+    assert not bench.tick().failures
 
 
 def test_a_missing_proc_is_told_and_containers_go_on(tree: FakeTree, tmp_path: Path) -> None:

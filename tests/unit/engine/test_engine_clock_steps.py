@@ -77,13 +77,18 @@ async def test_a_running_session_goes_on_when_the_clock_is_stepped_back(
 async def test_what_the_stream_lost_before_the_step_is_found_after_it(
     engine: ScriptedEngine, clock: SteppedClock
 ) -> None:
-    async with watching(engine, clock) as watch:
+    timing = replace(AUDITING, audit_every=0.5)  # what is lost is not found before the clock is set
+    engine.happen("baseline")
+    async with EngineWatch(engine, clock=clock, timing=timing) as watch:
         await watch.until_listed()
         await happen(engine, watch, "before")
         engine.happen("lost", lost=True)
+        await happen(engine, watch, "heard")
+        engine.happen("lost as well", lost=True)
         clock.offset = -HOUR
-        await watch.until(lambda: "lost" in names(watch))
-        assert watch.events[-1].origin is Origin.REPLAY
+        await watch.until(lambda: "lost as well" in names(watch))
+        assert names(watch) == ["before", "heard", "lost", "lost as well"]
+        assert [event.origin for event in watch.events[-2:]] == [Origin.REPLAY, Origin.REPLAY]
 
 
 async def test_a_session_that_saw_no_event_goes_on_when_the_clock_is_stepped_back(

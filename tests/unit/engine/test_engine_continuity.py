@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -115,6 +116,33 @@ async def test_a_cut_before_the_first_event_that_the_ring_does_not_outlive_is_a_
         engine.happen(*volumes(RING))
         await watch.until_listed(2)
         assert told(watch) == (["replay_incomplete"], False)
+
+
+async def test_what_the_stream_lost_before_it_was_cut_is_replayed(engine: ScriptedEngine) -> None:
+    engine.happen("before the agent")
+    async with watching(engine) as watch:
+        await watch.until_listed()
+        engine.happen("lost", lost=True)
+        await asyncio.sleep(1.1)  # longer ago than stamps may be out of order
+        engine.happen("heard")
+        await watch.until(lambda: bool(watch.events))
+        engine.cut()
+        await watch.until_listed(2)
+        assert [event.actor_id for event in watch.events] == ["heard", "lost"]
+        assert watch.events[-1].origin is Origin.REPLAY
+        assert told(watch) == ([], False)
+
+
+async def test_what_was_there_before_the_agent_is_no_event_after_its_restart(engine: ScriptedEngine) -> None:
+    engine.happen("before the agent")
+    async with watching(engine) as first:
+        await first.until_listed()
+        engine.happen("handled")
+        await first.until(lambda: bool(first.events))
+    [handled] = first.events
+    async with watching(engine, Cursor(time_ns=handled.time_ns, event_id=handled.id)) as second:
+        await second.until_listed()
+        assert not second.events
 
 
 # --- causes of a gap -------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def test_what_fires_keeps_firing_over_a_short_unknown_and_wants_nothing_meanwhil
     ticking.see(LOST)
 
     assert ticking.fired == [True, False]
-    assert ticking.edges[-1].reason == "web: no longer memory.percent > 90% (not known any more)"
+    assert ticking.edges[-1].reason == "no longer memory.percent > 90% (not known any more)"
 
 
 @pytest.mark.parametrize(("second", "fires"), [(2.89, False), (2.91, True), (3.0, True)])
@@ -159,7 +159,7 @@ def test_a_decision_carries_its_reason_and_its_numbers_and_expires_after_two_int
     decision = Ticking().see(HIGH, HIGH, HIGH, 97.5).decisions[0]
 
     assert (decision.verb, decision.target) == (Verb.RESTART, TARGET)
-    assert decision.reason == "memory.percent > 90% for 3 s"
+    assert decision.reason == "memory.percent 97.5 % for 3.0 s (for: 3s)"
     assert decision.numbers == {"memory.percent": 97.5, "true_for": 3.0, "for": 3.0}
     assert decision.expires_at == decision.decided_at + 2.0
     assert not decision.from_event

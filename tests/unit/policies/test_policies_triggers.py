@@ -75,7 +75,7 @@ def test_what_is_wanted_says_why() -> None:
     act, tell = wanted(on("{container: die}", then="{restart: {stop_timeout: 7s}, notify: {message: Look}}"), told)
 
     assert (act.verb, tell.verb) == (Verb.RESTART, Verb.NOTIFY)
-    assert act.reason == tell.reason == "container die"
+    assert act.reason == tell.reason == "exit code 137"
     assert act.numbers == {"exit_code": 137}
     assert act.parameters == {"stop_timeout": 7.0}
     assert tell.parameters == {"severity": "warning", "message": "Look"}

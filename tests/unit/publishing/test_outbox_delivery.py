@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Sized
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -192,6 +192,12 @@ async def test_only_the_newest_state_waits_behind_one_on_its_way() -> None:
         assert await bench.store.pending_states() == []
 
 
+def left_behind(bench: Bench) -> dict[str, int]:
+    """What the delivery still holds in its collections, by their names."""
+    parts = {**vars(bench.delivery), **vars(bench.delivery._states)}
+    return {name: len(part) for name, part in parts.items() if isinstance(part, Sized) and len(part)}
+
+
 async def test_names_that_come_and_go_leave_nothing_behind() -> None:
     connection = FakeConnection()
     async with running(connection) as bench:
@@ -204,12 +210,21 @@ async def test_names_that_come_and_go_leave_nothing_behind() -> None:
             bench.delivery.committed((), (state(f"job-{number}", b""),))
             if number % 50 == 0:
                 await settle()
-        last = {sent.topic: sent.payload for sent in connection.sent}
         await settle()
+        last = {sent.topic: sent.payload for sent in connection.sent}
         assert set(last.values()) == {b""}
         assert await bench.store.all_states() == []
-        assert await bench.store.pending_states() == []
-        assert bench.delivery._states._seen == {}
+        assert left_behind(bench) == {}
+
+
+async def test_events_that_were_delivered_leave_nothing_behind() -> None:
+    async with running(FakeConnection()) as bench:
+        for number in range(1, 3001):
+            await bench.store.commit(Commit(events=(event(number, topic=f"container/die/job-{number}"),)))
+            bench.delivery.committed((event(number, topic=f"container/die/job-{number}"),), ())
+        await bench.until(lambda: not bench.store._events)
+        assert bench.delivery.delivered == 3000
+        assert left_behind(bench) == {}
 
 
 async def test_a_name_that_comes_back_is_published_again() -> None:
