@@ -243,7 +243,7 @@ class HostState:
         uninspected = record.container.detail is None
         self._redescribe(record, fresh)
         if uninspected:
-            judge_signal_anew(record)
+            judge_signal_anew(record, uncertain_until=self.engine.uncertain_until)
         return False, events
 
     def _redescribe(self, record: ContainerRecord, fresh: Container) -> None:
