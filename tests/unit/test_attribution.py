@@ -320,6 +320,38 @@ def test_a_signal_before_the_first_inspection_is_judged_by_it(signal: str, stop_
     assert agent.record().end_cause is cause
 
 
+@pytest.mark.parametrize(
+    ("signal", "stop_signal", "later", "lost", "cause"),
+    [
+        ("SIGUSR1", "SIGTERM", 1, False, EndCause.ITSELF),
+        ("SIGUSR1", "SIGUSR1", 1, False, EndCause.OPERATOR),
+        ("SIGUSR1", "SIGTERM", 1, True, EndCause.UNKNOWN),
+        ("1", "SIGTERM", 11, False, EndCause.ITSELF),
+        ("1", "SIGTERM", 9, False, EndCause.OPERATOR),
+        ("3", "SIGQUIT", 11, False, EndCause.OPERATOR),
+    ],
+)
+def test_an_end_before_the_first_inspection_is_judged_by_it(
+    signal: str, stop_signal: str, later: float, cause: EndCause, *, lost: bool
+) -> None:
+    agent = Host(ON_DIE)
+    agent.docker.create(stop_signal=stop_signal)
+    if lost:
+        agent.clock.advance(1)
+        agent.see(GapObserved(reason="audit", since=NOW, until=agent.clock.wall))
+    agent.docker.kill(signal=signal, ends=False)
+    agent.clock.advance(later)
+    agent.docker.crash()
+    agent.read()
+    assert agent.did == []
+    agent.relist()
+    agent.inspect()
+
+    assert agent.record().end_cause is cause
+    agent.tick(2)
+    assert agent.did == ([("restart", "web")] if cause is EndCause.ITSELF else [])
+
+
 def test_a_label_that_looks_like_a_signal_does_not_hide_a_stop() -> None:
     agent = Host(ON_DIE, first_start=True)
     agent.docker.create(silent=True, labels={"signal": "WINCH", "exitCode": "0"})

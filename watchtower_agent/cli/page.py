@@ -11,6 +11,8 @@ from watchtower_agent.cli.layout import Part, fitted, length
 
 _BESIDE: Final = 15
 """Cells before a fact: two blanks, what it is about, a mark."""
+_MOST_LINES: Final = 4
+"""Of one explanation."""
 
 
 class Page:
@@ -40,6 +42,18 @@ class Page:
         mark = Text(" ") if good is None else Text("✓", style="green") if good else Text("✗", style="bold red")
         room = None if self.width is None else self.width - _BESIDE
         self.put(Text("  ") + Text(f"{about:10} ", style="dim") + mark + Text(" ") + fitted(parts, room))
+
+    def explain(self, text: str) -> None:
+        """A sentence below a fact, on as many lines as it needs, up to a few: what is wrong is not for cutting."""
+        if self.width is None:
+            self.fact("", Part(text=text))
+            return
+        room = max(1, self.width - _BESIDE)
+        lines = Text(text[: room * _MOST_LINES * 2]).wrap(self._console, room)
+        for line in lines[: _MOST_LINES - 1]:
+            self.fact("", Part(text=line.plain.rstrip()))
+        if rest := " ".join(line.plain.rstrip() for line in lines[_MOST_LINES - 1 :]):
+            self.fact("", Part(text=rest))
 
     def put(self, text: Text) -> None:
         """One line as it is, without blanks at its end."""

@@ -73,8 +73,9 @@ def _engine(page: Page, engine: Json) -> None:
         version, since = printable(engine.get("version", "?")), local_time(engine.get("since"))
         page.fact("engine", words(f"{version} at "), *where, words(f", since {since}"), good=True)
     else:
-        to, reason = " to " if engine.get("url") else "", printable(engine.get("last_error") or "trying")
-        page.fact("engine", words(f"not connected{to}"), *where, words(f": {reason}"), good=False)
+        to = " to " if engine.get("url") else ""
+        page.fact("engine", words(f"not connected{to}"), *where, good=False)
+        page.explain(printable(engine.get("last_error") or "trying"))
     lag = f", {duration(engine['lag'])} behind" if engine.get("lag") is not None else ""
     gaps = engine.get("gaps", 0)
     counts = f"{counted(engine.get('events'), 'event')}, {counted(gaps, 'gap')}{lag}"
@@ -89,8 +90,8 @@ def _broker(page: Page, mqtt: object) -> None:
     if mqtt.get("connected"):
         page.fact("broker", url, words(f", since {local_time(mqtt.get('since'))}"), good=True)
     else:
-        reason = printable(mqtt.get("last_error") or "trying")
-        page.fact("broker", words("not connected to "), url, words(f": {reason}"), good=False)
+        page.fact("broker", words("not connected to "), url, good=False)
+        page.explain(printable(mqtt.get("last_error") or "trying"))
     counts = f"{counted(mqtt.get('delivered'), 'event')} delivered, {mqtt.get('in_flight', 0):,} in flight"
     parked = mqtt.get("parked", 0)
     if parked:
@@ -100,7 +101,8 @@ def _broker(page: Page, mqtt: object) -> None:
 
 def _outbox(page: Page, outbox: Json, store_error: object, now: float) -> None:
     if store_error:
-        page.fact("store", words(printable(store_error)), good=False)
+        page.fact("store", words("does not take anything"), good=False)
+        page.explain(printable(store_error))
     depth = outbox.get("depth", 0)
     if depth:
         oldest = outbox.get("oldest")
@@ -173,14 +175,8 @@ def _pending(page: Page, pending: Sequence[Json]) -> None:
         until = f" until {local_time(release)}" if release is not None else ""
         verb, target, policy = (printable(held.get(key, "?")) for key in ("verb", "target", "policy"))
         guard, reason = printable(held.get("guard") or "next in turn"), printable(held.get("reason", ""))
-        page.write(
-            words(f"{verb} "),
-            name(target),
-            words(" by "),
-            name(policy),
-            words(f": {guard}{until}, {reason}"),
-            indent=4,
-        )
+        page.write(words(f"{verb} "), name(target), words(" by "), name(policy), words(f": {guard}{until}"), indent=4)
+        page.write(words(reason, "dim"), indent=6)
 
 
 def _problems(page: Page, policies: Json) -> None:

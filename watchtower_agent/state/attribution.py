@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from watchtower_agent.model.decision import Verb
-from watchtower_agent.model.engine_event import EngineEvent, Origin
+from watchtower_agent.model.engine_event import EngineEvent
 
 HANDS_OFF = 15 * 60.0
 """Seconds for which the agent leaves alone what a person acted on."""
@@ -151,8 +151,9 @@ def operator_act(action: str, at: float) -> OperatorIntent:
 
 
 def end_cause(
-    die: EngineEvent,
+    at: float,
     *,
+    concluded: bool,
     ours: bool,
     kill_at: float | None,
     kill_signal: str,
@@ -164,7 +165,8 @@ def end_cause(
     """Who ended it, by what preceded its `die`.
 
     Args:
-        die: The event.
+        at: When it ended, seconds since the epoch.
+        concluded: Only a comparison told of the end.
         ours: An open or just finished action of the agent covers it.
         kill_at: When a terminating signal that was not ours was sent in this life, seconds since the epoch.
         kill_signal: Which.
@@ -175,10 +177,10 @@ def end_cause(
     """
     if ours:
         return EndCause.AGENT
-    if stopped or (kill_at is not None and signal_ended_it(kill_signal, stop_signal, die.time - kill_at)):
+    if stopped or (kill_at is not None and signal_ended_it(kill_signal, stop_signal, at - kill_at)):
         return EndCause.OPERATOR
     # A life that began after the gap has lost no `kill` in it.
-    lost = die.time <= uncertain_until + _LOST_KILL_COUNTS_FOR and (started is None or started <= uncertain_until)
-    if lost or die.origin is Origin.SYNTHETIC:
+    lost = at <= uncertain_until + _LOST_KILL_COUNTS_FOR and (started is None or started <= uncertain_until)
+    if lost or concluded:
         return EndCause.UNKNOWN
     return EndCause.ITSELF

@@ -13,11 +13,12 @@ from watchtower_agent.model.container import Container, ContainerDetail, Contain
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, EngineEvent, EventKind, Origin
 from watchtower_agent.model.fact import ContainerView
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.model.observation import ContainerObserved, EngineInfo, InventoryObserved
+from watchtower_agent.model.observation import ContainerObserved, InventoryObserved
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.state.attribution import HANDS_OFF, EndCause, OwnAction
 from watchtower_agent.state.differences import Difference, appeared, changes, conclude, is_named, vanished
+from watchtower_agent.state.engine_state import EngineState
 from watchtower_agent.state.history import History
 from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, judge_signal_anew, met
 from watchtower_agent.state.sampled import OOM_KILLS, known_oom_kills, learn_oom_kills, sampled
@@ -31,47 +32,6 @@ _TOMBSTONES = 4096
 
 INSPECT_AFTER = frozenset({"create", "start", "restart", "die", "rename", "update", "health_status", "oom"})
 """Actions after which an inspection tells something that the event did not."""
-
-
-@dataclass(slots=True, kw_only=True)
-class EngineState:
-    """The engine as a service.
-
-    Attributes:
-        info: Which engine; None before it was first found.
-        connected: Its event stream is open.
-        responding: It answered the last ping.
-        latency: Of the last ping, seconds; None before the first.
-        event_lag: Between the engine's stamp and our handling of the newest event, seconds.
-        since: When `connected` last changed, seconds since the epoch.
-        listed: The inventory was listed since the engine was last found, and since events were last lost.
-        alive_at: When it last gave a sign of life (an event, a ping, a listing, an inspection), on the monotonic clock,
-            seconds; None before the first. As long as it does, what is known of its containers is as new as its events.
-        silence_allowed: Seconds without a sign of life after which what is known of its containers is out of date.
-        restarts: Of the daemon, seen by the agent.
-        last_error: Why it was last lost; empty while it is there.
-        gaps: Gaps in its events since the agent started.
-        events: Its events handled since the agent started.
-        uncertain_until: Events were lost up to then, seconds since the epoch: what they would have told of a later
-            end (a `kill` before a `die`) may be among them. On the engine's clock, as events are.
-        clock_offset: Seconds by which the engine's clock is ahead of ours.
-    """
-
-    info: EngineInfo | None = None
-    connected: bool = False
-    responding: bool | None = None
-    latency: float | None = None
-    event_lag: float | None = None
-    since: float = 0.0
-    listed: bool = False
-    alive_at: float | None = None
-    silence_allowed: float = 15.0
-    restarts: int = 0
-    last_error: str = ""
-    gaps: int = 0
-    events: int = 0
-    uncertain_until: float = 0.0
-    clock_offset: float = 0.0
 
 
 @dataclass(slots=True)
@@ -248,7 +208,7 @@ class HostState:
         uninspected = record.container.detail is None
         self._redescribe(record, fresh)
         if uninspected:
-            judge_signal_anew(record)
+            judge_signal_anew(record, uncertain_until=self.engine.uncertain_until)
         return False, events
 
     def _redescribe(self, record: ContainerRecord, fresh: Container) -> None:

@@ -152,12 +152,27 @@ def _signal(record: ContainerRecord, event: EngineEvent) -> None:
         record.operator = operator_act("kill", event.time)
 
 
-def judge_signal_anew(record: ContainerRecord) -> None:
+def judge_signal_anew(record: ContainerRecord, *, uncertain_until: float) -> None:
     """An inspection told the stop signal: a signal sent before may turn out to be none by which a person ends."""
     signal, stop_signal = record.kill_signal, _stop_signal(record)
-    if not signal or not record.container.running or record.operator is None or record.operator.action != "kill":
+    if not signal or record.operator is None or record.operator.action != "kill":
         return
-    if not is_terminating(signal, stop_signal) or is_reload(signal, stop_signal):
+    if record.end_cause is EndCause.OPERATOR and record.ended is not None:
+        record.end_cause = end_cause(
+            record.ended,
+            concluded=False,
+            ours=False,
+            kill_at=record.kill_at,
+            kill_signal=signal,
+            stop_signal=stop_signal,
+            stopped=False,
+            started=record.started,
+            uncertain_until=uncertain_until,
+        )
+        meant = record.end_cause is EndCause.OPERATOR
+    else:
+        meant = is_terminating(signal, stop_signal) and not is_reload(signal, stop_signal)
+    if not meant:
         record.operator = None
 
 
@@ -179,7 +194,8 @@ def _end(record: ContainerRecord, event: EngineEvent, *, ours: bool, uncertain_u
     record.settled_after_end = False
     stopped = record.operator is not None and record.operator.action == "stop"
     record.end_cause = end_cause(
-        event,
+        event.time,
+        concluded=event.origin is Origin.SYNTHETIC,
         ours=ours,
         kill_at=record.kill_at,
         kill_signal=record.kill_signal,

@@ -60,13 +60,13 @@ async def test_status_for_people(socket: Path) -> None:
     for fact in (
         "✓ 26.1.5 at unix:///var/run/docker.sock (default), since 13:06:41",
         "1,234 events, 1 gap, 1 ms behind",
-        "✗ not connected to mqtt://broker:1883: connection refused",
+        "✗ not connected to mqtt://broker:1883 connection refused",
         "34 events waiting (34.6 kB), the oldest for",
         "memory: permission denied",
         "12 running, 1 paused, 3 stopped",
         "heal-unhealthy enforce 3 web restart web succeeded",
         "notify-oom shadow 16 - -",
-        "restart db by heal-unhealthy: operator_intent until 14:25:20, a person stopped it 3 min ago",
+        "restart db by heal-unhealthy: operator_intent until 14:25:20 a person stopped it 3 min ago",
         'heal.yaml:3:5: policies[0].whn: unknown key "whn", did you mean when?',
     ):
         assert fact in text

@@ -137,6 +137,18 @@ async def test_a_realistic_history_is_one_line_a_row(socket: Path) -> None:
     assert not any("…" in line for line in wide)
 
 
+async def test_why_something_is_wrong_is_told_in_full(socket: Path) -> None:
+    reason = (
+        "Nothing listens at mqtts://broker.example.org:8883. Start the broker there, or correct mqtt.url; tried again"
+    )
+    mqtt = {"connected": False, "url": "mqtts://broker.example.org:8883", "last_error": reason}
+
+    lines = await seen(socket, "status", answer=status(mqtt=mqtt))
+
+    at = next(number for number, line in enumerate(lines) if "not connected to mqtts://broker" in line)
+    assert " ".join(line.strip() for line in lines[at + 1 : at + 3]) == reason
+
+
 @pytest.mark.parametrize("columns", [40, 80, 120])
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_no_name_breaks_the_lines(socket: Path, name: str, columns: int) -> None:
@@ -149,6 +161,6 @@ async def test_no_name_breaks_the_lines(socket: Path, name: str, columns: int) -
 
     lines = await seen(socket, "status", answer=answer, columns=columns)
 
-    plain = status(engine=engine, policies=policies | {"items": [policy("a", "b")]}, mqtt=mqtt)
+    plain = status(engine=engine, policies=policies | {"items": [policy("a", "b")]}, mqtt=mqtt, pending=[held])
     assert len(lines) == len(await seen(socket, "status", answer=plain, columns=columns))
     assert len(await seen(socket, "history", past=[past(name, name)], columns=columns)) == 2

@@ -1,0 +1,48 @@
+"""What is known of the engine as a service. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from watchtower_agent.model.observation import EngineInfo
+
+
+@dataclass(slots=True, kw_only=True)
+class EngineState:
+    """The engine as a service.
+
+    Attributes:
+        info: Which engine; None before it was first found.
+        connected: Its event stream is open.
+        responding: It answered the last ping.
+        latency: Of the last ping, seconds; None before the first.
+        event_lag: Between the engine's stamp and our handling of the newest event, seconds.
+        since: When `connected` last changed, seconds since the epoch.
+        listed: The inventory was listed since the engine was last found, and since events were last lost.
+        alive_at: When it last gave a sign of life (an event, a ping, a listing, an inspection), on the monotonic clock,
+            seconds; None before the first. As long as it does, what is known of its containers is as new as its events.
+        silence_allowed: Seconds without a sign of life after which what is known of its containers is out of date.
+        restarts: Of the daemon, seen by the agent.
+        last_error: Why it was last lost; empty while it is there.
+        gaps: Gaps in its events since the agent started.
+        events: Its events handled since the agent started.
+        uncertain_until: Events were lost up to then, seconds since the epoch: what they would have told of a later
+            end (a `kill` before a `die`) may be among them. On the engine's clock, as events are.
+        clock_offset: Seconds by which the engine's clock is ahead of ours.
+    """
+
+    info: EngineInfo | None = None
+    connected: bool = False
+    responding: bool | None = None
+    latency: float | None = None
+    event_lag: float | None = None
+    since: float = 0.0
+    listed: bool = False
+    alive_at: float | None = None
+    silence_allowed: float = 15.0
+    restarts: int = 0
+    last_error: str = ""
+    gaps: int = 0
+    events: int = 0
+    uncertain_until: float = 0.0
+    clock_offset: float = 0.0
