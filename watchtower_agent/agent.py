@@ -49,6 +49,9 @@ log = structlog.get_logger("watchtower_agent")
 _ACTIONS_MAY_TAKE = 15.0
 _DRAIN_MAY_TAKE = 5.0
 """Seconds that the end of the agent waits: for actions under way, then for the broker. What is left is on disk."""
+_POLICIES_MAY_TAKE = 10.0
+"""Seconds that the engine is not listened to at the start until the policies were read. A folder that hangs then does
+not keep the agent deaf: it publishes, and acts once there are policies."""
 
 
 def run(loaded: LoadedSettings) -> int:
@@ -187,7 +190,7 @@ class Agent:
         tasks = _Tasks(self._stop)
         tasks.start(loop.run(), "loop")
         tasks.start(folder.run(), "policy folder")
-        tasks.start(session.run(), "engine session")
+        tasks.start(_once_policies_are_read(folder, session), "engine session")
         tasks.start(inventory.run(), "inventory")
         tasks.start(publisher.run(), "publisher")
         try:
@@ -355,6 +358,13 @@ class _Tasks:
 
 def _gap_of(drop: OutboxDrop) -> GapObserved:
     return GapObserved(reason="outbox_overflow", since=drop.since, until=drop.until, count=drop.count)
+
+
+async def _once_policies_are_read(folder: PolicyFolder, session: EngineSession) -> None:
+    """Listen to the engine. What it replays at the start sets off the policies in force when it is handled."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(folder.looked.wait(), _POLICIES_MAY_TAKE)
+    await session.run()
 
 
 def _on_hangup(folder: PolicyFolder) -> None:

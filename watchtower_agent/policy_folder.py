@@ -67,7 +67,11 @@ def check_folder(path: Path) -> FolderCheck:
 
 
 class PolicyFolder:
-    """Watches the folder. What can't be taken leaves the last good set in force, and is reported once."""
+    """Watches the folder. What can't be taken leaves the last good set in force, and is reported once.
+
+    Attributes:
+        looked: Set once the folder was read for the first time and what came of it was reported.
+    """
 
     def __init__(
         self,
@@ -85,6 +89,7 @@ class PolicyFolder:
                 is back to what is in force.
             on_rejected: Called in the loop's thread with every state of the folder that can't be taken.
         """
+        self.looked = asyncio.Event()
         self._path = path
         self._clock = clock
         self._on_loaded = on_loaded
@@ -114,9 +119,9 @@ class PolicyFolder:
         # In a thread: a slow disk or a large folder must not hold up the loop.
         texts, digest, outcome = await asyncio.to_thread(_load, self._path)
         self._seen = texts.signature
-        if isinstance(outcome, PolicySet):
-            return self._accept(outcome)
-        return self._reject(digest, outcome)
+        taken = self._accept(outcome) if isinstance(outcome, PolicySet) else self._reject(digest, outcome)
+        self.looked.set()
+        return taken
 
     def _accept(self, policies: PolicySet) -> PolicySet:
         recovered, self._rejected = self._rejected is not None, None

@@ -30,6 +30,22 @@ policies:
     then: {restart: {stop_timeout: 1s}}
 """
 
+TELLS_OF_CRASHES = """
+version: 1
+policies:
+  - name: tell
+    select: {labels: {heal: "true"}}
+    on: {container: die}
+    then: {notify: {}}
+"""
+NEVER_MET = """
+  - name: never-{number}
+    select: {{name: nobody}}
+    when: memory.percent > 90% and cpu.percent > 90%
+    for: 1m
+    then: {{notify: {{}}}}
+"""
+
 
 async def present(host: Host) -> dict[str, str]:
     """Three containers that the agent knows."""
@@ -142,6 +158,28 @@ async def test_what_happened_while_the_agent_was_away_is_replayed(
         host.agent.start()
 
         await replayed(host, tape, ids)
+
+
+async def test_what_happened_while_the_agent_was_away_sets_off_policies_that_take_long_to_read(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, TELLS_OF_CRASHES)
+    # more than enough for the engine to answer first
+    never = "".join(NEVER_MET.format(number=number) for number in range(400))
+    host.agent.write_policies(f"version: 1\npolicies:\n{never}", "many.yaml")
+    engine.run("crashed", *CRASHES_ON_USR1, labels=LABELS)
+    await host.watch.until_told("container", "start", "crashed")
+    with EngineTape(engine) as tape:
+        host.agent.kill()
+        engine.docker("kill", "--signal=USR1", "crashed")
+        tape.wait("crashed", "die")
+
+        host.agent.start()
+
+        (told,) = await host.watch.until_told("action", "notify", "crashed")
+    (died,) = host.watch.told("container", "die", "crashed")
+    assert died.origin == "replay"
+    assert told.correlation == died.correlation
 
 
 async def test_what_happened_while_the_agent_was_away_that_had_seen_no_event_yet_is_replayed(

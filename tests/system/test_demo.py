@@ -36,6 +36,7 @@ def demo(docker_host: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[s
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         try:
             yield process, Path(scratch)
@@ -122,6 +123,19 @@ def test_a_signal_in_the_midst_of_the_set_up_removes_all_that_was_made(
         assert list(scratch.iterdir()) == []
     assert engine.docker("ps", "--all", "--quiet", "--filter=label=watchtower-agent.demo") == ""
     assert engine.docker("images", "--all", "--quiet") == images
+
+
+@pytest.mark.parametrize("moment", ["starting one of our own", "starting an MQTT broker"])
+def test_ctrl_c_before_it_has_begun_stops_what_was_started(moment: str) -> None:
+    with demo("unix:///nowhere/docker.sock") as (process, scratch):
+        read_until(process, moment)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of its foreground
+        words, _ = process.communicate(timeout=60)
+
+        assert process.returncode == 130, words
+        assert "Traceback" not in words
+        assert list(scratch.iterdir()) == []
+        assert str(scratch) not in Path("/proc/mounts").read_text()
 
 
 def test_ctrl_c_ends_an_engine_of_the_demo_s_own_and_all_that_is_on_it() -> None:
