@@ -16,6 +16,7 @@ from tests.support.schema import validate_message
 from watchtower_agent.model.decision import Verb
 from watchtower_agent.policies.load import load_policies
 from watchtower_agent.policies.policy import PolicySet, WhenTrigger
+from watchtower_agent.policies.wording import because_of_condition
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGE = CHECKOUT / "watchtower_agent"
@@ -94,7 +95,11 @@ def test_the_readme_s_event_is_one_of_that_policy() -> None:
     (heal,) = loaded.policies
     assert isinstance(heal.trigger, WhenTrigger)
     assert event["data"]["policy"] == heal.name
-    assert event["data"]["decision_reason"].startswith(heal.trigger.condition.text)
+    # what the agent says of those numbers
+    numbers = event["data"]["decision_numbers"]
+    known = {name: value for name, value in numbers.items() if name in heal.trigger.condition.names}
+    reason = because_of_condition(heal.trigger.condition, known, held_for=numbers["true_for"], hold=numbers["for"])
+    assert event["data"]["decision_reason"] == reason
     assert event["data"]["decision_numbers"]["for"] == heal.trigger.hold
     assert event["data"]["parameters"] == heal.then.parameters
 
