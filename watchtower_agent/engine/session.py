@@ -11,7 +11,7 @@ from watchtower_agent.engine.calls import EngineCalls, EngineGreeting
 from watchtower_agent.engine.continuity import OVERLAP_NS, RING, Continuity, Ring, judge, peer
 from watchtower_agent.engine.event_stream import CAPACITY, EventStream, StreamEnd
 from watchtower_agent.engine.handover import EventCounts, Handover
-from watchtower_agent.engine.outage import Outage
+from watchtower_agent.engine.outage import Cause, Outage
 from watchtower_agent.engine.sink import Sink
 from watchtower_agent.engine.workers import Workers
 from watchtower_agent.errors import TemporaryError, WatchtowerError
@@ -134,7 +134,7 @@ class EngineSession:
         cap = (
             min(self._timing.retry_cap, LOCAL_RETRY_CAP) if self._calls.address.socket_path else self._timing.retry_cap
         )
-        self._outage.begin("the agent has just started")
+        self._outage.begin(Cause("the agent has just started", ours=True))
         try:
             while True:
                 begun = self._clock.now().monotonic
@@ -230,12 +230,8 @@ class EngineSession:
         first = min((event.time for event in ring.events if since < event.time < now), default=now)
         self._gap(told.cause or self._gap_reason or "replay_incomplete", since, max(since, first))
 
-    async def _follow(self, stream: EventStream) -> str:
-        """Hand events over until the stream must be opened anew.
-
-        Returns:
-            Why, as a sentence for people.
-        """
+    async def _follow(self, stream: EventStream) -> Cause:
+        """Hand events over until the stream must be opened anew; why."""
         tasks = {
             asyncio.create_task(self._pump(stream), name="engine-handover"),
             asyncio.create_task(self._live(), name="engine-pings"),
@@ -244,14 +240,15 @@ class EngineSession:
         }
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return "; ".join([task.result() for task in done])
+            causes = [task.result() for task in done]
+            return Cause("; ".join(cause.why for cause in causes), ours=all(cause.ours for cause in causes))
         finally:
             for task in tasks:
                 task.cancel()
             await stream.close()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _pump(self, stream: EventStream) -> str:
+    async def _pump(self, stream: EventStream) -> Cause:
         in_a_row, last = 0, 0.0
         while lines := await stream.take(BATCH):
             now = self._clock.now().monotonic
@@ -262,25 +259,26 @@ class EngineSession:
                 await stream.gather(GATHER)
             else:
                 await asyncio.sleep(0)
-        if stream.end is StreamEnd.OVERFLOW:
+        overflow = stream.end is StreamEnd.OVERFLOW
+        if overflow:
             self._gap_reason = "reader_overflow"
-        return f"{stream.end or StreamEnd.CLOSED}"
+        return Cause(f"{stream.end or StreamEnd.CLOSED}", ours=overflow)
 
-    async def _live(self) -> str:
+    async def _live(self) -> Cause:
         """Ask for signs of life: a stream over a half-open connection, or of a frozen engine, stays silent for ever."""
         while True:
             await asyncio.sleep(self._timing.ping_every)
             try:
                 latency = await self._pings.call(self._calls.ping)
             except WatchtowerError as error:
-                return str(error)
+                return Cause(str(error))
             self._sink(EnginePinged(latency=latency, at=self._clock.now().wall))
 
-    async def _asked_to_resync(self) -> str:
+    async def _asked_to_resync(self) -> Cause:
         await self._resync.wait()
-        return "a resync was asked for"
+        return Cause("a resync was asked for", ours=True)
 
-    async def _keep_up(self, stream: EventStream) -> str:
+    async def _keep_up(self, stream: EventStream) -> Cause:
         """List, then audit every now and then."""
         try:
             lost = await self._list(stream)
@@ -288,8 +286,8 @@ class EngineSession:
                 await asyncio.sleep(self._timing.audit_every)
                 lost = await self._audit(stream, self._engine_ns())
         except WatchtowerError as error:
-            return str(error)
-        return f"{lost} events had been lost on their way"
+            return Cause(str(error))
+        return Cause(f"{lost} events had been lost on their way", ours=True)
 
     async def _list(self, stream: EventStream) -> int:
         """List the containers, and post the listing after every event that preceded it.
