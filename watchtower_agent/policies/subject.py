@@ -59,8 +59,9 @@ def _count(state: HostState, statuses: set[str]) -> Value:
 
 def engine_values(state: HostState) -> dict[str, float]:
     """Every `engine.…` number that is known, as the metrics batch carries it (booleans as 0 and 1)."""
-    values = {name: read(state) for name, read in _ENGINE.items()}
-    return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
+    told = _numbers({name: read(state) for name, read in _ENGINE.items()})
+    sampled = state.samples.host if state.samples is not None else {}
+    return told | {name: number for name, number in sampled.items() if name.startswith("engine.")}
 
 
 def remember(state: HostState, now: Instant, interval: float) -> None:
@@ -98,10 +99,8 @@ class HostSubject:
 
     def value(self, name: str) -> Value:
         """The value of a `host.…` or `engine.…` name."""
-        if name.startswith("host."):
-            return _known(self.state.host_metric(name, self.now))
         read = _ENGINE.get(name)
-        return UNKNOWN if read is None else read(self.state)
+        return _known(self.state.host_metric(name, self.now)) if read is None else read(self.state)
 
     def window(self, window: Window) -> Value:
         """The past of a `host.…` or `engine.…` name."""
