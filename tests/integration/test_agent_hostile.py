@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.agent import CRASHES_ONCE, Host, Json
-from tests.support.broker import PrivateBroker
+from tests.support.broker import PrivateBroker, Received
 from tests.support.engine import IMAGE, PrivateEngine
 from tests.support.schema import strict_json
 
@@ -111,7 +111,9 @@ async def test_an_unreadable_cgroup_tree_is_said_once_and_events_and_restarts_go
 ) -> None:
     nothing = tmp_path / "nothing"
     nothing.mkdir()
-    host = make_host(engine, module_broker, REVIVE, settings={"sampling": {"cgroup_root": str(nothing)}})
+    host = make_host(
+        engine, module_broker, REVIVE, settings={"sampling": {"cgroup_root": str(nothing), "source": "cgroup"}}
+    )
 
     await host.watch.until_told("agent", "sampling_degraded")
     create(engine, "crash", *CRASHES_ONCE, labels={})
@@ -133,3 +135,23 @@ async def test_an_unreadable_cgroup_tree_is_said_once_and_events_and_restarts_go
     assert not [name for name in line if name.startswith(("cpu.", "memory."))]
     assert batch["host_metrics"]
     assert host.watch.told("policy", "firing") == [], "what is not known fires nothing"
+
+
+async def test_without_a_cgroup_tree_the_engine_is_asked_and_that_is_said_once(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host], tmp_path: Path
+) -> None:
+    engine.run("box")
+    settings = {
+        "sampling": {"cgroup_root": str(tmp_path / "nothing")},
+        "mqtt": {"metrics": {"interval": "1s"}},
+    }
+    host = make_host(engine, module_broker, REVIVE, settings=settings)
+
+    def known(_: list[Received]) -> bool:
+        found = [strict_json(m.payload) for m in host.watch.messages if m.topic.endswith("/metrics")]
+        return any(line.get("memory.usage", 0) > 0 and "cpu.percent" in line for b in found for line in b["containers"])
+
+    await host.watch.until(known, timeout=30)
+    (told,) = host.watch.told("agent", "sampling_degraded")
+    assert "the engine's stats API is asked instead" in told.reason
+    assert host.agent.status()["sampling"]["source"] == "stats-api"

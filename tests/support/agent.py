@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -331,6 +331,22 @@ class Told:
         return str(self.document["origin"])
 
 
+def told(topic: str, payload: bytes, arrived: float) -> Told:
+    """One event, out of its message."""
+    _, _, _, _, kind, action, key = topic.split("/")
+    return Told(kind=kind, action=action, key=key, topic=topic, document=json.loads(payload), arrived=arrived)
+
+
+def of_engine(events: Iterable[Told]) -> list[Recorded]:
+    """Those of the engine's own stream, each once, in order of first sight."""
+    seen = (
+        Recorded(time_ns=e.time_ns, kind=e.kind, action=e.action, actor=e.actor, name="")
+        for e in events
+        if e.origin in {"stream", "replay"}
+    )
+    return list(dict.fromkeys(seen))
+
+
 class AgentWatch(PersistentSubscriber):
     """A subscriber with a session that the broker keeps, to everything one agent says.
 
@@ -347,16 +363,7 @@ class AgentWatch(PersistentSubscriber):
     def _decode(self, message: Received) -> None:
         levels = message.topic.split("/")
         if levels[3] == "event":
-            self.events.append(
-                Told(
-                    kind=levels[4],
-                    action=levels[5],
-                    key=levels[6],
-                    topic=message.topic,
-                    document=json.loads(message.payload),
-                    arrived=message.arrived,
-                )
-            )
+            self.events.append(told(message.topic, message.payload, message.arrived))
         elif levels[3] == "status":
             self.statuses.append(message.payload.decode())
 
@@ -372,12 +379,7 @@ class AgentWatch(PersistentSubscriber):
 
     def engine_events(self) -> list[Recorded]:
         """What it told of the engine's own stream, each once, in order of first sight."""
-        seen = (
-            Recorded(time_ns=e.time_ns, kind=e.kind, action=e.action, actor=e.actor, name="")
-            for e in tuple(self.events)
-            if e.origin in {"stream", "replay"}
-        )
-        return list(dict.fromkeys(seen))
+        return of_engine(tuple(self.events))
 
     async def until_told(
         self,

@@ -10,6 +10,9 @@ from pathlib import Path
 from watchtower_agent.collectors.files import UnreadableError, read_once
 from watchtower_agent.errors import PermanentError
 
+NOTHING_KNOWN = "CPU and memory of containers are unknown"
+"""Stands in what is told of a tree that can't be used, where nothing else is asked instead."""
+
 MEMORY_OFF = (
     "The kernel's memory controller is off: the memory of containers is unknown. Add "
     "cgroup_enable=memory swapaccount=1 to the kernel's command line (Raspberry Pi: /boot/firmware/cmdline.txt) and "
@@ -65,7 +68,7 @@ def discover(root: str) -> CgroupTree:
             v1.update(dict.fromkeys(name.split(","), directory))
     if "cpuacct" not in v1 and not unified:
         raise UnreadableError(
-            f"There is no cgroup hierarchy below {root}: CPU and memory of containers are unknown. Set "
+            f"There is no cgroup hierarchy below {root}: {NOTHING_KNOWN}. Set "
             "sampling.cgroup_root to where the host's tree is mounted."
         )
     return CgroupTree(root=root, v1=v1, unified=unified, unified_controllers=offered)
@@ -76,7 +79,7 @@ def _directories(root: str) -> list[str]:
         return sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
     except OSError as error:
         raise UnreadableError(
-            f"The cgroup tree {root} can't be read ({error.strerror}): CPU and memory of containers are unknown. "
+            f"The cgroup tree {root} can't be read ({error.strerror}): {NOTHING_KNOWN}. "
             "Give the agent read access to it, or set sampling.cgroup_root to where the host's tree is mounted."
         ) from error
 

@@ -45,9 +45,9 @@ class PacedCollector:
         """Read every container's gauge when it is due, else write what was last read."""
         now = tick.at.monotonic
         due = Pace(tick.request.demand.interval(self._needed_by, tick.interval), tick.interval).due(self._read_at, now)
-        if due or tick.changes != self._changes:
+        if due or tick.changes() != self._changes:
             self._read(tick, all_of_them=due)
-            self._changes = tick.changes
+            self._changes = tick.changes()
             self._read_at = now if due else self._read_at
         if self._failure:
             tick.failures[self.name] = self._failure

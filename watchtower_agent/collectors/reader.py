@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from watchtower_agent.collectors import registry
+from watchtower_agent.collectors.cgroup_tree import NOTHING_KNOWN
 from watchtower_agent.collectors.files import Descriptors, raise_descriptor_limit
 from watchtower_agent.collectors.host_facts import HostFacts
 from watchtower_agent.collectors.request import Request, Source
@@ -14,6 +15,8 @@ from watchtower_agent.collectors.stats_api import Ask, StatsCollector
 from watchtower_agent.collectors.tick import Collector, Tick
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.ports import Clock
+
+ASKED_INSTEAD = "the engine's stats API is asked instead, which costs the engine more and tells no pressure"
 
 
 class Reader:
@@ -76,7 +79,7 @@ class Reader:
             interval=self.interval,
             request=request,
             lives=lives,
-            changes=self._roster.changes,
+            changes=lambda: self._roster.changes,
             monotonic=self._monotonic,
             failures=failures,
         )
@@ -109,7 +112,9 @@ class Reader:
             return {"cgroup": f"The containers' cgroups can't be followed: {type(error).__name__}: {error}."}
         if self._chosen is Source.AUTO and self._of_stats:
             self.source = Source.STATS_API if self._roster.blind else Source.CGROUP
-        problem = self._roster.problem if self.source is Source.CGROUP else ""
+        problem = self._roster.problem
+        if self.source is Source.STATS_API and self._chosen is Source.AUTO:
+            problem = problem.replace(NOTHING_KNOWN, ASKED_INSTEAD)
         return {"cgroup": problem} if problem else {}
 
 

@@ -22,11 +22,15 @@ from watchtower_agent.collectors.tick import Collector, Tick
 
 
 def of_cgroups(*, proc_root: str, facts: HostFacts, roster: Roster, descriptors: Descriptors) -> tuple[Collector, ...]:
-    """Every collector that reads containers' cgroups and processes, sorted by name."""
+    """Every collector that reads containers' cgroups and processes.
+
+    CPU and memory first: they are read at each tick and notice that a container has ended; the others, sorted by name,
+    then do not carry on what they read of it.
+    """
     return (
-        block_io(descriptors),
         CpuCollector(facts),
         MemoryCollector(roster=roster, facts=facts),
+        block_io(descriptors),
         network(proc_root=proc_root, process_is=roster.process_is, descriptors=descriptors),
         *(pressure(resource, descriptors) for resource in ("cpu", "io", "memory")),
         processes(descriptors),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from watchtower_agent.collectors import cgroup_v1, cgroup_v2
 from watchtower_agent.collectors.cgroup_paths import Locator, Place
-from watchtower_agent.collectors.cgroup_tree import CgroupTree, discover
+from watchtower_agent.collectors.cgroup_tree import NOTHING_KNOWN, CgroupTree, discover
 from watchtower_agent.collectors.files import Descriptors, UnreadableError
 from watchtower_agent.collectors.gauges import NEVER, CpuGauge, KeptGauge, MemoryGauge
 from watchtower_agent.collectors.request import SLOW_INTERVAL
@@ -200,8 +200,9 @@ class Roster:
 
 def _missing_problem(missing: int, all_of_them: int, first: SampleTarget, root: str) -> str:
     which = f"none of the {all_of_them}" if missing == all_of_them else f"{missing} of the {all_of_them} not"
+    unknown = NOTHING_KNOWN if missing == all_of_them else "their CPU and memory are unknown"
     return (
-        f"Of the running containers {which} found below {root} (such as {first.container_id[:12]}): their CPU and "
-        "memory are unknown. An engine on another host has no cgroups here; an agent in a container needs the host's "
+        f"Of the running containers {which} found below {root} (such as {first.container_id[:12]}): {unknown}. "
+        "An engine on another host has no cgroups here; an agent in a container needs the host's "
         "cgroup namespace (cgroup: host)."
     )

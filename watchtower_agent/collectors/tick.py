@@ -21,7 +21,7 @@ class Tick:
         interval: Seconds between ticks.
         request: What is asked for.
         lives: Slot i of every column is `lives[i]`.
-        changes: Grows whenever a life may have something else to read.
+        changes: Tells a number that grows whenever a life may have something else to read, or ended.
         monotonic: The monotonic clock, for rates: time passes during a tick.
         columns: Catalogue name -> one number per slot, NaN for unknown. Never changed once it was handed over.
         host: Catalogue name -> number; unknown ones are absent.
@@ -32,7 +32,7 @@ class Tick:
     interval: float
     request: Request
     lives: tuple[Life, ...]
-    changes: int = 0
+    changes: Callable[[], int] = lambda: 0
     monotonic: Callable[[], float]
     columns: dict[str, array[float]] = field(default_factory=dict)
     host: dict[str, float] = field(default_factory=dict)
