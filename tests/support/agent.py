@@ -474,13 +474,14 @@ def make_host() -> Iterator[Callable[..., Host]]:
         settings: Mapping[str, object] | None = None,
         proxied: bool = True,
         start: bool = True,
+        mqtt_port: int | None = None,
     ) -> Host:
         proxy = EngineProxy(engine.socket) if proxied else None
         if proxy is not None:
             proxy.listen()
         agent = AgentProcess(
             engine_url=proxy.url if proxy is not None else engine.url,
-            mqtt_url=broker.url,
+            mqtt_url=f"mqtt://127.0.0.1:{mqtt_port}" if mqtt_port else broker.url,
             policies=policies,
             settings=settings,
         )
