@@ -36,14 +36,25 @@ class PubackOracle:
         self.acknowledged: list[tuple[str, bytes]] = []
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self._ended = False
+        self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, name="puback-oracle", daemon=True).start()
+        self._start(self._accept)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended = True
+        for end in (self._listener, *self._open):
+            _shut(end)
+        for thread in self._threads:
+            thread.join(10)
         self._listener.close()
+
+    def _start(self, run: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=run, args=arguments, name="puback-oracle", daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         while not self._ended:
@@ -51,15 +62,21 @@ class PubackOracle:
                 agent, _ = self._listener.accept()
             except OSError:
                 return
-            try:
-                broker = socket.create_connection(("127.0.0.1", self._broker_port), 5)
-            except OSError:
-                agent.close()  # as a broker that is not there
-                continue
+            self._start(self._serve, agent)
+
+    def _serve(self, agent: socket.socket) -> None:
+        with (
+            agent,
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self._broker_port), 5) as broker,
+        ):
             broker.settimeout(None)
+            self._open += (agent, broker)
             link = _Link(self.acknowledged)
-            for source, target, heard in ((agent, broker, link.from_agent), (broker, agent, link.from_broker)):
-                threading.Thread(target=_relay, args=(source, target, heard), daemon=True).start()
+            back = threading.Thread(target=_relay, args=(broker, agent, link.from_broker), daemon=True)
+            back.start()
+            _relay(agent, broker, link.from_agent)
+            back.join()
 
 
 def _relay(source: socket.socket, target: socket.socket, heard: Callable[[bytes], None]) -> None:
@@ -68,9 +85,13 @@ def _relay(source: socket.socket, target: socket.socket, heard: Callable[[bytes]
         while piece := source.recv(BLOCK):
             heard(piece)
             target.sendall(piece)
-    for end in (source, target):
-        with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+    _shut(source)
+    _shut(target)
+
+
+def _shut(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
 
 
 class _Link:
