@@ -33,6 +33,15 @@ BREACHES = [
     ("pure", "state/host_state.py", "import pathlib"),
     ("pure", "loop/pipeline.py", "import asyncio"),
     ("pure", "loop/publication.py", "import watchtower_agent.clock"),
+    ("core-libraries", "model/instant.py", "import logging"),
+    ("core-libraries", "model/instant.py", "import selectors"),
+    ("core-libraries", "state/host_state.py", "import glob"),
+    ("core-libraries", "policies/policy.py", "import pydantic_settings"),
+    ("core-libraries", "state/host_state.py", "import yaml"),
+    ("core-libraries", "policies/policy.py", "from datetime import datetime"),
+    ("loop-ports", "loop/loop.py", "import watchtower_agent.engine.client"),
+    ("loop-ports", "loop/inbox.py", "import watchtower_agent.storage.store"),
+    ("loop-ports", "loop/loop.py", "import watchtower_agent.publishing.outbox"),
     ("policies", "policies/policy.py", "import watchtower_agent.errors"),
     ("policies", "policies/policy.py", "import watchtower_agent.engine"),
     ("adapters", "collectors/__init__.py", "import watchtower_agent.engine"),
@@ -108,3 +117,19 @@ def test_a_broken_contract_fails(pristine: Path, tmp_path: Path, contract: str, 
 
     assert verdict.returncode == 1, verdict.stdout + verdict.stderr
     assert "0 kept, 1 broken" in verdict.stdout
+
+
+@pytest.mark.parametrize("reading", ["datetime.now(UTC)", "datetime.utcnow()", "datetime.today()"])
+def test_no_clock_is_read_past_the_one_that_is_handed_in(reading: str) -> None:
+    code = f"from datetime import UTC, datetime\n\nNOW = {reading}\nZONE = UTC\n"
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ruff"), "check", "--stdin-filename=watchtower_agent/policies/policy.py", "-"],
+        cwd=CHECKOUT,
+        input=code,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "TID251" in done.stdout
