@@ -33,6 +33,8 @@ BREACHES = [
     ("pure", "state/host_state.py", "import pathlib"),
     ("pure", "loop/pipeline.py", "import asyncio"),
     ("pure", "loop/publication.py", "import watchtower_agent.clock"),
+    ("zones", "policies/moments.py", "import zoneinfo"),
+    ("zones", "schedules.py", "from zoneinfo import ZoneInfo"),
     ("policies", "policies/policy.py", "import watchtower_agent.errors"),
     ("policies", "policies/policy.py", "import watchtower_agent.engine"),
     ("adapters", "collectors/__init__.py", "import watchtower_agent.engine"),

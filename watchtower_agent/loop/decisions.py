@@ -6,7 +6,7 @@ nothing that is wanted is forgotten without a word, not even by a crash.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from watchtower_agent.loop.publication import Publication
@@ -118,6 +118,11 @@ class Decisions:
         for decision in triggered(self.policies, self.state, event, record, correlation, now):
             self._want(decision, event if isinstance(event, EngineEvent) else None, now)
 
+    def want(self, decisions: Iterable[Decision], now: Instant) -> None:
+        """Take in what a schedule wants."""
+        for decision in decisions:
+            self._want(decision, None, now)
+
     def _want(self, decision: Decision, event: EngineEvent | None, now: Instant) -> None:
         if not decision.from_event and decision.verb is not Verb.NOTIFY and self._busy(decision.target):
             return  # the timers of conditions start anew when the action ends
@@ -139,6 +144,7 @@ class Decisions:
             self.protection,
             now,
             busy=self._busy,
+            acts=self._acts,
             fires=self.conditions.fires,
         )
         for held in verdicts.held:
@@ -311,6 +317,11 @@ class Decisions:
 
     def _busy(self, target: Target) -> bool:
         return bool(target.id) and (target.id in self._open or target.id in self._interrupted.intents)
+
+    def _acts(self, policy: str) -> bool:
+        """Whether an action of that policy is under way."""
+        under_way = (*self._open.values(), *self._interrupted.intents.values())
+        return any(intent.decision.policy == policy for intent in under_way)
 
     def _policy(self, name: str) -> Policy | None:
         return next((policy for policy in self.policies.policies if policy.name == name), None)
