@@ -56,13 +56,14 @@ class Moments:
 
     def _of_passing_time(self, moment: float) -> float | None:
         """Between two changes of the clock time passes as the clock shows it; behind a change it is read anew."""
-        reading = _reading(moment, self._rules)
+        begin, reading = moment, _reading(moment, self._rules)
         while (found := self._next(reading)) is not None:
             at = moment + (found - reading).total_seconds()
-            change = change_after(moment, at, self._rules)
+            change = change_after(begin, at, self._rules)
             if change is None:
                 return at
-            moment, reading = change - 1.0, _reading(change, self._rules) - timedelta(seconds=1)
+            # a second before the change, as its clocks would show it that are changed already
+            begin, moment, reading = change, change - 1.0, _reading(change, self._rules) - timedelta(seconds=1)
         return None
 
 

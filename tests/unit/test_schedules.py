@@ -1,8 +1,9 @@
-"""From cron to moments: ours, APScheduler's as we use it, and a slow evaluator that looks at every minute, all agree."""
+"""From cron to moments: ours, APScheduler's as we use it, and a slow look at every minute, all agree."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -100,7 +101,7 @@ def test_an_hour_of_day_comes_once_a_day(cron: str, zone: str, day: str, expecte
 def test_every_half_hour_is_one_whatever_the_clock_shows(day: str, expected: list[str]) -> None:
     of, (since, until) = schedule("*/30 * * * *"), around(day)
     for found in (ours(of, since, until), apschedulers(of, since, until)):
-        assert {later - earlier for earlier, later in zip(found, found[1:], strict=False)} == {1800.0}
+        assert {later - earlier for earlier, later in itertools.pairwise(found)} == {1800.0}
         moments = [shown(each) for each in found]
         begin = moments.index(expected[0])
         assert moments[begin : begin + len(expected)] == expected
@@ -125,7 +126,7 @@ EXPRESSIONS = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(EXPRESSIONS, st.sampled_from(sorted(CHANGES)), st.booleans())
-def test_apscheduler_and_ours_agree_with_a_look_at_every_minute(text: str, zone: str, spring: bool) -> None:  # noqa: FBT001 - as drawn
+def test_apscheduler_and_ours_agree_with_a_look_at_every_minute(text: str, zone: str, spring: bool) -> None:
     since, until = around(CHANGES[zone][0 if spring else 1])
     until -= timedelta(days=1)
     of = schedule(text, zone)
@@ -136,7 +137,7 @@ def test_apscheduler_and_ours_agree_with_a_look_at_every_minute(text: str, zone:
 
 @settings(max_examples=60, deadline=None)
 @given(EXPRESSIONS, st.sampled_from(sorted(CHANGES)), st.booleans(), st.integers(0, 4 * 1440), st.integers(1, 2000))
-def test_the_latest_moment_within_a_time(text: str, zone: str, spring: bool, after: int, minutes: int) -> None:  # noqa: FBT001 - as drawn
+def test_the_latest_moment_within_a_time(text: str, zone: str, spring: bool, after: int, minutes: int) -> None:
     since, _ = around(CHANGES[zone][0 if spring else 1])
     of = schedule(text, zone)
     now = since + timedelta(minutes=after)
@@ -253,12 +254,12 @@ def test_it_looks_again_in_time_and_at_least_every_ten_seconds() -> None:
 
 
 async def test_a_new_timetable_is_looked_at_at_once() -> None:
-    watch = Watch().at("2027-01-01 03:30")
-    running = asyncio.create_task(watch.schedules.run())
+    watch, told = Watch().at("2027-01-01 03:30"), asyncio.Event()
+    schedules = Schedules(watch.clock, lambda _: told.set())
+    running = asyncio.create_task(schedules.run())
     await asyncio.sleep(0)
-    watch.follow("30 3 * * *", "2027-01-01 00:00")
+    since = utc("2027-01-01 00:00").timestamp()
+    schedules.follow((Timed(policy="nightly", schedule=schedule("30 3 * * *", "UTC"), since=since),))
     async with asyncio.timeout(5):
-        while not watch.seen:
-            await asyncio.sleep(0)
+        await told.wait()
     running.cancel()
-    assert [each.policy for each in watch.seen] == ["nightly"]

@@ -73,14 +73,14 @@ class Decisions:
             if isinstance(at, int | float):
                 age = now.since(at, stored.get("monotonic"), stored.get("boot"))
                 self.cooldowns.last[policy, target] = Instant(wall=at, monotonic=now.monotonic - age, boot=now.boot)
-        for stored in resume.records.get("pending", {}).values():
-            waiting = _waiting(stored, now)
-            if waiting is not None and waiting.decision.expires_at > now.wall:
-                self.agenda.restore(waiting)
+        pending = [_waiting(stored, now) for stored in resume.records.get("pending", {}).values()]
+        known = [each for each in pending if each is not None and each.decision.expires_at > now.wall]
+        for waiting in sorted(known, key=lambda each: (each.since, each.decision.target.name)):
+            self.agenda.restore(waiting)
         for decision_id, stored in resume.records.get("begun", {}).items():
-            waiting = _waiting(stored, now)
-            if waiting is not None:
-                self._begun[decision_id] = waiting
+            begun = _waiting(stored, now)
+            if begun is not None:
+                self._begun[decision_id] = begun
         for intent in interrupted:
             self._interrupted.intents[intent.decision.target.id] = intent
             self.state.apply_intent(intent, until=deadline(intent))

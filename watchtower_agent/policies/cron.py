@@ -154,7 +154,7 @@ def parse_cron(text: str) -> Cron:
     if len(days) < len(range(1, 32)) and len(weekdays) < len(_WEEKDAYS):
         raise CronError(
             "day and weekday are both restricted: some crons want either, others both",
-            "write * for one of them, and make two of it for either",
+            "write * for one of them; for either of both make two policies, or two windows",
             words[_WEEKDAY][1],
         )
     if all(day > _DAYS_AT_MOST[month - 1] for month in months for day in days):

@@ -132,7 +132,8 @@ def _zone(value: object) -> Zone:
 
 def _open_for(value: float) -> float:
     if not 0 < value <= LONGEST_WINDOW:
-        raise wrong("no window is open for so long", "write a duration above 0s and up to 31d")
+        what = "no window is open for so long" if value else "a window that is open for no time lets nothing pass"
+        raise wrong(what, "write a duration above 0s and up to 31d")
     return value
 
 

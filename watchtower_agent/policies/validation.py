@@ -87,6 +87,8 @@ def _of_type(detail: ErrorDetails, path: Path, *, at_key: bool) -> Finding:
         )
     if kind in {"dict_type", "model_type"} and (example := _example(path, detail["input"])):
         return Finding(path=path, message="this is not a mapping", remedy=f"write {example}")
+    if kind == "list_type" and path[-1] in _EXAMPLES:
+        return Finding(path=path, message="this is not a list", remedy=f"write {_EXAMPLES[str(path[-1])]}")
     message, remedy = _KEYS_OF_TYPES.get(kind, (detail["msg"], "see docs/policies.md for what belongs here"))
     return Finding(path=path, message=message, remedy=remedy)
 

@@ -64,5 +64,7 @@ def _remedy(name: str) -> str:
         return "install the host's zone tables (the package tzdata)"
     by_city = {each.rpartition("/")[2]: each for each in known}
     word = name.lower().replace(" ", "_")
-    near = known.get(word) or known.get(by_city.get(word, "")) or known.get(nearest(word, tuple(sorted(known))) or "")
-    return f"did you mean {near}?" if near else _EXAMPLE
+    meant = known.get(word) or known.get(by_city.get(word, ""))
+    if meant is None and "/" in word:  # what is no region with a city is too short for a guess
+        meant = known.get(nearest(word, tuple(sorted(known))) or "")
+    return f"did you mean {meant}?" if meant else _EXAMPLE
