@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from tests.support.core import Host, policy_set
 from tests.support.slow_cron import utc
 from watchtower_agent.model.decision import Dropped, Held
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import ScheduleDue
+from watchtower_agent.policies.policy import ScheduleTrigger
 from watchtower_agent.policies.timetable import Timed
 from watchtower_agent.schedules import Schedules
 
@@ -198,6 +200,19 @@ def test_a_run_is_not_repeated_by_a_crash_right_after_it() -> None:
     assert [name for _, name in agent.did] == ["web-0", "web-1", "web-2"]
 
 
+def test_what_waits_waits_on_for_its_hour_after_a_restart_of_the_agent() -> None:
+    agent = host(at="2027-01-01 02:20")
+    agent.docker.restart("web-0")
+    agent.deliver()
+    agent.at("2027-01-01 02:30")
+    agent.look()
+    assert agent.guards == ["operator_intent"]
+    agent.restarts("2027-01-01 02:31")
+    agent.connect()
+    (waiting,) = agent.pipeline.decisions.agenda.waiting.values()
+    assert waiting.decision.expires_at == pytest.approx(utc("2027-01-01 03:30").timestamp(), abs=1)
+
+
 def test_a_run_that_is_due_before_the_containers_are_known_waits_for_the_listing() -> None:
     agent = host(first_start=True)
     agent.at("2027-01-01 02:30")
@@ -344,3 +359,54 @@ def test_what_waits_for_its_turn_while_the_window_closes_is_not_begun() -> None:
     agent.at("2027-01-01 04:00")
     stopped = agent.pipeline.recheck(intent, agent.clock.now())
     assert isinstance(stopped, Held | Dropped)
+
+
+# --- any life of an agent -------------------------------------------------------------------------------------------
+
+HALF_HOURLY = """
+- name: often
+  schedule: {cron: "*/30 1-4 * * *", timezone: Europe/Berlin}
+  then: {notify: {}}
+"""
+MINUTES = st.integers(1, 55)
+LIVES = st.lists(
+    st.one_of(
+        st.tuples(st.just("passes"), MINUTES),
+        st.tuples(st.just("is away"), st.integers(1, 200)),
+        st.tuples(st.just("clock is set back"), st.integers(1, 59)),
+        st.tuples(st.just("clock is set forward"), st.integers(1, 59)),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(LIVES, st.sampled_from(["2027-03-27 22:00", "2027-10-30 21:00", "2027-01-01 00:00"]))
+def test_whatever_happens_no_run_comes_twice_and_none_is_lost_that_can_be_made_up(
+    life: list[tuple[str, int]], begin: str
+) -> None:
+    """At most once, in order; and after each look the newest moment of the last hour is settled."""
+    agent = Scheduled(HALF_HOURLY, begin)
+    of = agent.policies.policies[0].trigger
+    assert isinstance(of, ScheduleTrigger)
+    latest_seen = agent.clock.wall
+    for what, minutes in life:
+        if what == "is away":
+            agent.clock.advance(minutes * 60.0)
+            agent.restarts(f"{datetime.fromtimestamp(agent.clock.wall, UTC):%Y-%m-%d %H:%M}")
+            agent.connect()
+        elif what == "passes":
+            agent.clock.advance(minutes * 60.0)
+        else:
+            agent.clock.step_wall(minutes * 60.0 * (-1 if what.endswith("back") else 1))
+        agent.look()
+        latest_seen = max(latest_seen, agent.clock.wall)
+        runs = [float(str(each.data["due"])) for each in agent.of(Notice) if each.action == "scheduled"]
+        if latest_seen - agent.clock.wall < 3600:  # set back by less than an hour in all
+            assert runs == sorted(set(runs))
+            newest = of.schedule.latest(agent.clock.wall, 3600.0)
+            if newest is not None and newest > max(utc(begin).timestamp(), latest_seen - 3600):
+                assert max(runs, default=0.0) >= newest
+        else:
+            return

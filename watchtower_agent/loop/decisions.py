@@ -333,6 +333,7 @@ def _waiting(stored: Mapping[str, object], now: Instant) -> Waiting | None:
         waiting = waiting_from_json(stored)
     except (KeyError, TypeError, ValueError):
         return None
-    # It never waits for longer than that, even if the clock was stepped back meanwhile.
-    latest = min(waiting.decision.expires_at, now.wall + PENDING_FOR)
-    return replace(waiting, decision=replace(waiting.decision, expires_at=latest))
+    # It never waits for longer than it was to, even if the clock was stepped back meanwhile.
+    decision = waiting.decision
+    latest = min(decision.expires_at, now.wall + max(0.0, decision.expires_at - decision.decided_at))
+    return replace(waiting, decision=replace(decision, expires_at=latest))
