@@ -14,7 +14,7 @@ from tests.support.core import FakeClock
 from tests.support.slow_cron import comes, utc
 from watchtower_agent.model.observation import ScheduleDue
 from watchtower_agent.policies.cron import CronError, parse_cron
-from watchtower_agent.policies.moments import Schedule
+from watchtower_agent.policies.moments import Schedule, change_after
 from watchtower_agent.policies.timetable import Timed
 from watchtower_agent.policies.zones import zone_of
 from watchtower_agent.schedules import Moments, Schedules
@@ -133,6 +133,34 @@ def test_apscheduler_and_ours_agree_with_a_look_at_every_minute(text: str, zone:
     slow = list(comes(of.cron, of.zone.rules, since, until))
     assert ours(of, since, until) == slow
     assert apschedulers(of, since, until) == slow
+
+
+@settings(max_examples=60, deadline=None)
+@given(EXPRESSIONS, st.sampled_from(sorted(CHANGES)), st.booleans(), st.integers(-180, 180), st.integers(0, 59))
+def test_the_next_moment_from_anywhere_around_a_change(
+    text: str,
+    zone: str,
+    spring: bool,
+    minutes: int,
+    second: int,
+) -> None:
+    since, until = around(CHANGES[zone][0 if spring else 1])
+    of = schedule(text, zone)
+    change = change_after(since.timestamp(), until.timestamp(), of.zone.rules) or utc("2027-03-28 00:00").timestamp()
+    now = datetime.fromtimestamp(change, UTC) + timedelta(minutes=minutes)
+    slow = next(comes(of.cron, of.zone.rules, now, now + timedelta(days=2)), None)
+    for found in (of.after(now.timestamp() + second), Moments(of).after(now.timestamp() + second)):
+        if slow is not None:
+            assert found == slow
+        else:
+            assert found is None or found > (now + timedelta(days=2)).timestamp()
+
+
+@pytest.mark.parametrize(("at", "next_one"), [("00:00", "00:30"), ("00:30", "02:00"), ("01:10", "02:00")])
+def test_in_the_repeated_hour_the_next_one_is_behind_it(at: str, next_one: str) -> None:
+    of = schedule("0,30 2-3 31 10 *")
+    moment = utc(f"2027-10-31 {at}").timestamp()
+    assert of.after(moment) == Moments(of).after(moment) == utc(f"2027-10-31 {next_one}").timestamp()
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -164,7 +165,7 @@ def test_without_a_selector_it_tells_once() -> None:
             "2027-01-03 12:00",
             [
                 (
-                    "missed: scheduled at 03:30 Europe/Berlin, 2.4 d late: not made up after 1h; "
+                    "missed: scheduled at 2027-01-01 03:30 Europe/Berlin, 2.4 d late: not made up after 1h; "
                     "the next is at 2027-01-04 03:30 Europe/Berlin"
                 )
             ],
@@ -250,6 +251,18 @@ def test_a_policy_that_is_new_or_changed_begins_with_its_next_time(text: str) ->
     agent.at("2027-01-01 12:00")
     agent.look()
     assert agent.said == []
+
+
+def test_what_is_told_twice_or_out_of_order_is_run_once() -> None:
+    agent = host()
+    agent.at("2027-01-01 02:30")
+    agent.schedules.look()
+    (told,) = agent.due
+    agent.see(told)
+    agent.see(told, replace(told, due=told.due - 86400))
+    agent.finish()
+    agent.see(replace(told, policy="unknown"), told)
+    assert len(agent.said) == len(agent.wanted) == 1
 
 
 def test_a_policy_that_stays_keeps_its_time_over_a_reload() -> None:
@@ -358,7 +371,8 @@ def test_what_waits_for_its_turn_while_the_window_closes_is_not_begun() -> None:
     (intent,) = agent.open.values()
     agent.at("2027-01-01 04:00")
     stopped = agent.pipeline.recheck(intent, agent.clock.now())
-    assert isinstance(stopped, Held | Dropped)
+    assert isinstance(stopped, Held)
+    assert stopped.guard.value == "outside_window"
 
 
 # --- any life of an agent -------------------------------------------------------------------------------------------

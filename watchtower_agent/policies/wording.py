@@ -85,7 +85,7 @@ def because_no_longer(condition: Condition, *, known: bool, keep: float) -> str:
 def scheduled_at(schedule: Schedule, due: float, late: float) -> str:
     """Why a scheduled run wants something: its time, and how late it is when that is worth saying."""
     behind = f", {_duration(late)} late" if late >= _LATE else ""
-    return f"scheduled at {schedule.shown(due, due)}{behind}"
+    return f"scheduled at {schedule.shown(due, due + late)}{behind}"
 
 
 def because_of_event(
