@@ -110,11 +110,13 @@ def _day(moment: float, zone: Zone) -> date:
     return datetime.fromtimestamp(moment, zone.rules).date()
 
 
-@lru_cache(maxsize=256)
 def _moments(schedule: Schedule, day: date) -> tuple[float, ...]:
     """When it comes on one day of the zone's calendar, ascending."""
-    if not schedule.cron.on(day):
-        return ()
+    return _kept(schedule, day) if schedule.cron.on(day) else ()
+
+
+@lru_cache(maxsize=256)
+def _kept(schedule: Schedule, day: date) -> tuple[float, ...]:
     return tuple(sorted(set(_on(schedule, day))))
 
 
