@@ -34,6 +34,7 @@ LABEL org.opencontainers.image.title="watchtower-agent" \
 COPY --from=build /opt/watchtower-agent /opt/watchtower-agent
 COPY config/agent.yaml /etc/watchtower-agent/agent.yaml
 COPY config/policies /etc/watchtower-agent/policies
+COPY config/policy.schema.json /etc/watchtower-agent/policy.schema.json
 # No root: the engine's socket is reached through its group, which `docker run --group-add` gives.
 RUN echo 'watchtower:x:10001:10001::/var/lib/watchtower-agent:/usr/sbin/nologin' >>/etc/passwd && \
     echo 'watchtower:x:10001:' >>/etc/group && \

@@ -39,6 +39,7 @@ from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
 from watchtower_agent.publishing.link import MqttLink
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
+from watchtower_agent.schedules import Schedules
 from watchtower_agent.serving.control import ControlServer
 from watchtower_agent.settings import LoadedSettings, Settings
 from watchtower_agent.storage import SqliteStore
@@ -152,6 +153,7 @@ class Agent:
         inbox.on_overflow = session.resync
         inventory = Inventory(calls=calls, clock=clock, sink=inbox.put, position=lambda: session.position)
         sampler = self._sampler(inbox, calls)
+        schedules = Schedules(clock, inbox.put)
         publisher = self._publisher(store)
         followers = Followers()
         executor = Executor(engine, clock, recheck=pipeline.recheck, done=inbox.put)
@@ -163,6 +165,7 @@ class Agent:
             executor=executor,
             inspections=inventory,
             sampling=sampler,
+            schedules=schedules,
             clock=clock,
             interval=settings.sampling.interval,
             metrics_interval=settings.mqtt.metrics.interval,
@@ -190,6 +193,7 @@ class Agent:
         tasks = _Tasks(self._stop)
         tasks.start(loop.run(), "loop")
         tasks.start(folder.run(), "policy folder")
+        tasks.start(schedules.run(), "schedules")
         tasks.start(_once_policies_are_read(folder, session), "engine session")
         tasks.start(inventory.run(), "inventory")
         tasks.start(publisher.run(), "publisher")
@@ -217,6 +221,7 @@ class Agent:
         await tasks.cancel("engine session")
         await tasks.cancel("inventory")
         await tasks.cancel("policy folder")
+        await tasks.cancel("schedules")
         await asyncio.to_thread(sampler.stop)
         loop.stop()
         await tasks.wait("loop")

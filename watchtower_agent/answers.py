@@ -15,7 +15,7 @@ from watchtower_agent.loop.pipeline import Pipeline
 from watchtower_agent.model.decision import Decision
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.model.observation import PoliciesRejected
-from watchtower_agent.policies.policy import OnTrigger, Policy
+from watchtower_agent.policies.policy import OnTrigger, Policy, ScheduleTrigger
 from watchtower_agent.policy_folder import PolicyFolder
 from watchtower_agent.ports import Clock, LedgerRow, Store
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
@@ -167,7 +167,7 @@ class Answers:
         return {
             "name": policy.name,
             "mode": policy.mode.value,
-            "trigger": "on" if isinstance(policy.trigger, OnTrigger) else "when",
+            "trigger": _trigger(policy),
             "targets": sum(1 for record in state.containers.values() if selector.matches(record.container))
             if selector is not None
             else 1,
@@ -193,6 +193,16 @@ class Answers:
         if isinstance(found, PoliciesRejected):
             return {"policies": len(self.pipeline.policies.policies), "problems": list(found.problems)}
         return {"policies": len(found.policies), "problems": []}
+
+
+def _trigger(policy: Policy) -> str:
+    match policy.trigger:
+        case OnTrigger():
+            return "on"
+        case ScheduleTrigger():
+            return "schedule"
+        case _:
+            return "when"
 
 
 def _decision(decision: Decision | None) -> dict[str, object] | None:

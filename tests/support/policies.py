@@ -15,16 +15,25 @@ policies:
     select: {labels: {autoheal: true}}
     when: health == "unhealthy"
     for: 1m
+    keep_for: 10m
     then:
       restart: {stop_timeout: 30s}
       notify: {severity: critical, message: Sick again}
     cooldown: 5m
     restart_stopped: true
+    windows:
+      - {cron: "0 2 * * *", for: 3h, timezone: Europe/Berlin}
+      - {cron: "0 22 * * fri-mon", for: 2d, timezone: UTC}
 
   - name: oom
     on: {container: [oom, die], engine: "*"}
     where: event.age < 5m
     then: {notify: {}}
+
+  - name: nightly
+    schedule: {cron: "*/30 3 1-31 jan-dec *", timezone: Australia/Lord_Howe}
+    select: {name: "*", not: {status: [exited, dead], compose: {project: shop}}}
+    then: {stop: {}}
 """
 """Everything that a file can hold, and nothing wrong."""
 

@@ -22,7 +22,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGE = CHECKOUT / "watchtower_agent"
 DOCS = CHECKOUT / "docs"
 PAGES = sorted({*CHECKOUT.glob("*.md"), *DOCS.rglob("*.md"), *(CHECKOUT / "config").rglob("*.md")})
-COMMANDS = {"run", "check", "status", "events", "history"}
+COMMANDS = {"run", "check", "schema", "status", "events", "history"}
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"^ {4}\S.*$", re.MULTILINE)
@@ -104,10 +104,10 @@ def test_the_readme_s_event_is_one_of_that_policy() -> None:
     assert event["data"]["parameters"] == heal.then.parameters
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(6))
 def test_the_policies_of_the_page_about_them_load(number: int) -> None:
     examples = fences(DOCS / "policies.md", "yaml")
-    assert len(examples) == 3
+    assert len(examples) == 6
     text = examples[number]
     if not text.startswith("version:"):
         text = f"version: 1\npolicies:\n{text}"

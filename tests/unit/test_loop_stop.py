@@ -18,6 +18,7 @@ from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOption
 from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
 from watchtower_agent.policies.guards import Protection
+from watchtower_agent.policies.timetable import Timed
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
 
 INTERVAL = 20.0
@@ -37,7 +38,7 @@ class WatchedInbox(Inbox):
 
 
 class Outside:
-    """Publisher, inspections and sampler: nobody is there."""
+    """Publisher, inspections, sampler and schedules: nobody is there."""
 
     def committed(self, events: Sequence[EventMessage], states: Sequence[StateMessage]) -> None: ...
 
@@ -52,6 +53,8 @@ class Outside:
     def engine(self, engine: LocalEngine) -> None: ...
 
     def oom_happened(self, container_id: str) -> None: ...
+
+    def follow(self, timetable: tuple[Timed, ...]) -> None: ...
 
 
 async def test_a_loop_that_waits_ends_at_once() -> None:
@@ -69,6 +72,7 @@ async def test_a_loop_that_waits_ends_at_once() -> None:
         executor=Executor(engine, clock, recheck=pipeline.recheck, done=inbox.put),
         inspections=outside,
         sampling=outside,
+        schedules=outside,
         clock=clock,
         interval=INTERVAL,
         metrics_interval=INTERVAL,

@@ -111,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="a policy folder, or one file of it (default: as configured)",
     )
+    command("schema", _schema, "print the JSON Schema of policy files, by which editors complete and check them")
     command("status", _status, "show how the running agent is doing")
     made = command("events", _events, "show what the running agent sees and does, as it happens")
     made.add_argument("--follow", action="store_true", required=True, help="show events from now on, until Ctrl-C")
@@ -178,6 +179,13 @@ def _check(options: argparse.Namespace) -> int:
         else:
             _write(result.summary())
     return PROBLEMS if result.problems else OK
+
+
+def _schema(options: argparse.Namespace) -> int:  # noqa: ARG001 - with and without --json it is JSON
+    from watchtower_agent.policies.schema import policy_schema  # noqa: PLC0415 - see the module's first line
+
+    _write_json(policy_schema())
+    return OK
 
 
 def _client(options: argparse.Namespace) -> ControlClient:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from watchtower_agent.loop.meanwhile import Meanwhile
-from watchtower_agent.model.decision import Severity
+from watchtower_agent.model.decision import Number, Severity
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import EngineLost, GapObserved, PoliciesRejected
 from watchtower_agent.policies.policy import PolicySet
+from watchtower_agent.policies.timetable import LATE, Run
+from watchtower_agent.policies.wording import as_written, scheduled_at
 
 _PROBLEMS_TOLD = 50
 
@@ -135,6 +139,40 @@ def policies_rejected(seen: PoliciesRejected, at: float, *, in_force: bool) -> N
         reason=f"the policy folder has {_problems(len(seen.problems))}; {going_on}. The first: {first}",
         data={"problems": list(seen.problems[:_PROBLEMS_TOLD]), "count": len(seen.problems)},
         at=at,
+    )
+
+
+def schedule_due(
+    run: Run, containers: int | None, correlation_id: str, numbers: Mapping[str, Number], at: float
+) -> Notice:
+    """A policy's time has come; `containers` is how many it selects, None when it selects none of them."""
+    verb = run.policy.then.verb
+    what = f"{verb} of " if verb is not None else ""
+    whom = "" if containers is None else f": {what}{containers} container{'' if containers == 1 else 's'}"
+    return Notice(
+        kind=EventKind.POLICY,
+        action="scheduled",
+        subject=run.policy.name,
+        reason=f"{scheduled_at(run.schedule, run.due, run.late)}{whom}",
+        data={"policy": run.policy.name, "containers": containers, **numbers},
+        at=at,
+        correlation_id=correlation_id,
+    )
+
+
+def schedule_missed(run: Run, correlation_id: str, numbers: Mapping[str, Number], at: float) -> Notice:
+    """A policy's time came while the agent, or its host, was away, and it is too late to make the run up."""
+    following = run.schedule.after(at)
+    then = "" if following is None else f"; the next is at {run.schedule.shown(following, at)}"
+    return Notice(
+        kind=EventKind.POLICY,
+        action="missed",
+        subject=run.policy.name,
+        severity=Severity.WARNING,
+        reason=f"{scheduled_at(run.schedule, run.due, run.late)}: not made up after {as_written(LATE)}{then}",
+        data={"policy": run.policy.name, **numbers},
+        at=at,
+        correlation_id=correlation_id,
     )
 
 

@@ -6,7 +6,7 @@ nothing that is wanted is forgotten without a word, not even by a crash.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from watchtower_agent.loop.publication import Publication
@@ -73,14 +73,14 @@ class Decisions:
             if isinstance(at, int | float):
                 age = now.since(at, stored.get("monotonic"), stored.get("boot"))
                 self.cooldowns.last[policy, target] = Instant(wall=at, monotonic=now.monotonic - age, boot=now.boot)
-        for stored in resume.records.get("pending", {}).values():
-            waiting = _waiting(stored, now)
-            if waiting is not None and waiting.decision.expires_at > now.wall:
-                self.agenda.restore(waiting)
+        pending = [_waiting(stored, now) for stored in resume.records.get("pending", {}).values()]
+        known = [each for each in pending if each is not None and each.decision.expires_at > now.wall]
+        for waiting in sorted(known, key=lambda each: (each.since, each.decision.target.name)):
+            self.agenda.restore(waiting)
         for decision_id, stored in resume.records.get("begun", {}).items():
-            waiting = _waiting(stored, now)
-            if waiting is not None:
-                self._begun[decision_id] = waiting
+            begun = _waiting(stored, now)
+            if begun is not None:
+                self._begun[decision_id] = begun
         for intent in interrupted:
             self._interrupted.intents[intent.decision.target.id] = intent
             self.state.apply_intent(intent, until=deadline(intent))
@@ -118,6 +118,11 @@ class Decisions:
         for decision in triggered(self.policies, self.state, event, record, correlation, now):
             self._want(decision, event if isinstance(event, EngineEvent) else None, now)
 
+    def want(self, decisions: Iterable[Decision], now: Instant) -> None:
+        """Take in what a schedule wants."""
+        for decision in decisions:
+            self._want(decision, None, now)
+
     def _want(self, decision: Decision, event: EngineEvent | None, now: Instant) -> None:
         if not decision.from_event and decision.verb is not Verb.NOTIFY and self._busy(decision.target):
             return  # the timers of conditions start anew when the action ends
@@ -139,6 +144,7 @@ class Decisions:
             self.protection,
             now,
             busy=self._busy,
+            acts=self._acts,
             fires=self.conditions.fires,
         )
         for held in verdicts.held:
@@ -312,6 +318,11 @@ class Decisions:
     def _busy(self, target: Target) -> bool:
         return bool(target.id) and (target.id in self._open or target.id in self._interrupted.intents)
 
+    def _acts(self, policy: str) -> bool:
+        """Whether an action of that policy is under way."""
+        under_way = (*self._open.values(), *self._interrupted.intents.values())
+        return any(intent.decision.policy == policy for intent in under_way)
+
     def _policy(self, name: str) -> Policy | None:
         return next((policy for policy in self.policies.policies if policy.name == name), None)
 
@@ -322,6 +333,7 @@ def _waiting(stored: Mapping[str, object], now: Instant) -> Waiting | None:
         waiting = waiting_from_json(stored)
     except (KeyError, TypeError, ValueError):
         return None
-    # It never waits for longer than that, even if the clock was stepped back meanwhile.
-    latest = min(waiting.decision.expires_at, now.wall + PENDING_FOR)
-    return replace(waiting, decision=replace(waiting.decision, expires_at=latest))
+    # It never waits for longer than it was to, even if the clock was stepped back meanwhile.
+    decision = waiting.decision
+    latest = min(decision.expires_at, now.wall + max(0.0, decision.expires_at - decision.decided_at))
+    return replace(waiting, decision=replace(decision, expires_at=latest))

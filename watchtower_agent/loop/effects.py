@@ -10,6 +10,7 @@ from watchtower_agent.model.fact import Fact
 from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
 from watchtower_agent.model.outcome import Intent, Outcome
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
+from watchtower_agent.policies.timetable import Timed
 
 
 @dataclass(slots=True)
@@ -30,6 +31,7 @@ class Effects:
         inspect: Containers to ask the engine about.
         watch: The containers to sample from now on; None when they are the same as before.
         demand: Catalogue names that the policies need at every tick; None when that did not change.
+        timetable: The scheduled policies in force, and up to when their runs are settled; None when they are the same.
         engine: What of the engine can be watched on this host; None when that did not change.
         oom: Containers whose counter of OOM kills should be read at the next tick.
         metrics: Worthless later.
@@ -48,6 +50,7 @@ class Effects:
     inspect: dict[str, None] = field(default_factory=dict)
     watch: tuple[SampleTarget, ...] | None = None
     demand: frozenset[str] | None = None
+    timetable: tuple[Timed, ...] | None = None
     engine: LocalEngine | None = None
     oom: list[str] = field(default_factory=list)
     metrics: list[MetricsMessage] = field(default_factory=list)

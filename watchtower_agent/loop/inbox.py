@@ -18,6 +18,7 @@ from watchtower_agent.model.observation import (
     EngineFound,
     EventsObserved,
     GapObserved,
+    ScheduleDue,
 )
 from watchtower_agent.model.outcome import Outcome
 
@@ -55,8 +56,8 @@ class Inbox:
         """Bring something.
 
         It takes the place of what it makes out of date: an older tick, ping, listing, an older inspection of the same
-        container, an older notice of the same words. Gaps of one cause become one, which stands where the first stood:
-        before the events that followed it.
+        container, an older time of the same schedule, an older notice of the same words. Gaps of one cause become one,
+        which stands where the first stood: before the events that followed it.
         """
         if isinstance(observation, EventsObserved):
             if not observation.events:
@@ -91,6 +92,8 @@ class Inbox:
                 return self._ordinal
             case ContainerObserved():
                 return ContainerObserved, observation.container_id
+            case ScheduleDue():
+                return ScheduleDue, observation.policy
             case GapObserved():
                 return GapObserved, observation.reason
             case Notice():

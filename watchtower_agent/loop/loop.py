@@ -18,6 +18,7 @@ from watchtower_agent.loop.pipeline import Pipeline
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
+from watchtower_agent.policies.timetable import Timed
 from watchtower_agent.ports import Clock, Inspections, Publisher, Store
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,13 @@ class SamplingControl(Protocol):
         """Read this container's counter of OOM kills at the next tick."""
 
 
+class ScheduleControl(Protocol):
+    """What the loop tells whoever watches the clock."""
+
+    def follow(self, timetable: tuple[Timed, ...]) -> None:
+        """From now on these scheduled policies are in force."""
+
+
 class Loop:
     """One task; it owns the pipeline and with it HostState.
 
@@ -57,6 +65,7 @@ class Loop:
         executor: Carries out what is durable.
         inspections: Asks the engine about containers.
         sampling: Is told whom to sample.
+        schedules: Is told which policies run when.
         clock: The host's clocks.
         interval: Seconds between samples: the loop's own heartbeat when nothing comes.
         metrics_interval: Seconds between metrics batches.
@@ -73,6 +82,7 @@ class Loop:
         executor: Executor,
         inspections: Inspections,
         sampling: SamplingControl,
+        schedules: ScheduleControl,
         clock: Clock,
         interval: float,
         metrics_interval: float,
@@ -85,6 +95,7 @@ class Loop:
         self._executor = executor
         self._inspections = inspections
         self._sampling = sampling
+        self._schedules = schedules
         self._clock = clock
         self._interval = interval
         self._metrics_interval = metrics_interval
@@ -123,6 +134,14 @@ class Loop:
                 self._executor.start(intent)
         for metrics in effects.metrics:
             self._publisher.metrics(metrics)
+        if effects.timetable is not None:
+            self._schedules.follow(effects.timetable)
+        self._sample(effects)
+        self._inspect_soon(effects)
+        for fact in effects.facts:
+            log_fact(fact)
+
+    def _sample(self, effects: Effects) -> None:
         if effects.watch is not None:
             self._sampling.watch(effects.watch)
         if effects.demand is not None:
@@ -131,9 +150,6 @@ class Loop:
             self._sampling.engine(effects.engine)
         for container_id in effects.oom:
             self._sampling.oom_happened(container_id)
-        self._inspect_soon(effects)
-        for fact in effects.facts:
-            log_fact(fact)
 
     async def _make_durable(self, commit: Commit) -> None:
         """Try until it is written: nothing is published or done that is not, and nothing is forgotten meanwhile."""

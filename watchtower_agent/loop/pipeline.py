@@ -13,6 +13,7 @@ from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineWatch
 from watchtower_agent.loop.publication import Publication
+from watchtower_agent.loop.scheduling import KIND, Scheduling
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Dropped, Held
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, Cursor, EngineEvent, EventKind, Origin
@@ -29,6 +30,7 @@ from watchtower_agent.model.observation import (
     InventoryObserved,
     PoliciesRejected,
     Resume,
+    ScheduleDue,
 )
 from watchtower_agent.model.outcome import Intent, Outcome
 from watchtower_agent.model.sample import SampleBatch
@@ -51,6 +53,7 @@ Observation = (
     | Outcome
     | PolicySet
     | PoliciesRejected
+    | ScheduleDue
     | Notice
 )
 """Everything that can reach the inbox."""
@@ -102,6 +105,7 @@ class Pipeline:
     _tick: bool = False
     _cursor: Cursor | None = None
     _engine: EngineWatch = field(init=False)
+    _scheduling: Scheduling = field(init=False)
     _clock: Instant | None = None
     """When the wall clock was looked at; moved when it was stepped. Durable."""
 
@@ -112,6 +116,7 @@ class Pipeline:
         self.publication = Publication(self.composer, self.state)
         self.decisions = Decisions(self.state, self.publication, options.protection, options.interval)
         self._engine = EngineWatch(self.state, self.publication, self._say)
+        self._scheduling = Scheduling(self.state, self.publication, self.decisions, self._say)
 
     @property
     def policies(self) -> PolicySet:
@@ -131,6 +136,7 @@ class Pipeline:
         self.state.baseline = bool(resume.records.get("baseline"))
         self._clock = Instant.restored(resume.records.get("clock", {}).get("seen"))
         self.decisions.resume(resume, interrupted, now)
+        self._scheduling.resume(resume.records.get(KIND, {}))
         if resume.store_was_reset:
             self._say(announcements.store_reset(resume.store_was_reset, now.wall), now)
 
@@ -147,6 +153,7 @@ class Pipeline:
         self._look_at_clock(now)
         for observation in observations:
             self._take(observation, now)
+        self._scheduling.run(now)
         if self._tick:
             self.decisions.evaluate(now)
         self.decisions.review(now)
@@ -183,10 +190,7 @@ class Pipeline:
     def _take(self, observation: Observation, now: Instant) -> None:
         match observation:
             case EventsObserved():
-                self.state.engine.event_lag = observation.lag
-                self._engine.alive(now, ago=observation.lag)
-                for event in observation.events:
-                    self._engine_event(event, now)
+                self._engine_events(observation, now)
             case SampleBatch():
                 self._samples(observation, now)
             case InventoryObserved():
@@ -197,12 +201,20 @@ class Pipeline:
                 self.decisions.ended(observation, now)
             case PolicySet() | PoliciesRejected():
                 self._policies(observation, now)
+            case ScheduleDue():
+                self._scheduling.due(observation)
             case Notice():
                 self._say(observation, now)
             case _:
                 if isinstance(observation, GapObserved) and observation.reason == "store_reset":
                     self._remember_again(now)
                 self._engine.take(observation, now)
+
+    def _engine_events(self, seen: EventsObserved, now: Instant) -> None:
+        self.state.engine.event_lag = seen.lag
+        self._engine.alive(now, ago=seen.lag)
+        for event in seen.events:
+            self._engine_event(event, now)
 
     def _engine_event(self, event: EngineEvent, now: Instant) -> None:
         known = self.state.containers.get(event.actor_id) if event.kind is EventKind.CONTAINER else None
@@ -244,6 +256,7 @@ class Pipeline:
         self._remember_clock()
         self.publication.publish_again()
         self.decisions.remember_again()
+        self._scheduling.remember_again()
 
     def _inventory(self, inventory: InventoryObserved, now: Instant) -> None:
         self._engine.alive(now)
@@ -256,6 +269,7 @@ class Pipeline:
             self.publication.out.records.append(Record(kind="baseline", key="made", value={"at": inventory.at}))
         self.publication.clear_ghosts()
         self._engine.listed(now)
+        self._scheduling.listed = True
         self._inspect(self.state.containers)
         for target in self.decisions.interrupted_targets():
             if target not in self.state.containers:
@@ -289,6 +303,7 @@ class Pipeline:
     def _policies(self, seen: PolicySet | PoliciesRejected, now: Instant) -> None:
         if isinstance(seen, PolicySet):
             self.decisions.policies_changed(seen)
+            self._scheduling.follow(seen, now)
             self.problems = ()
             self.publication.out.demand = seen.names
             self.state.history.ask(seen.windows)

@@ -47,6 +47,7 @@ class Guard(StrEnum):
 
     PROTECTED = "protected"
     MODE = "mode"
+    OUTSIDE_WINDOW = "outside_window"
     OPERATOR_INTENT = "operator_intent"
     ENGINE_DOWN = "engine_down"
     STALE = "stale"
@@ -87,8 +88,8 @@ class Decision:
         numbers: The values that the reason rests on, by catalogue name or plain words.
         parameters: The verb's own: `stop_timeout` (seconds), `signal`, `severity`, `message`.
         correlation_id: Shared by cause, decision, action and outcome.
-        cause_id: Id of the event that triggered it; empty when a condition did.
-        from_event: True when an event triggered it: it may be held for long; else it expires soon.
+        cause_id: Id of the event or the scheduled run that triggered it; empty when a condition did.
+        from_event: True when an event or a schedule triggered it: it may be held for long; else it expires soon.
         decided_at: Seconds since the epoch.
         expires_at: After this it is not carried out any more, seconds since the epoch.
     """

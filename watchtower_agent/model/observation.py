@@ -154,6 +154,21 @@ class GapObserved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleDue:
+    """A policy's time has come, or came while nobody looked.
+
+    Attributes:
+        policy: The policy's name.
+        schedule: Its cron expression and zone, as the timetable has them: what was changed since is not due.
+        due: When it was to run, seconds since the epoch. Of several that were missed the newest that can be made up.
+    """
+
+    policy: str
+    schedule: str
+    due: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoliciesRejected:
     """A policy folder that could not be taken. The last good set, if there is one, keeps running.
 

@@ -14,7 +14,7 @@ from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards import Cooldowns, Protection, Question, ask
 from watchtower_agent.policies.obsolescence import obsolete, overtaken
-from watchtower_agent.policies.policy import PolicySet
+from watchtower_agent.policies.policy import PolicySet, ScheduleTrigger
 from watchtower_agent.policies.waiting import Waiting, key_of
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
@@ -117,6 +117,7 @@ class Agenda:
         now: Instant,
         *,
         busy: Callable[[Target], bool],
+        acts: Callable[[str], bool],
         fires: Callable[[str, str], bool],
     ) -> Verdicts:
         """Ask the guards about everything that waits.
@@ -128,11 +129,13 @@ class Agenda:
             protection: What no policy may touch.
             now: The present.
             busy: Whether an action on that target is under way: its decisions wait without a word.
+            acts: Whether an action of that policy is under way: a scheduled one takes its targets one after the other.
             fires: Whether a policy's condition still fires for a target id.
         """
         reviewed = _Reviewed()
         by_name = {policy.name: policy for policy in policies.policies if policy.mode is not Mode.OFF}
         taken: set[str] = set()
+        begun: set[str] = set()
         for key, waiting in list(self.waiting.items()):
             decision = waiting.decision
             policy, record = by_name.get(decision.policy), state.containers.get(decision.target.id)
@@ -145,8 +148,9 @@ class Agenda:
                 if not (waiting.held and waiting.held.final):
                     reviewed.dropped.append(Dropped(decision=decision, reason=why, at=now.wall))
                 continue
-            acts = decision.verb is not Verb.NOTIFY
-            if acts and (busy(decision.target) or decision.target.id in taken):
+            only_tells = decision.verb is Verb.NOTIFY
+            in_turn = isinstance(policy.trigger, ScheduleTrigger) and (policy.name in begun or acts(policy.name))
+            if not only_tells and (busy(decision.target) or decision.target.id in taken or in_turn):
                 continue
             question = Question(
                 decision=decision,
@@ -162,8 +166,9 @@ class Agenda:
                 continue
             self._leave(key, reviewed)
             reviewed.passed.append(waiting)
-            if acts:
+            if not only_tells:
                 taken.add(decision.target.id)
+                begun.add(policy.name)
         for key in self._unsaved - reviewed.changed.keys():
             reviewed.changed[key] = self.waiting.get(key)
         self._unsaved.clear()

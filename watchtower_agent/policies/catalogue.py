@@ -215,7 +215,7 @@ ACTIONS: Final[Mapping[EventKind, frozenset[str]]] = MappingProxyType(
         EventKind.CONFIG: _COMMON_IN_SWARM,
         EventKind.BUILDER: frozenset({"prune"}),
         EventKind.ENGINE: frozenset({"down", "up"}),
-        EventKind.POLICY: frozenset({"firing", "resolved", "rejected", "loaded"}),
+        EventKind.POLICY: frozenset({"firing", "resolved", "rejected", "loaded", "scheduled", "missed"}),
         EventKind.AGENT: frozenset({"event_gap", "started", "stopping", "sampling_degraded", "sampling_restored"}),
     }
 )

@@ -1,124 +1,35 @@
-"""The YAML document's models: which keys there are, and what type each has.
+"""The YAML document's models: which keys there are, what each is for, and what type it has.
 
-What one key alone can tell is checked here; what keys mean together, and conditions, in `meaning`.
+What one key alone can tell is checked in `document_values`; what keys mean together, and conditions, in `meaning`.
+The descriptions here are what editors show (`schema`).
 """
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.decision import Mode, Severity
-from watchtower_agent.policies.globs import GlobProblem, glob_problem, value_problem
-from watchtower_agent.policies.problem import shown
-from watchtower_agent.policies.quantities import LONGEST_STOP, QuantityError, parse_duration
-
-LONGEST_NAME: Final = 64
-LONGEST_PATTERN: Final = 255
-LONGEST_TEXT: Final = 1000
-
-OWN_WORDS: Final = "own_words"
-"""The type of those validation errors that bring their own message and remedy."""
-
-_SIGNALS: Final = frozenset(
-    {"HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM"}
-    | {"STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO"}
-    | {"PWR", "SYS", "RTMIN", "RTMAX"}
+from watchtower_agent.policies.document_values import (
+    LONGEST_TEXT,
+    CronText,
+    Duration,
+    LabelName,
+    Name,
+    OneOrMany,
+    OneOrManyStatuses,
+    OneOrManyValues,
+    OneOrManyWords,
+    OpenFor,
+    Signal,
+    StopTimeout,
+    Word,
+    ZoneName,
 )
-_LAST_SIGNAL: Final = 64
-_REALTIME: Final = re.compile(r"RTM(IN\+|AX-)([0-9]|[12][0-9]|30)", re.ASCII)
-_NOT_OF_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]+", re.ASCII)
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
+from watchtower_agent.policies.zones import Zone, zone_of
 
-
-def wrong(message: str, remedy: str, offset: int = 0) -> PydanticCustomError:
-    """An error that brings its own message and remedy, and says how many characters into the value it is."""
-    return PydanticCustomError(
-        OWN_WORDS, "{message}, {remedy}", {"message": message, "remedy": remedy, "offset": offset}
-    )
-
-
-def _duration(value: object) -> float:
-    try:
-        if isinstance(value, str):
-            return parse_duration(value)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return parse_duration(str(value))
-    except QuantityError as error:
-        raise wrong(error.message, error.remedy) from None
-    raise wrong("this is not a duration", "write it like 500ms, 30s, 5m, 2h or 7d")
-
-
-def _stop_timeout(value: float) -> float:
-    if value > LONGEST_STOP:
-        raise wrong("no stop takes longer than 1h", "write a duration between 0s and 1h")
-    return value
-
-
-def _glob(text: str) -> str:
-    return _matching(text, glob_problem(text))
-
-
-def _key(text: str) -> str:
-    if not text.strip():
-        raise wrong("a label needs a name", 'write it like {autoheal: "true"}')
-    return text
-
-
-def _value_glob(text: str) -> str:
-    return _matching(text, value_problem(text))
-
-
-def _matching(text: str, problem: GlobProblem | None) -> str:
-    if problem is not None:
-        raise wrong(problem.message, problem.remedy, problem.offset)
-    return text
-
-
-def _one_or_many(value: object) -> object:
-    if isinstance(value, list):
-        if not value:
-            raise wrong("the list is empty", "name at least one, or leave the key out")
-        return value
-    return [value]
-
-
-def _policy_name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        plain = _NOT_OF_NAMES.sub("-", value).strip("-_")
-        hint = f"write {plain}" if plain and plain != value else "write it like heal-unhealthy"
-        raise wrong(
-            f"{shown(value)} is no name for a policy",
-            f"{hint}: letters, digits, - and _, beginning with one of the first",
-        )
-    return value
-
-
-def _signal(value: object) -> str:
-    text = str(value).upper()
-    name = text.removeprefix("SIG")
-    if name in _SIGNALS or _REALTIME.fullmatch(name):
-        return f"SIG{name}"
-    if not isinstance(value, bool) and text.isascii() and text.isdecimal() and 0 < int(text[:4]) <= _LAST_SIGNAL:
-        return text
-    raise wrong(f"{shown(str(value))} is not a signal", "name one like SIGTERM, SIGHUP or SIGUSR1")
-
-
-Duration = Annotated[float, BeforeValidator(_duration)]
-"""Seconds, written with a unit."""
-StopTimeout = Annotated[Duration, AfterValidator(_stop_timeout)]
-"""Seconds between a stop signal and KILL."""
-Word = Annotated[str, Field(max_length=LONGEST_PATTERN)]
-OneOrManyWords = Annotated[list[Word], BeforeValidator(_one_or_many)]
-"""A text, or a list of them of which any will do."""
-OneOrMany = Annotated[list[Annotated[Word, AfterValidator(_glob)]], BeforeValidator(_one_or_many)]
-"""The same with wildcards, for names."""
-OneOrManyValues = Annotated[list[Annotated[Word, AfterValidator(_value_glob)]], BeforeValidator(_one_or_many)]
-"""The same for the value of a label."""
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
 
 class _Keys(BaseModel):
@@ -130,78 +41,129 @@ class _Keys(BaseModel):
 class ComposeKeys(_Keys):
     """A Compose project or service."""
 
-    project: OneOrMany | None = None
-    service: OneOrMany | None = None
+    project: OneOrMany | None = Field(default=None, description="The Compose project.")
+    service: OneOrMany | None = Field(default=None, description="The Compose service.")
 
 
 class SelectKeys(_Keys):
-    """Which containers; all keys must match."""
+    """Which containers; all keys must match, a list means any of its items, * ? [ab] [!ab] are wildcards."""
 
-    name: OneOrMany | None = None
-    image: OneOrMany | None = None
-    labels: dict[Annotated[Word, AfterValidator(_key)], OneOrManyValues] | None = None
-    compose: ComposeKeys | None = None
-    swarm_service: OneOrMany | None = None
-    networks: OneOrMany | None = None
-    status: Annotated[list[Annotated[ContainerStatus, Field(strict=False)]], BeforeValidator(_one_or_many)] | None = (
-        None
+    name: OneOrMany | None = Field(default=None, description='The container\'s name; "*" for every container.')
+    image: OneOrMany | None = Field(
+        default=None, description="The image as the container names it; without a tag, any tag."
     )
-    exclude: SelectKeys | None = Field(default=None, alias="not")
+    labels: dict[LabelName, OneOrManyValues] | None = Field(
+        default=None, description='Every label given, with this value; "*" for any value.'
+    )
+    compose: ComposeKeys | None = Field(default=None, description="Its Compose project or service, or both.")
+    swarm_service: OneOrMany | None = Field(default=None, description="The Swarm service whose task it is.")
+    networks: OneOrMany | None = Field(default=None, description="A network that it is attached to.")
+    status: OneOrManyStatuses | None = Field(default=None, description="The engine's state of it.")
+    exclude: SelectKeys | None = Field(
+        default=None, alias="not", description="The same keys again: what they match is left out."
+    )
 
 
 class NoKeys(_Keys):
-    """A verb without parameters."""
+    """An action without parameters: {}."""
 
 
 class StopKeys(_Keys):
-    """Parameters of a verb that ends a container."""
+    """Parameters of an action that ends a container."""
 
-    stop_timeout: StopTimeout | None = None
+    stop_timeout: StopTimeout | None = Field(
+        default=None, description="Time between the stop signal and KILL, 1h at most."
+    )
 
 
 class KillKeys(_Keys):
-    """Parameters of `kill`."""
+    """Parameters of kill."""
 
-    signal: Annotated[str, BeforeValidator(_signal)] | None = None
+    signal: Signal | None = Field(default=None, description="By name or number; KILL without it.")
 
 
 class NotifyKeys(_Keys):
-    """Parameters of `notify`."""
+    """Parameters of notify."""
 
-    severity: Annotated[Severity, Field(strict=False)] = Severity.WARNING
-    message: Annotated[str, Field(max_length=LONGEST_TEXT)] = ""
+    severity: Annotated[Severity, Field(strict=False)] = Field(default=Severity.WARNING, description="How loudly.")
+    message: Text = Field(default="", description="A fixed text; without it the agent says what happened.")
 
 
 class ThenKeys(_Keys):
-    """One verb, and what is told."""
+    """One action, and notify beside it; or notify alone."""
 
-    restart: StopKeys | None = None
-    start: NoKeys | None = None
-    stop: StopKeys | None = None
-    kill: KillKeys | None = None
-    pause: NoKeys | None = None
-    unpause: NoKeys | None = None
-    notify: NotifyKeys | None = None
+    restart: StopKeys | None = Field(default=None, description="Stop it and start it again.")
+    start: NoKeys | None = Field(default=None, description="Start it.")
+    stop: StopKeys | None = Field(default=None, description="Stop it.")
+    kill: KillKeys | None = Field(default=None, description="Send it a signal.")
+    pause: NoKeys | None = Field(default=None, description="Freeze its processes.")
+    unpause: NoKeys | None = Field(default=None, description="Let its processes go on.")
+    notify: NotifyKeys | None = Field(default=None, description="Publish an event for people.")
+
+
+def _utc() -> Zone:
+    return zone_of("UTC")
+
+
+class ScheduleKeys(_Keys):
+    """A time of day: a trigger."""
+
+    cron: CronText = Field(description="Minute, hour, day, month, weekday, as cron reads them.")
+    timezone: ZoneName = Field(
+        default_factory=_utc, description="The IANA time zone on whose clocks it is read; UTC without one."
+    )
+
+
+class WindowKeys(_Keys):
+    """A maintenance window: it opens at a time of day and stays open for a while."""
+
+    cron: CronText = Field(description="When it opens: minute, hour, day, month, weekday, as cron reads them.")
+    open_for: OpenFor = Field(alias="for", description="How long it stays open, 31d at most.")
+    timezone: ZoneName = Field(
+        default_factory=_utc, description="The IANA time zone on whose clocks it is read; UTC without one."
+    )
 
 
 class PolicyKeys(_Keys):
-    """One policy."""
+    """One policy: whom it is about, what sets it off, what is then done."""
 
-    name: Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_policy_name)]
-    description: Annotated[str, Field(max_length=LONGEST_TEXT)] = ""
-    mode: Annotated[Mode, Field(strict=False)] = Mode.ENFORCE
-    select: SelectKeys | None = None
-    when: str | None = None
-    hold: Duration | None = Field(default=None, alias="for")
-    on: dict[Word, OneOrManyWords] | None = None
-    where: str | None = None
-    then: ThenKeys | None = None
-    cooldown: Duration | None = None
-    restart_stopped: bool = False
+    name: Name = Field(description="Letters, digits, - and _; unique over the folder.")
+    description: Text = Field(default="", description="For people.")
+    mode: Annotated[Mode, Field(strict=False)] = Field(
+        default=Mode.ENFORCE,
+        description="enforce acts; shadow only publishes what it would do; off is checked and not evaluated.",
+    )
+    select: SelectKeys | None = Field(default=None, description="Which containers it is about.")
+    when: Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT})] | None = Field(
+        default=None, description="A trigger: a condition that is asked all the time."
+    )
+    hold: Duration | None = Field(
+        default=None, alias="for", description="How long when must hold without a break; beside when only."
+    )
+    keep_for: Duration | None = Field(
+        default=None,
+        description="How long it goes on firing after when has ceased to hold; beside when only.",
+    )
+    on: dict[Word, OneOrManyWords] | None = Field(
+        default=None, description="A trigger: kinds of events, and for each an action, a list of them, or *."
+    )
+    where: Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT})] | None = Field(
+        default=None, description="A condition on the event and its container; beside on only."
+    )
+    schedule: ScheduleKeys | None = Field(default=None, description="A trigger: a time of day.")
+    then: ThenKeys | None = Field(default=None, description="What is done.")
+    windows: list[WindowKeys] | None = Field(
+        default=None,
+        description="Maintenance windows: outside of them no action begins. Notifications are told at any time.",
+    )
+    cooldown: Duration | None = Field(
+        default=None, description="How long this policy leaves a container alone after acting on it; 30s without it."
+    )
+    restart_stopped: bool = Field(default=False, description="Act also on what a person stopped.")
 
 
 class FileKeys(_Keys):
-    """One file."""
+    """One file of a policy folder."""
 
-    version: Literal[1]
-    policies: list[PolicyKeys]
+    version: Literal[1] = Field(description="Of the policy language.")
+    policies: list[PolicyKeys] = Field(description="The policies of this file.")

@@ -18,7 +18,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.making import container_target, digest, notification, parameters
 from watchtower_agent.policies.policy import Policy, PolicySet, WhenTrigger
 from watchtower_agent.policies.subject import ContainerSubject, HostSubject
-from watchtower_agent.policies.wording import because_of_condition
+from watchtower_agent.policies.wording import because_no_longer, because_of_condition
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
@@ -34,8 +34,10 @@ class Tracked:
         target: As it was last seen.
         since: When it became true, or when the target was last acted upon before it fired.
         acted: When the target was last acted upon: the timer starts anew from there.
-        unknown_since: When it became UNKNOWN; None while it is true.
-        firing: It has been true for as long as the policy asks.
+        true_since: When it became true again after it had ceased and firing was kept; None when it never did.
+        unknown_since: When it became UNKNOWN; None while it is known.
+        ended: When it ceased to be true, while firing is kept; None while it is true.
+        firing: It has been true for as long as the policy asks, and has not ceased for as long as the policy keeps it.
         correlation_id: Of this firing.
         numbers: The newest known values of its names.
     """
@@ -43,10 +45,19 @@ class Tracked:
     target: Target
     since: Instant
     acted: Instant | None = None
+    true_since: Instant | None = None
     unknown_since: Instant | None = None
+    ended: Instant | None = None
     firing: bool = False
     correlation_id: str = ""
     numbers: dict[str, Number] = field(default_factory=dict)
+
+    def begun(self) -> Instant:
+        """From when on `for` counts: an action starts it anew, and then no time counts that was only kept."""
+        if self.acted is None or self.acted.monotonic < self.since.monotonic:
+            return self.since
+        again = self.true_since
+        return again if again is not None and again.monotonic > self.acted.monotonic else self.acted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +78,7 @@ class Conditions:
 
     def __init__(self) -> None:
         self._tracked: dict[tuple[str, str], Tracked] = {}
-        self._texts: dict[str, tuple[str, float]] = {}
+        self._texts: dict[str, tuple[str, float, float]] = {}
 
     def evaluate(self, policies: PolicySet, state: HostState, now: Instant, interval: float) -> Wanted:
         """Ask every condition about every target it selects.
@@ -110,12 +121,15 @@ class Conditions:
                     tracked.since = now
 
     def fires(self, policy: str, target_id: str) -> bool:
-        """Whether the policy fires for that target now (the empty id is the host)."""
+        """Whether the policy fires for that target now (the empty id is the host), and its condition holds.
+
+        What is only kept firing (`keep_for`) is no reason to act.
+        """
         tracked = self._tracked.get((policy, target_id))
-        return tracked is not None and tracked.firing
+        return tracked is not None and tracked.firing and tracked.ended is None
 
     def firing(self, policy: str) -> list[str]:
-        """Ids of the targets for which the policy fires now (the empty id is the host)."""
+        """Ids of the targets for which the policy fires now (the empty id is the host), kept or not."""
         return [target for (name, target), tracked in self._tracked.items() if name == policy and tracked.firing]
 
     def _changed(self, policy: Policy, now: Instant) -> Iterator[Edge]:
@@ -123,7 +137,7 @@ class Conditions:
         trigger = policy.trigger
         if not isinstance(trigger, WhenTrigger):
             return
-        text = (trigger.condition.text, trigger.hold)
+        text = (trigger.condition.text, trigger.hold, trigger.keep)
         if self._texts.get(policy.name, text) != text:
             for key in [key for key in self._tracked if key[0] == policy.name]:
                 yield from self._over(key, now, "the policy was changed")
@@ -150,7 +164,9 @@ class Conditions:
                 # The time it was unknown does not count towards `for`.
                 frozen = now.monotonic - tracked.unknown_since.monotonic
                 tracked.since = Instant(wall=tracked.since.wall + frozen, monotonic=tracked.since.monotonic + frozen)
-            tracked.unknown_since, tracked.target = None, target
+            if tracked.ended is not None:
+                tracked.true_since = now
+            tracked.unknown_since, tracked.ended, tracked.target = None, None, target
             if not tracked.firing and now.monotonic - tracked.since.monotonic >= trigger.hold - _EARLY * interval:
                 tracked.firing = True
                 tracked.correlation_id = digest(policy.name, target.id, repr(now.wall))
@@ -161,12 +177,31 @@ class Conditions:
             return []
         if tracked is None:
             return []
-        if truth is None:
+        return list(self._ceases(key, trigger, tracked, now, interval, known=truth is not None))
+
+    def _ceases(
+        self,
+        key: tuple[str, str],
+        trigger: WhenTrigger,
+        tracked: Tracked,
+        now: Instant,
+        interval: float,
+        *,
+        known: bool,
+    ) -> Iterator[Edge]:
+        """It is not true: frozen for a moment when that is not known, kept for a while when it fires, else over."""
+        if not known and tracked.ended is None:
             tracked.unknown_since = tracked.unknown_since or now
             if now.monotonic - tracked.unknown_since.monotonic <= 2 * interval:
-                return []
-        unknown = " (not known any more)" if truth is None else ""
-        return list(self._over(key, now, f"no longer {trigger.condition.text}{unknown}"))
+                return
+        if tracked.firing:
+            tracked.ended = tracked.ended or now
+            kept = now.monotonic - tracked.ended.monotonic
+            if kept < trigger.keep - _EARLY * interval:
+                return
+            if trigger.keep:
+                tracked.numbers = {**tracked.numbers, "kept_for": round(kept, 3), "keep_for": trigger.keep}
+        yield from self._over(key, now, because_no_longer(trigger.condition, known=known, keep=trigger.keep))
 
     def _over(self, key: tuple[str, str], now: Instant, why: str) -> Iterator[Edge]:
         tracked = self._tracked.pop(key)
@@ -200,9 +235,9 @@ class Conditions:
         for edge in edges:
             if edge.firing and policy.then.notify is not None:
                 yield notification(policy, target, edge.reason, edge.numbers, edge.correlation_id, "", now)
-        if policy.then.verb is None or tracked.unknown_since is not None:
+        if policy.then.verb is None or tracked.unknown_since is not None or tracked.ended is not None:
             return
-        begun = tracked.since if tracked.acted is None else max(tracked.since, tracked.acted, key=_monotonic)
+        begun = tracked.begun()
         held_for = now.monotonic - begun.monotonic
         if held_for < trigger.hold - _EARLY * interval:
             return
@@ -212,7 +247,7 @@ class Conditions:
             target=target,
             verb=policy.then.verb,
             reason=because_of_condition(trigger.condition, tracked.numbers, held_for=held_for, hold=trigger.hold),
-            numbers={**tracked.numbers, "true_for": round(held_for, 3), "for": trigger.hold},
+            numbers={**tracked.numbers, "true_for": round(held_for, 3), "for": trigger.hold, **_keeps(trigger)},
             parameters=parameters(policy, record),
             correlation_id=tracked.correlation_id,
             decided_at=now.wall,
@@ -235,8 +270,8 @@ def _firing(policy: Policy, trigger: WhenTrigger, tracked: Tracked, now: Instant
     )
 
 
-def _monotonic(instant: Instant) -> float:
-    return instant.monotonic
+def _keeps(trigger: WhenTrigger) -> dict[str, Number]:
+    return {"keep_for": trigger.keep} if trigger.keep else {}
 
 
 def _subjects(

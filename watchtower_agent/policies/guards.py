@@ -147,6 +147,29 @@ def _mode(q: Question) -> Held | None:
     return None
 
 
+def _outside_window(q: Question) -> Held | None:
+    """Maintenance windows hold an action back until one opens; what has begun ends, though its window closes."""
+    windows = q.policy.windows
+    now = q.now.wall
+    if not windows or any(window.opens.latest(now, window.open_for) is not None for window in windows):
+        return None
+    opens = min(((at, each) for each in windows if (at := each.opens.after(now)) is not None), key=lambda pair: pair[0])
+    at, window = opens
+    return q.hold(
+        Guard.OUTSIDE_WINDOW,
+        f"outside its maintenance windows: the next opens at {window.opens.shown(at, now)}"
+        f" for {as_written(window.open_for)}",
+        numbers={
+            "windows": len(windows),
+            "cron": window.opens.cron.text,
+            "for": window.open_for,
+            "timezone": window.opens.zone.name,
+            "opens_in": round(at - now, 3),
+        },
+        release_in=at - now,
+    )
+
+
 def _operator_intent(q: Question) -> Held | None:
     record = q.record
     if record is None:
@@ -285,6 +308,7 @@ def _cooldown(q: Question) -> Held | None:
 _ALL: tuple[Callable[[Question], Held | None], ...] = (
     _protected,
     _mode,
+    _outside_window,
     _operator_intent,
     _engine_down,
     _stale,

@@ -11,10 +11,22 @@ from watchtower_agent.policies.catalogue import ACTIONS, ANY_ACTION, CATALOGUE, 
 from watchtower_agent.policies.condition import Condition, ConditionProblem, ConditionScope, parse_condition
 from watchtower_agent.policies.condition_tree import Label, references
 from watchtower_agent.policies.document import KillKeys, NotifyKeys, PolicyKeys, SelectKeys, StopKeys
-from watchtower_agent.policies.policy import Notify, OnTrigger, Place, Policy, Then, WhenTrigger
+from watchtower_agent.policies.moments import Schedule
+from watchtower_agent.policies.policy import (
+    MaintenanceWindow,
+    Notify,
+    OnTrigger,
+    Place,
+    Policy,
+    ScheduleTrigger,
+    Then,
+    Trigger,
+    WhenTrigger,
+)
 from watchtower_agent.policies.problem import Finding, Path, did_you_mean, shown
 from watchtower_agent.policies.selector import Patterns, Selector
 
+_TRIGGERS: Final = ("when", "on", "schedule")
 _VERBS: Final = tuple(verb for verb in Verb if verb is not Verb.NOTIFY)
 _EVERY_CONTAINER: Final = 'add select: {name: "*"} to mean every container, or a narrower one'
 
@@ -55,6 +67,10 @@ class Meaning:
             selector=selector,
             trigger=trigger,
             then=then,
+            windows=tuple(
+                MaintenanceWindow(opens=Schedule(each.cron, each.timezone), open_for=each.open_for)
+                for each in keys.windows or ()
+            ),
             cooldown=keys.cooldown,
             restart_stopped=keys.restart_stopped,
             place=place,
@@ -88,23 +104,30 @@ class Meaning:
         if select.exclude is not None:
             self._empty_selects(select.exclude, (*path, "not"))
 
-    def _trigger(self) -> WhenTrigger | OnTrigger | None:
+    def _trigger(self) -> Trigger | None:
         keys = self._keys
-        if self._given("when") and self._given("on"):
-            self._find(
-                ("on",), "a policy has one trigger, and this has when and on", "make two policies of it", at_key=True
-            )
-        elif not self._given("when") and not self._given("on"):
-            self._find((), "the policy has no trigger", "add when: CONDITION, or on: {container: die}")
-        if self._given("for") and not self._given("when"):
-            self._find(("for",), "for belongs to when", "remove it, or use when instead of on", at_key=True)
+        given = [key for key in _TRIGGERS if self._given(key)]
+        if len(given) > 1:
+            message = f"a policy has one trigger, and this has {given[0]} and {given[1]}"
+            self._find((given[1],), message, "make two policies of it", at_key=True)
+        elif not given:
+            remedy = "add when: CONDITION, on: {container: die}, or schedule: {cron: …, timezone: …}"
+            self._find((), "the policy has no trigger", remedy)
+        for key in ("for", "keep_for"):
+            if self._given(key) and not self._given("when"):
+                instead = next(iter(given), "on")
+                remedy = f"remove it, or use when instead of {instead}"
+                self._find((key,), f"{key} belongs to when", remedy, at_key=True)
         if self._given("where") and not self._given("on"):
-            self._find(("where",), "where belongs to on", "put the condition into when", at_key=True)
+            remedy = "remove it" if given == ["schedule"] else "put the condition into when"
+            self._find(("where",), "where belongs to on", remedy, at_key=True)
         condition = self._condition("when", keys.when, ConditionScope.WHEN)
         where = self._condition("where", keys.where, ConditionScope.WHERE)
         events = self._events()
         if condition is not None:
-            return WhenTrigger(condition=condition, hold=keys.hold or 0.0)
+            return WhenTrigger(condition=condition, hold=keys.hold or 0.0, keep=keys.keep_for or 0.0)
+        if keys.schedule is not None:
+            return ScheduleTrigger(schedule=Schedule(keys.schedule.cron, keys.schedule.timezone))
         return OnTrigger(events=events, where=where) if events else None
 
     def _condition(self, key: str, text: str | None, scope: ConditionScope) -> Condition | None:
@@ -169,18 +192,31 @@ class Meaning:
             notify=_notify(then.notify),
         )
 
-    def _together(self, trigger: WhenTrigger | OnTrigger | None, then: Then | None) -> None:
+    def _together(self, trigger: Trigger | None, then: Then | None) -> None:
         """What select, trigger and action must have to do with each other."""
         selected = self._given("select")
         if isinstance(trigger, WhenTrigger):
             if not selected and _of_container(trigger.condition):
                 self._find(("when",), "the condition is about containers, and none are selected", _EVERY_CONTAINER)
-            elif not selected and then is not None and then.verb is not None:
-                self._find(
-                    ("then", then.verb), f"{then.verb} needs containers to act on", _EVERY_CONTAINER, at_key=True
-                )
+            elif not selected:
+                self._needs_containers(then)
+        if isinstance(trigger, ScheduleTrigger) and not selected:
+            self._needs_containers(then)
         if isinstance(trigger, OnTrigger):
             self._event_policy(trigger, then, selected=selected)
+        self._windows(then)
+
+    def _needs_containers(self, then: Then | None) -> None:
+        if then is not None and then.verb is not None:
+            self._find(("then", then.verb), f"{then.verb} needs containers to act on", _EVERY_CONTAINER, at_key=True)
+
+    def _windows(self, then: Then | None) -> None:
+        windows = self._keys.windows
+        if windows is not None and not windows and "windows" not in self._broken:
+            self._find(("windows",), "no window is named", "name one, or leave windows out to act at any time")
+        if self._given("windows") and then is not None and then.verb is None:
+            message = "windows hold actions back, and this policy only notifies"
+            self._find(("windows",), message, "leave them out: notifications are told at any time", at_key=True)
 
     def _event_policy(self, trigger: OnTrigger, then: Then | None, *, selected: bool) -> None:
         others = sorted({str(kind) for kind, _ in trigger.events} - {EventKind.CONTAINER})
@@ -198,8 +234,8 @@ class Meaning:
                 "use notify, or a when with select",
                 at_key=True,
             )
-        elif not others and not selected and then is not None and then.verb is not None:
-            self._find(("then", then.verb), f"{then.verb} needs containers to act on", _EVERY_CONTAINER, at_key=True)
+        elif not others and not selected:
+            self._needs_containers(then)
         only_others = all(kind is not EventKind.CONTAINER for kind, _ in trigger.events)
         if only_others and trigger.where is not None and _of_container(trigger.where):
             self._find(

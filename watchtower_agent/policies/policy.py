@@ -9,6 +9,7 @@ from watchtower_agent.model.decision import Mode, Number, Severity, Verb
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.window import Window
 from watchtower_agent.policies.condition import Condition
+from watchtower_agent.policies.moments import Schedule
 from watchtower_agent.policies.selector import Selector
 
 
@@ -31,10 +32,12 @@ class WhenTrigger:
     Attributes:
         condition: What must hold.
         hold: Seconds for which it must hold throughout (`for`).
+        keep: Seconds for which it goes on firing after the condition has ceased to hold (`keep_for`).
     """
 
     condition: Condition
     hold: float = 0.0
+    keep: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,34 @@ class OnTrigger:
 
     events: frozenset[tuple[EventKind, str]]
     where: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleTrigger:
+    """A time of day.
+
+    Attributes:
+        schedule: When.
+    """
+
+    schedule: Schedule
+
+
+Trigger = WhenTrigger | OnTrigger | ScheduleTrigger
+"""What can set a policy off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceWindow:
+    """When actions may begin.
+
+    Attributes:
+        opens: When it opens.
+        open_for: Seconds for which it stays open, as time passes: a change to or from daylight saving does not count.
+    """
+
+    opens: Schedule
+    open_for: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +120,7 @@ class Policy:
         selector: Which containers; None for a policy about the host or the engine.
         trigger: What sets it off.
         then: What it does.
+        windows: Outside of which no action of it begins; empty: it may act at any time.
         cooldown: Seconds between two actions of this policy on one target; None for the verb's default.
         restart_stopped: Also act on what someone else stopped.
         place: Where it is written.
@@ -98,8 +130,9 @@ class Policy:
     description: str = ""
     mode: Mode = Mode.ENFORCE
     selector: Selector | None
-    trigger: WhenTrigger | OnTrigger
+    trigger: Trigger
     then: Then
+    windows: tuple[MaintenanceWindow, ...] = ()
     cooldown: float | None = None
     restart_stopped: bool = False
     place: Place
@@ -132,6 +165,8 @@ class PolicySet:
     def _conditions(self) -> Iterator[Condition]:
         for policy in self.policies:
             trigger = policy.trigger
+            if isinstance(trigger, ScheduleTrigger):
+                continue
             condition = trigger.condition if isinstance(trigger, WhenTrigger) else trigger.where
             if policy.mode is not Mode.OFF and condition is not None:
                 yield condition

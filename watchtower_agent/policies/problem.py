@@ -84,6 +84,7 @@ _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "actions": ("then",),
         "condition": ("when",),
         "containers": ("select",),
+        "cron": ("schedule",),
         "disabled": ("off", "mode"),
         "do": ("then",),
         "dry-run": ("shadow",),
@@ -92,8 +93,11 @@ _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "error": ("critical",),
         "event": ("on",),
         "events": ("on",),
+        "every": ("schedule",),
         "filter": ("select", "where"),
         "if": ("when",),
+        "keep_firing_for": ("keep_for",),
+        "maintenance": ("windows",),
         "match": ("select",),
         "observe": ("shadow",),
         "project": ("compose",),
@@ -101,8 +105,11 @@ _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "stopped": ("exited",),
         "target": ("select",),
         "targets": ("select",),
+        "time_zone": ("timezone",),
+        "tz": ("timezone",),
         "trigger": ("on", "when"),
         "up": ("running",),
+        "window": ("windows",),
     }
 )
 """What other tools call it, or people: no spelling is near, and yet one thing is meant."""

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from watchtower_agent.policies.document import OWN_WORDS, ThenKeys
+from watchtower_agent.policies.document import ThenKeys
+from watchtower_agent.policies.document_values import OWN_WORDS
 from watchtower_agent.policies.problem import Finding, Path, did_you_mean, meant, one_of, shown
 
 _LONGEST_EXAMPLE: Final = 40
@@ -29,11 +30,20 @@ _EXAMPLES: Final[Mapping[str, str]] = {
     "notify": "{severity: warning}, or {}",
     "on": "{container: die}",
     "restart": "{stop_timeout: 30s}, or {}",
+    "schedule": '{cron: "30 3 * * *", timezone: UTC}',
     "select": '{name: NAME}, or {labels: {autoheal: "true"}}',
     "stop": "{stop_timeout: 30s}, or {}",
     "then": "{restart: {}}, or {notify: {}}",
+    "windows": '[{cron: "0 2 * * *", for: 3h, timezone: UTC}]',
 }
 """Key -> what is written after it, for those that hold keys of their own."""
+
+_MISSING: Final[Mapping[str, str]] = {
+    "cron": '"30 3 * * *" for 03:30, or another time',
+    "for": "3h, or another duration",
+    "timezone": "UTC, or an IANA name such as Europe/Berlin",
+}
+"""Key -> what is written after it, for those that have no default and more than one meaning elsewhere."""
 
 
 def findings_of(error: ValidationError, model: type[BaseModel], root: Path = ()) -> Iterator[Finding]:
@@ -59,7 +69,8 @@ def _finding(detail: ErrorDetails, path: Path, known: tuple[str, ...], *, at_key
         remedy = did_you_mean(str(path[-1]), known) if known else "leave it out: no keys belong here"
         return Finding(path=path, message=f"unknown key {shown(str(path[-1]))}", remedy=remedy, at_key=True)
     if kind == "missing":
-        return Finding(path=path, message=f"the key {path[-1]} is missing", remedy=f"add {path[-1]}: …")
+        key = str(path[-1])
+        return Finding(path=path, message=f"the key {key} is missing", remedy=f"add {key}: {_MISSING.get(key, '…')}")
     if kind in {"enum", "literal_error"}:
         return _closed_set(path, detail, str(context["expected"]))
     return _of_type(detail, path, at_key=at_key)
@@ -76,6 +87,8 @@ def _of_type(detail: ErrorDetails, path: Path, *, at_key: bool) -> Finding:
         )
     if kind in {"dict_type", "model_type"} and (example := _example(path, detail["input"])):
         return Finding(path=path, message="this is not a mapping", remedy=f"write {example}")
+    if kind == "list_type" and path[-1] in _EXAMPLES:
+        return Finding(path=path, message="this is not a list", remedy=f"write {_EXAMPLES[str(path[-1])]}")
     message, remedy = _KEYS_OF_TYPES.get(kind, (detail["msg"], "see docs/policies.md for what belongs here"))
     return Finding(path=path, message=message, remedy=remedy)
 

@@ -25,6 +25,7 @@ from watchtower_agent.policies.condition_tree import (
     compiled,
     references,
 )
+from watchtower_agent.policies.moments import Schedule
 from watchtower_agent.policies.quantities import DURATION_UNITS
 from watchtower_agent.policies.truth import UNKNOWN, Subject, Value
 from watchtower_agent.state.attribution import signal_name
@@ -34,6 +35,8 @@ _MOST = 4
 """Values that are said; the numbers beside the words have them all."""
 
 _LONGEST_NAME = 80
+_LATE = 5.0
+"""Seconds."""
 _TOLD_BY_ITSELF: Final = frozenset({"name", "image", "image.id"})
 """Names that say whom it is about, not why."""
 
@@ -64,6 +67,25 @@ def because_of_condition(condition: Condition, numbers: Mapping[str, Number], *,
     if hold > 0:
         return f"{cause} for {_duration(held_for)} (for: {as_written(hold)})"
     return f"{cause} for {_duration(held_for)}" if held_for >= 1 else cause
+
+
+def because_no_longer(condition: Condition, *, known: bool, keep: float) -> str:
+    """Why a condition has ceased to fire.
+
+    Args:
+        condition: What is not true any more.
+        known: Whether that is known.
+        keep: Seconds for which the policy kept it firing meanwhile.
+    """
+    unknown = "" if known else " (not known any more)"
+    kept = f" for {as_written(keep)} (keep_for)" if keep else ""
+    return f"no longer {condition.text}{unknown}{kept}"
+
+
+def scheduled_at(schedule: Schedule, due: float, late: float) -> str:
+    """Why a scheduled run wants something: its time, and how late it is when that is worth saying."""
+    behind = f", {_duration(late)} late" if late >= _LATE else ""
+    return f"scheduled at {schedule.shown(due, due + late)}{behind}"
 
 
 def because_of_event(

@@ -50,6 +50,7 @@ class Desk:
     at: float = NOW
     busy: bool = False
     fires: bool = True
+    acts: bool = False
 
     def __post_init__(self) -> None:
         self.state = HostState("h1")
@@ -68,6 +69,7 @@ class Desk:
             Protection(),
             Instant(wall=self.at, monotonic=self.at),
             busy=lambda _: self.busy,
+            acts=lambda _: self.acts,
             fires=lambda *_: self.fires,
         )
 

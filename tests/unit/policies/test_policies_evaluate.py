@@ -249,3 +249,89 @@ def test_who_fires_now() -> None:
     assert ticking.conditions.firing("other") == []
     ticking.see(LOW)
     assert ticking.conditions.firing("full") == []
+
+
+# --- keep_for --------------------------------------------------------------------------------------------------------
+
+KEPT = '- {name: full, select: {name: "*"}, when: memory.percent > 90%, for: 2s, keep_for: 4s, then: {restart: {}}}'
+
+
+@pytest.mark.parametrize(
+    ("after", "fires"),
+    [
+        # it is kept from the first tick on which it was not true
+        ([LOW], [True]),
+        ([LOW] * 4, [True] * 4),
+        ([LOW] * 5, [True] * 4 + [False]),
+        # true again: nothing ended, and the next time begins anew
+        ([LOW, LOW, HIGH, LOW, LOW, LOW, LOW], [True] * 7),
+        ([LOW, LOW, HIGH, LOW, LOW, LOW, LOW, LOW], [True] * 7 + [False]),
+        # not known: frozen for two ticks, then it counts as ended when that is over
+        ([LOST, LOST, LOST, HIGH], [True] * 4),
+        ([LOST] * 7, [True] * 7),
+        ([LOST] * 8, [True] * 7 + [False]),
+        # false, then not known: the time goes on
+        ([LOW, LOST, LOST, LOST], [True] * 4),
+        ([LOW, LOST, LOST, LOST, LOST], [True] * 4 + [False]),
+        ([LOST, LOW, LOW, LOW, LOW, LOW], [True] * 5 + [False]),
+    ],
+)
+def test_keep_for(after: list[float | None], fires: list[bool]) -> None:
+    ticking = Ticking(KEPT).see(HIGH, HIGH, HIGH)
+    assert ticking.conditions.firing("full") == [container_id("web")]
+    seen = []
+    for value in after:
+        ticking.see(value)
+        seen.append(ticking.conditions.firing("full") != [])
+    assert seen == fires
+    assert [edge.firing for edge in ticking.edges] == [True] + [False] * (not fires[-1])
+
+
+def test_keep_for_begins_with_firing_and_lends_nothing_to_for() -> None:
+    ticking = Ticking(KEPT).see(HIGH, LOW, HIGH, LOW, HIGH, HIGH)
+    assert ticking.edges == []
+
+
+def test_what_is_only_kept_wants_nothing() -> None:
+    ticking = Ticking(KEPT).see(HIGH, HIGH, HIGH)
+    ticking.decisions.clear()
+    ticking.see(LOW, LOW)
+    assert ticking.decisions == []
+    assert not ticking.conditions.fires("full", container_id("web"))
+    ticking.see(HIGH)
+    assert [decision.verb for decision in ticking.decisions] == [Verb.RESTART]
+    assert ticking.conditions.fires("full", container_id("web"))
+    assert ticking.decisions[0].numbers["keep_for"] == 4.0
+
+
+def test_after_an_action_for_has_to_be_served_anew_though_it_is_kept() -> None:
+    ticking = Ticking(KEPT).see(HIGH, HIGH, HIGH)
+    ticking.conditions.acted(TARGET, ticking.clock.now())
+    ticking.decisions.clear()
+    ticking.see(LOW, LOW, LOW, HIGH, HIGH)
+    assert ticking.decisions == []
+    ticking.see(HIGH)
+    assert len(ticking.decisions) == 1
+    assert [edge.firing for edge in ticking.edges] == [True]
+
+
+def test_the_end_says_that_it_was_kept() -> None:
+    ticking = Ticking(KEPT).see(HIGH, HIGH, HIGH, LOW, LOW, LOW, LOW, LOW)
+    end = ticking.edges[-1]
+    assert end.reason == "no longer memory.percent > 90% for 4s (keep_for)"
+    assert end.numbers == {"memory.percent": 95.0, "kept_for": 4.0, "keep_for": 4.0}
+    assert ticking.edges[0].correlation_id == end.correlation_id
+
+
+def test_a_target_that_goes_is_kept_for_no_time() -> None:
+    ticking = Ticking(KEPT).see(HIGH, HIGH, HIGH)
+    ticking.state.containers.clear()
+    ticking.evaluate()
+    assert [edge.firing for edge in ticking.edges] == [True, False]
+
+
+def test_a_changed_keep_for_begins_anew() -> None:
+    ticking = Ticking(KEPT).see(HIGH, HIGH, HIGH)
+    ticking.set = policy_set(KEPT.replace("4s", "5s"))
+    ticking.evaluate()
+    assert [edge.reason for edge in ticking.edges[1:]] == ["the policy was changed"]

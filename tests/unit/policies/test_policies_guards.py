@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.core import INFO, NOW, container, container_id, policy_set
+from tests.support.slow_cron import utc
 from watchtower_agent.model.container import Container, ContainerStatus, Health
 from watchtower_agent.model.decision import Decision, Held, Target, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
@@ -340,6 +341,75 @@ def test_only_what_is_over_is_forgotten() -> None:
     assert {name for _, name in cooldowns.last} == {"edge", "new"}
 
 
+# --- maintenance windows ---------------------------------------------------------------------------------------------
+
+CLOSED = 'windows: [{cron: "0 2 * * *", for: 1h, timezone: UTC}]'
+BERLIN, SYDNEY, LORD_HOWE = "Europe/Berlin", "Australia/Sydney", "Australia/Lord_Howe"
+
+
+def windowed(*windows: tuple[str, str, str]) -> Policy:
+    """Cron, for, timezone."""
+    listed = ", ".join(f'{{cron: "{cron}", for: {lasts}, timezone: {zone}}}' for cron, lasts, zone in windows)
+    return policy(f"windows: [{listed}]")
+
+
+@pytest.mark.parametrize(
+    ("windows", "at", "opens"),
+    [
+        # boundaries: the first moment is inside, the last is not
+        ([("0 2 * * *", "3h", "UTC")], "2027-01-01 01:59:59", "2027-01-01 02:00"),
+        ([("0 2 * * *", "3h", "UTC")], "2027-01-01 02:00:00", None),
+        ([("0 2 * * *", "3h", "UTC")], "2027-01-01 04:59:59", None),
+        ([("0 2 * * *", "3h", "UTC")], "2027-01-01 05:00:00", "2027-01-02 02:00"),
+        # over midnight, over the week's end, over days
+        ([("0 22 * * *", "8h", "UTC")], "2027-01-02 05:59", None),
+        ([("0 22 * * fri", "2d", "UTC")], "2027-01-03 21:59", None),
+        ([("0 22 * * fri", "2d", "UTC")], "2027-01-03 22:00", "2027-01-08 22:00"),
+        ([("0 0 1 * *", "31d", "UTC")], "2027-05-31 23:59", None),
+        # of several any that is open will do, and else the one that opens first counts
+        ([("0 2 * * *", "1h", "UTC"), ("0 4 * * *", "1h", "UTC")], "2027-01-01 04:30", None),
+        ([("0 2 * * *", "1h", "UTC"), ("0 4 * * *", "1h", "UTC")], "2027-01-01 03:30", "2027-01-01 04:00"),
+        # the zone's clock, not the host's
+        ([("0 2 * * *", "1h", BERLIN)], "2027-01-01 01:00", None),
+        ([("0 2 * * *", "1h", BERLIN)], "2027-07-01 01:00", "2027-07-02 00:00"),
+        # spring: what opens at 02:30 opens when the clock goes from 02:00 to 03:00, and stays open for as long
+        ([("30 2 * * *", "1h", BERLIN)], "2027-03-28 00:59:59", "2027-03-28 01:00"),
+        ([("30 2 * * *", "1h", BERLIN)], "2027-03-28 01:00", None),
+        ([("30 2 * * *", "1h", BERLIN)], "2027-03-28 01:59:59", None),
+        ([("30 2 * * *", "1h", BERLIN)], "2027-03-28 02:00", "2027-03-29 00:30"),
+        ([("0 22 * * *", "8h", BERLIN)], "2027-03-28 04:59:59", None),  # until 07:00 of the changed clock
+        ([("0 22 * * *", "8h", BERLIN)], "2027-03-28 05:00", "2027-03-28 20:00"),
+        # autumn: it opens at the first 02:30 alone
+        ([("30 2 * * *", "30m", BERLIN)], "2027-10-31 00:30", None),
+        ([("30 2 * * *", "30m", BERLIN)], "2027-10-31 01:00", "2027-11-01 01:30"),
+        ([("30 2 * * *", "30m", BERLIN)], "2027-10-31 01:30", "2027-11-01 01:30"),
+        # the other half of the world
+        ([("30 2 * * *", "1h", SYDNEY)], "2027-10-02 15:59:59", "2027-10-02 16:00"),
+        ([("30 2 * * *", "1h", SYDNEY)], "2027-10-02 16:00", None),
+        ([("30 2 * * *", "30m", SYDNEY)], "2027-04-03 15:30", None),
+        ([("30 2 * * *", "30m", SYDNEY)], "2027-04-03 16:30", "2027-04-04 16:30"),
+        # half an hour
+        ([("15 2 * * *", "10m", LORD_HOWE)], "2027-10-02 15:29:59", "2027-10-02 15:30"),
+        ([("15 2 * * *", "10m", LORD_HOWE)], "2027-10-02 15:30", None),
+        ([("45 1 * * *", "10m", LORD_HOWE)], "2027-04-03 14:45", None),
+        ([("45 1 * * *", "10m", LORD_HOWE)], "2027-04-03 15:15", "2027-04-04 15:15"),
+    ],
+)
+def test_outside_window(windows: list[tuple[str, str, str]], at: str, opens: str | None) -> None:
+    now = utc(at).timestamp()
+    asked = question(known(container()), under=windowed(*windows), expires_at=now + 900)
+    asked.state.engine.alive_at = MOMENT.monotonic
+    held = ask(replace(asked, now=replace(MOMENT, wall=now)))
+
+    if opens is None:
+        assert held is None
+        return
+    assert held is not None
+    assert (held.guard.value, held.final) == ("outside_window", False)
+    assert held.release_at == utc(opens).timestamp()
+    assert held.numbers["opens_in"] == utc(opens).timestamp() - now
+
+
 # --- their order ----------------------------------------------------------------------------------------------------
 
 
@@ -356,7 +426,7 @@ def test_the_first_guard_in_order_names_itself() -> None:
             end_cause=EndCause.OPERATOR,
             operator=JUST_NOW,
         ),
-        under=policy("mode: shadow"),
+        under=policy(f"mode: shadow, {CLOSED}"),
         expires_at=NOW - 1,
     )
     asked.state.engine.connected = False
@@ -365,6 +435,8 @@ def test_the_first_guard_in_order_names_itself() -> None:
     assert record is not None
     found = [guard(asked)]
     record.container = replace(record.container, labels={})
+    found.append(guard(asked))
+    asked = replace(asked, policy=policy(CLOSED))
     found.append(guard(asked))
     asked = replace(asked, policy=policy())
     found.append(guard(asked))
@@ -380,6 +452,7 @@ def test_the_first_guard_in_order_names_itself() -> None:
     assert found == [
         "protected",
         "mode",
+        "outside_window",
         "operator_intent",
         "engine_down",
         "stale",

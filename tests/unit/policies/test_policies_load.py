@@ -11,7 +11,7 @@ from tests.support.policies import GOOD, loaded, policy
 from watchtower_agent.model.decision import Mode, Severity, Verb
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.policies.load import load_policies
-from watchtower_agent.policies.policy import Notify, OnTrigger, Place, PolicySet, Then, WhenTrigger
+from watchtower_agent.policies.policy import Notify, OnTrigger, Place, PolicySet, ScheduleTrigger, Then, WhenTrigger
 from watchtower_agent.policies.problem import Problem
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -20,12 +20,16 @@ TWELVE = CHECKOUT / "tests" / "data" / "policies_twelve_mistakes"
 
 
 def test_a_file_becomes_policies() -> None:
-    heal, oom = loaded(GOOD).policies
+    heal, oom, nightly = loaded(GOOD).policies
     assert (heal.name, heal.description, heal.mode) == ("heal", "Heals.", Mode.SHADOW)
     assert heal.selector is not None
     assert isinstance(heal.trigger, WhenTrigger)
     assert heal.trigger.condition.text == 'health == "unhealthy"'
-    assert heal.trigger.hold == 60.0
+    assert (heal.trigger.hold, heal.trigger.keep) == (60.0, 600.0)
+    assert [(str(each.opens), each.open_for) for each in heal.windows] == [
+        ("0 2 * * * Europe/Berlin", 10800.0),
+        ("0 22 * * fri-mon UTC", 172800.0),
+    ]
     assert heal.then == Then(
         verb=Verb.RESTART,
         parameters={"stop_timeout": 30.0},
@@ -42,6 +46,9 @@ def test_a_file_becomes_policies() -> None:
     assert oom.trigger.where is not None
     assert oom.then == Then(verb=None, notify=Notify(severity=Severity.WARNING, message=""))
     assert (oom.selector, oom.cooldown, oom.restart_stopped, oom.mode) == (None, None, False, Mode.ENFORCE)
+    assert isinstance(nightly.trigger, ScheduleTrigger)
+    assert str(nightly.trigger.schedule) == "*/30 3 1-31 jan-dec * Australia/Lord_Howe"
+    assert (nightly.then.verb, nightly.windows) == (Verb.STOP, ())
 
 
 def test_a_folder_is_ordered_by_file_and_its_digest_tells_changes() -> None:

@@ -23,3 +23,8 @@ def test_every_mistake_is_told_with_what_to_write_instead(folder: str) -> None:
     assert len({line.split(": ", 2)[2] for line in found}) == 12
     for line in found:
         assert re.match(r"\w+\.ya?ml:\d+:\d+: ", line)
+
+
+def test_every_mistake_in_schedules_and_windows_is_told_at_its_place() -> None:
+    expected = (FOLDERS / "schedules_and_windows" / "expected.txt").read_text(encoding="utf-8").splitlines()
+    assert [str(problem) for problem in check_folder(FOLDERS / "schedules_and_windows").problems] == expected

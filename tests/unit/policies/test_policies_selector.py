@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from fnmatch import fnmatchcase
+from typing import Any
+
 import pytest
 import yaml
+from hypothesis import given, settings, strategies as st
 
 from watchtower_agent.model.container import Container, ContainerStatus
 from watchtower_agent.policies.load import load_policies
@@ -114,3 +119,91 @@ def test_an_image_without_tag_and_digest(image: str, name: str) -> None:
 
 def test_many_wildcards_are_no_trap() -> None:
     assert not selector(yaml.dump({"name": "*a" * 100 + "b"}).strip().join("{}")).matches(container(name="a" * 5000))
+
+
+# --- any selector on any container, against a slow evaluator that reads the YAML's own keys -------------------------
+
+WORDS = ("web", "web-1", "db", "api", "shop", "nginx", "nginx:1.2", "registry:5000/web:1", "true", "")
+PATTERNS = ("web", "we*", "w?b", "[wd]*", "[!w]*", "*", "*-1", "nginx", "nginx:*", "shop", "true", "[[]")
+PROJECT, SERVICE, SWARM = (
+    "com.docker.compose.project",
+    "com.docker.compose.service",
+    "com.docker.swarm.service.name",
+)
+patterns = st.one_of(
+    st.sampled_from(PATTERNS), st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=3, unique=True)
+)
+statuses = st.one_of(
+    st.sampled_from(["running", "exited"]), st.lists(st.sampled_from(["running", "paused", "dead"]), min_size=1)
+)
+
+
+def _some(keys: dict[str, st.SearchStrategy[object]]) -> st.SearchStrategy[dict[str, object]]:
+    return st.fixed_dictionaries({}, optional=keys).filter(bool)
+
+
+def _keys(inner: st.SearchStrategy[dict[str, object]] | None) -> st.SearchStrategy[dict[str, object]]:
+    keys: dict[str, st.SearchStrategy[object]] = {
+        "name": patterns,
+        "image": patterns,
+        "labels": st.dictionaries(st.sampled_from(["autoheal", "tier", PROJECT]), patterns, min_size=1),
+        "compose": _some({"project": patterns, "service": patterns}),
+        "swarm_service": patterns,
+        "networks": patterns,
+        "status": statuses,
+    }
+    return _some(keys if inner is None else {**keys, "not": inner})
+
+
+selects = _keys(_keys(_keys(None)))
+containers = st.builds(
+    container,
+    name=st.sampled_from(WORDS[:5]),
+    image=st.sampled_from([*WORDS[5:8], "web@sha256:ab", "sha256:abcd"]),
+    labels=st.dictionaries(
+        st.sampled_from(["autoheal", "tier", PROJECT, SERVICE, SWARM]), st.sampled_from(WORDS), max_size=4
+    ),
+    status=st.sampled_from([None, *ContainerStatus]),
+    networks=st.lists(st.sampled_from(WORDS[:5]), max_size=2).map(tuple),
+)
+
+
+def _any(text: str, given: str | list[str]) -> bool:
+    return any(fnmatchcase(text, each) for each in (given if isinstance(given, list) else [given]))
+
+
+def _fits(key: str, given: Any, made: Container) -> bool:  # noqa: ANN401, PLR0911 - as YAML has it; a return per key
+    match key:
+        case "name":
+            return _any(made.name, given)
+        case "image":
+            bare = made.image.split("@")[0]
+            bare = bare[: bare.rindex(":")] if ":" in bare.rsplit("/", 1)[-1] else bare
+            return _any(made.image, given) or _any(bare, given)
+        case "labels":
+            return all(each in made.labels and _any(made.labels[each], value) for each, value in given.items())
+        case "compose":
+            names = {"project": PROJECT, "service": SERVICE}
+            return all(
+                made.labels.get(names[each], "") != "" and _any(made.labels[names[each]], value)
+                for each, value in given.items()
+            )
+        case "swarm_service":
+            return made.labels.get(SWARM, "") != "" and _any(made.labels[SWARM], given)
+        case "networks":
+            return any(_any(each, given) for each in made.networks)
+        case "status":
+            return made.status is not None and made.status.value in (given if isinstance(given, list) else [given])
+        case _:
+            return not slow(given, made)
+
+
+def slow(select: dict[str, Any], made: Container) -> bool:
+    """Key by key, pattern by pattern."""
+    return all(_fits(key, given, made) for key, given in select.items())
+
+
+@settings(max_examples=400, deadline=None)
+@given(selects, containers)
+def test_any_selector_matches_what_a_slow_evaluator_does(select: dict[str, Any], made: Container) -> None:
+    assert selector(json.dumps(select)).matches(made) is slow(select, made)

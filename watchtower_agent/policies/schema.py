@@ -1,0 +1,91 @@
+"""The JSON Schema of policy files, for editors: made of the document's models. Pure.
+
+Draft 2020-12, with those keywords alone that the drafts before it have as well: editors differ in what they know. It
+tells most of what the loader does and nothing that the loader would take is wrong by it; `check` has the last word.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from watchtower_agent.model.decision import Verb
+from watchtower_agent.model.engine_event import EventKind
+from watchtower_agent.policies.catalogue import ACTIONS, ANY_ACTION
+from watchtower_agent.policies.document import FileKeys
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_TITLE: Final = "Policies of watchtower-agent"
+_NOT_EMPTY: Final = ("ComposeKeys", "SelectKeys", "ThenKeys")
+_BELONGS_TO: Final = {"for": "when", "keep_for": "when", "where": "on"}
+_TRIGGERS: Final = ("when", "on", "schedule")
+
+Schema = dict[str, Any]
+
+
+def policy_schema() -> Schema:
+    """The schema of one file of a policy folder."""
+    schema = _tidied(FileKeys.model_json_schema())
+    models: dict[str, Schema] = schema["$defs"]
+    for name in _NOT_EMPTY:
+        models[name]["minProperties"] = 1
+    models["SelectKeys"]["properties"]["labels"]["minProperties"] = 1
+    _one_action(models["ThenKeys"])
+    _policy(models["PolicyKeys"])
+    return {"$schema": _DIALECT, "title": _TITLE, **schema}
+
+
+def _policy(policy: Schema) -> None:
+    keys: dict[str, Schema] = policy["properties"]
+    keys["windows"]["minItems"] = 1
+    keys["on"] = {"description": keys["on"]["description"], **_events()}
+    policy["required"] = ["name", "then"]
+    policy["allOf"] = [
+        {"anyOf": [{"required": [trigger]} for trigger in _TRIGGERS]},
+        *(
+            {"not": {"required": [one, other]}}
+            for index, one in enumerate(_TRIGGERS)
+            for other in _TRIGGERS[index + 1 :]
+        ),
+        *({"if": {"required": [key]}, "then": {"required": [to]}} for key, to in _BELONGS_TO.items()),
+    ]
+
+
+def _one_action(then: Schema) -> None:
+    """One verb, or `notify`, or `notify` and one verb."""
+    then["anyOf"] = [{"maxProperties": 1}, {"required": [Verb.NOTIFY.value], "maxProperties": 2}]
+
+
+def _events() -> Schema:
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": False,
+        "properties": {kind.value: _actions(kind) for kind in ACTIONS},
+    }
+
+
+def _actions(kind: EventKind) -> Schema:
+    action = {"enum": [ANY_ACTION, *sorted(ACTIONS[kind])]}
+    return {"anyOf": [action, {"type": "array", "items": action, "minItems": 1}]}
+
+
+def _tidied(schema: Any) -> Any:  # noqa: ANN401 - JSON of any shape
+    """Without what says nothing to a person, and without null: a key without a value is a mistake here."""
+    if isinstance(schema, list):
+        return [_tidied(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: value for key, value in schema.items() if not _says_nothing(key, value)}
+    options = kept.get("anyOf")
+    if isinstance(options, list):
+        named = [each for each in options if each != {"type": "null"}]
+        if len(named) == 1 and isinstance(named[0], dict):
+            del kept["anyOf"]
+            kept = {**named[0], **kept}
+        else:
+            kept["anyOf"] = named
+    return {key: _tidied(value) for key, value in kept.items()}
+
+
+def _says_nothing(key: str, value: object) -> bool:
+    return (key == "title" and isinstance(value, str)) or (key == "default" and value in {None, ""})
