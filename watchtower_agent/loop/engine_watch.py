@@ -47,6 +47,7 @@ class EngineWatch:
                 self._found(seen, now)
             case EngineLost():
                 engine.connected, engine.responding, engine.listed = False, False, False
+                engine.latency = engine.event_lag = None  # what it was is not what it is
                 engine.since, engine.last_error = seen.at, seen.reason
                 if self._lost_at is None:  # else it came back for a moment, too short to be listed
                     self._lost_at = seen.at

@@ -15,6 +15,7 @@ from watchtower_agent.model.decision import (
     TargetKind,
 )
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.policies.closeness import Standing
 from watchtower_agent.policies.making import container_target, digest, notification, parameters
 from watchtower_agent.policies.policy import Policy, PolicySet, WhenTrigger
 from watchtower_agent.policies.subject import ContainerSubject, HostSubject
@@ -47,6 +48,11 @@ class Tracked:
     firing: bool = False
     correlation_id: str = ""
     numbers: dict[str, Number] = field(default_factory=dict)
+
+    @property
+    def begun(self) -> Instant:
+        """From when `for` counts."""
+        return self.since if self.acted is None else max(self.since, self.acted, key=_monotonic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +123,19 @@ class Conditions:
     def firing(self, policy: str) -> list[str]:
         """Ids of the targets for which the policy fires now (the empty id is the host)."""
         return [target for (name, target), tracked in self._tracked.items() if name == policy and tracked.firing]
+
+    def standing(self, policy: str, target_id: str, now: Instant) -> Standing | None:
+        """For how long the policy's condition has been true of that target; None when it is not."""
+        tracked = self._tracked.get((policy, target_id))
+        if tracked is None:
+            return None
+        until = tracked.unknown_since or now
+        return Standing(held_for=max(0.0, until.monotonic - tracked.begun.monotonic), firing=tracked.firing)
+
+    def counts(self) -> tuple[int, int]:
+        """How many conditions fire, and how many are true and do not yet."""
+        firing = sum(1 for tracked in self._tracked.values() if tracked.firing)
+        return firing, len(self._tracked) - firing
 
     def _changed(self, policy: Policy, now: Instant) -> Iterator[Edge]:
         """When a policy asks for something else than before, what it saw of its targets is over."""
@@ -202,7 +221,7 @@ class Conditions:
                 yield notification(policy, target, edge.reason, edge.numbers, edge.correlation_id, "", now)
         if policy.then.verb is None or tracked.unknown_since is not None:
             return
-        begun = tracked.since if tracked.acted is None else max(tracked.since, tracked.acted, key=_monotonic)
+        begun = tracked.begun
         held_for = now.monotonic - begun.monotonic
         if held_for < trigger.hold - _EARLY * interval:
             return

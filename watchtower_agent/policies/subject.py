@@ -98,10 +98,8 @@ class HostSubject:
 
     def value(self, name: str) -> Value:
         """The value of a `host.…` or `engine.…` name."""
-        if name.startswith("host."):
-            return _known(self.state.host_metric(name, self.now))
-        read = _ENGINE.get(name)
-        return UNKNOWN if read is None else read(self.state)
+        read = _ENGINE.get(name)  # the rest of its names are sampled
+        return _known(self.state.host_metric(name, self.now)) if read is None else read(self.state)
 
     def window(self, window: Window) -> Value:
         """The past of a `host.…` or `engine.…` name."""

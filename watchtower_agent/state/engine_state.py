@@ -15,8 +15,8 @@ class EngineState:
         info: Which engine; None before it was first found.
         connected: Its event stream is open.
         responding: It answered the last ping.
-        latency: Of the last ping, seconds; None before the first.
-        event_lag: Between the engine's stamp and our handling of the newest event, seconds.
+        latency: Of the last ping, seconds; None before the first, and while the engine is lost.
+        event_lag: Between the engine's stamp and our handling of the newest event, seconds; None likewise.
         since: When `connected` last changed, seconds since the epoch.
         listed: The inventory was listed since the engine was last found, and since events were last lost.
         alive_at: When it last gave a sign of life (an event, a ping, a listing, an inspection), on the monotonic clock,

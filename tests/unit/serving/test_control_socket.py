@@ -125,7 +125,7 @@ def test_no_agent_is_said_with_the_remedy(path: Path) -> None:
         (b'{"version":1,"command":"history","arguments":{"limit":0}}\n', "limit must be a number between 1 and 10000"),
         (b'{"version":1,"command":"history","arguments":{"limit":true}}\n', "limit must be a number"),
         (b'{"version":1,"command":"history","arguments":{"limit":"1"}}\n', "limit must be a number"),
-        (b'{"version":1,"command":"history","arguments":{"policy":1}}\n', "policy and target must be names"),
+        (b'{"version":1,"command":"history","arguments":{"policy":1}}\n', "policy must be a name, not a number"),
     ],
 )
 async def test_wrong_requests_are_told_what_is_wrong_with_them(path: Path, content: bytes, words: str) -> None:
