@@ -124,6 +124,7 @@ def table(
     *,
     indent: int = 0,
     gap: int = _GAP,
+    steady: bool = False,
 ) -> list[Text]:
     """Head and rows, one line each, without blanks at their end.
 
@@ -133,16 +134,21 @@ def table(
         width: Cells of the terminal; None for no terminal.
         indent: Blanks before each line.
         gap: Blanks between columns.
+        steady: Columns keep their least width though their cells need less: what is drawn again and again stands still.
     """
-    widths = _widths(columns, rows, None if width is None else width - indent, gap)
+    widths = _widths(columns, rows, None if width is None else width - indent, gap, steady=steady)
     head = [(words(column.title, "dim"),) for column in columns]
     return [_row(columns, widths, row, width, indent, gap) for row in (head, *rows)]
 
 
-def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Line]], width: int | None, gap: int) -> list[int]:
+def _widths(
+    columns: Sequence[Column], rows: Sequence[Sequence[Line]], width: int | None, gap: int, *, steady: bool
+) -> list[int]:
     if width is None:
         return [column.usual for column in columns]
     natural = [max([len(column.title), *(length(row[index]) for row in rows)]) for index, column in enumerate(columns)]
+    if steady:
+        natural = [max(want, column.least) for want, column in zip(natural, columns, strict=True)]
     widths = [min(want, column.least) for want, column in zip(natural, columns, strict=True)]
     left = width - sum(widths) - gap * (len(columns) - 1)
     while left > 0 and (wanting := [index for index, want in enumerate(natural) if widths[index] < want]):

@@ -101,7 +101,7 @@ class View:
         """With the choice on the same container as before, where it is still in sight."""
         ids = [container.get("id") for container in listed(frame, "containers")]
         offset, total = frame.get("offset", 0), frame.get("total", 0)
-        if self.chosen in ids:
+        if self.chosen and self.chosen in ids:
             return replace(self, cursor=offset + ids.index(self.chosen))
         index = self.cursor - offset
         if 0 <= index < len(ids):
@@ -224,9 +224,9 @@ def _rows(height: int) -> int:
 
 
 def _drawn(frame: Json, view: View, problem: str, columns: int, height: int) -> list[Text]:
-    page = lines(
-        frame, columns, rows=view.rows, selected=view.cursor - int(frame.get("offset", 0)), panel=_panel(height)
-    )
+    line = view.cursor - frame.get("offset", 0)
+    in_sight = 0 <= line < min(view.rows, len(listed(frame, "containers")))
+    page = lines(frame, columns, rows=view.rows, selected=line if in_sight else None, panel=_panel(height))
     page[height - 1 :] = []
     page += [Text()] * (height - 1 - len(page))
     last = fitted((words(printable(problem), "bold red"),), columns) if problem else _keys(frame, view, columns)
@@ -244,6 +244,8 @@ def _keys(frame: Json, view: View, columns: int) -> Text:
         line.append(label[at + 1 :], active)
         line.append(" ")
     line.append("- reverse ↑↓ choose q quit")
+    if line.cell_len > columns:
+        return fitted((words(f"sort {''.join(SORTS)}, - reverse, q quit"),), columns)
     if columns - line.cell_len > len(summary(frame)) + 1:
         line.append(" " * (columns - line.cell_len - len(summary(frame))) + summary(frame), "dim")
     return line

@@ -55,7 +55,9 @@ def _host(frame: Json) -> Sequence[Line]:
 
     def part(title: str, key: str) -> Line:
         value = number(host.get(key))
-        style = "bold red" if value is not None and value >= _HIGH and key.endswith("percent") else ""
+        if value is None:
+            return ()
+        style = "bold red" if value >= _HIGH and key.endswith("percent") else ""
         return words(f"  {title} ", "dim"), words(reading(value, CATALOGUE.get(key)), style)
 
     loads = " ".join("-" if (load := number(host.get(key))) is None else f"{load:.2f}" for key in _LOADS)
@@ -66,7 +68,9 @@ def _host(frame: Json) -> Sequence[Line]:
         (words("  load ", "dim"), words(loads)),
         part("swap", "host.swap.percent"),
         part("free", "host.disk.free"),
-        (*part("psi cpu", "host.pressure.cpu"), *part("mem", "host.pressure.memory"), *part("io", "host.pressure.io")),
+        part("psi cpu", "host.pressure.cpu"),
+        part("psi mem", "host.pressure.memory"),
+        part("psi io", "host.pressure.io"),
     )
 
 
@@ -83,7 +87,8 @@ def _engine(frame: Json) -> Sequence[Line]:
     )
 
     def part(title: str, key: str) -> Line:
-        return words(f"  {title} ", "dim"), words(reading(engine.get(key), CATALOGUE.get(key)))
+        known = engine.get(key)
+        return () if known is None else (words(f"  {title} ", "dim"), words(reading(known, CATALOGUE.get(key))))
 
     restarts = engine.get("engine.restarts")
     return (

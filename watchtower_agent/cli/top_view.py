@@ -60,21 +60,20 @@ def lines(frame: Json, width: int | None, *, rows: int, selected: int | None, pa
         frame: The agent's answer.
         width: Cells of the terminal; None for no terminal: then all columns are there and nothing is cut.
         rows: Lines for containers.
-        selected: Which of them is shown in detail; None for none.
+        selected: Which of the lines is shown in detail; None for none.
         panel: Lines for those details.
     """
     shown = head(frame, width)
     containers = listed(frame, "containers")[:rows]
     body = containers_table(containers, width, frame.get("at"))
-    if selected is not None and width is not None and selected < len(containers):
+    if selected is not None and width is not None:
         line = body[selected + 1]
         line.pad_right(max(0, width - line.cell_len))
         line.stylize("reverse")
     shown += body
     shown += [Text()] * (rows - len(containers))
     if panel > 0:
-        chosen = containers[selected] if selected is not None and selected < len(containers) else None
-        below = [] if chosen is None else _panel(chosen, frame, width)
+        below = [] if selected is None else _panel(containers[selected], frame, width)
         shown += (below + [Text()] * panel)[:panel]
     return shown
 
@@ -89,7 +88,7 @@ def containers_table(containers: Sequence[Json], width: int | None, now: object)
     nearest = _nearest if room < _VERY_WIDE else _nearest_in_words
     rows = [[*(each.cell(container) for each in shown), nearest(container, now)] for container in containers]
     columns = [*(each.column for each in shown), Column(title="nearest policy", least=18, usual=0)]
-    return table(columns, rows, width, gap=1 if room < _WIDE else 2)
+    return table(columns, rows, width, gap=1 if room < _WIDE else 2, steady=True)
 
 
 def _state(container: Json) -> Line:

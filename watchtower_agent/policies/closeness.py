@@ -33,6 +33,7 @@ ALMOST: Final = math.nextafter(1.0, 0.0)
 """The closeness of a value that stands on a threshold which it would have to pass."""
 _OPPOSITE: Final = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _FIRES, _TRUE = 2.0, 1.0
+_SOON: Final = math.nextafter(_FIRES, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ def rank(tree: Tree, subject: Subject, *, hold: float = 0.0, standing: Standing 
     truth, ratio = measured(tree, subject)
     if truth:
         held_for = standing.held_for if standing is not None else 0.0
-        return _TRUE + (min(held_for / hold, ALMOST) if hold > 0 else ALMOST)
+        return min(_TRUE + held_for / hold, _SOON) if hold > 0 else _SOON
     return ratio or 0.0
 
 

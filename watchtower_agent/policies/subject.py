@@ -40,7 +40,8 @@ _CONTAINER: Mapping[str, Callable[[ContainerRecord, Instant], Value]] = {
 
 _ENGINE: Mapping[str, Callable[[HostState], Value]] = {
     "engine.responding": lambda s: _known(s.engine.responding),
-    "engine.connected": lambda s: s.engine.connected,
+    # Not known before the first try has ended: the agent's start is no loss of the engine.
+    "engine.connected": lambda s: UNKNOWN if s.engine.responding is None else s.engine.connected,
     "engine.latency": lambda s: _known(s.engine.latency),
     "engine.event_lag": lambda s: _known(s.engine.event_lag),
     "engine.restarts": lambda s: s.engine.restarts,
@@ -59,8 +60,9 @@ def _count(state: HostState, statuses: set[str]) -> Value:
 
 def engine_values(state: HostState) -> dict[str, float]:
     """Every `engine.…` number that is known, as the metrics batch carries it (booleans as 0 and 1)."""
-    values = {name: read(state) for name, read in _ENGINE.items()}
-    return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
+    told = _numbers({name: read(state) for name, read in _ENGINE.items()})
+    sampled = state.samples.host if state.samples is not None else {}
+    return told | {name: number for name, number in sampled.items() if name.startswith("engine.")}
 
 
 def remember(state: HostState, now: Instant, interval: float) -> None:
@@ -98,7 +100,7 @@ class HostSubject:
 
     def value(self, name: str) -> Value:
         """The value of a `host.…` or `engine.…` name."""
-        read = _ENGINE.get(name)  # the rest of its names are sampled
+        read = _ENGINE.get(name)
         return _known(self.state.host_metric(name, self.now)) if read is None else read(self.state)
 
     def window(self, window: Window) -> Value:

@@ -178,7 +178,7 @@ class CloudEventComposer:
         lines = [payloads.container_sample(view, batch.at.wall) for view in views]
         content = {
             **head,
-            "host_metrics": payloads.rounded(batch.host.items()),
+            "host_metrics": payloads.rounded(item for item in batch.host.items() if item[0].startswith("host.")),
             "engine": payloads.rounded(engine.items()),
             "containers": lines,
         }

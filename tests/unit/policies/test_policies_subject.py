@@ -38,7 +38,7 @@ def state(*, connected: bool = True) -> HostState:
             interval=1.0,
             targets=(SampleTarget(container_id=container_id("web")),),
             columns={"memory.percent": array("d", [42.0]), "cpu.percent": array("d", [float("nan")])},
-            host={"host.memory.percent": 60.0},
+            host={"host.memory.percent": 60.0, "engine.memory": 2.0**27},
         )
     )
     return made
@@ -207,4 +207,27 @@ def test_the_numbers_of_the_engine_in_a_batch_of_metrics() -> None:
         "engine.containers.running": 2.0,
         "engine.containers.paused": 1.0,
         "engine.containers.stopped": 2.0,
+        "engine.memory": 2.0**27,
     }
+
+
+@pytest.mark.parametrize("name", [e.name for e in CATALOGUE.values() if e.sampled and e.scope is not Scope.CONTAINER])
+def test_what_is_sampled_of_the_host_and_its_engine_has_its_value(name: str) -> None:
+    made = state()
+    made.apply_samples(SampleBatch(at=MOMENT, interval=1.0, host={name: 7.0}))
+    assert HostSubject(made, MOMENT).value(name) == 7
+    assert HostSubject(made, replace(MOMENT, monotonic=14.0)).value(name) is UNKNOWN
+
+
+@pytest.mark.parametrize("name", [e.name for e in CATALOGUE.values() if e.sampled and e.scope is Scope.CONTAINER])
+def test_what_is_sampled_of_a_container_has_its_value(name: str) -> None:
+    made = state()
+    target = SampleTarget(container_id=container_id("web"))
+    made.apply_samples(SampleBatch(at=MOMENT, interval=1.0, targets=(target,), columns={name: array("d", [7.0])}))
+    assert ContainerSubject(made, MOMENT, ContainerRecord(container=container())).value(name) == 7
+
+
+def test_before_the_first_try_has_ended_nothing_is_known_of_the_engine() -> None:
+    subject = HostSubject(HostState("h1"), MOMENT)
+    for name in ("engine.connected", "engine.responding", "engine.latency", "engine.containers.running"):
+        assert subject.value(name) is UNKNOWN
