@@ -33,6 +33,9 @@ policies:
   - name: full
     when: engine.containers.running >= 2 and engine.containers.paused == 0 and engine.containers.stopped == 0
     then: {notify: {}}
+  - name: stocked
+    when: engine.images >= 1
+    then: {notify: {}}
   - name: late
     when: engine.event_lag > 500ms
     then: {notify: {}}
@@ -74,6 +77,7 @@ async def test_an_engine_that_is_stopped_and_started_again(
 ) -> None:
     host = make_host(own_engine, module_broker, POLICIES, proxied=False)
     await fired(host, "process")
+    await fired(host, "stocked")
 
     stopped = time.monotonic()
     own_engine.stop()
@@ -90,6 +94,7 @@ async def test_an_engine_that_is_stopped_and_started_again(
 
     await resolved(host, "silent")
     await resolved(host, "deaf")
+    await fired(host, "stocked", count=2)  # while the engine was away nothing was known of them
     await fired(host, "new")
     await resolved(host, "new")
     assert host.agent.ask("metrics", container=None)["values"]["engine.restarts"] == 1
@@ -141,6 +146,7 @@ async def test_events_that_come_late_are_seen_as_lag(
     host.proxy.delay_events(0.0)
     lasting_engine.run("two", *IDLE)
     await fired(host, "full")
+    lasting_engine.api("POST", "/volumes/create", {"Name": "later"})  # the lag is that of the newest event
     await resolved(host, "late")
 
 

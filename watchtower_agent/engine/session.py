@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from watchtower_agent.engine.calls import EngineCalls, EngineGreeting
@@ -21,6 +22,7 @@ from watchtower_agent.model.observation import (
     EngineInfo,
     EnginePinged,
     GapObserved,
+    ImagesCounted,
     InventoryObserved,
 )
 from watchtower_agent.ports import Clock
@@ -281,15 +283,23 @@ class EngineSession:
         return "a resync was asked for"
 
     async def _keep_up(self, stream: EventStream) -> str:
-        """List, then audit every now and then."""
+        """List, then audit every now and then, and count images."""
         try:
             lost = await self._list(stream)
             while not lost:
+                await self._count_images()
                 await asyncio.sleep(self._timing.audit_every)
                 lost = await self._audit(stream, self._engine_ns())
         except WatchtowerError as error:
             return str(error)
         return f"{lost} events had been lost on their way"
+
+    async def _count_images(self) -> None:
+        """Not knowing how many there are is no reason to open the stream anew."""
+        count = None
+        with suppress(WatchtowerError):
+            count = await self._workers.call(self._calls.images)
+        self._sink(ImagesCounted(count=count, at=self._clock.now().wall))
 
     async def _list(self, stream: EventStream) -> int:
         """List the containers, and post the listing after every event that preceded it.

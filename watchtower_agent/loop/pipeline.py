@@ -26,6 +26,7 @@ from watchtower_agent.model.observation import (
     EnginePinged,
     EventsObserved,
     GapObserved,
+    ImagesCounted,
     InventoryObserved,
     PoliciesRejected,
     Resume,
@@ -46,6 +47,7 @@ Observation = (
     | EngineFound
     | EngineLost
     | EnginePinged
+    | ImagesCounted
     | GapObserved
     | SampleBatch
     | Outcome

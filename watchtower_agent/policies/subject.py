@@ -48,6 +48,7 @@ _ENGINE: Mapping[str, Callable[[HostState], Value]] = {
     "engine.containers.running": lambda s: _count(s, {"running"}),
     "engine.containers.paused": lambda s: _count(s, {"paused"}),
     "engine.containers.stopped": lambda s: _count(s, {"created", "exited", "dead"}),
+    "engine.images": lambda s: _known(s.engine.images),
 }
 
 

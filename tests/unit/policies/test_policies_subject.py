@@ -27,7 +27,7 @@ def state(*, connected: bool = True) -> HostState:
     made = HostState("h1")
     engine = made.engine
     engine.info, engine.connected, engine.listed, engine.responding = INFO, connected, connected, connected
-    engine.latency, engine.event_lag, engine.restarts = 0.02, 0.001, 2
+    engine.latency, engine.event_lag, engine.restarts, engine.images = 0.02, 0.001, 2, 12
     statuses = ["running", "running", "paused", "exited", "created", "restarting"]
     for number, status in enumerate(statuses):
         each = container(f"c{number}", status=ContainerStatus(status))
@@ -76,6 +76,7 @@ def record() -> ContainerRecord:
         ("engine.containers.running", 2),
         ("engine.containers.paused", 1),
         ("engine.containers.stopped", 2),
+        ("engine.images", 12),
     ],
 )
 def test_every_name_of_a_container(name: str, value: Value) -> None:
@@ -207,6 +208,7 @@ def test_the_numbers_of_the_engine_in_a_batch_of_metrics() -> None:
         "engine.containers.running": 2.0,
         "engine.containers.paused": 1.0,
         "engine.containers.stopped": 2.0,
+        "engine.images": 12.0,
         "engine.memory": 2.0**27,
     }
 
