@@ -118,6 +118,21 @@ def test_the_time_held_counts_until_it_fires_and_the_guard_names_itself() -> Non
     }
 
 
+def test_time_in_which_a_value_is_not_known_does_not_count() -> None:
+    host = Host(LEAK)
+    host.docker.create("web")
+    host.deliver()
+    host.tick(5, memory_percent=95.0)
+    host.tick(2)
+    unknown = watcher(by_name(host.top(), "web"), "leak")
+    assert (unknown["true"], unknown["closeness"]) == (None, None)
+    assert unknown["held_for"] == pytest.approx(5.0, abs=1.01)
+    host.tick(memory_percent=95.0)
+    assert watcher(by_name(host.top(), "web"), "leak")["held_for"] == pytest.approx(unknown["held_for"], abs=0.01)
+    host.tick(memory_percent=10.0)
+    assert watcher(by_name(host.top(), "web"), "leak")["held_for"] == 0.0
+
+
 def test_what_the_agent_does_not_know_any_more_is_not_told() -> None:
     host = Host(LEAK)
     host.docker.create("web")

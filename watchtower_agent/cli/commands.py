@@ -252,14 +252,15 @@ def _top(options: argparse.Namespace) -> int:
         return OK
     from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
     from watchtower_agent.cli.screen import Screen  # noqa: PLC0415 - see the module's first line
-    from watchtower_agent.cli.top import once, watch, whole  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.cli.top import LARGEST_PAGE, once, watch, whole  # noqa: PLC0415 - see the module's first line
 
     if options.once:
         page = Page(sys.stdout)
         for line in once(whole(client, options.sort, backwards=options.reverse), page.width):
             page.put(line)
         return OK
-    first = client.ask("top", sort=options.sort, backwards=options.reverse)
+    limit = min(LARGEST_PAGE, shutil.get_terminal_size().lines)
+    first = client.ask("top", sort=options.sort, backwards=options.reverse, limit=limit)
     with Screen(sys.stdin, sys.stdout) as screen:
         watch(client, screen, first, sort=options.sort, backwards=options.reverse, interval=options.interval)
     return OK
