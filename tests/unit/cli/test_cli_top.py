@@ -112,7 +112,7 @@ async def test_more_room_shows_more(socket: Path) -> None:
     limits = [asked["limit"] for asked in control.asked]
     assert limits[0] == 24
     assert {24 - 12, 50 - 18} <= set(limits)
-    assert max(limits) == 50 - 18
+    assert not {limit for limit in limits if isinstance(limit, int) and limit > 50 - 18}
 
 
 async def test_keys_put_in_order_choose_and_turn(socket: Path) -> None:
