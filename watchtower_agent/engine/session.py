@@ -283,7 +283,7 @@ class EngineSession:
         return "a resync was asked for"
 
     async def _keep_up(self, stream: EventStream) -> str:
-        """List, then audit every now and then, and count images."""
+        """List, then audit every now and then."""
         try:
             lost = await self._list(stream)
             while not lost:
@@ -293,13 +293,6 @@ class EngineSession:
         except WatchtowerError as error:
             return str(error)
         return f"{lost} events had been lost on their way"
-
-    async def _count_images(self) -> None:
-        """Not knowing how many there are is no reason to open the stream anew."""
-        count = None
-        with suppress(WatchtowerError):
-            count = await self._workers.call(self._calls.images)
-        self._sink(ImagesCounted(count=count, at=self._clock.now().wall))
 
     async def _list(self, stream: EventStream) -> int:
         """List the containers, and post the listing after every event that preceded it.
@@ -344,6 +337,13 @@ class EngineSession:
             self._gap("audit", lost[0].time, lost[-1].time, len(lost))
             await self._handover.events(lost, origin=Origin.REPLAY)
         return len(lost)
+
+    async def _count_images(self) -> None:
+        """Not knowing how many there are is no reason to open the stream anew."""
+        count = None
+        with suppress(WatchtowerError):
+            count = await self._workers.call(self._calls.images)
+        self._sink(ImagesCounted(count=count, at=self._clock.now().wall))
 
     def _gap(self, reason: str, since: float, until: float, count: int | None = None) -> None:
         self.counts.gaps += 1

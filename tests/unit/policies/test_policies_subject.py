@@ -83,6 +83,12 @@ def test_every_name_of_a_container(name: str, value: Value) -> None:
     assert ContainerSubject(state(), MOMENT, record()).value(name) == value
 
 
+def test_before_the_first_try_has_ended_nothing_is_known_of_the_engine() -> None:
+    subject = HostSubject(HostState("h1"), MOMENT)
+    for name in ("engine.connected", "engine.responding", "engine.latency", "engine.containers.running"):
+        assert subject.value(name) is UNKNOWN
+
+
 def test_no_name_of_the_catalogue_is_forgotten() -> None:
     made = state()
     made.samples = None
@@ -205,10 +211,10 @@ def test_the_numbers_of_the_engine_in_a_batch_of_metrics() -> None:
         "engine.latency": 0.02,
         "engine.event_lag": 0.001,
         "engine.restarts": 2.0,
+        "engine.images": 12.0,
         "engine.containers.running": 2.0,
         "engine.containers.paused": 1.0,
         "engine.containers.stopped": 2.0,
-        "engine.images": 12.0,
         "engine.memory": 2.0**27,
     }
 
@@ -227,9 +233,3 @@ def test_what_is_sampled_of_a_container_has_its_value(name: str) -> None:
     target = SampleTarget(container_id=container_id("web"))
     made.apply_samples(SampleBatch(at=MOMENT, interval=1.0, targets=(target,), columns={name: array("d", [7.0])}))
     assert ContainerSubject(made, MOMENT, ContainerRecord(container=container())).value(name) == 7
-
-
-def test_before_the_first_try_has_ended_nothing_is_known_of_the_engine() -> None:
-    subject = HostSubject(HostState("h1"), MOMENT)
-    for name in ("engine.connected", "engine.responding", "engine.latency", "engine.containers.running"):
-        assert subject.value(name) is UNKNOWN
