@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from watchtower_agent import __version__
 from watchtower_agent.collectors.sampler import Sampler
 from watchtower_agent.engine.session import EngineSession
+from watchtower_agent.errors import PermanentError
 from watchtower_agent.loop.loop import Loop
+from watchtower_agent.loop.overview import Page, Sort, overview
 from watchtower_agent.loop.pipeline import Pipeline
+from watchtower_agent.loop.readings import container_values, find, host_values, ranges
 from watchtower_agent.model.decision import Decision
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.model.observation import PoliciesRejected
 from watchtower_agent.policies.policy import OnTrigger, Policy, ScheduleTrigger
+from watchtower_agent.policies.problem import nearest
 from watchtower_agent.policy_folder import PolicyFolder
 from watchtower_agent.ports import Clock, LedgerRow, Store
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
@@ -183,6 +187,42 @@ class Answers:
         rows = await self.store.history(limit=limit, policy=policy, target=target)
         return [_row(row) for row in rows]
 
+    async def top(self, *, sort: str, backwards: bool, offset: int, limit: int) -> Mapping[str, object]:
+        """One page of containers with their policies, under the host and its engine."""
+        if sort not in set(Sort):
+            raise PermanentError(f"there is no order by {sort[:60]!a}; choose one of {', '.join(Sort)}")
+        now = self.clock.now()
+        page = Page(sort=Sort(sort), backwards=backwards, offset=offset, limit=limit)
+        found = await _in_turns(overview(self.pipeline, page, now))
+        return {
+            "agent": {
+                "version": __version__,
+                "host": self.settings.host,
+                "mode": self.settings.mode,
+                "uptime": now.wall - self.started_at,
+                "interval": self.settings.sampling.interval,
+                "failures": dict(self.sampler.counters.failures),
+            }
+        } | dict(found)
+
+    async def metrics(self, *, container: str | None) -> Mapping[str, object]:
+        """The present value of every name."""
+        state, now = self.pipeline.state, self.clock.now()
+        if container is not None:
+            record = find(state, container)
+            if record is None:
+                names = sorted(each.container.name for each in state.containers.values())
+                near = nearest(container, tuple(names))
+                hint = f"did you mean {near}?" if near else "see: watchtower-agent top --once --sort name"
+                raise PermanentError(f"there is no container {container[:60]!a}; {hint}")
+            values = container_values(state, record, now)
+            return {"container": record.container.name, "values": host_values(state, now) | values}
+        found = {}
+        for name, one in ranges(state, now):
+            found[name] = one
+            await asyncio.sleep(0)  # all names of thousands of containers are not for one turn of the loop
+        return {"container": None, "values": host_values(state, now), "ranges": found}
+
     def follow(self) -> AsyncIterator[Mapping[str, object]]:
         """Every event from now on."""
         return self.followers.follow()
@@ -203,6 +243,17 @@ def _trigger(policy: Policy) -> str:
             return "schedule"
         case _:
             return "when"
+
+
+async def _in_turns(work: Generator[None, None, Mapping[str, object]]) -> Mapping[str, object]:
+    """The result of something long, with turns of the loop in between for whoever has something to do."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: Mapping[str, object] = end.value
+            return result
+        await asyncio.sleep(0)
 
 
 def _decision(decision: Decision | None) -> dict[str, object] | None:

@@ -243,6 +243,31 @@ class Control(Protocol):
         """Past actions, newest first."""
         ...
 
+    async def top(self, *, sort: str, backwards: bool, offset: int, limit: int) -> Mapping[str, object]:
+        """Host, engine, policies, and one page of containers: how each is, and how close its policies are to firing.
+
+        Raises:
+            PermanentError: There is no such order.
+
+        Args:
+            sort: Name of an order.
+            backwards: The other way round.
+            offset: How many of the first are left out.
+            limit: How many at most.
+        """
+        ...
+
+    async def metrics(self, *, container: str | None) -> Mapping[str, object]:
+        """The present value of every catalogue name: of the host, its engine, and a container or the range of all.
+
+        Raises:
+            PermanentError: There is no such container.
+
+        Args:
+            container: Name, or the begin of an id.
+        """
+        ...
+
     def follow(self) -> AsyncIterator[Mapping[str, object]]:
         """Every event from now on, as it is published: `{"topic": …, "event": {the CloudEvent}}`.
 

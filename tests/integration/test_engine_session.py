@@ -20,6 +20,7 @@ from watchtower_agent.model.observation import (
     EnginePinged,
     EventsObserved,
     GapObserved,
+    ImagesCounted,
     InventoryObserved,
 )
 
@@ -55,7 +56,7 @@ async def test_a_first_start_is_a_baseline(engine: PrivateEngine) -> None:
     await in_thread(lambda: engine.run("old"))
     async with EngineWatch(engine.url) as watch:
         [listed] = await watch.until_listed()
-        assert [type(told) for told in watch.observations] == [EngineFound, InventoryObserved]
+        assert [type(told) for told in watch.told_but_signs_of_life()] == [EngineFound, InventoryObserved]
         assert [(c.name, c.status) for c in listed.containers] == [("old", ContainerStatus.RUNNING)]
         assert listed.after_position == 0
         [found] = watch.of(EngineFound)
@@ -135,7 +136,7 @@ async def test_what_happened_while_away_is_replayed_once(engine: PrivateEngine) 
         assert not second.of(EngineFound)[0].restarted
         # Replayed events go before the listing that already shows what they did.
         assert listed.after_position == second.session.position == len(second.events)
-        assert second.told_but_pings()[-1] is listed
+        assert second.told_but_signs_of_life()[-1] is listed
         await in_thread(lambda: engine.docker("start", "web"))
         await second.until(lambda: "start" in second.actions(web))
         assert second.events[-1].origin is Origin.STREAM
@@ -255,6 +256,18 @@ async def test_a_clock_that_is_stepped_back_while_the_session_runs_holds_nothing
         assert not watch.of(EngineLost)
 
 
+async def test_images_are_counted_again_and_again(engine: PrivateEngine) -> None:
+    await in_thread(lambda: engine.run("web"))
+    async with EngineWatch(engine.url, timing=replace(FAST, audit_every=0.2)) as watch:
+        [first, *_] = await watch.until_told(ImagesCounted)
+        assert first.count is not None
+        more = first.count + 1
+        await in_thread(lambda: engine.docker("commit", "web", "extra:1"))
+        await watch.until(lambda: watch.of(ImagesCounted)[-1].count == more)
+        await in_thread(lambda: engine.docker("rmi", "extra:1"))
+        await watch.until(lambda: watch.of(ImagesCounted)[-1].count == first.count)
+
+
 async def test_a_storm_is_neither_lost_nor_doubled(engine: PrivateEngine) -> None:
     async with EngineWatch(engine.url, timing=replace(FAST, audit_every=0.2)) as watch:
         await watch.until_listed()
@@ -349,7 +362,7 @@ async def test_the_listing_waits_for_the_events_that_precede_it(engine: PrivateE
             listed = (await watch.until_listed(2))[-1]
             assert "between" in {container.name for container in listed.containers}
             assert listed.after_position == position
-            assert watch.told_but_pings()[-1] is listed
+            assert watch.told_but_signs_of_life()[-1] is listed
             [between] = [event for event in watch.events if event.name == "between"]
             assert between.position > position
 

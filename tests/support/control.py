@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from tests.support.facts import NOW
+from watchtower_agent.errors import PermanentError
 
 
 def status(**changes: object) -> dict[str, object]:
@@ -118,6 +119,102 @@ HISTORY: list[dict[str, object]] = [
 ]
 
 
+def watcher(policy: str, **changes: object) -> dict[str, object]:
+    """A policy that watches something, two thirds of the way to firing."""
+    return {
+        "policy": policy,
+        "mode": "enforce",
+        "does": "restart",
+        "guard": None,
+        "guard_reason": None,
+        "release_at": None,
+        "under_way": False,
+        "true": False,
+        "firing": False,
+        "closeness": 0.6667,
+        "held_for": 0.0,
+        "for": 120.0,
+        "comparisons": [
+            {
+                "name": "memory.percent",
+                "value": 60.0,
+                "sign": ">",
+                "threshold": "90%",
+                "limit": 90,
+                "true": False,
+                "closeness": 0.6667,
+            }
+        ],
+        "comparisons_left_out": 0,
+    } | changes
+
+
+def shown(name: str, **changes: object) -> dict[str, object]:
+    """A container as `top` is told of it."""
+    return {
+        "id": name[:40],
+        "name": name,
+        "image": "web:1",
+        "status": "running",
+        "health": "healthy",
+        "exit_code": None,
+        "restarts": 2,
+        "restarts_by_agent": 1,
+        "uptime": 7500.0,
+        "operator_action": None,
+        "values": {
+            "cpu.percent": 12.34,
+            "cpu.percent_of_limit": 24.7,
+            "cpu.throttled": None,
+            "memory.working_set": 300 * 2.0**20,
+            "memory.limit": 512 * 2.0**20,
+            "memory.percent": 60.0,
+            "memory.oom_kills": 0,
+            "pressure.cpu": 1.0,
+            "pressure.memory": 17.0,
+            "pressure.io": None,
+            "network.receive": 1500.0,
+            "network.transmit": 2.5e6,
+            "io.read": 0.0,
+            "io.write": 4096.0,
+            "pids": 12,
+        },
+        "watched_by": 1,
+        "watchers": [watcher("leak")],
+    } | changes
+
+
+def frame(containers: Sequence[Mapping[str, object]], **changes: object) -> dict[str, object]:
+    """All of a host as `top` is told of it."""
+    return {
+        "agent": {"version": "0.1.0", "host": "h1", "mode": "enforce", "uptime": 4000.0, "interval": 1.0},
+        "at": NOW,
+        "host": {
+            "host.cpu.percent": 40.0,
+            "host.memory.percent": 50.0,
+            "host.disk.percent": 93.0,
+            "host.load1": 0.5,
+            "host.load5": 0.25,
+        },
+        "engine": {
+            "version": "26.1.5",
+            "since": NOW - 3999,
+            "last_error": None,
+            "engine.connected": True,
+            "engine.responding": True,
+            "engine.latency": 0.0012,
+            "engine.event_lag": 0.002,
+            "engine.restarts": 0,
+            "engine.containers.running": 3,
+            "engine.containers.paused": 0,
+            "engine.containers.stopped": 1,
+        },
+        "policies": {"in_force": 3, "firing": 1, "counting": 2, "held": 1, "problems": 0},
+        "watchers": [watcher("disk", closeness=0.8)],
+        "containers": list(containers),
+    } | changes
+
+
 class FakeControl:
     """Answers like an agent. Events are put in by the test; None ends the stream as a stopping agent does."""
 
@@ -126,6 +223,8 @@ class FakeControl:
     ) -> None:
         self.answer = status() if answer is None else answer
         self.past = past
+        self.frame: Mapping[str, object] = frame([])
+        self.readings: Mapping[str, object] = {}
         self.asked: list[dict[str, object]] = []
         self.queues: list[asyncio.Queue[Mapping[str, object] | None]] = []
         self.following = asyncio.Event()
@@ -137,6 +236,22 @@ class FakeControl:
     async def history(self, *, limit: int, policy: str | None, target: str | None) -> Sequence[Mapping[str, object]]:
         self.asked.append({"limit": limit, "policy": policy, "target": target})
         return self.past[:limit]
+
+    async def top(self, *, sort: str, backwards: bool, offset: int, limit: int) -> Mapping[str, object]:
+        """A page of the frame it was given, in the order that it has; by name in the order of names."""
+        self.asked.append({"sort": sort, "backwards": backwards, "offset": offset, "limit": limit})
+        whole = self.frame["containers"]
+        assert isinstance(whole, list)
+        ordered = sorted(whole, key=lambda each: str(each["name"])) if sort == "name" else whole
+        ordered = ordered[::-1] if backwards else ordered
+        page = {"total": len(whole), "offset": offset, "sort": sort, "containers": ordered[offset : offset + limit]}
+        return {**self.frame, **page}
+
+    async def metrics(self, *, container: str | None) -> Mapping[str, object]:
+        self.asked.append({"container": container})
+        if container not in {None, "web"}:
+            raise PermanentError(f"there is no container {container!r}; did you mean web?")
+        return self.readings
 
     async def follow(self) -> AsyncIterator[Mapping[str, object]]:
         queue: asyncio.Queue[Mapping[str, object] | None] = asyncio.Queue()

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from tests.support.store import FakeStore
 from watchtower_agent.loop.effects import Effects
+from watchtower_agent.loop.overview import Page, overview
 from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOptions
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
 from watchtower_agent.model.decision import Decision, Held, Verb
@@ -440,6 +441,17 @@ class Host:
             self.ping()
             self.see(self.sample(values))
             self.deliver()
+
+    def top(self, **page: object) -> dict[str, Any]:
+        """One page of `top`, as it goes over the control socket."""
+        asked = Page(**page)  # type: ignore[arg-type] # fields of any type, given by name
+        work = overview(self.pipeline, asked, self.clock.now())
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                found: dict[str, Any] = json.loads(json.dumps(end.value, allow_nan=False))
+                return found
 
     def ping(self) -> None:
         """The engine answers, when it is there."""

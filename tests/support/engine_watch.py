@@ -13,7 +13,7 @@ from watchtower_agent.engine.event_stream import CAPACITY
 from watchtower_agent.engine.inventory import Inventory
 from watchtower_agent.engine.session import EngineSession, SessionTiming
 from watchtower_agent.model.engine_event import Cursor, EngineEvent
-from watchtower_agent.model.observation import EnginePinged, EventsObserved, InventoryObserved
+from watchtower_agent.model.observation import EnginePinged, EventsObserved, ImagesCounted, InventoryObserved
 from watchtower_agent.ports import Clock
 
 T = TypeVar("T")
@@ -85,8 +85,8 @@ class EngineWatch:
     def of(self, kind: type[T]) -> list[T]:
         return [told for told in self.observations if isinstance(told, kind)]
 
-    def told_but_pings(self) -> list[object]:
-        return [told for told in self.observations if not isinstance(told, EnginePinged)]
+    def told_but_signs_of_life(self) -> list[object]:
+        return [told for told in self.observations if not isinstance(told, EnginePinged | ImagesCounted)]
 
     async def until(self, condition: Callable[[], bool], timeout: float = 15.0) -> None:  # noqa: ASYNC109 - a test's
         try:

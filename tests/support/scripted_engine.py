@@ -116,6 +116,9 @@ class ScriptedEngine(EngineCalls):
     def containers(self) -> tuple[Container, ...]:
         return ()
 
+    def images(self) -> int | None:
+        return 0
+
     def past_events(self, since_ns: int, until_ns: int) -> Sequence[bytes]:
         if max(since_ns, until_ns) > (self._clock.now().wall + 1) * 1e9:
             self.hung += 1

@@ -23,12 +23,15 @@ PROBLEMS: Final = 1
 USAGE: Final = 2
 NO_AGENT: Final = 3
 
+_SORTS: Final = ("policy", "cpu", "memory", "pressure", "restarts", "uptime", "network", "io", "name")
+
 _EPILOG = """\
 exit codes: 0 all is well, 1 something is wrong (the text says what), 2 wrong usage, 3 no agent answers
 
 watchtower-agent check                    tell every mistake in the configuration
 watchtower-agent run                      run the agent in the foreground
 watchtower-agent events --follow          watch what it sees and does
+watchtower-agent top                      watch containers, and how close each policy is to firing
 """
 
 
@@ -113,6 +116,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     command("schema", _schema, "print the JSON Schema of policy files, by which editors complete and check them")
     command("status", _status, "show how the running agent is doing")
+    made = command("top", _top, "watch containers, and how close the policies are to firing")
+    made.add_argument("--once", action="store_true", help="print one frame with every container")
+    made.add_argument("--sort", choices=_SORTS, default="policy", help="the order (default: policy, the closest first)")
+    made.add_argument("--reverse", action="store_true", help="the other way round")
+    made.add_argument(
+        "--interval", type=_interval, default=1.0, metavar="SECONDS", help="between two looks (default: 1)"
+    )
+    made = command("metrics", _metrics, "list every name that a policy can use, with present values")
+    made.add_argument(
+        "container", nargs="?", metavar="CONTAINER", help="values of this one (default: the range over all)"
+    )
     made = command("events", _events, "show what the running agent sees and does, as it happens")
     made.add_argument("--follow", action="store_true", required=True, help="show events from now on, until Ctrl-C")
     made = command("history", _history, "show past actions with cause and outcome, newest first")
@@ -133,6 +147,16 @@ def _limit(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:6]) <= 10_000:  # noqa: PLR2004 - as the agent's
         raise argparse.ArgumentTypeError(f"{text!r} is not a number between 1 and 10000")
     return int(text)
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        seconds = 0.0
+    if not 0.2 <= seconds <= 3600:  # noqa: PLR2004 - an agent that is asked more often does little else
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0.2 and 3600")
+    return seconds
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -220,6 +244,54 @@ def _history(options: argparse.Namespace) -> int:
     from watchtower_agent.cli.views import show_history  # noqa: PLC0415 - see the module's first line
 
     show_history(Page(sys.stdout), rows)
+    return OK
+
+
+def _top(options: argparse.Namespace) -> int:
+    on_terminal = sys.stdout.isatty() and sys.stdin.isatty()
+    if not options.once and (options.json or not on_terminal):
+        _complain("top needs a terminal; one frame for a program or a file: watchtower-agent top --once [--json]")
+        return USAGE
+    client = _client(options)
+    if options.json:
+        from watchtower_agent.cli.top import whole  # noqa: PLC0415 - see the module's first line
+
+        _write_json(whole(client, options.sort, backwards=options.reverse))
+        return OK
+    from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.cli.screen import Screen  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.cli.top import LARGEST_PAGE, once, watch, whole  # noqa: PLC0415 - see the module's first line
+
+    if options.once:
+        page = Page(sys.stdout)
+        for line in once(whole(client, options.sort, backwards=options.reverse), page.width):
+            page.put(line)
+        return OK
+    limit = min(LARGEST_PAGE, shutil.get_terminal_size().lines)
+    first = client.ask("top", sort=options.sort, backwards=options.reverse, limit=limit)
+    with Screen(sys.stdin, sys.stdout) as screen:
+        watch(client, screen, first, sort=options.sort, backwards=options.reverse, interval=options.interval)
+    return OK
+
+
+def _metrics(options: argparse.Namespace) -> int:
+    from watchtower_agent.cli.metrics import as_json, show_metrics  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
+
+    why_none = ""
+    found: Mapping[str, object] = {}
+    try:
+        found = _client(options).ask("metrics", container=options.container)
+    except (NoAgentError, SettingsError) as error:
+        if options.container is not None:
+            raise
+        why_none = str(error).splitlines()[0]
+    if options.json:
+        _write_json(as_json(found, why_none))
+        return OK
+    show_metrics(Page(sys.stdout), found)
+    if why_none:
+        _complain(f"no present values: {why_none}")
     return OK
 
 

@@ -118,7 +118,13 @@ def _shortened(line: Line, excess: int) -> Line:
 
 
 def table(
-    columns: Sequence[Column], rows: Sequence[Sequence[Line]], width: int | None, *, indent: int = 0
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Line]],
+    width: int | None,
+    *,
+    indent: int = 0,
+    gap: int = _GAP,
+    steady: bool = False,
 ) -> list[Text]:
     """Head and rows, one line each, without blanks at their end.
 
@@ -127,18 +133,24 @@ def table(
         rows: A line for each column.
         width: Cells of the terminal; None for no terminal.
         indent: Blanks before each line.
+        gap: Blanks between columns.
+        steady: Columns keep their least width though their cells need less: what is drawn again and again stands still.
     """
-    widths = _widths(columns, rows, None if width is None else width - indent)
+    widths = _widths(columns, rows, None if width is None else width - indent, gap, steady=steady)
     head = [(words(column.title, "dim"),) for column in columns]
-    return [_row(columns, widths, row, width, indent) for row in (head, *rows)]
+    return [_row(columns, widths, row, width, indent, gap) for row in (head, *rows)]
 
 
-def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Line]], width: int | None) -> list[int]:
+def _widths(
+    columns: Sequence[Column], rows: Sequence[Sequence[Line]], width: int | None, gap: int, *, steady: bool
+) -> list[int]:
     if width is None:
         return [column.usual for column in columns]
     natural = [max([len(column.title), *(length(row[index]) for row in rows)]) for index, column in enumerate(columns)]
+    if steady:
+        natural = [max(want, column.least) for want, column in zip(natural, columns, strict=True)]
     widths = [min(want, column.least) for want, column in zip(natural, columns, strict=True)]
-    left = width - sum(widths) - _GAP * (len(columns) - 1)
+    left = width - sum(widths) - gap * (len(columns) - 1)
     while left > 0 and (wanting := [index for index, want in enumerate(natural) if widths[index] < want]):
         for index in wanting[:left]:
             widths[index] += 1
@@ -146,14 +158,16 @@ def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Line]], width: in
     return widths
 
 
-def _row(columns: Sequence[Column], widths: list[int], row: Sequence[Line], width: int | None, indent: int) -> Text:
+def _row(
+    columns: Sequence[Column], widths: list[int], row: Sequence[Line], width: int | None, indent: int, gap: int
+) -> Text:
     line = Text(" " * indent)
     for index, (column, room, cell) in enumerate(zip(columns, widths, row, strict=True)):
         text = fitted(cell, None if width is None else room)
         blanks = " " * max(0, room - text.cell_len)
         line.append_text(Text(blanks) + text if column.right else text + Text(blanks))
         if index < len(columns) - 1:
-            line.append(" " * _GAP)
+            line.append(" " * gap)
     line.rstrip()
     if width is not None:
         line.truncate(width, overflow="ellipsis")

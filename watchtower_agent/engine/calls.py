@@ -127,6 +127,11 @@ class EngineCalls:
         entries = raw if isinstance(raw, list) else []
         return tuple(container for entry in entries if (container := listed_container(entry)) is not None)
 
+    def images(self) -> int | None:
+        """How many images it has; None when it does not say."""
+        count = _object(self.get("/info", what="counting images")).get("Images")
+        return count if isinstance(count, int) and not isinstance(count, bool) else None
+
     def inspect(self, container_id: str) -> Container:
         """One container with its detail."""
         raw = self.get(f"/containers/{_quoted(container_id)}/json", what=f"inspecting {_short(container_id)}")

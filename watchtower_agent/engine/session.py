@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from watchtower_agent.engine.calls import EngineCalls, EngineGreeting
@@ -21,6 +22,7 @@ from watchtower_agent.model.observation import (
     EngineInfo,
     EnginePinged,
     GapObserved,
+    ImagesCounted,
     InventoryObserved,
 )
 from watchtower_agent.ports import Clock
@@ -283,6 +285,7 @@ class EngineSession:
         try:
             lost = await self._list(stream)
             while not lost:
+                await self._count_images()
                 await asyncio.sleep(self._timing.audit_every)
                 lost = await self._audit(stream, self._engine_ns())
         except WatchtowerError as error:
@@ -332,6 +335,13 @@ class EngineSession:
             self._gap("audit", lost[0].time, lost[-1].time, len(lost))
             await self._handover.events(lost, origin=Origin.REPLAY)
         return len(lost)
+
+    async def _count_images(self) -> None:
+        """Not knowing how many there are is no reason to open the stream anew."""
+        count = None
+        with suppress(WatchtowerError):
+            count = await self._workers.call(self._calls.images)
+        self._sink(ImagesCounted(count=count, at=self._clock.now().wall))
 
     def _gap(self, reason: str, since: float, until: float, count: int | None = None) -> None:
         self.counts.gaps += 1

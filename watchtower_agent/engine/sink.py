@@ -11,11 +11,21 @@ from watchtower_agent.model.observation import (
     EnginePinged,
     EventsObserved,
     GapObserved,
+    ImagesCounted,
     InventoryObserved,
 )
 
 Sink = Callable[
-    [EventsObserved | InventoryObserved | ContainerObserved | EngineFound | EngineLost | EnginePinged | GapObserved],
+    [
+        EventsObserved
+        | InventoryObserved
+        | ContainerObserved
+        | EngineFound
+        | EngineLost
+        | EnginePinged
+        | ImagesCounted
+        | GapObserved
+    ],
     None,
 ]
 """Takes an observation, on the event loop; never blocks."""

@@ -250,6 +250,10 @@ class Decisions:
         if outcome.result is Result.ABANDONED and "guard" in outcome.numbers and decision.from_event:
             self._want_again(decision, waiting, now)
 
+    def under_way(self, target_id: str) -> Intent | None:
+        """What is being done to that target, if anything."""
+        return self._open.get(target_id)
+
     def interrupted_targets(self) -> list[str]:
         """Ids of the targets of actions that a crash of the agent interrupted, and that are not settled yet."""
         return list(self._interrupted.intents)

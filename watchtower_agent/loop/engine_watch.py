@@ -11,7 +11,13 @@ from watchtower_agent.loop.publication import Publication
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
-from watchtower_agent.model.observation import EngineFound, EngineLost, EnginePinged, GapObserved
+from watchtower_agent.model.observation import (
+    EngineFound,
+    EngineLost,
+    EnginePinged,
+    GapObserved,
+    ImagesCounted,
+)
 from watchtower_agent.state.host_state import HostState
 
 SIGNS_MISSED = 3
@@ -39,7 +45,7 @@ class EngineWatch:
     _up: Meanwhile | None = None
     """The engine was found and is not listed yet."""
 
-    def take(self, seen: EngineFound | EngineLost | EnginePinged | GapObserved, now: Instant) -> None:
+    def take(self, seen: EngineFound | EngineLost | EnginePinged | ImagesCounted | GapObserved, now: Instant) -> None:
         """What the engine room tells."""
         engine = self.state.engine
         match seen:
@@ -47,6 +53,7 @@ class EngineWatch:
                 self._found(seen, now)
             case EngineLost():
                 engine.connected, engine.responding, engine.listed = False, False, False
+                engine.latency = engine.event_lag = engine.images = None  # what it was is not what it is
                 engine.since, engine.last_error = seen.at, seen.reason
                 if self._lost_at is None:  # else it came back for a moment, too short to be listed
                     self._lost_at = seen.at
@@ -54,6 +61,10 @@ class EngineWatch:
             case EnginePinged():
                 engine.responding, engine.latency = True, seen.latency
                 self.alive(now)
+            case ImagesCounted():
+                engine.images = seen.count
+                if seen.count is not None:
+                    self.alive(now)
             case GapObserved():
                 engine.gaps += 1
                 if seen.reason not in _SEEN_BY_THE_AGENT:

@@ -27,6 +27,7 @@ from watchtower_agent.model.observation import (
     EnginePinged,
     EventsObserved,
     GapObserved,
+    ImagesCounted,
     InventoryObserved,
     PoliciesRejected,
     Resume,
@@ -48,6 +49,7 @@ Observation = (
     | EngineFound
     | EngineLost
     | EnginePinged
+    | ImagesCounted
     | GapObserved
     | SampleBatch
     | Outcome

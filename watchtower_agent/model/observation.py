@@ -123,6 +123,19 @@ class EngineLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesCounted:
+    """The engine told how many images it has.
+
+    Attributes:
+        count: Of images; None when it did not say.
+        at: Seconds since the epoch.
+    """
+
+    count: int | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnginePinged:
     """The engine answered a ping.
 

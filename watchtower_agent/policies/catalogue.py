@@ -147,6 +147,7 @@ _ENGINE: Final = (
     ("engine.containers.running", ValueType.NUMBER, "containers running"),
     ("engine.containers.paused", ValueType.NUMBER, "containers paused"),
     ("engine.containers.stopped", ValueType.NUMBER, "containers created, exited or dead"),
+    ("engine.images", ValueType.NUMBER, "images, counted twice a minute"),
 )
 _ENGINE_SAMPLED: Final = (
     ("engine.cpu.percent", ValueType.PERCENT, "CPU of the engine's process: one full core is 100 %"),

@@ -15,6 +15,7 @@ from watchtower_agent.model.decision import (
     TargetKind,
 )
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.policies.closeness import Standing
 from watchtower_agent.policies.making import container_target, digest, notification, parameters
 from watchtower_agent.policies.policy import Policy, PolicySet, WhenTrigger
 from watchtower_agent.policies.subject import ContainerSubject, HostSubject
@@ -131,6 +132,19 @@ class Conditions:
     def firing(self, policy: str) -> list[str]:
         """Ids of the targets for which the policy fires now (the empty id is the host), kept or not."""
         return [target for (name, target), tracked in self._tracked.items() if name == policy and tracked.firing]
+
+    def standing(self, policy: str, target_id: str, now: Instant) -> Standing | None:
+        """For how long the policy's condition has been true of that target; None when it is not."""
+        tracked = self._tracked.get((policy, target_id))
+        if tracked is None:
+            return None
+        until = tracked.ended or tracked.unknown_since or now
+        return Standing(held_for=max(0.0, until.monotonic - tracked.begun().monotonic), firing=tracked.firing)
+
+    def counts(self) -> tuple[int, int]:
+        """How many conditions fire, and how many are true and do not yet."""
+        firing = sum(1 for tracked in self._tracked.values() if tracked.firing)
+        return firing, len(self._tracked) - firing
 
     def _changed(self, policy: Policy, now: Instant) -> Iterator[Edge]:
         """When a policy asks for something else than before, what it saw of its targets is over."""

@@ -40,13 +40,15 @@ _CONTAINER: Mapping[str, Callable[[ContainerRecord, Instant], Value]] = {
 
 _ENGINE: Mapping[str, Callable[[HostState], Value]] = {
     "engine.responding": lambda s: _known(s.engine.responding),
-    "engine.connected": lambda s: s.engine.connected,
+    # Not known before the first try has ended: the agent's start is no loss of the engine.
+    "engine.connected": lambda s: UNKNOWN if s.engine.responding is None else s.engine.connected,
     "engine.latency": lambda s: _known(s.engine.latency),
     "engine.event_lag": lambda s: _known(s.engine.event_lag),
     "engine.restarts": lambda s: s.engine.restarts,
     "engine.containers.running": lambda s: _count(s, {"running"}),
     "engine.containers.paused": lambda s: _count(s, {"paused"}),
     "engine.containers.stopped": lambda s: _count(s, {"created", "exited", "dead"}),
+    "engine.images": lambda s: _known(s.engine.images),
 }
 
 

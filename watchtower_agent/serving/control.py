@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 from collections.abc import AsyncGenerator, Mapping
@@ -15,7 +14,8 @@ import structlog
 
 from watchtower_agent.errors import FatalError, WatchtowerError
 from watchtower_agent.ports import Control
-from watchtower_agent.serving.protocol import COMMANDS, LARGEST_REQUEST, LONGEST_SOCKET_PATH, VERSION, line
+from watchtower_agent.serving.protocol import LARGEST_REQUEST, LONGEST_SOCKET_PATH, VERSION, line
+from watchtower_agent.serving.request import RequestError, number, parsed, text
 
 REQUEST_TIME: Final = 10.0
 """Seconds in which a request must have come after the connection was made."""
@@ -23,14 +23,10 @@ WRITE_TIME: Final = 30.0
 """Seconds in which a follower must take one line; then it is let go."""
 MOST_CONNECTIONS: Final = 64
 _LONGEST_HISTORY: Final = 10_000
-_LONGEST_SHOWN: Final = 60
-_EXAMPLE: Final = 'write one line like {"version": 1, "command": "status"}'
+_LONGEST_PAGE: Final = 200
+_MOST_CONTAINERS: Final = 1_000_000
 
 _log = structlog.get_logger()
-
-
-class RequestError(WatchtowerError):
-    """A request that can't be answered; the text goes back to who asked."""
 
 
 class ControlServer:
@@ -181,7 +177,7 @@ class ControlServer:
     async def _request(self, reader: asyncio.StreamReader) -> tuple[str, Mapping[str, object]]:
         try:
             async with asyncio.timeout(self._request_time):
-                text = await reader.readuntil(b"\n")
+                line_read = await reader.readuntil(b"\n")
         except asyncio.IncompleteReadError:
             raise ConnectionResetError from None
         except asyncio.LimitOverrunError:
@@ -189,20 +185,27 @@ class ControlServer:
             async with asyncio.timeout(self._request_time):
                 await reader.read(LARGEST_REQUEST * 4)
             raise RequestError(f"the request is longer than {LARGEST_REQUEST} bytes") from None
-        return _parsed(text)
+        return parsed(line_read)
 
     async def _ask(self, command: str, arguments: Mapping[str, object]) -> object:
         if command == "status":
             return await self._control.status()
         if command == "reload":
             return await self._control.reload()
-        limit = arguments.get("limit", 50)
-        policy, target = arguments.get("policy"), arguments.get("target")
-        if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= _LONGEST_HISTORY:
-            raise RequestError(f"limit must be a number between 1 and {_LONGEST_HISTORY}")
-        if not (policy is None or isinstance(policy, str)) or not (target is None or isinstance(target, str)):
-            raise RequestError("policy and target must be names")
-        return await self._control.history(limit=limit, policy=policy, target=target)
+        if command == "top":
+            return await self._control.top(
+                sort=text(arguments, "sort") or "policy",
+                backwards=arguments.get("backwards") is True,
+                offset=number(arguments, "offset", usual=0, least=0, most=_MOST_CONTAINERS),
+                limit=number(arguments, "limit", usual=_LONGEST_PAGE, least=0, most=_LONGEST_PAGE),
+            )
+        if command == "metrics":
+            return await self._control.metrics(container=text(arguments, "container"))
+        return await self._control.history(
+            limit=number(arguments, "limit", usual=50, least=1, most=_LONGEST_HISTORY),
+            policy=text(arguments, "policy"),
+            target=text(arguments, "target"),
+        )
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Send events until the other side goes. Only this task waits for a slow reader; the agent never does."""
@@ -236,53 +239,6 @@ class ControlServer:
         writer.write(line(message))
         async with asyncio.timeout(self._write_time):
             await writer.drain()
-
-
-def _parsed(text: bytes) -> tuple[str, Mapping[str, object]]:
-    """Command and arguments of a request; what is malformed is told by its name."""
-    try:
-        request = json.loads(text)
-    except (ValueError, RecursionError):
-        raise RequestError(f"the request is not JSON; {_EXAMPLE}") from None
-    if not isinstance(request, dict):
-        raise RequestError(f"the request is {_kind(request)}, not an object; {_EXAMPLE}")
-    if "version" not in request:
-        raise RequestError(f"the request has no version; {_EXAMPLE}")
-    version = request["version"]
-    if not isinstance(version, int) or isinstance(version, bool):
-        raise RequestError(f"the request's version is {_kind(version)}, not a number; {_EXAMPLE}")
-    if version != VERSION:
-        raise RequestError(
-            f"the request is of version {version} and the agent speaks {VERSION}: "
-            "agent and command line are of different releases"
-        )
-    known = f"the agent knows the commands {', '.join(COMMANDS)}"
-    if "command" not in request:
-        raise RequestError(f"the request has no command; {known}")
-    command, arguments = request["command"], request.get("arguments", {})
-    if not isinstance(command, str):
-        raise RequestError(f"the request's command is {_kind(command)}, not a text; {known}")
-    if command not in COMMANDS:
-        raise RequestError(f"{command[:_LONGEST_SHOWN]!a} is not a command; {known}")
-    if not isinstance(arguments, dict):
-        raise RequestError(f"the request's arguments are {_kind(arguments)}, not an object")
-    return command, arguments
-
-
-def _kind(value: object) -> str:
-    """What a value of JSON is, in a word."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a text"
-        case list():
-            return "a list"
-    return "an object"
 
 
 def _refusal(sentence: str) -> Mapping[str, object]:

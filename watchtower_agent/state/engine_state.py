@@ -15,8 +15,9 @@ class EngineState:
         info: Which engine; None before it was first found.
         connected: Its event stream is open.
         responding: It answered the last ping.
-        latency: Of the last ping, seconds; None before the first.
-        event_lag: Between the engine's stamp and our handling of the newest event, seconds.
+        latency: Of the last ping, seconds; None before the first, and while the engine is lost.
+        event_lag: Between the engine's stamp and our handling of the newest event, seconds; None likewise.
+        images: How many it has; None before they were counted, and while the engine is lost.
         since: When `connected` last changed, seconds since the epoch.
         listed: The inventory was listed since the engine was last found, and since events were last lost.
         alive_at: When it last gave a sign of life (an event, a ping, a listing, an inspection), on the monotonic clock,
@@ -36,6 +37,7 @@ class EngineState:
     responding: bool | None = None
     latency: float | None = None
     event_lag: float | None = None
+    images: int | None = None
     since: float = 0.0
     listed: bool = False
     alive_at: float | None = None

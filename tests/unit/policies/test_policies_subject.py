@@ -27,7 +27,7 @@ def state(*, connected: bool = True) -> HostState:
     made = HostState("h1")
     engine = made.engine
     engine.info, engine.connected, engine.listed, engine.responding = INFO, connected, connected, connected
-    engine.latency, engine.event_lag, engine.restarts = 0.02, 0.001, 2
+    engine.latency, engine.event_lag, engine.restarts, engine.images = 0.02, 0.001, 2, 12
     statuses = ["running", "running", "paused", "exited", "created", "restarting"]
     for number, status in enumerate(statuses):
         each = container(f"c{number}", status=ContainerStatus(status))
@@ -76,10 +76,17 @@ def record() -> ContainerRecord:
         ("engine.containers.running", 2),
         ("engine.containers.paused", 1),
         ("engine.containers.stopped", 2),
+        ("engine.images", 12),
     ],
 )
 def test_every_name_of_a_container(name: str, value: Value) -> None:
     assert ContainerSubject(state(), MOMENT, record()).value(name) == value
+
+
+def test_before_the_first_try_has_ended_nothing_is_known_of_the_engine() -> None:
+    subject = HostSubject(HostState("h1"), MOMENT)
+    for name in ("engine.connected", "engine.responding", "engine.latency", "engine.containers.running"):
+        assert subject.value(name) is UNKNOWN
 
 
 def test_no_name_of_the_catalogue_is_forgotten() -> None:
@@ -204,6 +211,7 @@ def test_the_numbers_of_the_engine_in_a_batch_of_metrics() -> None:
         "engine.latency": 0.02,
         "engine.event_lag": 0.001,
         "engine.restarts": 2.0,
+        "engine.images": 12.0,
         "engine.containers.running": 2.0,
         "engine.containers.paused": 1.0,
         "engine.containers.stopped": 2.0,

@@ -125,7 +125,11 @@ def test_no_agent_is_said_with_the_remedy(path: Path) -> None:
         (b'{"version":1,"command":"history","arguments":{"limit":0}}\n', "limit must be a number between 1 and 10000"),
         (b'{"version":1,"command":"history","arguments":{"limit":true}}\n', "limit must be a number"),
         (b'{"version":1,"command":"history","arguments":{"limit":"1"}}\n', "limit must be a number"),
-        (b'{"version":1,"command":"history","arguments":{"policy":1}}\n', "policy and target must be names"),
+        (b'{"version":1,"command":"history","arguments":{"policy":1}}\n', "policy must be a name, not a number"),
+        (b'{"version":1,"command":"top","arguments":{"limit":201}}\n', "limit must be a number between 0 and 200"),
+        (b'{"version":1,"command":"top","arguments":{"offset":-1}}\n', "offset must be a number between 0 and"),
+        (b'{"version":1,"command":"top","arguments":{"sort":[]}}\n', "sort must be a name, not a list"),
+        (b'{"version":1,"command":"metrics","arguments":{"container":7}}\n', "container must be a name, not a number"),
     ],
 )
 async def test_wrong_requests_are_told_what_is_wrong_with_them(path: Path, content: bytes, words: str) -> None:

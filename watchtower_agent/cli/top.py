@@ -1,0 +1,251 @@
+"""`top`: a page of the running agent's containers in the terminal, asked for once in an interval."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from rich.text import Text
+
+from watchtower_agent.cli.answer import listed
+from watchtower_agent.cli.layout import fitted, words
+from watchtower_agent.cli.screen import Ended, Screen
+from watchtower_agent.cli.text import printable
+from watchtower_agent.cli.top_head import head
+from watchtower_agent.cli.top_view import attention, containers_table, lines, summary
+from watchtower_agent.errors import WatchtowerError
+from watchtower_agent.serving.client import ControlClient
+
+Json = Mapping[str, Any]
+
+SORTS: Final = {
+    "p": "policy",
+    "c": "cpu",
+    "m": "memory",
+    "s": "pressure",
+    "r": "restarts",
+    "u": "uptime",
+    "t": "network",
+    "i": "io",
+    "n": "name",
+}
+"""Key -> order."""
+_LABELS: Final = {
+    "p": "policy",
+    "c": "cpu",
+    "m": "mem",
+    "s": "psi",
+    "r": "restarts",
+    "u": "uptime",
+    "t": "net",
+    "i": "io",
+    "n": "name",
+}
+LARGEST_PAGE: Final = 200
+"""Containers that the agent tells at once."""
+_SHORTEST_PAUSE: Final = 0.2
+"""Seconds between two questions, however fast keys are pressed."""
+_ABOVE: Final = 4
+"""Lines of the head."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What the person at the terminal has chosen.
+
+    Attributes:
+        sort: The order.
+        backwards: The other way round.
+        offset: Containers above the first line.
+        rows: Lines for containers.
+        cursor: Number of the chosen container, over all of them.
+        chosen: Its id, once it was chosen by hand: then the choice follows it as the order changes.
+    """
+
+    sort: str = "policy"
+    backwards: bool = False
+    offset: int = 0
+    rows: int = 0
+    cursor: int = 0
+    chosen: str = ""
+
+    @property
+    def question(self) -> dict[str, object]:
+        """What the agent is asked."""
+        limit = min(self.rows, LARGEST_PAGE)
+        return {"sort": self.sort, "backwards": self.backwards, "offset": self.offset, "limit": limit}
+
+    def pressed(self, key: str, total: int) -> View:
+        """What is chosen after a key."""
+        if key in SORTS:
+            return replace(self, sort=SORTS[key], backwards=False, offset=0, cursor=0, chosen="")
+        if key == "-":
+            return replace(self, backwards=not self.backwards, offset=0, cursor=0, chosen="")
+        step = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -self.rows, "page down": self.rows, " ": self.rows}
+        if key in {"home", "g"}:
+            return replace(self, offset=0, cursor=0, chosen="")
+        if key in {"end", "G"}:
+            return self.at(total - 1, total)
+        return self.at(self.cursor + step[key], total) if key in step else self
+
+    def at(self, cursor: int, total: int) -> View:
+        """With that container chosen, and in sight."""
+        cursor = max(0, min(cursor, total - 1))
+        offset = min(max(self.offset, cursor - self.rows + 1), cursor)
+        offset = max(0, min(offset, total - self.rows))
+        return replace(self, cursor=cursor, offset=offset, chosen="")
+
+    def seen(self, frame: Json) -> View:
+        """With the choice on the same container as before, where it is still in sight."""
+        ids = [container.get("id") for container in listed(frame, "containers")]
+        offset, total = frame.get("offset", 0), frame.get("total", 0)
+        if self.chosen and self.chosen in ids:
+            return replace(self, cursor=offset + ids.index(self.chosen))
+        index = self.cursor - offset
+        if 0 <= index < len(ids):
+            # The first line stays the first: whatever is closest to firing is what is looked at.
+            return replace(self, chosen=ids[index] if self.cursor else "")
+        return self if not ids and total else self.at(self.cursor, max(1, total))
+
+
+@dataclass(slots=True)
+class _Asker:
+    """Asks in a thread of its own, so that keys are heard while the agent is slow to answer.
+
+    Attributes:
+        frame: The newest answer.
+        problem: Why there is none; empty when there was one.
+    """
+
+    client: ControlClient
+    woken: Callable[[], None]
+    interval: float
+    frame: Json | None = None
+    problem: str = ""
+    _question: dict[str, object] = field(default_factory=dict)
+    _bell: threading.Event = field(default_factory=threading.Event)
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="top-asks", daemon=True).start()
+
+    def ask(self, question: dict[str, object]) -> None:
+        """From now on this; at once when it is another one than before."""
+        if question != self._question:
+            self._question = question
+            self._bell.set()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._bell.set()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self._bell.clear()
+            try:
+                self.frame, self.problem = self.client.ask("top", **self._question), ""
+            except WatchtowerError as error:
+                self.problem = str(error)
+            self.woken()
+            self._ended.wait(_SHORTEST_PAUSE)
+            self._bell.wait(max(0.0, self.interval - _SHORTEST_PAUSE))
+
+
+def pages(client: ControlClient, sort: str, *, backwards: bool = False) -> Iterator[Json]:
+    """All containers, in as many pages as it takes."""
+    offset = 0
+    while True:
+        page: Json = client.ask("top", sort=sort, backwards=backwards, offset=offset, limit=LARGEST_PAGE)
+        yield page
+        offset += LARGEST_PAGE
+        if offset >= page.get("total", 0):
+            return
+
+
+def whole(client: ControlClient, sort: str, *, backwards: bool = False) -> Json:
+    """One frame with every container."""
+    first, *others = pages(client, sort, backwards=backwards)
+    containers = [container for page in (first, *others) for container in listed(page, "containers")]
+    return {**first, "containers": containers, "total": len(containers)}
+
+
+def once(frame: Json, width: int | None) -> list[Text]:
+    """One frame with every container: the table, and what fires, counts or is held in full."""
+    shown = [*head(frame, width), Text(), *containers_table(listed(frame, "containers"), width, frame.get("at"))]
+    rest = attention(frame, width)
+    return [*shown, Text(), *rest] if rest else shown
+
+
+def watch(client: ControlClient, screen: Screen, first: Json, *, sort: str, backwards: bool, interval: float) -> None:
+    """Show pages until `q`, Ctrl-C, or the end of the terminal.
+
+    Args:
+        client: Asks the agent.
+        screen: Ours, entered.
+        first: A frame to begin with.
+        sort: The order to begin with.
+        backwards: The other way round.
+        interval: Seconds between questions.
+    """
+    asker = _Asker(client, screen.wake, interval, frame=first)
+    view = View(sort=sort, backwards=backwards)
+    begun = False
+    try:
+        while True:
+            columns, height = screen.size
+            view = replace(view, rows=_rows(height))
+            asker.ask(view.question)
+            if not begun:
+                asker.start()
+                begun = True
+            frame = asker.frame or {}
+            if frame.get("offset") == view.offset and frame.get("sort") == view.sort:
+                view = view.seen(frame)
+            screen.show(_drawn(frame, view, asker.problem, columns, height))
+            for key in screen.wait(interval):
+                if key in {"q", "Q", "\x03"}:
+                    return
+                view = view.pressed(key, frame.get("total", 0))
+    except (Ended, KeyboardInterrupt):
+        return
+    finally:
+        asker.end()
+
+
+def _panel(height: int) -> int:
+    """Lines for the details of the chosen container."""
+    return 0 if height < 16 else max(5, min(12, height // 4))  # noqa: PLR2004 - a low terminal is for the table
+
+
+def _rows(height: int) -> int:
+    return max(1, height - _ABOVE - 2 - _panel(height))
+
+
+def _drawn(frame: Json, view: View, problem: str, columns: int, height: int) -> list[Text]:
+    line = view.cursor - frame.get("offset", 0)
+    in_sight = 0 <= line < min(view.rows, len(listed(frame, "containers")))
+    page = lines(frame, columns, rows=view.rows, selected=line if in_sight else None, panel=_panel(height))
+    page[height - 1 :] = []
+    page += [Text()] * (height - 1 - len(page))
+    last = fitted((words(printable(problem), "bold red"),), columns) if problem else _keys(frame, view, columns)
+    return [*page, last]
+
+
+def _keys(frame: Json, view: View, columns: int) -> Text:
+    line = Text()
+    for key, order in SORTS.items():
+        label = _LABELS[key]
+        at = label.index(key)
+        active = "reverse" if order == view.sort else ""
+        line.append(label[:at], active)
+        line.append(label[at], f"bold underline {active}".strip())
+        line.append(label[at + 1 :], active)
+        line.append(" ")
+    line.append("- reverse ↑↓ choose q quit")
+    if line.cell_len > columns:
+        return fitted((words(f"sort {''.join(SORTS)}, - reverse, q quit"),), columns)
+    if columns - line.cell_len > len(summary(frame)) + 1:
+        line.append(" " * (columns - line.cell_len - len(summary(frame))) + summary(frame), "dim")
+    return line
