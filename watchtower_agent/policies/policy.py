@@ -90,7 +90,7 @@ class Policy:
         trigger: What sets it off.
         then: What it does.
         cooldown: Seconds between two actions of this policy on one target; None for the verb's default.
-        restart_stopped: Also act on what someone else stopped.
+        restart_stopped: Also act on what someone else stopped, and on what ended unseen.
         place: Where it is written.
     """
 
