@@ -27,6 +27,10 @@ class AbsentError(PermanentError):
     """The object is not there (any more). Callers treat it as an answer, not as a fault."""
 
 
+class RemovedError(AbsentError):
+    """The object was there when the call began, and somebody removed it while the call was carried out."""
+
+
 class FatalError(WatchtowerError):
     """The agent can't go on: it stops with this text as its last word."""
 

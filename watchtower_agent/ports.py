@@ -26,7 +26,10 @@ class Clock(Protocol):
 
 
 class Engine(Protocol):
-    """Calls to the engine. Each raises TemporaryError (down, slow, busy), AbsentError or PermanentError."""
+    """Calls to the engine. Each raises TemporaryError (down, slow, busy), AbsentError or PermanentError.
+
+    RemovedError, an AbsentError: somebody removed the container while the call was carried out.
+    """
 
     async def inspect(self, container_id: str) -> Container:
         """One container with its detail."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.support.agent import CRASHES_ONCE, Host, Told
 from tests.support.broker import PrivateBroker
 from tests.support.engine import IDLE, IMAGE, PrivateEngine
@@ -183,3 +185,76 @@ async def test_a_signal_on_which_a_container_reloads_is_no_stop(
     assert started.data["policy"] == "unhealthy"
     await host.watch.until_told("action", "succeeded", "reloads")
     assert [call.path for call in host.calls(reloads)] == [f"/containers/{reloads}/restart"]
+
+
+WAITS_LONG = """
+version: 1
+policies:
+  - name: unhealthy
+    select: {labels: {heal: "true"}}
+    when: health == "unhealthy"
+    then: {restart: {}}
+    cooldown: 500ms
+"""
+DEAF = ("sleep", "3600")
+"""As pid 1 it ignores TERM: whoever stops it waits for the stop timeout."""
+
+
+async def under_our_restart(host: Host, name: str) -> str:
+    """An unhealthy container that does not end on TERM, which the engine has just sent it for the agent."""
+    labels = {**LABELS, "autoheal.stop.timeout": "8"}
+    deaf = host.engine.run(name, *DEAF, labels=labels, options=SICK)
+    await host.watch.until_told("container", "start", name)
+    host.engine.docker("exec", name, "touch", "/tmp/bad")
+    (sent,) = await host.watch.until_told("container", "kill", name)
+    (started,) = await host.watch.until_told("action", "started", name)
+    assert sent.correlation == started.correlation
+    return deaf
+
+
+def by_person(told: Told) -> bool:
+    """Held for what a person did."""
+    return told.guard == "operator_intent"
+
+
+@pytest.mark.parametrize("act", [("stop", "--time", "1"), ("kill",)], ids=["stop", "kill"])
+async def test_a_stop_or_kill_by_hand_during_our_restart_is_heeded(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host], act: tuple[str, ...]
+) -> None:
+    host = make_host(engine, module_broker, WAITS_LONG)
+    name = f"deaf-{act[0]}"
+    deaf = await under_our_restart(host, name)
+
+    engine.docker(*act, name)
+
+    # The engine's own restart brings it up again, and it is unhealthy as before.
+    await host.watch.until_told("action", "succeeded", name)
+    held = (await host.watch.until_told("policy", "held", name, where=by_person))[0]
+    assert held.data["numbers"]["operator_action"] == act[0]
+    assert held.data["release_at"]
+    (died,) = await host.watch.until_told("container", "die", name)
+    (started,) = host.watch.told("action", "started", name)
+    assert died.correlation != started.correlation
+    await still_acts_on_the_unhealthy(host, f"canary-{act[0]}")
+    assert [call.path for call in host.calls(deaf)] == [f"/containers/{deaf}/restart"]
+
+
+async def still_acts_on_the_unhealthy(host: Host, name: str) -> None:
+    host.engine.run(name, labels=LABELS, options=SICK)
+    await host.watch.until_told("container", "start", name)
+    host.engine.docker("exec", name, "touch", "/tmp/bad")
+    await host.watch.until_told("action", "succeeded", name)
+
+
+async def test_a_removal_by_hand_during_our_restart_is_told_as_that(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, WAITS_LONG)
+    deaf = await under_our_restart(host, "deaf-removed")
+
+    engine.docker("rm", "--force", "deaf-removed")
+
+    (ended,) = await host.watch.until_told("action", "abandoned", "deaf-removed")
+    assert ended.reason == "someone removed deaf-removed during the restart"
+    await host.watch.until_told("container", "destroy", "deaf-removed")
+    assert [call.path for call in host.calls(deaf)] == [f"/containers/{deaf}/restart"]

@@ -143,7 +143,7 @@ def test_started_by_hand_it_is_the_agents_again_at_once() -> None:
     assert agent.did == [("restart", "web")]
 
 
-def test_restart_stopped_acts_on_what_was_stopped_once_the_15_minutes_are_over() -> None:
+def test_restart_stopped_acts_at_once_on_what_was_stopped() -> None:
     policies = """
   - {name: up, select: {name: "*"}, when: status == "exited", then: {start: {}}, restart_stopped: true}
 """
@@ -151,11 +151,36 @@ def test_restart_stopped_acts_on_what_was_stopped_once_the_15_minutes_are_over()
     agent.docker.stop()
     agent.deliver()
 
-    agent.tick(15 * 60 - 1)
+    agent.tick(1)
     assert agent.did == []
+    assert agent.guards == ["operator_intent"]
     agent.tick(2)
 
     assert agent.did == [("start", "web")]
+
+
+@pytest.mark.parametrize("act", [Docker.stop, Docker.kill], ids=["stop", "kill"])
+def test_restart_stopped_answers_an_end_by_hand_that_is_an_event(act: Callable[[Docker], None]) -> None:
+    agent = host(ON_DIE_STOPPED_TOO)
+    act(agent.docker)
+    agent.deliver(one_by_one=True)
+    assert agent.did == []
+
+    agent.tick(3)
+
+    assert agent.did == [("restart", "web")]
+
+
+@pytest.mark.parametrize(
+    "act", [Docker.restart, compose_down, lambda docker: docker.remove(force=True)], ids=["restart", "down", "rm -f"]
+)
+def test_restart_stopped_is_no_race_with_a_restart_or_removal_by_hand(act: Callable[[Docker], None]) -> None:
+    agent = host(ON_DIE_STOPPED_TOO)
+    act(agent.docker)
+    agent.deliver(one_by_one=True)
+    agent.tick(60)
+
+    assert agent.did == []
 
 
 def test_without_restart_stopped_it_stays_stopped_however_long() -> None:
@@ -752,3 +777,46 @@ def test_a_stop_by_hand_while_our_intent_waits_for_its_turn_is_a_person_s() -> N
     assert isinstance(held, Held)
     assert held.guard.value == "operator_intent"
     assert agent.record().end_cause is EndCause.OPERATOR
+
+
+@pytest.mark.parametrize(
+    ("signal", "name"),
+    [("10", "SIGUSR1"), ("12", "usr2"), ("37", "SIGRTMIN+3"), ("64", "RTMAX"), ("28", "SIGWINCH"), ("6", "SIGIOT")],
+)
+def test_a_stop_signal_is_the_same_by_number_and_by_name(signal: str, name: str) -> None:
+    agent = Host(ON_DIE, first_start=True)
+    agent.docker.create(silent=True, stop_signal=name)
+    agent.connect()
+    agent.docker.kill(signal=signal, ends=False)
+    agent.docker.crash()
+    agent.deliver()
+
+    assert agent.record().end_cause is EndCause.OPERATOR
+    assert agent.did == []
+
+
+# --- on: {container: kill} -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("one_by_one", [True, False], ids=["a step each", "one step"])
+def test_a_signal_sets_an_action_off_while_the_container_runs(*, one_by_one: bool) -> None:
+    agent = host('  - {name: p, select: {name: "*"}, on: {container: kill}, then: {restart: {}}}')
+    agent.docker.kill(signal="1", ends=False)
+    agent.deliver(one_by_one=one_by_one)
+    agent.tick(1)
+
+    assert agent.did == [("restart", "web")]
+
+
+def test_a_kill_by_hand_sets_an_action_off_where_the_policy_says_restart_stopped() -> None:
+    policy = """
+  - {name: p, select: {name: "*"}, on: {container: kill}, where: event.signal == "9", then: {start: {}}KEYS}
+"""
+    for keys, did in (("", []), (", restart_stopped: true", [("start", "web")])):
+        agent = host(policy.replace("KEYS", keys))
+        agent.docker.kill()
+        agent.deliver(one_by_one=True)
+        agent.tick(3)
+
+        assert agent.did == did
+        assert set(agent.guards) == {"operator_intent"}

@@ -11,7 +11,8 @@ from hypothesis import given, strategies as st
 from tests.support.core import Host, container
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
 from watchtower_agent.model.decision import Verb
-from watchtower_agent.state.attribution import EndCause, OperatorIntent, OwnAction
+from watchtower_agent.state.attribution import EndCause, OperatorIntent
+from watchtower_agent.state.own_action import OwnAction
 from watchtower_agent.state.record import ContainerRecord
 from watchtower_agent.state.remembered import record_from_json, record_json
 
@@ -71,6 +72,11 @@ records = st.builds(
         correlation_id=texts,
         begun_again=maybe,
         complete=st.booleans(),
+        signal=texts,
+        kill_after=maybe,
+        signalled=maybe,
+        seen=st.lists(texts).map(tuple),
+        crossed=st.booleans(),
     ),
     settled_after_end=st.booleans(),
     oom_kills=st.integers(0, 99),
@@ -82,6 +88,18 @@ def test_a_record_comes_back_as_it_went(record: ContainerRecord, position: int, 
     stored = json.dumps(record_json(replace(record, last_position=position, doubted=doubted)))
 
     assert record_from_json(json.loads(stored)) == record
+
+
+def test_an_action_that_an_earlier_version_stored_is_read_back() -> None:
+    own = OwnAction(verb=Verb.RESTART, begun=1.0, ended=2.0, correlation_id="c", begun_again=1.5, complete=True)
+    stored = json.loads(json.dumps(record_json(ContainerRecord(container=container(), own=own))))
+    known_then = {"verb", "begun", "ended", "correlation_id", "begun_again", "complete"}
+    stored["own"] = {name: value for name, value in stored["own"].items() if name in known_then}
+
+    read = record_from_json(stored)
+
+    assert read is not None
+    assert read.own == own
 
 
 @pytest.mark.parametrize("missing", sorted(record_json(ContainerRecord(container=container()))))

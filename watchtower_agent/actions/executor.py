@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from watchtower_agent.actions.verbs import ACTIONS
-from watchtower_agent.errors import AbsentError, WatchtowerError
+from watchtower_agent.errors import AbsentError, RemovedError, WatchtowerError
 from watchtower_agent.model.decision import Dropped, Held
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.outcome import Intent, Outcome, Result
@@ -90,6 +90,8 @@ class Executor:
         result, reason = Result.SUCCEEDED, ""
         try:
             await ACTIONS[decision.verb](self._engine, decision)
+        except RemovedError:
+            result, reason = Result.ABANDONED, f"someone removed {decision.target.name} during the {decision.verb}"
         except AbsentError:
             result, reason = Result.ABANDONED, f"{decision.target.name} was removed before the engine was asked"
         except WatchtowerError as error:

@@ -210,6 +210,7 @@ def _parent_layouts(cgroup_parent: str) -> Iterator[Layout]:
 
 def _subdirectories(directory: str) -> list[str]:
     try:
-        return sorted(entry.name for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False))
+        with os.scandir(directory) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError:
         return []  # ended meanwhile, or closed to us: what is in it is not found

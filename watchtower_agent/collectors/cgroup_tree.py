@@ -76,7 +76,8 @@ def discover(root: str) -> CgroupTree:
 
 def _directories(root: str) -> list[str]:
     try:
-        return sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+        with os.scandir(root) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
     except OSError as error:
         raise UnreadableError(
             f"The cgroup tree {root} can't be read ({error.strerror}): {NOTHING_KNOWN}. "

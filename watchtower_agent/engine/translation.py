@@ -10,9 +10,12 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException
 
-from watchtower_agent.errors import AbsentError, PermanentError, TemporaryError, WatchtowerError
+from watchtower_agent.errors import AbsentError, PermanentError, RemovedError, TemporaryError, WatchtowerError
 
 NOT_FOUND, TOO_MANY, SERVER_ERROR = 404, 429, 500
+
+_BEING_REMOVED = "marked for removal"
+"""In the engine's answer (of status 409, or 500 from a restart) for a container that somebody is removing."""
 
 
 class EngineTimeoutError(TemporaryError):
@@ -62,6 +65,8 @@ def _answer(what: str, error: APIError) -> WatchtowerError:
     text = f"{what}: the engine refused ({status}): {error.explanation or 'no reason given'}"
     if status == NOT_FOUND:
         return AbsentError(text)
+    if _BEING_REMOVED in (error.explanation or ""):
+        return RemovedError(text)
     if status >= SERVER_ERROR or status == TOO_MANY:
         return TemporaryError(text)
     return PermanentError(text)

@@ -40,6 +40,7 @@ from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.subject import remember
 from watchtower_agent.ports import Composer
 from watchtower_agent.state.host_state import INSPECT_AFTER, HostState
+from watchtower_agent.state.record import is_ours
 from watchtower_agent.state.remembered import record_from_json
 
 Observation = (
@@ -220,7 +221,7 @@ class Pipeline:
 
     def _engine_event(self, event: EngineEvent, now: Instant) -> None:
         known = self.state.containers.get(event.actor_id) if event.kind is EventKind.CONTAINER else None
-        own = known.own if known is not None and known.own is not None and known.own.covers(event) else None
+        own = known.own if known is not None and is_ours(known, event) else None
         record = self.state.apply_event(event)
         if event.origin is not Origin.SYNTHETIC:
             self._handled(Cursor(time_ns=event.time_ns, event_id=event.id))

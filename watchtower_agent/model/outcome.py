@@ -18,7 +18,8 @@ class Result(StrEnum):
     INTERRUPTED = "interrupted"
     """The agent ended between intent and outcome; the numbers say what the engine really did."""
     ABANDONED = "abandoned"
-    """Not tried: asked again just before the write, a guard said no, or the target was gone."""
+    """Not tried: asked again just before the write, a guard said no, or the target was gone. Or someone removed the
+    target while the engine was at it: nothing is left to be done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,8 @@ DEFAULT_COOLDOWN: Mapping[Verb, float] = dict.fromkeys(Verb, 30.0) | {Verb.NOTIF
 """Seconds between two actions of one policy on one target, by the verb table of the design."""
 
 SETTLE = 2.0
-"""Seconds after which an inspection asks again whether the engine still means to restart a container by itself."""
+"""Seconds after which an inspection asks again whether the engine still means to restart a container by itself, and for
+which the end that a person made may be the first half of a restart or a removal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,20 +176,21 @@ def _operator_intent(q: Question) -> Held | None:
     if record is None:
         return None
     name = record.container.name
-    if not record.container.running and not q.policy.restart_stopped:
+    if not record.container.running and record.end_cause in {EndCause.UNKNOWN, EndCause.OPERATOR}:
+        if q.policy.restart_stopped:
+            return _ended_just_now(q, record)
         if record.end_cause is EndCause.UNKNOWN:
             return q.hold(
                 Guard.OPERATOR_INTENT,
                 f"{name} ended while the agent could not see how: it may have been stopped on purpose. "
                 f"Start it by hand, or set restart_stopped: true",
             )
-        if record.end_cause is EndCause.OPERATOR:
-            what = record.operator.action if record.operator else "stop"
-            return q.hold(
-                Guard.OPERATOR_INTENT,
-                f"someone else ended {name} on purpose{_by(record)}: it is left alone until it is started by hand",
-                numbers={"operator_action": what, "operator_at": record.operator.at if record.operator else None},
-            )
+        what = record.operator.action if record.operator else "stop"
+        return q.hold(
+            Guard.OPERATOR_INTENT,
+            f"someone else ended {name} on purpose{_by(record)}: it is left alone until it is started by hand",
+            numbers={"operator_action": what, "operator_at": record.operator.at if record.operator else None},
+        )
     operator = record.operator
     if operator is not None and q.now.wall < operator.until:
         left = min(HANDS_OFF, operator.until - q.now.wall)
@@ -199,6 +201,22 @@ def _operator_intent(q: Question) -> Held | None:
             release_in=left,
         )
     return None
+
+
+def _ended_just_now(q: Question, record: ContainerRecord) -> Held | None:
+    """The policy acts on what a person stopped, too: but a restart and a removal by hand begin with the same end."""
+    operator = record.operator
+    if operator is None:
+        return None
+    left = operator.until - HANDS_OFF + SETTLE - q.now.wall
+    if left <= 0:
+        return None
+    return q.hold(
+        Guard.OPERATOR_INTENT,
+        f"someone else has just ended {record.container.name}{_by(record)}: it may be about to be started or removed",
+        numbers={"operator_action": operator.action, "operator_at": operator.at},
+        release_in=min(SETTLE, left),
+    )
 
 
 def _by(record: ContainerRecord) -> str:

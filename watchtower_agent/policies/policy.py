@@ -122,7 +122,7 @@ class Policy:
         then: What it does.
         windows: Outside of which no action of it begins; empty: it may act at any time.
         cooldown: Seconds between two actions of this policy on one target; None for the verb's default.
-        restart_stopped: Also act on what someone else stopped.
+        restart_stopped: Also act on what someone else stopped, and on what ended unseen.
         place: Where it is written.
     """
 

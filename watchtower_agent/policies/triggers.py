@@ -139,11 +139,12 @@ def still_true(event: EngineEvent, record: ContainerRecord | None) -> bool:
         return event.kind is not EventKind.CONTAINER
     status = record.container.status
     match event.action:
-        case "die" | "stop" | "kill":
+        case "die" | "stop":
             true = not record.container.running
         case "health_status":
             true = record.container.running and record.container.health.value == event.detail
-        case "oom":
+        case "oom" | "kill":
+            # It happened to that life of the container, which may go on.
             true = record.started is None or record.started <= event.time
         case "start" | "restart" | "unpause":
             true = status is ContainerStatus.RUNNING

@@ -6,26 +6,30 @@ crashes and OOM kills do not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-
-from watchtower_agent.model.decision import Verb
-from watchtower_agent.model.engine_event import EngineEvent
 
 HANDS_OFF = 15 * 60.0
 """Seconds for which the agent leaves alone what a person acted on."""
 
 _TERMINATING = frozenset({"TERM", "INT", "QUIT", "HUP", "KILL"})
-_NUMBERS = {"1": "HUP", "2": "INT", "3": "QUIT", "9": "KILL", "15": "TERM"}
+_NAMES = (
+    "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT "
+    "CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
+)
+"""Of Linux, from 1 on: the engine tells numbers, images and people write names."""
+_REAL_TIME_FROM, _REAL_TIME_TO = 34, 64
+_NUMBERS = {str(number): name for number, name in enumerate(_NAMES.split(), start=1)}
+_SAME = (
+    {"IOT": "ABRT", "CLD": "CHLD", "POLL": "IO", "RTMIN": str(_REAL_TIME_FROM), "RTMAX": str(_REAL_TIME_TO)}
+    | {f"RTMIN+{n}": str(_REAL_TIME_FROM + n) for n in range(16)}
+    | {f"RTMAX-{n}": str(_REAL_TIME_TO - n) for n in range(15)}
+)
 _SURVIVED_COUNTS_FOR = {"HUP": 10.0, "QUIT": 10.0}
 """Seconds. Many servers reload on HUP, some dump their threads on QUIT, and live on: a later end is not its doing."""
 
 _LOST_KILL_COUNTS_FOR = 60.0
 """Seconds after a gap in the events within which an end may belong to a stop whose `kill` was lost in it."""
-
-_OWN_EVENTS_BEFORE = 0.5
-_OWN_EVENTS_AFTER = 2.0
-"""Seconds by which the engine's stamps may differ from the begin and end of our call."""
 
 
 class EndCause(StrEnum):
@@ -56,58 +60,10 @@ class OperatorIntent:
     until: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnAction:
-    """The agent's newest action on a container.
-
-    Attributes:
-        verb: What it did.
-        begun: When the intent was written, seconds since the epoch.
-        ended: When the call returned; None while it is under way.
-        correlation_id: Of the decision: the events that the action causes share it.
-        begun_again: When the container started under it, seconds since the epoch: what ends it later is not ours.
-        complete: Its last event was seen: `ended` is that event's stamp, and nothing later is ours.
-    """
-
-    verb: Verb
-    begun: float
-    ended: float | None
-    correlation_id: str = ""
-    begun_again: float | None = None
-    complete: bool = False
-
-    def covers(self, event: EngineEvent) -> bool:
-        """Whether an event of the container is this action's doing."""
-        if event.action not in _LIFE or event.time < self.begun - _OWN_EVENTS_BEFORE:
-            return False
-        if self.begun_again is not None and event.action in {"kill", "die", "stop"}:
-            return False
-        if self.ended is None:
-            return True
-        return event.time <= self.ended + (0.0 if self.complete else _OWN_EVENTS_AFTER)
-
-    def after(self, event: EngineEvent) -> OwnAction:
-        """The action, once an event that it covers was seen."""
-        again = event.time if event.action == "start" else self.begun_again
-        if event.action == _LAST_EVENT.get(self.verb):
-            return replace(self, begun_again=again, ended=event.time, complete=True)
-        return replace(self, begun_again=again)
-
-
-_LIFE = frozenset({"kill", "die", "stop", "start", "restart", "pause", "unpause"})
-_LAST_EVENT = {
-    Verb.RESTART: "restart",
-    Verb.START: "start",
-    Verb.STOP: "stop",
-    Verb.KILL: "die",
-    Verb.PAUSE: "pause",
-    Verb.UNPAUSE: "unpause",
-}
-
-
 def signal_name(signal: str) -> str:
-    """`TERM` for `15`, `SIGTERM` and `term`."""
+    """`TERM` for `15`, `SIGTERM` and `term`; the number of a real-time signal (`37` for `SIGRTMIN+3`)."""
     word = signal.strip().upper().removeprefix("SIG")
+    word = _SAME.get(word, word)
     return _NUMBERS.get(word, word)
 
 

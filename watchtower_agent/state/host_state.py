@@ -16,10 +16,11 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.observation import ContainerObserved, InventoryObserved
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch
-from watchtower_agent.state.attribution import HANDS_OFF, EndCause, OwnAction
+from watchtower_agent.state.attribution import HANDS_OFF, EndCause
 from watchtower_agent.state.differences import Difference, appeared, changes, conclude, is_named, vanished
 from watchtower_agent.state.engine_state import EngineState
 from watchtower_agent.state.history import History
+from watchtower_agent.state.own_action import own_action
 from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, judge_signal_anew, met
 from watchtower_agent.state.sampled import OOM_KILLS, known_oom_kills, learn_oom_kills, sampled
 
@@ -254,12 +255,7 @@ class HostState:
         if until is not None and record.own is not None and same:
             record.own = record.own if record.own.complete else replace(record.own, ended=until)
         else:
-            record.own = OwnAction(
-                verb=intent.decision.verb,
-                begun=intent.at,
-                ended=until,
-                correlation_id=intent.decision.correlation_id,
-            )
+            record.own = own_action(intent, record.container, ended=until)
         self.changed.add(record.container.id)
 
     def apply_outcome(self, outcome: Outcome) -> None:

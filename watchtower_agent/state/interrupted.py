@@ -9,9 +9,8 @@ from watchtower_agent.model.decision import Verb
 from watchtower_agent.model.observation import ContainerObserved
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.state.attribution import is_terminating
+from watchtower_agent.state.own_action import ENGINE_DEFAULT_STOP
 
-_ENGINE_DEFAULT_STOP = 10.0
-"""Seconds the engine waits between stop signal and KILL unless told otherwise."""
 _MARGIN = 5.0
 """Seconds that the engine may need beyond that to do what an interrupted call asked for."""
 _CLOCKS_DIFFER = 1.0
@@ -72,7 +71,7 @@ def deadline(intent: Intent) -> float:
     if intent.decision.verb not in {Verb.RESTART, Verb.STOP}:
         return intent.at + _MARGIN
     wanted = intent.decision.parameters.get("stop_timeout")
-    return intent.at + (float(wanted) if isinstance(wanted, int | float) else _ENGINE_DEFAULT_STOP) + _MARGIN
+    return intent.at + (float(wanted) if isinstance(wanted, int | float) else ENGINE_DEFAULT_STOP) + _MARGIN
 
 
 def engine_did(intent: Intent, container: Container) -> bool | None:

@@ -11,12 +11,12 @@ from watchtower_agent.model.engine_event import EngineEvent, Origin
 from watchtower_agent.state.attribution import (
     EndCause,
     OperatorIntent,
-    OwnAction,
     end_cause,
     is_reload,
     is_terminating,
     operator_act,
 )
+from watchtower_agent.state.own_action import OwnAction
 
 RESTARTED_BY_ENGINE = frozenset({"always", "unless-stopped", "on-failure"})
 """Restart policies under which the engine starts an ended container again by itself."""
@@ -121,17 +121,17 @@ def change(record: ContainerRecord, event: EngineEvent, *, uncertain_until: floa
         event: About the record's container.
         uncertain_until: Events were lost up to then, seconds since the epoch; 0 when none were.
     """
-    ours = record.own is not None and record.own.covers(event)
+    ours = is_ours(record, event)
     if ours and record.own is not None:
-        record.own = record.own.after(event)
+        record.own = record.own.after(event, own_attribute(event, record.container, "signal"))
     match event.action:
         case "kill" if not ours:
             _signal(record, event)
         case "die":
             _end(record, event, ours=ours, uncertain_until=uncertain_until)
         case "stop" | "restart" if not ours:
-            record.operator = operator_act(event.action, event.time)
-            if event.action == "stop":
+            _acted(record, event.action, event)
+            if event.action == "stop" and not _told_late(record, event):
                 _stopped(record)
         case "start":
             _begin(record, event, ours=ours)
@@ -149,7 +149,24 @@ def _signal(record: ContainerRecord, event: EngineEvent) -> None:
         return
     record.kill_at, record.kill_signal = event.time, signal
     if not is_reload(signal, stop_signal):
-        record.operator = operator_act("kill", event.time)
+        _acted(record, "kill", event)
+
+
+def is_ours(record: ContainerRecord, event: EngineEvent) -> bool:
+    """Whether an event of the container, not applied yet, is the doing of the agent's own action."""
+    return record.own is not None and record.own.covers(event, own_attribute(event, record.container, "signal"))
+
+
+def _acted(record: ContainerRecord, action: str, event: EngineEvent) -> None:
+    """A person did that, be it while an action of the agent was under way."""
+    record.operator = operator_act(action, event.time)
+    if record.own is not None:
+        record.own = record.own.crossed_by(event)
+
+
+def _told_late(record: ContainerRecord, stop: EngineEvent) -> bool:
+    """Whether a `stop` is about the life before, which our restart has followed by another."""
+    return record.own is not None and record.own.tells_of_the_life_before(stop) and record.kill_at is None
 
 
 def judge_signal_anew(record: ContainerRecord, *, uncertain_until: float) -> None:
@@ -224,8 +241,10 @@ def _begin(record: ContainerRecord, event: EngineEvent, *, ours: bool) -> None:
         record.restarts += 1
         record.restarts_by_agent += ours
     # Started by hand what was stopped by hand: the operator wants it to run again. A `restart` by hand
-    # is marked by its own event, which comes last.
-    record.operator = None
+    # is marked by its own event, which comes last. Under an action of ours nobody started it by hand: what a person
+    # did while it was under way goes on counting.
+    if not (ours and record.own is not None and record.own.crossed):
+        record.operator = None
     record.end_cause = EndCause.NONE
     record.kill_at, record.kill_signal = None, ""
     record.started = event.time

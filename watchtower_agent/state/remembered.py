@@ -10,7 +10,8 @@ from typing import Any
 
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
 from watchtower_agent.model.decision import Verb
-from watchtower_agent.state.attribution import EndCause, OperatorIntent, OwnAction
+from watchtower_agent.state.attribution import EndCause, OperatorIntent
+from watchtower_agent.state.own_action import OwnAction
 from watchtower_agent.state.record import ContainerRecord
 
 
@@ -80,7 +81,12 @@ def _record(stored: dict[str, Any]) -> ContainerRecord:
         operator=OperatorIntent(**operator) if operator is not None else None,
         kill_at=stored["kill_at"],
         kill_signal=str(stored["kill_signal"]),
-        own=OwnAction(**{**own, "verb": Verb(own["verb"])}) if own is not None else None,
+        own=_own_action(own) if own is not None else None,
         settled_after_end=bool(stored["settled_after_end"]),
         oom_kills=int(stored["oom_kills"]),
     )
+
+
+def _own_action(stored: dict[str, Any]) -> OwnAction:
+    """Of an earlier version too, which did not know what the action may still cause: then any signal may be its own."""
+    return OwnAction(**{**stored, "verb": Verb(stored["verb"]), "seen": tuple(stored.get("seen", ()))})

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.core import NOW, FakeClock, Host, container_id, policy_set
 from watchtower_agent.actions.executor import Executor
-from watchtower_agent.errors import AbsentError, PermanentError, TemporaryError
+from watchtower_agent.errors import AbsentError, PermanentError, RemovedError, TemporaryError
 from watchtower_agent.model.container import Container, Health
 from watchtower_agent.model.decision import Decision, Dropped, Guard, Held, Number, Target, TargetKind, Verb
 from watchtower_agent.model.outcome import Intent, Outcome, Result
@@ -114,6 +114,7 @@ async def test_every_verb_asks_for_its_call(asked: Intent, call: tuple[object, .
         (TemporaryError("the engine did not answer in time"), Result.FAILED, "the engine did not answer in time"),
         (PermanentError("no such signal"), Result.FAILED, "no such signal"),
         (AbsentError("404"), Result.ABANDONED, "web was removed before the engine was asked"),
+        (RemovedError("500"), Result.ABANDONED, "someone removed web during the restart"),
         (RuntimeError("boom"), Result.FAILED, "a defect of the agent: RuntimeError: boom"),
     ],
 )

@@ -159,6 +159,7 @@ def test_mode(verb: Verb, keys: str, *, observe: bool, stops: bool) -> None:
 EXITED = container(status=ContainerStatus.EXITED)
 STOPPED = OperatorIntent(action="stop", at=NOW - 3600, until=NOW - 2700)
 JUST_NOW = OperatorIntent(action="restart", at=NOW - 100, until=NOW + 800)
+ENDED_NOW = OperatorIntent(action="stop", at=NOW - 0.5, until=NOW + 15 * 60 - 0.5)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,10 @@ JUST_NOW = OperatorIntent(action="restart", at=NOW - 100, until=NOW + 800)
         (known(EXITED, end_cause=EndCause.NONE), "", None),
         (known(EXITED, end_cause=EndCause.OPERATOR, operator=STOPPED), "", "never"),
         (known(EXITED, end_cause=EndCause.OPERATOR, operator=STOPPED), "restart_stopped: true", None),
-        (known(EXITED, end_cause=EndCause.OPERATOR, operator=JUST_NOW), "restart_stopped: true", 800),
+        (known(EXITED, end_cause=EndCause.OPERATOR, operator=JUST_NOW), "restart_stopped: true", None),
+        (known(EXITED, end_cause=EndCause.OPERATOR, operator=ENDED_NOW), "restart_stopped: true", 1.5),
+        (known(EXITED, end_cause=EndCause.OPERATOR), "restart_stopped: true", None),
+        (known(EXITED, end_cause=EndCause.ITSELF, operator=JUST_NOW), "restart_stopped: true", 800),
         (known(EXITED, end_cause=EndCause.UNKNOWN), "", "never"),
         (known(EXITED, end_cause=EndCause.UNKNOWN), "restart_stopped: true", None),
         (known(operator=JUST_NOW), "", 800),
