@@ -133,7 +133,7 @@ class Agent:
                 interval=settings.sampling.interval,
                 ping_interval=timing.ping_every,
                 metrics_interval=settings.mqtt.metrics.interval,
-                protection=protection(settings, address.url),
+                protection=await protection(settings, address.url),
                 settings_digest=self._loaded.digest,
             ),
             composer,

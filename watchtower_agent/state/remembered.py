@@ -69,7 +69,7 @@ def _record(stored: dict[str, Any]) -> ContainerRecord:
                 "published_ports": tuple(container["published_ports"]),
                 "labels": dict(container["labels"]),
             },
-            detail=ContainerDetail(**detail) if detail is not None else None,
+            detail=_detail(detail) if detail is not None else None,
         ),
         restarts=int(stored["restarts"]),
         restarts_by_agent=int(stored["restarts_by_agent"]),
@@ -84,3 +84,8 @@ def _record(stored: dict[str, Any]) -> ContainerRecord:
         settled_after_end=bool(stored["settled_after_end"]),
         oom_kills=int(stored["oom_kills"]),
     )
+
+
+def _detail(stored: dict[str, Any]) -> ContainerDetail:
+    # A record of an earlier version has no exposed ports: its next inspection tells them.
+    return ContainerDetail(**{**stored, "exposed_ports": tuple(stored.get("exposed_ports", ()))})
