@@ -58,6 +58,18 @@ _SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
 """What pydantic finds, by its name for it, in words for the person who wrote the file."""
 
 
+class WrongSettingsError(SettingsError):
+    """Something in the configuration is wrong.
+
+    Attributes:
+        policies: The policy folder, as far as it can be known for certain: its policies can be checked all the same.
+    """
+
+    def __init__(self, problems: Iterable[str], *, policies: Path | None) -> None:
+        super().__init__("\n".join(problems))
+        self.policies = policies
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedSettings:
     """The configuration in force.
@@ -88,7 +100,7 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, object] | 
         overrides: Dotted key (`mqtt.url`) or nested mapping -> value.
 
     Raises:
-        SettingsError: Something is wrong; the text has every problem on a line of its own, with its place.
+        WrongSettingsError: Something is wrong; the text has every problem on a line of its own, with its place.
     """
     file = config if config is not None else next((place for place in DEFAULT_FILES if place.is_file()), None)
     from_file = settings_file(file) if file is not None else _no_file()
@@ -102,9 +114,25 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, object] | 
         settings, wrong = _completed(settings, layers)
         problems += wrong
     if problems or settings is None:
-        raise SettingsError("\n".join(_one_line(problem) for problem in problems))
+        raise WrongSettingsError(map(_one_line, problems), policies=_policies_of(layers))
     source = str(file) if file is not None else f"defaults: there is neither {' nor '.join(map(str, DEFAULT_FILES))}"
     return LoadedSettings(settings=settings, source=source, file=file)
+
+
+def _policies_of(layers: tuple[Layer, ...]) -> Path | None:
+    """The policy folder of a configuration with mistakes; None when it may be another one once they are mended."""
+    said = next((layer.values["policies"] for layer in layers if "policies" in layer.values), None)
+    if said is None:
+        hidden = any(layer.problems and not layer.values for layer in layers)
+        misspelt = any(
+            (wrong := unknown_key((name,))) is not None and "policies" in wrong[1]
+            for layer in layers
+            for name in layer.values
+        )
+        if hidden or misspelt:
+            return None
+    folder = _merged(layers).get("policies")
+    return Path(folder) if isinstance(folder, str) and folder.strip() and "\0" not in folder else None
 
 
 def _no_file() -> Layer:
