@@ -42,6 +42,7 @@ RUN echo 'watchtower:x:10001:10001::/var/lib/watchtower-agent:/usr/sbin/nologin'
 ENV PATH=/opt/watchtower-agent/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 VOLUME /var/lib/watchtower-agent
-HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["watchtower-agent", "status", "--json"]
+# Whether the agent itself lives: to start it again would bring back neither a broker nor an engine.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["watchtower-agent", "status", "--alive", "--json"]
 ENTRYPOINT ["watchtower-agent"]
 CMD ["run"]

@@ -11,6 +11,8 @@ from tests.support.facts import NOW
 def status(**changes: object) -> dict[str, object]:
     """A status with something in every part."""
     return {
+        "well": False,
+        "unwell": ["the broker is not connected: connection refused", "the policy folder has 1 problem"],
         "agent": {
             "version": "0.1.0",
             "host": "h1",

@@ -111,7 +111,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="a policy folder, or one file of it (default: as configured)",
     )
-    command("status", _status, "show how the running agent is doing")
+    made = command("status", _status, "show how the running agent is doing")
+    made.add_argument(
+        "--alive",
+        action="store_true",
+        help="exit 0 if the agent answers, whatever it says of engine, broker, store and policies",
+    )
     made = command("events", _events, "show what the running agent sees and does, as it happens")
     made.add_argument("--follow", action="store_true", required=True, help="show events from now on, until Ctrl-C")
     made = command("history", _history, "show past actions with cause and outcome, newest first")
@@ -193,14 +198,15 @@ def _client(options: argparse.Namespace) -> ControlClient:
 
 def _status(options: argparse.Namespace) -> int:
     status = _client(options).ask("status")
+    code = OK if options.alive or status.get("well", True) else PROBLEMS
     if options.json:
         _write_json(status)
-        return OK
+        return code
     from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
     from watchtower_agent.cli.views import show_status  # noqa: PLC0415 - see the module's first line
 
     show_status(Page(sys.stdout), status, SystemClock().now().wall)
-    return OK
+    return code
 
 
 def _history(options: argparse.Namespace) -> int:
