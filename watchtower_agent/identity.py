@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from watchtower_agent.model.observation import Resume
 from watchtower_agent.policies.guards import Protection
-from watchtower_agent.settings import Settings
+from watchtower_agent.settings import LoadedSettings, Settings, with_host
 
 log = structlog.get_logger("watchtower_agent.identity")
 
@@ -64,6 +65,33 @@ def own_containers(proc_root: Path) -> tuple[str, ...]:
 def is_container_id(host: str, containers: tuple[str, ...]) -> bool:
     """Whether a host name is what the engine gives to a container without one: the begin of its id."""
     return bool(_SHORT_ID.match(host)) and any(own.startswith(host) for own in containers)
+
+
+def settled_host(loaded: LoadedSettings, resume: Resume) -> Settings:
+    """The settings with a host name that lasts.
+
+    The engine names a container by its id, so each time it is made anew it would be another host to all who subscribe.
+    Where nobody named the host, the first such name is kept for as long as the store is.
+
+    Args:
+        loaded: The configuration.
+        resume: What the store remembers, the name of the host among it.
+    """
+    settings = loaded.settings
+    own = own_containers(settings.sampling.proc_root)
+    if loaded.host_given or not is_container_id(settings.host, own):
+        return settings
+    kept = resume.records.get("host", {}).get("name", {}).get("is")
+    host = kept if isinstance(kept, str) and kept else settings.host
+    log.error(
+        "host_is_a_container_id",
+        host=host,
+        machine=settings.host,
+        consequence=f"topics are under {host}, which names no host; without the state folder it is another one each "
+        "time the container is made anew",
+        remedy='give the container the host\'s name: --env WATCHTOWER_AGENT_HOST="$(hostname)", or --network host',
+    )
+    return with_host(settings, host)
 
 
 def dependencies(*urls: str | None) -> tuple[Dependency, ...]:

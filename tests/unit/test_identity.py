@@ -19,8 +19,11 @@ from watchtower_agent.identity import (
     is_this_machine,
     own_containers,
     protection,
+    settled_host,
 )
+from watchtower_agent.model.observation import Resume
 from watchtower_agent.policies.guards import Protection
+from watchtower_agent.settings import LoadedSettings
 from watchtower_agent.settings.model import MqttSettings, SamplingSettings, Settings
 
 ID = "0123456789ab" + "c" * 52
@@ -189,3 +192,33 @@ async def test_a_resolver_that_hangs_holds_up_neither_the_start_nor_the_loop(tmp
     assert found.peers == {"broker", "proxy"}
     assert took < 2
     assert ticks > 3
+
+
+@pytest.mark.parametrize(
+    ("given", "hostname", "remembered", "host", "said"),
+    [
+        (False, ID[:12], "", ID[:12], True),
+        (False, ID[:12], "f" * 12, "f" * 12, True),
+        (False, ID[:12], "h1", "h1", True),
+        (True, ID[:12], "h1", ID[:12], False),
+        (False, "h2", "h1", "h2", False),
+        (False, "f" * 12, "h1", "f" * 12, False),
+    ],
+)
+def test_a_container_id_is_no_lasting_name_of_a_host(
+    tmp_path: Path, *, given: bool, hostname: str, remembered: str, host: str, said: bool
+) -> None:
+    proc = process(tmp_path, cgroup=f"0::/docker/{ID}\n")
+    mqtt = MqttSettings(client_id=f"watchtower-{hostname}")
+    made = Settings(host=hostname, mqtt=mqtt, sampling=SamplingSettings(proc_root=proc))
+    records = {"host": {"name": {"is": remembered}}} if remembered else {}
+    resume = Resume(
+        cursor=None, recent_event_ids=(), records=records, last_sequence=0, install_id="i", retained_topics=()
+    )
+
+    with capture_logs() as lines:
+        found = settled_host(LoadedSettings(settings=made, source="", file=None, host_given=given), resume)
+
+    assert (found.host, found.mqtt.client_id) == (host, f"watchtower-{host}")
+    assert [line["event"] for line in lines] == (["host_is_a_container_id"] if said else [])
+    assert all("WATCHTOWER_AGENT_HOST" in line["remedy"] for line in lines)
