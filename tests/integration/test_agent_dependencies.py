@@ -37,7 +37,7 @@ async def test_whatever_may_be_the_agents_broker_is_never_restarted(
     assert {call.path for call in host.calls()} == {f"/containers/{other}/restart"}
 
 
-async def test_what_is_called_as_the_socket_proxy_is_never_restarted(
+async def test_what_is_called_as_the_broker_is_never_restarted_though_nobody_resolves_the_name(
     engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
 ) -> None:
     # Nobody resolves the name, as with a DNS that is down: the start goes on, and the name counts.
