@@ -1,6 +1,6 @@
 # The agent in a container.
 #   docker build -t watchtower-agent .
-#   docker run -d --name watchtower-agent --pid host --cgroupns host \
+#   docker run -d --name watchtower-agent --pid host --cgroupns host -e WATCHTOWER_AGENT_HOST="$(hostname)" \
 #     --group-add "$(stat -c %g /var/run/docker.sock)" -v /var/run/docker.sock:/var/run/docker.sock \
 #     -v watchtower-agent:/var/lib/watchtower-agent -v watchtower-disk:/var/lib/docker:ro \
 #     -e WATCHTOWER_AGENT_MQTT__URL=mqtt://broker:1883 watchtower-agent
@@ -43,6 +43,7 @@ RUN echo 'watchtower:x:10001:10001::/var/lib/watchtower-agent:/usr/sbin/nologin'
 ENV PATH=/opt/watchtower-agent/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 VOLUME /var/lib/watchtower-agent
-HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["watchtower-agent", "status", "--json"]
+# Whether the agent itself lives: to start it again would bring back neither a broker nor an engine.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["watchtower-agent", "status", "--alive", "--json"]
 ENTRYPOINT ["watchtower-agent"]
 CMD ["run"]

@@ -24,7 +24,7 @@ from watchtower_agent.engine.client import DockerEngine
 from watchtower_agent.engine.inventory import Inventory
 from watchtower_agent.engine.session import EngineSession, SessionTiming
 from watchtower_agent.errors import FatalError, TemporaryError
-from watchtower_agent.identity import protection
+from watchtower_agent.identity import protection, settled_host
 from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.loop import Loop
 from watchtower_agent.loop.pipeline import Pipeline, PipelineOptions
@@ -41,7 +41,7 @@ from watchtower_agent.publishing.link import MqttLink
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
 from watchtower_agent.schedules import Schedules
 from watchtower_agent.serving.control import ControlServer
-from watchtower_agent.settings import LoadedSettings, Settings
+from watchtower_agent.settings import LoadedSettings, Settings, settings_digest
 from watchtower_agent.storage import SqliteStore
 from watchtower_agent.storage.tables import OutboxDrop
 
@@ -115,6 +115,7 @@ class Agent:
         return False
 
     async def _with_store(self, inbox: Inbox, store: SqliteStore, resume: Resume, interrupted: Sequence[Intent]) -> int:
+        self._settings = settled_host(self._loaded, resume)
         settings, clock = self._settings, self._clock
         address, timing = self._engine_address(), SessionTiming()
         log.info("engine_address", url=address.url, source=address.source)
@@ -134,8 +135,8 @@ class Agent:
                 interval=settings.sampling.interval,
                 ping_interval=timing.ping_every,
                 metrics_interval=settings.mqtt.metrics.interval,
-                protection=protection(settings, address.url),
-                settings_digest=self._loaded.digest,
+                protection=await protection(settings, address.url),
+                settings_digest=settings_digest(settings),
             ),
             composer,
         )

@@ -24,6 +24,7 @@ from watchtower_agent.policy_folder import PolicyFolder
 from watchtower_agent.ports import Clock, LedgerRow, Store
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
 from watchtower_agent.settings import Settings
+from watchtower_agent.state.engine_state import EngineState
 
 _FOLLOWER_HOLDS = 10_000
 """Events that wait for a follower who reads too slowly; beyond that they are counted as missed."""
@@ -81,7 +82,11 @@ class Answers:
         outbox = await self.store.facts()
         state = self.pipeline.state
         statuses = [str(record.container.status) for record in state.containers.values()]
+        mqtt = self._mqtt()
+        reasons = unwell(state.engine, mqtt, self.loop.store_error, self.pipeline.problems)
         return {
+            "well": not reasons,
+            "unwell": reasons,
             "agent": {
                 "version": __version__,
                 "host": self.settings.host,
@@ -92,7 +97,7 @@ class Answers:
                 "store_error": self.loop.store_error,
             },
             "engine": self._engine(),
-            "mqtt": self._mqtt(),
+            "mqtt": mqtt,
             "outbox": {
                 "depth": outbox.outbox_depth,
                 "bytes": outbox.outbox_bytes,
@@ -131,6 +136,7 @@ class Answers:
         info = engine.info
         return {
             "connected": engine.connected,
+            "responding": engine.responding,
             "id": info.id if info else None,
             "version": info.version if info else None,
             "url": info.url if info else None,
@@ -254,6 +260,31 @@ async def _in_turns(work: Generator[None, None, Mapping[str, object]]) -> Mappin
             result: Mapping[str, object] = end.value
             return result
         await asyncio.sleep(0)
+
+
+def unwell(
+    engine: EngineState, mqtt: Mapping[str, object] | None, store_error: str, problems: Sequence[str]
+) -> list[str]:
+    """What keeps the agent from its work, a sentence each; none when all is well.
+
+    Args:
+        engine: What is known of it.
+        mqtt: Facts about the connection to the broker; None when none is configured.
+        store_error: Why the store takes nothing; empty when it does.
+        problems: What is wrong with the policy folder.
+    """
+    reasons = []
+    if not engine.connected:
+        reasons.append(f"the engine is not connected: {engine.last_error or 'not found yet'}")
+    elif engine.responding is False:
+        reasons.append("the engine does not answer")
+    if mqtt is not None and not mqtt["connected"]:
+        reasons.append(f"the broker is not connected: {mqtt['last_error'] or 'not reached yet'}")
+    if store_error:
+        reasons.append(f"the store does not take anything: {store_error}")
+    if problems:
+        reasons.append(f"the policy folder has {len(problems):,} problem{'s' if len(problems) > 1 else ''}")
+    return reasons
 
 
 def _decision(decision: Decision | None) -> dict[str, object] | None:

@@ -212,6 +212,10 @@ class Composer(Protocol):
         """Those of the topics that hold retained states of containers of this host."""
         ...
 
+    def former_topics(self, topics: Sequence[str]) -> Sequence[str]:
+        """Retained topics under another name of this host, or another base topic: of the given ones, and its status."""
+        ...
+
     def info(self, info: AgentInfo) -> StateMessage:
         """The retained `info` topic."""
         ...

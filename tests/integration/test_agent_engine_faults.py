@@ -126,7 +126,9 @@ async def test_what_happened_in_a_frozen_engine_is_told_when_it_thaws(
     try:
         os.kill(pid, signal.SIGUSR1)
         (down,) = await host.watch.until_told("engine", "down", timeout=20)
-        assert host.agent.status()["engine"]["connected"] is False
+        status = host.agent.status()
+        assert (status["engine"]["connected"], status["well"]) == (False, False)
+        assert [reason.split(":")[0] for reason in status["unwell"]] == ["the engine is not connected"]
     finally:
         engine.thaw()
     await by_hand
@@ -139,4 +141,5 @@ async def test_what_happened_in_a_frozen_engine_is_told_when_it_thaws(
     assert "on purpose" in held.reason
     assert host.agent.ledger("stopped") == []
     assert len(host.agent.ledger("crashed")) == 1
+    assert host.agent.status()["well"] is True
     assert host.watch.told("agent", "event_gap") == []

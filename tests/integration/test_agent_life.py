@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.support.agent import CRASHES_ON_USR1, AgentProcess, AgentWatch, Host
-from tests.support.broker import PrivateBroker
+from tests.support.broker import PrivateBroker, Received
 from tests.support.engine import PrivateEngine
 
 POLICIES = """
@@ -142,3 +142,29 @@ async def test_told_to_end_before_it_has_an_engine_or_a_broker_it_ends_with_0(nu
         agent.check_log()
     finally:
         agent.close()
+
+
+async def test_a_host_that_gets_another_name_leaves_nothing_under_the_old_one(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, POLICIES)
+    engine.run("web")
+    await host.watch.until(lambda _: host.watch.state("web") is not None)
+    former = f"watchtower/v1/{host.agent.host}"
+    left = {f"{former}/status", f"{former}/info", f"{former}/state/container/web"}
+
+    host.agent.stop()
+    host.agent.settings["host"] = renamed = f"{host.agent.host}-renamed"
+    host.agent.start()
+
+    def cleared(messages: Sequence[Received]) -> bool:
+        newest = {message.topic: message.payload for message in messages if message.topic in left}
+        return newest == dict.fromkeys(left, b"")
+
+    await host.watch.until(cleared)
+    with AgentWatch(module_broker.port, renamed) as now:
+        await now.until(lambda _: now.state("web") is not None)
+        assert now.statuses == ["online"]
+    with AgentWatch(module_broker.port, host.agent.host) as late, AgentWatch(module_broker.port, renamed) as after:
+        await after.until(lambda _: after.state("web") is not None)
+        assert late.messages == []

@@ -12,6 +12,8 @@ from watchtower_agent.errors import PermanentError
 def status(**changes: object) -> dict[str, object]:
     """A status with something in every part."""
     return {
+        "well": False,
+        "unwell": ["the broker is not connected: connection refused", "the policy folder has 1 problem"],
         "agent": {
             "version": "0.1.0",
             "host": "h1",

@@ -36,9 +36,11 @@ def validate_message(topic: str, payload: bytes) -> Any:  # noqa: ANN401 - JSON 
     """Check a message of the agent: its topic is known, its payload fits the schema, and the two agree.
 
     Returns:
-        The decoded payload; None for a cleared state; the text for `status`.
+        The decoded payload; None for what was cleared; the text for `status`.
     """
     assert not set(topic) & set("+#\0"), f"{topic!r} is no topic"
+    if not payload and topic.endswith(("/status", "/info")) and "/event/" not in topic:
+        return None  # of a host that has another name now
     if topic.endswith("/status"):
         assert payload in {b"online", b"offline"}, f"{topic}: {payload!r}"
         return payload.decode()

@@ -6,6 +6,7 @@ import json
 import platform
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,3 +112,45 @@ async def test_the_agent_in_the_image_lives(
     state = json.loads(engine.docker("inspect", "--format={{json .State}}", "agent"))
     assert state["ExitCode"] == 0, engine.docker("logs", "agent")
     assert [m.payload for m in subscriber.on("/v1/boxed/status")][-1] == b"offline"
+
+
+def said(engine: PrivateEngine, container: str, event: str) -> dict[str, object]:
+    """The first line of that name in a container's log, once it is there."""
+    following = subprocess.Popen(
+        ["docker", "logs", "--follow", container], env=engine.environment(), stderr=subprocess.PIPE, text=True
+    )
+    watchdog = threading.Timer(30, following.kill)
+    watchdog.start()
+    try:
+        assert following.stderr is not None
+        for text in following.stderr:
+            line: dict[str, object] = json.loads(text)
+            if line["event"] == event:
+                return line
+        raise AssertionError(f"{container} never said {event}")
+    finally:
+        watchdog.cancel()
+        following.kill()
+        following.communicate()
+
+
+def test_a_container_whose_host_name_is_its_id_says_so_and_keeps_the_first_when_it_is_made_anew(
+    engine: PrivateEngine, image: str
+) -> None:
+    def made() -> tuple[str, dict[str, object]]:
+        identity = engine.docker(
+            *("run", "--detach", "--network=none", "--volume=kept:/var/lib/watchtower-agent"),
+            *("--volume", f"{engine.socket}:/var/run/docker.sock", f"--group-add={engine.socket.stat().st_gid}"),
+            *("--env=WATCHTOWER_AGENT_MQTT__URL=null", image),
+        )
+        line = said(engine, identity, "host_is_a_container_id")
+        said(engine, identity, "engine_up")
+        engine.docker("rm", "--force", identity)
+        return identity, line
+
+    first, then = made()
+    second, later = made()
+
+    assert "WATCHTOWER_AGENT_HOST" in str(then["remedy"])
+    assert (then["host"], then["machine"]) == (first[:12], first[:12])
+    assert (later["host"], later["machine"]) == (first[:12], second[:12])

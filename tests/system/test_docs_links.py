@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.support.schema import validate_message
-from watchtower_agent.model.decision import Verb
+from watchtower_agent.model.decision import Guard, Verb
 from watchtower_agent.policies.load import load_policies
 from watchtower_agent.policies.policy import PolicySet, WhenTrigger
 from watchtower_agent.policies.wording import because_of_condition
@@ -165,3 +165,8 @@ def test_every_module_that_is_named_is_there(page: Path) -> None:
         if not any((room / name).exists() for room in rooms):
             missing.append(name)
     assert not missing
+
+
+def test_the_page_about_guards_has_every_guard_in_the_order_in_which_they_are_asked() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", (DOCS / "guards.md").read_text(), re.MULTILINE)
+    assert rows == [guard.value for guard in Guard]

@@ -88,6 +88,32 @@ def test_a_condition_leads_to_an_edge_a_restart_and_its_end_all_under_one_correl
         ["action", "succeeded"],
         ["policy", "resolved"],
     ]
+    (sick,) = (each for each in agent.published() if each["type"].endswith("container.health_status.v1"))
+    causes = [each["data"].get("cause_id") for each in agent.published() if "firing" in each["data"]]
+    assert causes == [sick["id"], None]
+    assert agent.intents[0].decision.cause_id == sick["id"]
+    assert sick["correlationid"] != edge.correlation_id
+
+
+def test_a_condition_that_no_event_made_true_names_none() -> None:
+    """It is about health too, and the container is healthy: it is the memory that makes it true."""
+    agent = host('- {name: p, select: {name: "*"}, when: health == "unhealthy" or age > 1s, then: {restart: {}}}')
+    agent.docker.health(verdict=Health.HEALTHY)
+    agent.deliver()
+    agent.tick(3)
+
+    assert agent.of(Edge)[0].cause_id == ""
+    assert agent.wanted[0].cause_id == ""
+
+
+def test_a_verdict_of_an_earlier_life_is_not_the_cause() -> None:
+    agent = host(SICK)
+    agent.docker.health()
+    agent.deliver()
+    assert agent.pipeline.state.containers[container_id("web")].unhealthy_by
+    agent.docker.restart()
+    agent.deliver()
+    assert not agent.pipeline.state.containers[container_id("web")].unhealthy_by
 
 
 def test_what_one_step_says_and_does_is_one_transaction() -> None:

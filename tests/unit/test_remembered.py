@@ -35,6 +35,7 @@ details = st.builds(
     stop_signal=texts,
     cgroup_parent=texts,
     restart_count=st.integers(0, 9),
+    exposed_ports=st.lists(st.integers(1, 65535), max_size=3).map(tuple),
 )
 containers = st.builds(
     Container,
@@ -145,3 +146,10 @@ def test_what_a_run_knew_the_next_one_knows() -> None:
     assert {key: replace(record, last_position=0) for key, record in before.items()} == {
         key: replace(record, last_position=0) for key, record in after.items()
     }
+
+
+def test_a_record_of_a_version_that_knew_no_exposed_ports_is_read() -> None:
+    stored = record_json(ContainerRecord(container=container()))
+    read = json.loads(json.dumps(stored))
+    del read["container"]["detail"]["exposed_ports"]
+    assert record_from_json(read) == ContainerRecord(container=container())

@@ -321,3 +321,12 @@ def test_a_pattern_from_the_environment_is_named_by_its_variable(monkeypatch: py
     monkeypatch.setenv("WATCHTOWER_AGENT_MQTT__LABELS", "team,[a")
     (problem,) = problems(None)
     assert problem.startswith("environment: WATCHTOWER_AGENT_MQTT__LABELS: the bracket")
+
+
+@pytest.mark.parametrize(
+    ("written", "remedy"), [("256 MiB", "write 256MiB"), ("1 gb", "write 1GB"), ("x", "write it like")]
+)
+def test_a_size_with_a_blank_is_told_as_it_is_written(file: Path, written: str, remedy: str) -> None:
+    file.write_text(f"outbox: {{max_size: {written}}}\n")
+    (problem,) = problems(file)
+    assert remedy in problem

@@ -277,13 +277,32 @@ def test_a_removed_container_leaves_no_topic_and_no_record() -> None:
 def test_ghosts_of_an_earlier_run_are_cleared_and_nothing_else() -> None:
     agent = host()
     base = "watchtower/v1/h1"
-    topics = [f"{base}/state/container/ghost", f"{base}/status", "watchtower/v1/h2/state/container/web"]
+    topics = [f"{base}/state/container/ghost", f"{base}/status"]
     now(agent.store.commit(Commit(states=tuple(StateMessage(topic=topic, payload=b"{}") for topic in topics))))
 
     agent.comes_back()
 
     left = {state.topic for state in now(agent.store.all_states()) if state.payload}
     assert left == {*topics[1:], f"{base}/info", f"{base}/state/container/web"}
+
+
+def test_what_was_retained_under_an_earlier_name_of_the_host_is_cleared_with_its_status() -> None:
+    agent = host()
+    former = [
+        "watchtower/v1/h2/state/container/web",
+        "watchtower/v1/h2/state/container/info",
+        "watchtower/v1/h2/info",
+        "site/a/v1/h1/info",
+    ]
+    now(agent.store.commit(Commit(states=tuple(StateMessage(topic=topic, payload=b"{}") for topic in former))))
+
+    agent.comes_back()
+
+    written = {state.topic: state.payload for state in now(agent.store.all_states())}
+    cleared = {topic for topic, payload in written.items() if not payload}
+    assert cleared == {*former, "watchtower/v1/h2/status", "site/a/v1/h1/status"}
+    assert set(written) - cleared == {"watchtower/v1/h1/info", "watchtower/v1/h1/state/container/web"}
+    assert now(agent.store.load()).records["host"] == {"name": {"is": "h1"}}
 
 
 def test_a_sample_of_an_earlier_life_is_not_this_ones() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from watchtower_agent.cli.text import counted
-from watchtower_agent.errors import SettingsError
 from watchtower_agent.policies.problem import Problem
 from watchtower_agent.policies.yaml_nodes import LARGEST_FILE, MappingNode, read_yaml
 from watchtower_agent.policy_folder import check_folder
 from watchtower_agent.settings import load_settings
+from watchtower_agent.settings.loading import WrongSettingsError
 from watchtower_agent.settings.model import known_keys
 
 
@@ -96,7 +96,8 @@ def check(config: Path | None, folder: Path | None) -> CheckResult:
             loaded = load_settings(config)
             source = loaded.source
             folder = loaded.settings.policies if folder is None else folder
-        except SettingsError as error:
+        except WrongSettingsError as error:
+            folder = error.policies if folder is None else folder
             source = str(config) if config is not None else "the configuration"
             problems += [CheckProblem(text=line) for line in str(error).splitlines()]
     if folder is None:

@@ -115,7 +115,12 @@ def _parser() -> argparse.ArgumentParser:
         help="a policy folder, or one file of it (default: as configured)",
     )
     command("schema", _schema, "print the JSON Schema of policy files, by which editors complete and check them")
-    command("status", _status, "show how the running agent is doing")
+    made = command("status", _status, "show how the running agent is doing")
+    made.add_argument(
+        "--alive",
+        action="store_true",
+        help="exit 0 if the agent answers, whatever it says of engine, broker, store and policies",
+    )
     made = command("top", _top, "watch containers, and how close the policies are to firing")
     made.add_argument("--once", action="store_true", help="print one frame with every container")
     made.add_argument("--sort", choices=_SORTS, default="policy", help="the order (default: policy, the closest first)")
@@ -225,14 +230,15 @@ def _client(options: argparse.Namespace) -> ControlClient:
 
 def _status(options: argparse.Namespace) -> int:
     status = _client(options).ask("status")
+    code = OK if options.alive or status.get("well", True) else PROBLEMS
     if options.json:
         _write_json(status)
-        return OK
+        return code
     from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
     from watchtower_agent.cli.views import show_status  # noqa: PLC0415 - see the module's first line
 
     show_status(Page(sys.stdout), status, SystemClock().now().wall)
-    return OK
+    return code
 
 
 def _history(options: argparse.Namespace) -> int:

@@ -69,7 +69,9 @@ def _engine(page: Page, engine: Json) -> None:
     where = [name(printable(engine.get("url") or ""))]
     if source:
         where += [words(" ("), name(printable(source)), words(")")]
-    if engine.get("connected"):
+    if engine.get("connected") and engine.get("responding") is False:
+        page.fact("engine", words("does not answer at "), *where, good=False)
+    elif engine.get("connected"):
         version, since = printable(engine.get("version", "?")), local_time(engine.get("since"))
         page.fact("engine", words(f"{version} at "), *where, words(f", since {since}"), good=True)
     else:

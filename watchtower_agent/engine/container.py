@@ -115,6 +115,7 @@ def _detail(
         cgroup_parent=_text(host_config.get("CgroupParent")),
         cpu_limit=_cpu_limit(host_config),
         restart_count=int(_number(entry.get("RestartCount")) or 0),
+        exposed_ports=_exposed_ports(config),
     )
 
 
@@ -181,6 +182,12 @@ def _bound_ports(entry: Mapping[object, object]) -> Iterator[object]:
             port = _text(_mapping(binding).get("HostPort"))
             if port.isascii() and port.isdigit() and len(port) <= len(str(MAX_PORT)):
                 yield int(port)
+
+
+def _exposed_ports(config: Mapping[object, object]) -> tuple[int, ...]:
+    """Of the keys of Config.ExposedPorts, `1883/tcp`."""
+    names = [_text(port).partition("/")[0] for port in list(_mapping(config.get("ExposedPorts")))[:MAX_PORT]]
+    return _ports(int(name) for name in names if name.isascii() and name.isdigit() and len(name) <= len(str(MAX_PORT)))
 
 
 def _labels(value: object) -> dict[str, str]:

@@ -59,6 +59,14 @@ class Publication:
         self.sequence = resume.last_sequence
         self.install_id = resume.install_id
         self._manifest = set(resume.retained_topics)
+        if resume.records.get("host", {}).get("name") != self._host():
+            self.out.records.append(Record(kind="host", key="name", value=self._host()))
+        for topic in self.composer.former_topics(resume.retained_topics):
+            self._manifest.add(topic)
+            self._clear(self.out, topic)
+
+    def _host(self) -> dict[str, object]:
+        return {"is": self.state.host}
 
     def next_correlation(self) -> str:
         """A correlation id for an event of the agent's own that nothing caused."""
@@ -172,6 +180,7 @@ class Publication:
         """Every retained topic is written anew, so that the store's manifest is whole again."""
         self._contents.clear()
         self._info = None
+        self.out.records.append(Record(kind="host", key="name", value=self._host()))
 
     def clear_ghosts(self) -> None:
         """Clear the retained topics of containers that are not there any more."""

@@ -47,6 +47,7 @@ class ContainerDetail:
         cgroup_parent: HostConfig.CgroupParent, empty for the engine's default.
         cpu_limit: Cores that its quota and cpuset grant, the smaller; None without either.
         restart_count: The engine's own count of restarts by its restart policy.
+        exposed_ports: Ports that it says it listens on (`EXPOSE` of its image, `--expose`).
     """
 
     pid: int = 0
@@ -63,6 +64,7 @@ class ContainerDetail:
     cgroup_parent: str = ""
     cpu_limit: float | None = None
     restart_count: int = 0
+    exposed_ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,12 @@ class Container:
     def swarm_service(self) -> str:
         """The name of the Swarm service whose task it is, empty outside a Swarm."""
         return self.labels.get("com.docker.swarm.service.name", "")
+
+    @property
+    def host_ports(self) -> frozenset[int]:
+        """Ports of the host behind which it is: published ones, and in the host's network those it says it has."""
+        exposed = self.detail.exposed_ports if self.detail is not None and self.network_mode == "host" else ()
+        return frozenset((*self.published_ports, *exposed))
 
     @property
     def own_network(self) -> bool:

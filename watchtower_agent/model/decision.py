@@ -88,7 +88,8 @@ class Decision:
         numbers: The values that the reason rests on, by catalogue name or plain words.
         parameters: The verb's own: `stop_timeout` (seconds), `signal`, `severity`, `message`.
         correlation_id: Shared by cause, decision, action and outcome.
-        cause_id: Id of the event or the scheduled run that triggered it; empty when a condition did.
+        cause_id: Id of the event or the scheduled run that triggered it, or of the event that made its condition true;
+            empty where none did.
         from_event: True when an event or a schedule triggered it: it may be held for long; else it expires soon.
         decided_at: Seconds since the epoch.
         expires_at: After this it is not carried out any more, seconds since the epoch.
@@ -160,6 +161,7 @@ class Edge:
         since: When the condition began to hold, seconds since the epoch.
         at: When this edge happened, seconds since the epoch.
         correlation_id: Shared by the edge, the decisions it leads to, and its end.
+        cause_id: Id of the event that made the condition true; empty where none did, or it is not known.
     """
 
     policy: str
@@ -171,3 +173,4 @@ class Edge:
     since: float
     at: float
     correlation_id: str
+    cause_id: str = ""

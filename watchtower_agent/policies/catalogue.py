@@ -59,6 +59,11 @@ class Entry:
     values: tuple[str, ...] = ()
 
     @property
+    def at_most(self) -> int | None:
+        """The largest value that it can have; None when there is none."""
+        return 100 if self.type is ValueType.PERCENT and self.name not in _BEYOND_100 else None
+
+    @property
     def windowed(self) -> bool:
         """Whether functions of its recent past can be asked for (`avg(cpu.percent, 5m)`)."""
         if self.scope is Scope.EVENT or self.name == "exit_code":
@@ -66,6 +71,9 @@ class Entry:
         measured = self.type in {ValueType.PERCENT, ValueType.BYTES, ValueType.NUMBER}
         return measured or (self.type is ValueType.DURATION and self.scope is Scope.ENGINE)
 
+
+_BEYOND_100: Final = frozenset({"cpu.percent", "cpu.percent_of_limit", "engine.cpu.percent"})
+"""Percentages that are no share of a whole: of one core, and of a limit that bursts may exceed."""
 
 _UNITS: Final = {ValueType.PERCENT: "%", ValueType.BYTES: "B", ValueType.DURATION: "s"}
 

@@ -27,9 +27,9 @@ from watchtower_agent.policies.condition_tree import (
     Windowed,
     quoted,
 )
-from watchtower_agent.policies.condition_words import COMPARABLE, NOUNS, ORDERED, example_of, rewritten
+from watchtower_agent.policies.condition_words import COMPARABLE, NOUNS, ORDERED, amount_problem, example_of, rewritten
 from watchtower_agent.policies.problem import nearest, one_of, shown
-from watchtower_agent.policies.quantities import LARGEST_SIZE, QuantityError, parse_quantity
+from watchtower_agent.policies.quantities import QuantityError, parse_quantity
 
 DEEPEST: Final = 30
 """Levels of parentheses and `not`."""
@@ -49,7 +49,6 @@ _SCOPES: Final = {
     ConditionScope.WHERE: frozenset({Scope.EVENT, Scope.CONTAINER}),
 }
 _CONTINUOUS: Final = frozenset({ValueType.PERCENT, ValueType.DURATION})
-_NEVER_NEGATIVE: Final = frozenset({ValueType.PERCENT, ValueType.BYTES})
 _EQUALITY: Final = frozenset({"==", "!="})
 _COMPUTED: Final = frozenset({WindowFunction.AVG, WindowFunction.P95, WindowFunction.RATE})
 """Functions whose answers are hardly ever exactly a fixed value, whatever they are about."""
@@ -217,7 +216,7 @@ class Checker:
                     f"compare it with a fixed value, as in {reference} {example_of(entry)}",
                 )
             return Comparison(reference, sign, other)
-        literal = self._literal(entry, reference, right_node, right, equality=sign in _EQUALITY)
+        literal = self._literal(entry, reference, right_node, right, sign)
         return Comparison(reference, sign, literal)
 
     def _membership(
@@ -236,9 +235,7 @@ class Checker:
             self._fail(right, "the list is empty", "name at least one value")
         if entry.type is ValueType.BOOLEAN:
             self._fail(node, f"{reference} is true or false", f"write {reference} or not {reference}")
-        literals = tuple(
-            self._literal(entry, reference, item, self._fixed(item, reference), equality=True) for item in items
-        )
+        literals = tuple(self._literal(entry, reference, item, self._fixed(item, reference), "==") for item in items)
         return Membership(reference, literals, negated)
 
     def _fixed(self, item: ParseTree[Token], reference: Reference) -> Fixed:
@@ -258,8 +255,7 @@ class Checker:
         reference: Reference,
         node: ParseTree[Token],
         operand: Fixed,
-        *,
-        equality: bool,
+        sign: str,
     ) -> Literal:
         literal, kind = operand
         if kind not in COMPARABLE[entry.type]:
@@ -268,13 +264,9 @@ class Checker:
                 f"{reference} is {NOUNS[entry.type]} and {self._source(node)} is {NOUNS[kind]}",
                 rewritten(entry, literal, kind) or f"write it like {reference} {example_of(entry)}",
             )
-        if entry.type in _NEVER_NEGATIVE and isinstance(literal.value, int | float):
-            if literal.value < 0:
-                self._fail(node, f"{reference} is never below zero", f"write it like {reference} {example_of(entry)}")
-            if entry.type is ValueType.BYTES and literal.value > LARGEST_SIZE:
-                self._fail(
-                    node, f"{self._source(node)} is more bytes than anything has", f"write it like {example_of(entry)}"
-                )
+        wrong = amount_problem(str(reference), entry, literal, kind, sign)
+        if wrong is not None:
+            self._fail(node, *wrong)
         if entry.values and literal.value not in entry.values:
             word = str(literal.value)
             near = nearest(word, entry.values)
@@ -284,7 +276,7 @@ class Checker:
                 (f"did you mean {quoted(near)}? " if near else "") + f"{one_of(entry.values)}",
             )
         measured = isinstance(reference, Windowed) and reference.window.function in _COMPUTED
-        if equality and (measured or (entry.type in _CONTINUOUS and literal.value != 0)):
+        if sign in _EQUALITY and (measured or (entry.type in _CONTINUOUS and literal.value != 0)):
             self._fail(
                 node,
                 f"{reference} is measured and hardly ever exactly {literal}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 from typing import Final, cast
 
@@ -9,6 +10,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from watchtower_agent.policies.condition_check import ConditionProblem
 from watchtower_agent.policies.problem import shown
+from watchtower_agent.policies.quantities import together
 
 _OTHER_LANGUAGES: Final = (
     ("&&", "and"),
@@ -32,6 +34,8 @@ _OTHER_WORDS: Final = MappingProxyType(
         "unless": "and not",
     }
 )
+_PIECE: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?\s*(?:%|[A-Za-z]+)", re.ASCII)
+_PIECES: Final = re.compile(rf"(?<![\w.]){_PIECE.pattern}(?:\s*{_PIECE.pattern})*", re.ASCII)
 _EXPECTED_VALUE: Final = "a name or a value belongs here, as in memory.percent > 90%"
 
 
@@ -54,6 +58,8 @@ def _unexpected(text: str, error: UnexpectedToken, at: int) -> tuple[str, str]:
     word = shown(written)
     if written in {")", "]"} and _opened(text) < 0:
         return f"{word} closes nothing", "remove it, or open it before"
+    if (apart := _in_pieces(text, at)) is not None:
+        return apart
     if (ours := _OTHER_WORDS.get(written.lower())) is not None:
         return f"{word} is not an operator here", f"write {ours}"
     if written == ">" and text[:at].rstrip().endswith("<"):
@@ -61,6 +67,16 @@ def _unexpected(text: str, error: UnexpectedToken, at: int) -> tuple[str, str]:
     if error.expected & {"COMPARE", "_AND", "_OR", "$END"}:
         return f"{word} is not expected here", "remove it, or put and, or, or a comparison before it"
     return f"{word} is not expected here", _EXPECTED_VALUE
+
+
+def _in_pieces(text: str, at: int) -> tuple[str, str] | None:
+    """`1.5 GiB` and `1h30m`, each one value to who wrote it: what to write. None when the place is in no such."""
+    for piece in _PIECES.finditer(text):
+        if piece.start() < at < piece.end() and (whole := together(piece[0])):
+            blank = len(_PIECE.findall(piece[0])) == 1
+            why = "has a blank before its unit" if blank else "has more than one unit"
+            return f"{shown(piece[0])} {why}", f"write {whole}"
+    return None
 
 
 def _unknown_character(text: str, at: int) -> ConditionProblem:
@@ -71,6 +87,8 @@ def _unknown_character(text: str, at: int) -> ConditionProblem:
                 text, at, "this string is not well formed", 'a backslash stands only before " or \\'
             )
         return ConditionProblem(text, at, "this string has no end", f"close it with {rest[0]}")
+    if (apart := _in_pieces(text, at)) is not None:
+        return ConditionProblem(text, at, *apart)
     for foreign, ours in _OTHER_LANGUAGES:
         if rest.startswith(foreign):
             return ConditionProblem(text, at, f"{shown(foreign)} is not an operator here", f"write {ours}")

@@ -7,7 +7,7 @@ from typing import Final
 
 from watchtower_agent.policies.catalogue import Entry, ValueType
 from watchtower_agent.policies.condition_tree import Literal, quoted
-from watchtower_agent.policies.quantities import QuantityError, parse_quantity
+from watchtower_agent.policies.quantities import LARGEST_SIZE, QuantityError, parse_quantity
 
 COMPARABLE: Final[Mapping[ValueType, frozenset[ValueType]]] = {
     ValueType.PERCENT: frozenset({ValueType.PERCENT, ValueType.NUMBER}),
@@ -37,6 +37,12 @@ NOUNS: Final = {
 }
 ORDERED: Final = frozenset({ValueType.PERCENT, ValueType.BYTES, ValueType.DURATION, ValueType.NUMBER})
 
+_NEVER_NEGATIVE: Final = frozenset({ValueType.PERCENT, ValueType.BYTES})
+_SURELY_A_SLIP: Final = 1024
+"""Bytes: nothing that is sampled is asked for less, but for none at all."""
+_MORE_LIKELY_MIB: Final = 16
+"""Who writes `memory.usage > 2` means GiB, who writes 512 means MiB."""
+
 
 def example_of(entry: Entry) -> str:
     """The rest of a comparison with a name, rightly written."""
@@ -53,6 +59,37 @@ def rewritten(entry: Entry, literal: Literal, kind: ValueType) -> str:
     if isinstance(value, str) and entry.type in ORDERED | {ValueType.BOOLEAN} and _is_of(value, entry.type):
         return f"write it without quotes: {value}"
     return ""
+
+
+def amount_problem(
+    reference: str, entry: Entry, literal: Literal, kind: ValueType, sign: str
+) -> tuple[str, str] | None:
+    """What is wrong with an amount that has the right type and that nobody can mean; None when it makes sense.
+
+    Args:
+        reference: What it is compared with, as written.
+        entry: What the catalogue says of that.
+        literal: The amount.
+        kind: Its type as written: a number without a unit is NUMBER.
+        sign: Between the two, the reference on its left.
+    """
+    value = literal.value
+    if entry.type not in _NEVER_NEGATIVE or not isinstance(value, int | float):
+        return None
+    if value < 0:
+        return f"{reference} is never below zero", f"write it like {reference} {example_of(entry)}"
+    if entry.type is ValueType.BYTES and value > LARGEST_SIZE:
+        return f"{literal} is more bytes than anything has", f"write it like {example_of(entry)}"
+    if entry.type is ValueType.BYTES and kind is ValueType.NUMBER and 0 < value < _SURELY_A_SLIP:
+        unit = "GiB" if value < _MORE_LIKELY_MIB and entry.unit == "B" else "MiB"
+        return (
+            f"{reference} is a number of bytes and {literal} has no unit",
+            f"did you mean {literal}{unit}? write {literal}B if it is bytes",
+        )
+    if entry.at_most is not None and (value > entry.at_most or (value == entry.at_most and sign == ">")):
+        always = "always" if sign in {"<", "<="} else "never"
+        return f"{reference} {sign} {literal} is {always} true: it is at most {entry.at_most}%", "write a smaller one"
+    return None
 
 
 def _is_of(text: str, kind: ValueType) -> bool:

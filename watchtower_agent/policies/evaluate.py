@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from watchtower_agent.model.container import Health
 from watchtower_agent.model.decision import (
     Decision,
     Edge,
@@ -26,6 +27,8 @@ from watchtower_agent.state.record import ContainerRecord
 _EARLY = 0.1
 """Share of an interval by which a tick may be early: without it `for: 2s` at one tick a second often means 3 s."""
 
+_ABOUT_HEALTH = frozenset({"health", "health.failing_streak"})
+
 
 @dataclass(slots=True)
 class Tracked:
@@ -40,6 +43,7 @@ class Tracked:
         ended: When it ceased to be true, while firing is kept; None while it is true.
         firing: It has been true for as long as the policy asks, and has not ceased for as long as the policy keeps it.
         correlation_id: Of this firing.
+        cause_id: Of the event that made it true, where one did; empty where that can't be told.
         numbers: The newest known values of its names.
     """
 
@@ -51,6 +55,7 @@ class Tracked:
     ended: Instant | None = None
     firing: bool = False
     correlation_id: str = ""
+    cause_id: str = ""
     numbers: dict[str, Number] = field(default_factory=dict)
 
     def begun(self) -> Instant:
@@ -184,6 +189,7 @@ class Conditions:
             if not tracked.firing and now.monotonic - tracked.since.monotonic >= trigger.hold - _EARLY * interval:
                 tracked.firing = True
                 tracked.correlation_id = digest(policy.name, target.id, repr(now.wall))
+                tracked.cause_id = _cause_id(trigger, subject)
                 tracked.numbers = trigger.condition.numbers(subject)
                 return [_firing(policy, trigger, tracked, now)]
             if tracked.firing:
@@ -264,6 +270,7 @@ class Conditions:
             numbers={**tracked.numbers, "true_for": round(held_for, 3), "for": trigger.hold, **_keeps(trigger)},
             parameters=parameters(policy, record),
             correlation_id=tracked.correlation_id,
+            cause_id=tracked.cause_id,
             decided_at=now.wall,
             expires_at=now.wall + 2 * interval,
         )
@@ -281,11 +288,19 @@ def _firing(policy: Policy, trigger: WhenTrigger, tracked: Tracked, now: Instant
         since=tracked.since.wall,
         at=now.wall,
         correlation_id=tracked.correlation_id,
+        cause_id=tracked.cause_id,
     )
 
 
 def _keeps(trigger: WhenTrigger) -> dict[str, Number]:
     return {"keep_for": trigger.keep} if trigger.keep else {}
+
+
+def _cause_id(trigger: WhenTrigger, subject: HostSubject) -> str:
+    """The event behind a condition: of what conditions ask about, only a health check's verdict comes by an event."""
+    if not isinstance(subject, ContainerSubject) or _ABOUT_HEALTH.isdisjoint(trigger.condition.names):
+        return ""
+    return subject.record.unhealthy_by if subject.record.container.health is Health.UNHEALTHY else ""
 
 
 def _subjects(

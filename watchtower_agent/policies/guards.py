@@ -39,7 +39,8 @@ class Protection:
         own_containers: Ids (or prefixes of at least 12 characters) of the containers that the agent itself runs in.
         peers: Host names by which the agent reaches its broker or a proxy before the engine's socket: a container
             or Compose service of that name is protected.
-        peer_ports: Ports on this host by which the agent reaches its broker: a container that publishes one is.
+        peer_ports: Ports on this host by which the agent reaches its broker or such a proxy: a container that
+            publishes one, or exposes it in the host's network, is protected.
     """
 
     observe: bool = False
@@ -122,7 +123,7 @@ def protected_because(record: ContainerRecord, policy: Policy, protection: Prote
     if any(own and container.id.startswith(own) for own in protection.own_containers):
         return f"{name} is the agent's own container"
     by_name = (protection.peers - {""}) & {name, container.compose_service}
-    by_port = protection.peer_ports & set(container.published_ports)
+    by_port = protection.peer_ports & container.host_ports
     if by_name or by_port:
         return f"{name} is the broker or the socket proxy that the agent itself depends on"
     if container.labels.get(PROTECT_LABEL, "").lower() in {"true", "1", "yes"}:

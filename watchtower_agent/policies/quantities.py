@@ -117,6 +117,7 @@ def _nearest_unit(unit: str) -> str | None:
     return next(iter(longer), None) or nearest(unit, _UNITS) or max(shorter, key=len, default=None)
 
 
+_SHORT_UNITS: Final = {"percent": "%", "ki": "KiB", "mi": "MiB", "gi": "GiB", "ti": "TiB"}
 _WORDS_FOR_UNITS: Final = (
     (r"ms|millis?|milliseconds?", "ms"),
     (r"s|secs?|seconds?", "s"),
@@ -124,7 +125,23 @@ _WORDS_FOR_UNITS: Final = (
     (r"h|hrs?|hours?", "h"),
     (r"d|days?", "d"),
 )
-_WRITTEN_OUT: Final = re.compile(r"\s*([0-9]{1,6})\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
+_WRITTEN_OUT: Final = re.compile(r"\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
+_UNIT_APART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(%|[a-z]+)", re.ASCII | re.IGNORECASE)
+
+
+def together(text: str) -> str:
+    """A number and its unit with a blank between them, or a duration of several units, as they are written here.
+
+    Returns:
+        `1.5GiB` for `1.5 GiB`, `90m` for `1h30m` and `1 h 30 min`; empty for what is neither.
+    """
+    apart = _UNIT_APART.fullmatch(text.strip())
+    if apart is not None:
+        known = {unit.lower(): unit for unit in reversed(_UNITS)} | {unit: unit for unit in _UNITS} | _SHORT_UNITS
+        unit = known.get(apart[2]) or known.get(apart[2].lower())
+        if unit is not None:
+            return f"{apart[1]}{unit}"
+    return _duration_hint(text).removeprefix("write ")
 
 
 def _duration_hint(text: str) -> str:
@@ -139,8 +156,9 @@ def _duration_hint(text: str) -> str:
     if "" in units:
         return ""
     smallest = min(units, key=DURATION_UNITS.__getitem__)
-    total = sum(int(number) * DURATION_UNITS[unit] for (number, _), unit in zip(parts, units, strict=True))
-    return f"write {total / DURATION_UNITS[smallest]:.0f}{smallest}"
+    total = sum(float(number) * DURATION_UNITS[unit] for (number, _), unit in zip(parts, units, strict=True))
+    amount = f"{total / DURATION_UNITS[smallest]:.6f}".rstrip("0").rstrip(".")
+    return f"write {amount}{smallest}"
 
 
 def parse_duration(text: str) -> float:

@@ -152,6 +152,10 @@ class CloudEventComposer:
         """Those of the topics that hold retained states of containers of this host."""
         return [topic for topic in topics if self._topics.is_container_state(topic)]
 
+    def former_topics(self, topics: Sequence[str]) -> Sequence[str]:
+        """Retained topics under another name of this host, or another base topic: of the given ones, and its status."""
+        return self._topics.former(topics)
+
     def info(self, info: AgentInfo) -> StateMessage:
         """The retained `info` topic."""
         content = payloads.agent_info(

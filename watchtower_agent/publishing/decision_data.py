@@ -72,7 +72,7 @@ def outcome_data(outcome: Outcome, allowed: AllowedLabels) -> Json:
 
 def edge_data(edge: Edge, allowed: AllowedLabels) -> Json:
     """A condition that began or ceased to hold."""
-    return {
+    data: Json = {
         "policy": edge.policy,
         "target": _target(edge.target),
         "firing": edge.firing,
@@ -80,3 +80,6 @@ def edge_data(edge: Edge, allowed: AllowedLabels) -> Json:
         "numbers": allowed.numbers(edge.numbers, public=PUBLIC_ATTRIBUTES),
         "since": rfc3339(edge.since),
     }
+    if edge.cause_id:
+        data["cause_id"] = edge.cause_id
+    return data

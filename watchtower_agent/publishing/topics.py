@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -105,6 +106,16 @@ class Topics:
     def container_metrics(self, name: str) -> str:
         """Of the samples of the container of that name."""
         return self._container_metrics + container_key(name)
+
+    def former(self, topics: Sequence[str]) -> list[str]:
+        """What another name of this host left with the broker, its status among it.
+
+        Args:
+            topics: All retained ones that this agent ever wrote and has not cleared.
+        """
+        foreign = [topic for topic in topics if not topic.startswith(f"{self._root}/")]
+        roots = [topic.removesuffix("/info") for topic in foreign if topic.endswith("/info")]
+        return foreign + [f"{root}/status" for root in roots if "/state/container" not in root]
 
     def is_container_state(self, topic: str) -> bool:
         """Whether the topic holds the retained state of a container of this host."""

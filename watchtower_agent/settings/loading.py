@@ -58,6 +58,18 @@ _SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
 """What pydantic finds, by its name for it, in words for the person who wrote the file."""
 
 
+class WrongSettingsError(SettingsError):
+    """Something in the configuration is wrong.
+
+    Attributes:
+        policies: The policy folder, as far as it can be known for certain: its policies can be checked all the same.
+    """
+
+    def __init__(self, problems: Iterable[str], *, policies: Path | None) -> None:
+        super().__init__("\n".join(problems))
+        self.policies = policies
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedSettings:
     """The configuration in force.
@@ -66,11 +78,13 @@ class LoadedSettings:
         settings: Checked and complete: host name and client id filled in, paths absolute, the password read.
         source: For people: the file, or that there was none.
         file: The file it came from; None when there was none.
+        host_given: Somebody named the host; else its name is this machine's.
     """
 
     settings: Settings
     source: str
     file: Path | None
+    host_given: bool = True
 
     @property
     def digest(self) -> str:
@@ -88,7 +102,7 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, object] | 
         overrides: Dotted key (`mqtt.url`) or nested mapping -> value.
 
     Raises:
-        SettingsError: Something is wrong; the text has every problem on a line of its own, with its place.
+        WrongSettingsError: Something is wrong; the text has every problem on a line of its own, with its place.
     """
     file = config if config is not None else next((place for place in DEFAULT_FILES if place.is_file()), None)
     from_file = settings_file(file) if file is not None else _no_file()
@@ -98,13 +112,30 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, object] | 
     problems += [problem for layer in layers for problem in _unknown_keys(layer, layer.values, ())]
     settings, wrong = _validated(layers)
     problems += wrong
+    host_given = settings is not None and bool(settings.host)
     if settings is not None:
         settings, wrong = _completed(settings, layers)
         problems += wrong
     if problems or settings is None:
-        raise SettingsError("\n".join(_one_line(problem) for problem in problems))
+        raise WrongSettingsError(map(_one_line, problems), policies=_policies_of(layers))
     source = str(file) if file is not None else f"defaults: there is neither {' nor '.join(map(str, DEFAULT_FILES))}"
-    return LoadedSettings(settings=settings, source=source, file=file)
+    return LoadedSettings(settings=settings, source=source, file=file, host_given=host_given)
+
+
+def _policies_of(layers: tuple[Layer, ...]) -> Path | None:
+    """The policy folder of a configuration with mistakes; None when it may be another one once they are mended."""
+    said = next((layer.values["policies"] for layer in layers if "policies" in layer.values), None)
+    if said is None:
+        hidden = any(layer.problems and not layer.values for layer in layers)
+        misspelt = any(
+            (wrong := unknown_key((name,))) is not None and "policies" in wrong[1]
+            for layer in layers
+            for name in layer.values
+        )
+        if hidden or misspelt:
+            return None
+    folder = _merged(layers).get("policies")
+    return Path(folder) if isinstance(folder, str) and folder.strip() and "\0" not in folder else None
 
 
 def _no_file() -> Layer:
@@ -195,7 +226,7 @@ def _completed(settings: Settings, layers: tuple[Layer, ...]) -> tuple[Settings,
     mqtt = settings.mqtt
     update: Tree = {}
     if not mqtt.client_id:
-        update["client_id"] = f"watchtower-{host}"[:LONGEST_CLIENT_ID]
+        update["client_id"] = _client_id_of(host)
     if mqtt.password is None and mqtt.password_file is not None:
         try:
             update["password"] = SecretStr(read_secret(mqtt.password_file))
@@ -203,6 +234,18 @@ def _completed(settings: Settings, layers: tuple[Layer, ...]) -> tuple[Settings,
             problems.append((("mqtt", "password_file"), str(error)))
     settings = settings.model_copy(update={"host": host, "mqtt": mqtt.model_copy(update=update)})
     return settings, [f"{_layer_of(path, layers).place(path)}: {sentence}" for path, sentence in problems]
+
+
+def _client_id_of(host: str) -> str:
+    return f"watchtower-{host}"[:LONGEST_CLIENT_ID]
+
+
+def with_host(settings: Settings, host: str) -> Settings:
+    """The same settings for a host of another name."""
+    mqtt = settings.mqtt
+    if mqtt.client_id == _client_id_of(settings.host):
+        mqtt = mqtt.model_copy(update={"client_id": _client_id_of(host)})
+    return settings.model_copy(update={"host": host, "mqtt": mqtt})
 
 
 def _missing_files(settings: Settings) -> Iterable[tuple[tuple[str, ...], str]]:

@@ -14,7 +14,7 @@ from pydantic_settings import NoDecode
 from watchtower_agent.policies.catalogue import ValueType
 from watchtower_agent.policies.globs import glob_problem
 from watchtower_agent.policies.problem import one_of, shown
-from watchtower_agent.policies.quantities import QuantityError, parse_duration, parse_quantity
+from watchtower_agent.policies.quantities import QuantityError, parse_duration, parse_quantity, together
 
 ENGINE_SCHEMES: Final = ("unix", "tcp", "http", "https")
 MQTT_SCHEMES: Final = ("mqtt", "mqtts", "ws", "wss")
@@ -67,7 +67,8 @@ def _size(value: object) -> object:
     try:
         quantity = parse_quantity(value)
     except QuantityError as error:
-        raise WrongValueError(error.message, "write it like 256MiB or 1GiB") from None
+        whole = together(value)
+        raise WrongValueError(error.message, f"write {whole}" if whole else "write it like 256MiB or 1GiB") from None
     if quantity.type is not ValueType.BYTES:
         raise WrongValueError(f"{shown(value)} is not a size", "write it like 256MiB or 1GiB")
     return int(quantity.value)

@@ -74,6 +74,7 @@ class ContainerRecord:
         oom_at: When the last `oom` in this life was told, seconds since the epoch; None if none was.
         doubted: When an inspection first differed from what events told, seconds since the epoch: the event may be
             on its way. None while they agree.
+        unhealthy_by: Id of the event that told that it is unhealthy; empty when none did in this life and this run.
     """
 
     container: Container
@@ -92,6 +93,7 @@ class ContainerRecord:
     oom_kills: int = 0
     oom_at: float | None = None
     doubted: float | None = None
+    unhealthy_by: str = ""
 
 
 def met(event: EngineEvent) -> ContainerRecord:
@@ -139,6 +141,8 @@ def change(record: ContainerRecord, event: EngineEvent, *, uncertain_until: floa
             record.oom_kills, record.oom_at = record.oom_kills + 1, event.time
         case _:
             record.container = _described(record.container, event)
+            if event.action == "health_status":
+                record.unhealthy_by = event.id if record.container.health is Health.UNHEALTHY else ""
 
 
 def _signal(record: ContainerRecord, event: EngineEvent) -> None:
@@ -247,7 +251,7 @@ def _begin(record: ContainerRecord, event: EngineEvent, *, ours: bool) -> None:
         record.operator = None
     record.end_cause = EndCause.NONE
     record.kill_at, record.kill_signal = None, ""
-    record.started = event.time
+    record.started, record.unhealthy_by = event.time, ""
     record.oom_kills, record.oom_at = 0, None
     detail = record.container.detail
     health = record.container.health

@@ -70,7 +70,7 @@ def _record(stored: dict[str, Any]) -> ContainerRecord:
                 "published_ports": tuple(container["published_ports"]),
                 "labels": dict(container["labels"]),
             },
-            detail=ContainerDetail(**detail) if detail is not None else None,
+            detail=_detail(detail) if detail is not None else None,
         ),
         restarts=int(stored["restarts"]),
         restarts_by_agent=int(stored["restarts_by_agent"]),
@@ -90,3 +90,8 @@ def _record(stored: dict[str, Any]) -> ContainerRecord:
 def _own_action(stored: dict[str, Any]) -> OwnAction:
     """Of an earlier version too, which did not know what the action may still cause: then any signal may be its own."""
     return OwnAction(**{**stored, "verb": Verb(stored["verb"]), "seen": tuple(stored.get("seen", ()))})
+
+
+def _detail(stored: dict[str, Any]) -> ContainerDetail:
+    # A record of an earlier version has no exposed ports: its next inspection tells them.
+    return ContainerDetail(**{**stored, "exposed_ports": tuple(stored.get("exposed_ports", ()))})

@@ -41,6 +41,36 @@ def test_check_of_a_broken_folder_and_configuration(tmp_path: Path, capsys: pyte
     assert (answer["problems"][2]["line"], answer["problems"][2]["file"]) == (4, str(folder / "a.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("settings", "folder"),
+    [
+        ("mode: y\n", "policies"),
+        ("modus: y\nhost: a b\n", "policies"),
+        ("mode: y\npolicies: elsewhere\n", "elsewhere"),
+        ("mqtt: {password_file: none}\n", "policies"),
+        ("mode: y\npolicies: [a]\n", None),
+        ("mode: y\npolicis: elsewhere\n", None),
+        ("mode: [\n", None),
+    ],
+)
+def test_a_wrong_setting_hides_no_mistake_in_the_policies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: str, folder: str | None
+) -> None:
+    for name in ("policies", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.yaml").write_text("version: 1\npolicies: {}\n")
+    config = tmp_path / "agent.yaml"
+    config.write_text(settings)
+
+    assert main(["check", "--config", str(config), "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+
+    assert answer["problems"][0]["text"].startswith(f"{config}:")
+    assert answer["folder"] == (str(tmp_path / folder) if folder else None)
+    in_policies = [problem["file"] for problem in answer["problems"] if "file" in problem]
+    assert in_policies == ([str(tmp_path / folder / "a.yaml")] if folder else [])
+
+
 def test_check_of_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = ROOT / "config" / "policies" / "heal-unhealthy.yaml"
     assert main(["check", str(file)]) == 0

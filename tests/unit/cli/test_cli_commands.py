@@ -52,7 +52,7 @@ async def asked(
 
 async def test_status_for_people(socket: Path) -> None:
     code, out, errors = await asked(socket, "status")
-    assert (code, errors) == (0, "")
+    assert (code, errors) == (1, "")
     lines = out.splitlines()
     assert all(line == line.rstrip() for line in lines)
     assert lines[0] == "watchtower-agent 0.1.0 on h1, mode enforce, up 1 h 6 min"
@@ -77,7 +77,7 @@ async def test_status_of_a_hostile_host_stays_readable(socket: Path) -> None:
     policies = {"items": [{"name": "x\x1b[2J", "firing": ["[red]a\nb"], "last_decision": {"target": "\x9b"}}]}
     engine = {"connected": False, "last_error": "[/bold]\x1b]0;title\x07"}
     code, out, _ = await asked(socket, "status", answer=status(policies=policies, engine=engine, mqtt=None))
-    assert code == 0
+    assert code == 1
     assert all(line.isprintable() for line in out.splitlines())
     assert "[red]a\\nb" in out
     assert "none: mqtt.url is null" in out
@@ -97,6 +97,24 @@ async def test_a_pipe_is_told_everything_in_columns_that_do_not_move(socket: Pat
     assert "no policy is active until it is mended" in out
 
 
+@pytest.mark.parametrize(
+    ("options", "well", "expected"),
+    [((), True, 0), ((), False, 1), (("--json",), True, 0), (("--json",), False, 1), (("--alive",), False, 0)],
+)
+async def test_the_exit_code_of_status_says_whether_all_is_well(
+    socket: Path, options: tuple[str, ...], *, well: bool, expected: int
+) -> None:
+    code, out, errors = await asked(socket, "status", *options, answer=status(well=well))
+    assert (code, errors) == (expected, "")
+    assert out
+
+
+async def test_status_of_a_frozen_engine_says_so(socket: Path) -> None:
+    engine = {"connected": True, "responding": False, "version": "26.1.5", "url": "unix:///x"}
+    _, out, _ = await asked(socket, "status", answer=status(engine=engine))
+    assert "✗ does not answer at unix:///x" in out
+
+
 async def test_a_bare_answer_is_enough(socket: Path) -> None:
     code, out, errors = await asked(socket, "status", answer={})
     assert (code, errors) == (0, "")
@@ -112,9 +130,9 @@ async def test_history_for_people(socket: Path) -> None:
 
 
 async def test_json_is_the_agents_answer(socket: Path) -> None:
-    for command, answer in (("status", status()), ("history", HISTORY)):
+    for command, expected, answer in (("status", 1, status()), ("history", 0, HISTORY)):
         code, out, _ = await asked(socket, command, "--json")
-        assert (code, json.loads(out)) == (0, answer)
+        assert (code, json.loads(out)) == (expected, answer)
         assert out.isascii()
 
 

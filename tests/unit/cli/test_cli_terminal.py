@@ -55,6 +55,7 @@ async def seen(
     async with ControlServer(FakeControl(answer, past), socket):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "watchtower_agent", command, "--socket", str(socket)),
+            *(("--alive",) if command == "status" else ()),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

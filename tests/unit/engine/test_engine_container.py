@@ -213,3 +213,19 @@ def test_whatever_comes_is_a_container_or_none(entry: object) -> None:
         if found is not None:
             assert found.name
             json.dumps(dict(found.labels), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    ("exposed", "ports"),
+    [
+        ({"1883/tcp": {}, "9001/udp": {}}, (1883, 9001)),
+        ({"1883": {}}, (1883,)),
+        ({"x/tcp": {}, "-1/tcp": {}, "99999999999999999999/tcp": {}, "70000/tcp": {}, "": {}}, ()),
+        (None, ()),
+        ([1883], ()),
+    ],
+)
+def test_exposed_ports(exposed: object, ports: tuple[int, ...]) -> None:
+    detail = inspected(config={"ExposedPorts": exposed}).detail
+    assert detail is not None
+    assert detail.exposed_ports == ports

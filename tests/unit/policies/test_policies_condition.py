@@ -184,7 +184,32 @@ def test_a_condition_tells_what_it_looks_at() -> None:
         ("engine.responding == 1", 22, "a number", "== true"),
         ("memory.usage > 512Mi", 16, 'unknown unit "Mi"', "512MiB"),
         ("age > 5min", 7, 'unknown unit "min"', "did you mean 5m?"),
-        ("cpu.percent > 80 %", 18, '"%"', "80%"),
+        ("cpu.percent > 80 %", 18, '"80 %" has a blank before its unit', "write 80%"),
+        ("memory.usage > 1.5 GiB", 20, '"1.5 GiB" has a blank before its unit', "write 1.5GiB"),
+        ("memory.usage > 512 Mi and age > 3s", 20, '"512 Mi" has a blank before its unit', "write 512MiB"),
+        ("memory.usage > 3 gb", 18, '"3 gb" has a blank before its unit', "write 3GB"),
+        ("age > 30 m", 10, '"30 m" has a blank before its unit', "write 30m"),
+        ("age > 10 s or age > 3s", 10, '"10 s" has a blank before its unit', "write 10s"),
+        ("age > 2 hours", 9, '"2 hours" has a blank before its unit', "write 2h"),
+        ("memory.percent > 90 percent", 21, '"90 percent" has a blank before its unit', "write 90%"),
+        ("max(cpu.percent, 5 m) > 80%", 20, '"5 m" has a blank before its unit', "write 5m"),
+        ("exit_code in [1, 2 s]", 20, '"2 s" has a blank before its unit', "write 2s"),
+        ("uptime > 1h30m", 12, '"1h30m" has more than one unit', "write 90m"),
+        ("uptime > 1h 30 min", 13, '"1h 30 min" has more than one unit', "write 90m"),
+        ("uptime > 1.5h30m", 14, '"1.5h30m" has more than one unit', "write 120m"),
+        ("cpu.cores > 1 x", 15, "not expected", "and, or"),
+        ("memory.usage > 512", 16, "memory.usage is a number of bytes and 512 has no unit", "did you mean 512MiB?"),
+        ("memory.usage > 1.5", 16, "1.5 has no unit", "did you mean 1.5GiB? write 1.5B if it is bytes"),
+        ("io.read > 2", 11, "2 has no unit", "did you mean 2MiB?"),
+        ("512 < memory.usage", 1, "512 has no unit", "did you mean 512MiB?"),
+        ("max(memory.usage, 5m) > 1023", 25, "1023 has no unit", "did you mean 1023MiB?"),
+        ("memory.limit in [0, 512]", 21, "512 has no unit", "did you mean 512MiB?"),
+        ("memory.percent > 150%", 18, "memory.percent > 150% is never true: it is at most 100%", "write a smaller one"),
+        ("memory.percent > 100", 18, "memory.percent > 100 is never true", "write a smaller one"),
+        ("memory.percent < 101%", 18, "is always true", "write a smaller one"),
+        ("100.5% < host.disk.percent", 1, "host.disk.percent > 100.5% is never true", "write a smaller one"),
+        ("avg(host.memory.percent, 5m) >= 512", 33, "is never true", "write a smaller one"),
+        ("cpu.throttled > 101%", 17, "is never true", "write a smaller one"),
         ("memory.usage", 1, "not true or false", "memory.usage > 512MiB"),
         ("true", 1, "alone is no condition", "compare"),
         ("80% > 70%", 1, "two fixed values", "name"),
@@ -264,6 +289,26 @@ def test_one_evaluation_takes_a_microsecond_at_most() -> None:
     subject = Fixed({})
     calls = 20_000
     assert min(repeat(lambda: condition.evaluate(subject), number=calls, repeat=7)) / calls < 1e-6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"memory.usage {sign} {size}" for sign in SIGNS for size in ("0", "0B", "512B", "1024", "1.5GiB")),
+        "io.read > 0",
+        "memory.limit in [0, 4096]",
+        "memory.percent >= 100%",
+        "memory.percent <= 100%",
+        "memory.percent > 99.9%",
+        "host.disk.percent < 100",
+        "cpu.percent > 350%",
+        "cpu.percent_of_limit > 105%",
+        "engine.cpu.percent > 150%",
+        "pids > 5",
+    ],
+)
+def test_an_amount_that_makes_sense_is_taken(text: str) -> None:
+    assert when(text).text == text
 
 
 # What follows is checked on random conditions.

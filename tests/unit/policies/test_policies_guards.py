@@ -79,6 +79,12 @@ def test_nothing_stops_what_nothing_speaks_against(verb: Verb) -> None:
 
 # --- protected ------------------------------------------------------------------------------------------------------
 
+
+def in_network(mode: str, port: int) -> Container:
+    """One whose image exposes the port, and which publishes none."""
+    return replace(container(exposed_ports=(port,)), network_mode=mode)
+
+
 STATEFUL = Protection(stateful_images=frozenset({"postgres", "redis"}))
 
 
@@ -94,6 +100,9 @@ STATEFUL = Protection(stateful_images=frozenset({"postgres", "redis"}))
         (container(), Protection(peers=frozenset({"", "mq"})), "", False),
         (container(ports=(80, 1883)), Protection(peer_ports=frozenset({1883})), "", True),
         (container(ports=(80,)), Protection(peer_ports=frozenset({1883})), "", False),
+        (in_network("host", 1883), Protection(peer_ports=frozenset({1883})), "{name: web}", True),
+        (in_network("host", 80), Protection(peer_ports=frozenset({1883})), "", False),
+        (in_network("bridge", 1883), Protection(peer_ports=frozenset({1883})), "", False),
         (container(labels={"watchtower-agent.protect": "true"}), Protection(), "{name: web}", True),
         (container(labels={"watchtower-agent.protect": "True"}), Protection(), "", True),
         (container(labels={"watchtower-agent.protect": "1"}), Protection(), "", True),

@@ -45,7 +45,7 @@ def test_schemas_are_schemas(name: str) -> None:
         ("watchtower/v1/h1/metrics", b"{}"),
         ("watchtower/v1/h1/metrics", b'{"schema": NaN}'),
         ("watchtower/v1/h1/metrics", b'{"schema": 1, "schema": 1}'),
-        ("watchtower/v1/h1/info", b""),
+        ("watchtower/v1/h1/metrics", b""),
         ("watchtower/v1/h1/other", b"{}"),
         ("watchtower/v1/h1/event/container/+/web", b"{}"),
         ("watchtower/v1/h1/event/container/die/web", json.dumps({"specversion": "1.0"}).encode()),
