@@ -3,9 +3,15 @@
 
 say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }
 
+interrupted=false # scripts with something to stop or remove set it by a trap, and say themselves that they were interrupted
+
+# What Ctrl-C ended is followed by nothing else.
+unless_interrupted() { ! $interrupted || exit 130; }
+
 fail() { # STATUS MESSAGE
   local status=$1
   shift
+  unless_interrupted # a command that Ctrl-C ended has not failed
   say "$*"
   exit "$status"
 }
@@ -63,6 +69,7 @@ debian_packages() { # WHY PACKAGE...
   local why=$1 missing
   shift
   mapfile -t missing < <(missing_packages "$@")
+  unless_interrupted # the search, too: nothing may be missing
   ((${#missing[@]})) || return 0
   if ! is_root || ! command -v apt-get >/dev/null; then
     say "$why needs ${missing[*]}, and only root on a Debian machine can install them; run: sudo apt-get install ${missing[*]}"
@@ -75,9 +82,11 @@ debian_packages() { # WHY PACKAGE...
   say "installing from Debian for $why: ${missing[*]}$services"
   local log
   log=$(mktemp)
+  # 8 and 9 are locks of scripts/run, which a service that this starts must not inherit
   if ! { { $APT_UPDATED || apt-get update -qq; } && APT_UPDATED=true &&
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
-    tail -n 15 "$log" >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
+    >"$log" 2>&1 </dev/null 8>&- 9>&-; then
+    $interrupted || tail -n 15 "$log" >&2
     rm -f "$log"
     fail 3 "apt-get could not install ${missing[*]}; its last words are above"
   fi
@@ -91,7 +100,14 @@ virtual_environment() { # DIR PYTHON LOCK...
   local dir=$1 python=$2 lock log wanted=()
   shift 2
   [[ -L $dir ]] && return
-  if [[ ! -x $dir/bin/python ]] || [[ $("$dir/bin/python" -V 2>&1) != $("$python" -V) ]]; then
+  for lock in "$@"; do
+    cmp -s "$lock" "$dir/$lock" || wanted+=("$lock")
+  done
+  # one that Ctrl-C ended has a python and no pip yet
+  if [[ ! -x $dir/bin/python ]] || [[ $("$dir/bin/python" -V 2>&1) != $("$python" -V) ]] ||
+    { [[ ! -e $dir/$1 ]] && ! "$dir/bin/python" -c 'import pip' 2>/dev/null; }; then
+    wanted=("$@")
+    own_environment "$dir" "$python"
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
       debian_packages "a virtual environment" python3-venv || exit 3
     fi
@@ -99,10 +115,8 @@ virtual_environment() { # DIR PYTHON LOCK...
     rm -rf "$dir"
     "$python" -m venv "$dir"
   fi
-  for lock in "$@"; do
-    cmp -s "$lock" "$dir/$lock" || wanted+=("$lock")
-  done
   ((${#wanted[@]})) || return 0
+  own_environment "$dir" "$python"
   say "installing what ${wanted[*]} lists into $dir, hashes checked"
   log=$(mktemp)
   # the checkout itself is built with the locked setuptools, so that nothing unlocked is fetched for it
@@ -112,10 +126,24 @@ virtual_environment() { # DIR PYTHON LOCK...
     done
     "$dir/bin/python" -m pip --disable-pip-version-check install --no-deps --no-build-isolation --no-index -e .
   ) >"$log" 2>&1; then
-    tail -n 15 "$log" >&2
+    $interrupted || tail -n 15 "$log" >&2
     rm -f "$log"
     fail 3 "pip could not install what ${wanted[*]} lists; its last words are above"
   fi
   rm -f "$log"
   cp "$@" "$dir/"
+}
+
+# Fails where this user can't change the environment DIR: somebody else, most often root, has made it.
+own_environment() { # DIR PYTHON
+  local dir=$1 python=$2 theirs
+  unless_interrupted
+  if [[ ! -e $dir ]]; then
+    theirs=$(stat -c %U .)
+    [[ -w . ]] || fail 3 "$dir can't be made in $PWD, which is $theirs's: run this as $theirs, or use a checkout of your own"
+  elif theirs=$(find "$dir" ! -type l ! -writable -print -quit 2>/dev/null) && [[ -n $theirs ]]; then
+    theirs=$(stat -c %U "$theirs")
+    fail 3 "$dir was made by $theirs and needs to be renewed for $("$python" -V) and the lock files, which only $theirs can:" \
+      "run this as $theirs, or remove it (sudo rm -rf $PWD/$dir) and run this again"
+  fi
 }

@@ -22,7 +22,7 @@ import docker
 
 from scripts.demo.screen import Screen
 from scripts.demo.story import Narrator, Progress
-from scripts.demo.workload import Workload
+from scripts.demo.workload import NameTakenError, Workload
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 ENDS_AFTER: Final = 90.0
@@ -31,8 +31,8 @@ ONLINE_WITHIN: Final = 30.0
 AGENT_ENDS_WITHIN: Final = 20.0
 
 
-class DemoError(Exception):
-    """The demo can't go on; the text says why."""
+class AgentError(Exception):
+    """The agent is not there as the demo needs it; the text says how, the agent's log says why."""
 
 
 @contextlib.asynccontextmanager
@@ -58,12 +58,16 @@ async def agent(log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
                 await process.wait()
 
 
-async def until_online(client: aiomqtt.Client) -> None:
+async def online(client: aiomqtt.Client) -> None:
     """Wait for the agent's own word that it is there."""
     await client.subscribe("watchtower/v1/demo/status", qos=1)
-    async for message in client.messages:
-        if message.payload == b"online":
-            return
+    try:
+        async with asyncio.timeout(ONLINE_WITHIN):
+            async for message in client.messages:
+                if message.payload == b"online":
+                    return
+    except TimeoutError:
+        raise AgentError(f"the agent did not come online within {ONLINE_WITHIN:g} s") from None
 
 
 async def tell(client: aiomqtt.Client, screen: Screen, progress: Progress, *, keep: bool) -> None:
@@ -82,7 +86,7 @@ async def tell(client: aiomqtt.Client, screen: Screen, progress: Progress, *, ke
 async def ended(process: asyncio.subprocess.Process) -> None:
     """Fail as soon as the agent ends."""
     code = await process.wait()
-    raise DemoError(f"the agent ended with exit code {code}")
+    raise AgentError(f"the agent ended with exit code {code}")
 
 
 async def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -90,6 +94,7 @@ async def run(arguments: argparse.Namespace, screen: Screen) -> int:
     progress, workload = Progress(), Workload(arguments.busybox)
     broker = urlsplit(os.environ["WATCHTOWER_AGENT_MQTT__URL"])
     port = broker.port or 1883
+    await asyncio.to_thread(workload.look)
     try:
         async with (
             aiomqtt.Client(broker.hostname or "127.0.0.1", port) as client,
@@ -97,7 +102,7 @@ async def run(arguments: argparse.Namespace, screen: Screen) -> int:
         ):
             watch = asyncio.create_task(ended(process), name="agent")
             try:
-                await _unless(watch, asyncio.wait_for(until_online(client), ONLINE_WITHIN))
+                await _unless(watch, online(client))
                 await client.subscribe("watchtower/v1/demo/event/#", qos=1)
                 screen.introduce(port)
                 await asyncio.to_thread(workload.start)
@@ -151,13 +156,15 @@ def main() -> int:
         return asyncio.run(interruptible(arguments))
     except asyncio.CancelledError:
         return 0 if arguments.keep else 130
-    except TimeoutError:
-        problem = f"the agent did not come online within {ONLINE_WITHIN:g} s"
-    except (DemoError, aiomqtt.MqttError, docker.errors.DockerException) as error:
-        problem = str(error)
-    print(f"demo: {problem}; the last lines of the agent's log:", file=sys.stderr)
-    if arguments.log.exists():
+    except AgentError as error:
+        print(f"demo: {error}; the last lines of its log:", file=sys.stderr)
         print("\n".join(arguments.log.read_text(errors="replace").splitlines()[-15:]), file=sys.stderr)
+    except NameTakenError as error:
+        print(f"demo: {error}.", file=sys.stderr)
+    except docker.errors.APIError as error:
+        print(f"demo: the engine refused: {error.explanation}", file=sys.stderr)
+    except (aiomqtt.MqttError, docker.errors.DockerException) as error:
+        print(f"demo: {error}", file=sys.stderr)
     return 1
 
 

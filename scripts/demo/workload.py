@@ -13,9 +13,13 @@ from typing import Any, Final
 
 import docker
 
-from scripts.demo.troubles import TROUBLES, Trouble
+from scripts.demo.troubles import NAMES, TROUBLES, Trouble
 
 LABEL: Final = "watchtower-agent.demo"
+
+
+class NameTakenError(Exception):
+    """Somebody else's container has a name that the demo needs; the text says which and what to do."""
 
 
 class Workload:
@@ -32,6 +36,24 @@ class Workload:
         self._image = f"watchtower-agent-demo:{self._run}"
         self._ended = threading.Event()
         self._turn = threading.Lock()
+
+    def look(self) -> None:
+        """Look whether its names are free.
+
+        Raises:
+            NameTakenError: They aren't.
+        """
+        with _engine() as api:
+            there = [c for c in api.containers(all=True) if LABEL not in c["Labels"]]
+        taken = sorted(NAMES & {name.removeprefix("/") for container in there for name in container["Names"] or ()})
+        if not taken:
+            return
+        what = f"a container named {taken[0]}" if len(taken) == 1 else f"containers named {', '.join(taken)}"
+        renames = "; ".join(f"docker rename {name} my-{name}" for name in taken)
+        raise NameTakenError(
+            f"the engine has {what} already, and the demo, which needs the name, leaves alone what is not its own. "
+            f"Give yours another name ({renames}) or remove it, and start the demo again"
+        )
 
     def start(self) -> None:
         """Make the image and start the containers; leave off as soon as `remove` is called."""

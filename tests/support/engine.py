@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
+from tests.support.bridge import Bridge
+
 IMAGE = "busybox:local"
 IDLE = ("sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done")
 """A command that waits for ever and ends at once on TERM (a plain `sleep` as pid 1 would ignore it for 10 s)."""
@@ -56,6 +58,8 @@ class PrivateEngine:
             raise EngineFailedError("a private Docker Engine needs root: run the tests as root")
         if shutil.which("dockerd") is None:
             raise EngineFailedError("dockerd is not installed: apt-get install docker.io docker-cli busybox-static")
+        if shutil.which("ip") is None:
+            raise EngineFailedError("ip is not installed: apt-get install iproute2")
         # Short, because the path of a unix socket has at most 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="wt-engine-"))
         self.socket = self.directory / "docker.sock"
@@ -64,6 +68,7 @@ class PrivateEngine:
         self._exec_root = self.directory / "exec"
         self._options = tuple(options)
         self._daemon: subprocess.Popen[bytes] | None = None
+        self._bridge: Bridge | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -94,6 +99,8 @@ class PrivateEngine:
     def start(self, *, wait: bool = True) -> None:
         """Start dockerd; by default wait until it answers."""
         (self.directory / "dockerd.pid").unlink(missing_ok=True)  # left by a kill -9, it would refuse the start
+        if self._bridge is None:  # it outlives dockerd, as its containers do
+            self._bridge = Bridge()
         with self.log.open("ab") as log:
             self._daemon = subprocess.Popen(
                 [
@@ -102,8 +109,8 @@ class PrivateEngine:
                     f"--exec-root={self._exec_root}",
                     f"--host={self.url}",
                     f"--pidfile={self.directory / 'dockerd.pid'}",
-                    # Several engines live on one machine: none touches its bridges' defaults or its firewall.
-                    "--bridge=none",
+                    # Several engines live on one machine: none touches another's bridge or the machine's firewall.
+                    f"--bridge={self._bridge.name}",
                     "--iptables=false",
                     "--ip6tables=false",
                     "--ip-forward=false",
@@ -184,6 +191,8 @@ class PrivateEngine:
         for mount in self._mounts():
             subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
         self._remove_bridges()
+        if self._bridge is not None:
+            self._bridge.remove()
         self._remove_cgroups()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -212,8 +221,7 @@ class PrivateEngine:
         store = self.directory / "data" / "network" / "files" / "local-kv.db"
         ids = re.findall(rb"bridge/([0-9a-f]{64})", store.read_bytes()) if store.exists() else []
         for bridge in {f"br-{network.decode()[:12]}" for network in ids}:
-            if Path("/sys/class/net", bridge).exists():
-                subprocess.run(["ip", "link", "delete", bridge], check=False, capture_output=True)
+            subprocess.run(["ip", "link", "delete", bridge], check=False, capture_output=True)
 
     def _remove_cgroups(self) -> None:
         """Cgroups of containers that a killed engine could not remove. Their processes may take a moment to end."""

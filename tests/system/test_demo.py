@@ -25,13 +25,15 @@ TOLD_WITHIN = 90.0
 
 
 @contextmanager
-def demo(docker_host: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+def demo(
+    docker_host: str, *arguments: str, path: str = os.environ["PATH"]
+) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """The demo as started from a shell, and the folder for its temporary files."""
     with tempfile.TemporaryDirectory(prefix="wt-", ignore_cleanup_errors=True) as scratch:
         process = subprocess.Popen(
             ["scripts/run", "--demo", *arguments],
             cwd=CHECKOUT,
-            env=os.environ | {"DOCKER_HOST": docker_host, "TMPDIR": scratch},
+            env=os.environ | {"DOCKER_HOST": docker_host, "TMPDIR": scratch, "PATH": path},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -103,6 +105,21 @@ def test_the_demo_tells_its_story_and_touches_nothing_else(engine: PrivateEngine
     assert engine.docker("images", "--all", "--quiet") == images
 
 
+def test_a_container_of_somebody_s_in_the_way_is_named_and_left_alone(engine: PrivateEngine) -> None:
+    theirs = engine.run("demo-web")
+
+    with demo(engine.url) as (process, scratch):
+        words, _ = process.communicate(timeout=60)
+        assert list(scratch.iterdir()) == []
+
+    assert process.returncode == 1
+    told = [line for line in words.splitlines() if not line.startswith("run: ")]
+    assert len(told) == 1, words
+    assert told[0].startswith("demo: the engine has a container named demo-web already")
+    assert "docker rename demo-web my-demo-web" in told[0]
+    assert engine.docker("ps", "--all", "--no-trunc", "--format={{.ID}} {{.State}}") == f"{theirs} running"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("moment", ["import", "create", "start"])
 def test_a_signal_in_the_midst_of_the_set_up_removes_all_that_was_made(
@@ -133,9 +150,24 @@ def test_ctrl_c_before_it_has_begun_stops_what_was_started(moment: str) -> None:
         words, _ = process.communicate(timeout=60)
 
         assert process.returncode == 130, words
+        assert "run: ended before it began;" in words
         assert "Traceback" not in words
         assert list(scratch.iterdir()) == []
         assert str(scratch) not in Path("/proc/mounts").read_text()
+
+
+@pytest.mark.parametrize(("command", "argument"), [("mktemp", "-d"), ("sleep", "0.2")])
+def test_ctrl_c_is_answered_whatever_command_it_meets(command: str, argument: str, tmp_path: Path) -> None:
+    shim = tmp_path / command  # the command as it is, hit by a Ctrl-C when it is called with that argument
+    shim.write_text(f'#!/bin/sh\n[ "$1" != {argument} ] || kill -INT 0\nPATH=${{PATH#*:}} exec {command} "$@"\n')
+    shim.chmod(0o755)
+
+    with demo("unix:///nowhere/docker.sock", path=f"{tmp_path}:{os.environ['PATH']}") as (process, scratch):
+        words, _ = process.communicate(timeout=60)
+
+        assert process.returncode == 130, words
+        assert words.splitlines()[-1].startswith("run: ended before it began;")
+        assert list(scratch.iterdir()) == []
 
 
 def test_ctrl_c_ends_an_engine_of_the_demo_s_own_and_all_that_is_on_it() -> None:

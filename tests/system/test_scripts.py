@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -101,7 +102,11 @@ def test_check_passes_a_clean_tree(copy: Path) -> None:
 
 
 def test_run_without_root_says_in_one_sentence_that_there_is_no_engine(tmp_path: Path) -> None:
-    verdict = script(*WITHOUT_ROOT, "scripts/run", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    verdict = script(
+        *(*WITHOUT_ROOT, "scripts/run"),
+        DOCKER_HOST=f"unix://{tmp_path}/none.sock",
+        WATCHTOWER_AGENT_STATE_DIR=str(tmp_path),
+    )
 
     assert verdict.returncode == 3
     assert verdict.stderr == (
@@ -109,6 +114,29 @@ def test_run_without_root_says_in_one_sentence_that_there_is_no_engine(tmp_path:
         "start it, or run this as root\n"
     )
     assert verdict.stdout == ""
+
+
+def test_an_environment_that_root_made_for_another_python_is_told_in_one_sentence() -> None:
+    with tempfile.TemporaryDirectory(prefix="wt-") as name:  # pytest's own folders are closed to other users
+        tree = Path(name, "checkout")
+        shutil.copytree(CHECKOUT / "scripts", tree / "scripts")
+        for lock in LOCKS:
+            shutil.copy(CHECKOUT / lock, tree)
+        python = tree / ".venv/bin/python"
+        python.parent.mkdir(parents=True)
+        python.write_text("#!/bin/sh\necho Python 3.11.0\n")
+        for made in (Path(name), tree.parent, *tree.rglob("*")):
+            made.chmod(0o755)
+        os.chown(tree, 65534, 65534)
+
+        user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+        verdict = script(*user, "scripts/run", cwd=tree, PATH="/usr/bin:/bin", HOME="/")
+
+        assert python.exists()
+    assert verdict.returncode == 3
+    assert verdict.stderr.count("\n") == 1
+    assert verdict.stderr.startswith("run: .venv was made by root and needs to be renewed for Python 3.")
+    assert f"remove it (sudo rm -rf {tree}/.venv) and run this again" in verdict.stderr
 
 
 def test_test_without_root_says_in_one_sentence_what_it_lacks() -> None:
