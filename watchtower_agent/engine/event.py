@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+from watchtower_agent.engine.bounds import bounded, own_attributes
 from watchtower_agent.model.engine_event import ENGINE_KINDS, EXEC_ACTIONS, EngineEvent, EventKind
 
 MAX_LINE = 4 * 1024 * 1024
@@ -15,7 +16,7 @@ MAX_ATTRIBUTES = 512
 MAX_KEY = 1024
 MAX_VALUE = 65536
 MAX_TOTAL = 512 * 1024
-"""Characters of all attributes together: what exceeds it is left out."""
+"""Characters of all attributes together: labels that exceed it are left out, the engine's own attributes never."""
 MAX_WORD = 1024
 
 _KINDS = {kind.value: kind for kind in ENGINE_KINDS}
@@ -55,7 +56,7 @@ def normalise_event(raw: object, *, engine_id: str) -> EngineEvent | None:
     actor = raw.get("Actor")
     actor = actor if isinstance(actor, Mapping) else {}
     actor_id = _text(actor.get("ID"), MAX_WORD)
-    attributes = _attributes(actor.get("Attributes"))
+    attributes = _attributes(actor.get("Attributes"), kind)
     if action in EXEC_ACTIONS:
         # Health checks carry passwords on their command line: it is dropped here, wherever it stands.
         attributes = {
@@ -115,18 +116,11 @@ def _time_ns(raw: Mapping[object, object]) -> int | None:
     return None
 
 
-def _attributes(value: object) -> dict[str, str]:
+def _attributes(value: object, kind: EventKind) -> dict[str, str]:
     if not isinstance(value, Mapping):
         return {}
-    kept: dict[str, str] = {}
-    total = 0
-    for key, content in value.items():
-        name, text = _text(key, MAX_KEY), _text(content, MAX_VALUE)
-        total += len(name) + len(text)
-        if len(kept) >= MAX_ATTRIBUTES or total > MAX_TOTAL:
-            break
-        kept[name] = text
-    return kept
+    given = {_text(key, MAX_KEY): _text(content, MAX_VALUE) for key, content in value.items()}
+    return bounded(given, always=own_attributes(kind), most=MAX_ATTRIBUTES, total=MAX_TOTAL)
 
 
 def _text(value: object, limit: int) -> str:

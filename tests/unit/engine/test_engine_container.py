@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from watchtower_agent.engine.container import inspected_container, listed_container, parse_time
+from watchtower_agent.engine.container import MAX_LABELS, inspected_container, listed_container, parse_time
 from watchtower_agent.model.container import Container, ContainerStatus, Health
 
 ID = "c" * 64
@@ -213,3 +213,11 @@ def test_whatever_comes_is_a_container_or_none(entry: object) -> None:
         if found is not None:
             assert found.name
             json.dumps(dict(found.labels), ensure_ascii=False).encode()
+
+
+def test_labels_that_guards_go_by_are_never_among_those_left_out() -> None:
+    kept = {"watchtower-agent.protect": "true", "autoheal": "false", "exitCode": "0", "io.kubernetes.pod.name": "p"}
+    many = {f"a{number}": "x" for number in range(5000)}
+    for labels in (listed(Labels=many | kept).labels, inspected(config={"Labels": many | kept}).labels):
+        assert {name: labels.get(name) for name in kept} == kept
+        assert len(labels) == MAX_LABELS

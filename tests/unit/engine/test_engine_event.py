@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from watchtower_agent.engine.bounds import own_attributes
 from watchtower_agent.engine.event import (
     MAX_ATTRIBUTES,
     MAX_LINE,
     MAX_TOTAL,
+    MAX_VALUE,
     normalise_event,
     parse_event,
     stamp_text,
@@ -103,6 +105,36 @@ def test_a_large_label_passes_and_the_rest_is_bounded() -> None:
     assert len(many.attributes) == MAX_ATTRIBUTES
     heavy = event(Actor={"ID": "c", "Attributes": {f"k{i}": "v" * 65536 for i in range(100)}})
     assert sum(map(len, heavy.attributes.values())) <= MAX_TOTAL
+
+
+LABELS = st.dictionaries(
+    st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
+    | st.sampled_from(["execDuration", "signal", "team"]),
+    st.integers(0, MAX_VALUE).map("x".__mul__),
+    max_size=12,
+)
+FACTS = {"exitCode": "137", "name": "web", "image": "web:1", "watchtower-agent.protect": "true", "autoheal": "false"}
+
+
+@given(LABELS, st.integers(0, 600))
+def test_no_label_pushes_out_what_the_engine_says_or_what_policies_go_by(labels: dict[str, str], more: int) -> None:
+    given = dict(sorted((labels | {f"a{i}": "y" for i in range(more)} | {"a": "z" * MAX_VALUE} | FACTS).items()))
+    kept = event(Actor={"ID": "c", "Attributes": given}).attributes
+    assert {name: kept[name] for name in FACTS} == FACTS
+    assert all(given[name] == value for name, value in kept.items())
+    own = own_attributes(EventKind.CONTAINER)
+    assert own & given.keys() <= kept.keys()
+    others = {name: value for name, value in kept.items() if name not in own}
+    assert len(others) <= MAX_ATTRIBUTES
+    assert sum(len(name) + len(value) for name, value in others.items()) <= MAX_TOTAL
+    size = sum(len(name) + len(value) for name, value in given.items())
+    assert kept == given or len(given) > MAX_ATTRIBUTES or size > MAX_TOTAL, "nothing is left out without need"
+
+
+def test_nine_large_labels_do_not_hide_the_exit_code() -> None:
+    labels = {f"a{i}": "x" * 65000 for i in range(9)}
+    kept = event(Actor={"ID": "c", "Attributes": labels | {"exitCode": "3", "name": "web"}}).attributes
+    assert (kept["exitCode"], kept["name"], len(kept)) == ("3", "web", 10)
 
 
 def test_control_characters_pass_and_lone_surrogates_are_replaced() -> None:
