@@ -1,7 +1,7 @@
 """What is kept of attributes and labels when there are too many of them, or too large ones. Pure.
 
-An event's attributes mix the engine's own with the container's labels, in the alphabet's order: whoever stops at a bound
-on the way loses the exit code to labels that begin with `a`. What the agent decides by is kept first.
+An event's attributes mix the engine's own with the container's labels, in the alphabet's order: whoever stops at a
+bound on the way loses the exit code to labels that begin with `a`. What the agent decides by is kept first.
 """
 
 from __future__ import annotations

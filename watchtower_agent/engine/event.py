@@ -5,12 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from watchtower_agent.engine.bounds import bounded, own_attributes
 from watchtower_agent.model.engine_event import ENGINE_KINDS, EXEC_ACTIONS, EngineEvent, EventKind
 
 MAX_LINE = 4 * 1024 * 1024
 """Bytes of one event. The engine's own are a few hundred; labels make them longer."""
+
+CUT = b"\0"
+"""Stands where the middle of a line that is too long was left out. No JSON has it, anywhere."""
+
+_HEAD, _TAIL = 4096, 1024
+"""Bytes of a line that tell it apart: the action and the actor stand at its begin, the stamp at its end."""
 
 MAX_ATTRIBUTES = 512
 MAX_KEY = 1024
@@ -25,23 +32,46 @@ _COMMAND_KEYS = frozenset({"command", "cmd", "args", "arguments", "entrypoint", 
 _LATEST_NS = 2**63
 
 
-def parse_event(line: bytes, *, engine_id: str) -> EngineEvent | None:
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A line that may have been an event: what it told is lost.
+
+    Attributes:
+        id: The same each time that the engine shows it.
+        cause: Of the gap.
+    """
+
+    id: str
+    cause: str
+
+
+def parse_event(line: bytes, *, engine_id: str) -> EngineEvent | Unreadable | None:
     """One line of the event stream.
 
     Args:
-        line: JSON, as the engine wrote it.
+        line: JSON, as the engine wrote it, or what `shortened` made of it.
         engine_id: Part of the event's deterministic id.
 
     Returns:
-        The event with origin `stream` and position 0; None for what is no event of a known kind.
+        The event with origin `stream` and position 0; None for JSON that is no event of a known kind.
     """
-    if len(line) > MAX_LINE:
-        return None
+    if len(line) > MAX_LINE or CUT in line:
+        return Unreadable(id=_line_identity(engine_id, line), cause="event_too_large")
     try:
         raw = json.loads(line.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
-        return None
+        return Unreadable(id=_line_identity(engine_id, line), cause="event_unreadable")
     return normalise_event(raw, engine_id=engine_id)
+
+
+def shortened(head: bytes, tail: bytes) -> bytes:
+    """What stands for a line that is too long to be kept; the same however much of its begin and end is given."""
+    return head[:_HEAD] + CUT + tail[-_TAIL:]
+
+
+def _line_identity(engine_id: str, line: bytes) -> str:
+    text = line if CUT in line else shortened(line, line)
+    return hashlib.sha256(engine_id.encode("utf-8", "replace") + b"\0" + text).hexdigest()[:32]
 
 
 def normalise_event(raw: object, *, engine_id: str) -> EngineEvent | None:

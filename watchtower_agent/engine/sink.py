@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from watchtower_agent.model.observation import (
     ContainerObserved,
+    EngineDescribed,
     EngineFound,
     EngineLost,
     EnginePinged,
@@ -15,7 +16,16 @@ from watchtower_agent.model.observation import (
 )
 
 Sink = Callable[
-    [EventsObserved | InventoryObserved | ContainerObserved | EngineFound | EngineLost | EnginePinged | GapObserved],
+    [
+        EventsObserved
+        | InventoryObserved
+        | ContainerObserved
+        | EngineFound
+        | EngineDescribed
+        | EngineLost
+        | EnginePinged
+        | GapObserved
+    ],
     None,
 ]
 """Takes an observation, on the event loop; never blocks."""

@@ -11,7 +11,7 @@ from watchtower_agent.loop.publication import Publication
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
-from watchtower_agent.model.observation import EngineFound, EngineLost, EnginePinged, GapObserved
+from watchtower_agent.model.observation import EngineDescribed, EngineFound, EngineLost, EnginePinged, GapObserved
 from watchtower_agent.state.host_state import HostState
 
 SIGNS_MISSED = 3
@@ -39,12 +39,15 @@ class EngineWatch:
     _up: Meanwhile | None = None
     """The engine was found and is not listed yet."""
 
-    def take(self, seen: EngineFound | EngineLost | EnginePinged | GapObserved, now: Instant) -> None:
+    def take(self, seen: EngineFound | EngineDescribed | EngineLost | EnginePinged | GapObserved, now: Instant) -> None:
         """What the engine room tells."""
         engine = self.state.engine
         match seen:
             case EngineFound():
                 self._found(seen, now)
+            case EngineDescribed():
+                engine.info = seen.info
+                self.publication.engine_changed(seen.info)
             case EngineLost():
                 engine.connected, engine.responding, engine.listed = False, False, False
                 engine.since, engine.last_error = seen.at, seen.reason

@@ -21,6 +21,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
     ContainerObserved,
+    EngineDescribed,
     EngineFound,
     EngineLost,
     EnginePinged,
@@ -44,6 +45,7 @@ Observation = (
     | InventoryObserved
     | ContainerObserved
     | EngineFound
+    | EngineDescribed
     | EngineLost
     | EnginePinged
     | GapObserved
