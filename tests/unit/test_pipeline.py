@@ -357,7 +357,7 @@ def test_an_oom_asks_for_the_counter() -> None:
     agent.docker.oom()
     agent.deliver()
 
-    assert [identity for step in agent.steps for identity in step.oom] == [container_id("web")]
+    assert [identity for step in agent.steps for identity in step.anew] == [container_id("web")]
 
 
 def test_a_store_that_was_set_aside_is_a_gap() -> None:

@@ -82,6 +82,7 @@ class Reader:
             changes=lambda: self._roster.changes,
             monotonic=self._monotonic,
             failures=failures,
+            anew=frozenset() if self.source is Source.STATS_API else request.anew,
         )
         of_containers = self._of_stats if self.source is Source.STATS_API else self._of_cgroups
         self.seconds = registry.run((*of_containers, *self._of_host), tick)
@@ -95,6 +96,7 @@ class Reader:
             columns=tick.columns,
             host=tick.host,
             failures=tick.failures,
+            anew=tick.anew,
         )
 
     def close(self) -> None:

@@ -50,7 +50,7 @@ def engine_up(up: Meanwhile, lost_at: float | None, at: float) -> Notice:
 
 _LISTED_ANEW = "the containers are listed anew and what changed is published as synthetic events"
 _NOT_READ = {
-    "event_too_large": "longer than 4 MiB, which only labels are",
+    "event_too_large": "longer than 4 MiB, by its labels",
     "event_unreadable": "no JSON",
 }
 _CONSEQUENCES = {

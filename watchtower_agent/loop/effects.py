@@ -31,7 +31,7 @@ class Effects:
         watch: The containers to sample from now on; None when they are the same as before.
         demand: Catalogue names that the policies need at every tick; None when that did not change.
         engine: What of the engine can be watched on this host; None when that did not change.
-        oom: Containers whose counter of OOM kills should be read at the next tick.
+        anew: Containers whose limits and counter of OOM kills should be read at the next tick.
         metrics: Worthless later.
     """
 
@@ -49,7 +49,7 @@ class Effects:
     watch: tuple[SampleTarget, ...] | None = None
     demand: frozenset[str] | None = None
     engine: LocalEngine | None = None
-    oom: list[str] = field(default_factory=list)
+    anew: list[str] = field(default_factory=list)
     metrics: list[MetricsMessage] = field(default_factory=list)
 
     def commit(self) -> Commit:
