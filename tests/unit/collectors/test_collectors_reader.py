@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import math
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
-from tests.support.cgroups import GIB, Bench, FakeTree, fake_proc, full_id, v1_tree, v2_tree
+from tests.support.cgroups import GIB, Bench, FakeTree, SteppedClock, fake_proc, full_id, v1_tree, v2_tree
 from watchtower_agent.collectors.files import Descriptors, KeptFile, read_once
-from watchtower_agent.collectors.request import Demand
+from watchtower_agent.collectors.reader import Reader
+from watchtower_agent.collectors.request import Demand, Request, Source
+from watchtower_agent.collectors.roster import LONGEST_SEARCH_WAIT
 from watchtower_agent.collectors.tick import Tick
+from watchtower_agent.errors import TemporaryError
 from watchtower_agent.model.sample import SampleTarget
 
 ID = full_id(1)
@@ -270,6 +274,42 @@ def test_limits_are_read_every_ten_seconds_and_when_the_engine_reports_an_update
     assert then(12.0, frozenset({full_id(2)})) == (200, 200 * MIB)
     assert then(13.0, frozenset({ID})) == (50, 400 * MIB)
     assert then(14.0) == (50, 400 * MIB)
+
+
+def test_who_is_to_be_read_anew_stays_so_until_the_stats_api_has_answered_or_there_are_files(
+    tree: FakeTree, tmp_path: Path
+) -> None:
+    tree.remove(PATH)
+    clock, stopped = SteppedClock(), full_id(3)
+
+    def ask(container_id: str) -> object:
+        raise TemporaryError(f"{container_id} takes too long")
+
+    reader = Reader(
+        clock=clock,
+        cgroup_root=str(tree.root),
+        proc_root=str(fake_proc(tmp_path / "proc")),
+        source=Source.AUTO,
+        ask=ask,
+        monotonic=clock.monotonic,
+    )
+
+    def tick(*anew: str) -> tuple[Source, frozenset[str]]:
+        clock.time += 20.0
+        batch = reader.sample(Request(targets=(SampleTarget(container_id=ID),), anew=frozenset(anew)))
+        for thread in threading.enumerate():
+            if thread.name.startswith("engine-stats"):
+                thread.join(10)
+        return reader.source, batch.anew
+
+    tick()
+    assert tick(ID, stopped) == (Source.STATS_API, frozenset({stopped}))
+    assert tick() == (Source.STATS_API, frozenset())
+    tree.add(PATH)
+    clock.time += LONGEST_SEARCH_WAIT
+    assert tick() == (Source.CGROUP, frozenset({ID}))
+    assert tick() == (Source.CGROUP, frozenset())
+    reader.close()
 
 
 def test_a_limit_that_was_changed_and_can_not_be_read_is_unknown(bench: Bench, tree: FakeTree) -> None:
