@@ -121,7 +121,7 @@ def test_an_oom_kill_is_counted_when_it_is_reported(engine: PrivateEngine, runni
     running.sampler.watch((SampleTarget(container_id=victim),))
 
     def counted(batch: SampleBatch) -> bool:
-        running.sampler.oom_happened(victim)
+        running.sampler.read_anew(victim)
         return bool(batch.targets) and batch.columns["memory.oom_kills"][0] >= 1
 
     batch = running.until(counted, "an OOM kill")

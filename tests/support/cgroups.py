@@ -160,10 +160,10 @@ class Bench:
         """Read these from now on."""
         self.targets = tuple(SampleTarget(container_id=t) if isinstance(t, str) else t for t in targets)
 
-    def tick(self, seconds: float = 1.0, *, oom_in: frozenset[str] = frozenset()) -> Sampled:
+    def tick(self, seconds: float = 1.0, *, anew: frozenset[str] = frozenset()) -> Sampled:
         """Let time pass and read once."""
         self.clock.time += seconds
         request = Request(
-            targets=self.targets, demand=self.demand, engine=LocalEngine(data_root=self.data_root), oom_in=oom_in
+            targets=self.targets, demand=self.demand, engine=LocalEngine(data_root=self.data_root), anew=anew
         )
         return Sampled(self.reader.sample(request))

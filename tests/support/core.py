@@ -339,6 +339,7 @@ class Host:
         )
         self.policies = policy_set(policies)
         self._sequence = 0
+        self._anew: set[str] = set()
         self._boot()
         if not first_start:
             self.connect()
@@ -395,6 +396,7 @@ class Host:
             assert message.sequence > self._sequence, "sequence numbers grow"
             self._sequence = message.sequence
         self.to_inspect.update(effects.inspect)
+        self._anew.update(effects.anew)
         return effects
 
     def read(self, *, origin: Origin = Origin.STREAM, one_by_one: bool = False) -> None:
@@ -459,6 +461,7 @@ class Host:
             self.see(EnginePinged(latency=0.001, at=self.clock.wall))
 
     def sample(self, values: Mapping[str, float]) -> SampleBatch:
+        anew, self._anew = frozenset(self._anew), set()
         running = [each.id for each in self.docker.containers.values() if each.running]
         named = {name.replace("_", ".", 2 if name.startswith("host_") else 1): value for name, value in values.items()}
         return SampleBatch(
@@ -471,6 +474,7 @@ class Host:
                 if not name.startswith("host.")
             },
             host={name: value for name, value in named.items() if name.startswith("host.")},
+            anew=anew,
         )
 
     def carry_out(self, *, outcome_first: bool = False) -> list[Outcome]:

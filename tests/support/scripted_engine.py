@@ -11,12 +11,13 @@ import json
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.calls import EngineCalls, EngineGreeting
 from watchtower_agent.engine.continuity import RING
-from watchtower_agent.engine.feed import EventFeed
+from watchtower_agent.engine.feed import EventFeed, split_lines
 from watchtower_agent.engine.translation import EngineTimeoutError
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.instant import Instant
@@ -62,6 +63,8 @@ class ScriptedEngine(EngineCalls):
         process: Behind its socket; None: not to be known.
         started_at: When that was started.
         info: What it says of itself.
+        described: How often it was asked for that anew.
+        listed: How often its containers were listed.
         hung: Answers that would have come too late: their end is in the engine's future.
         knows_zero: An end at 0 gives the whole ring; else nothing, as an engine might that takes it by its word.
     """
@@ -72,6 +75,8 @@ class ScriptedEngine(EngineCalls):
         self.started_at: float | None = None
         self.info = INFO
         self.hung = 0
+        self.described = 0
+        self.listed = 0
         self.knows_zero = True
         self._kept: list[tuple[int, bytes]] = []
         self._feeds: list[ScriptedFeed] = []
@@ -79,13 +84,25 @@ class ScriptedEngine(EngineCalls):
 
     # What a test does.
 
-    def happen(self, *names: str, kind: str = "volume", lost: bool = False) -> None:
+    def happen(
+        self, *names: str, kind: str = "volume", action: str = "create", scope: str = "local", lost: bool = False
+    ) -> None:
         """Volumes of these names are created now, all at once; lost on the way to the subscribers if so told."""
         with self._state:
-            fresh = [self._line(kind, name) for name in names]
+            fresh = [self._line(kind, name, action, scope) for name in names]
             self._kept = [*self._kept, *fresh][-RING:]
             for feed in self._feeds if not lost else ():
                 feed.live.put([line for _, line in fresh])
+
+    def write(self, *texts: bytes, lost: bool = False) -> None:
+        """It writes lines as they are, now; lost on the way to the subscribers if so told."""
+        stamp = int(self._clock.now().wall * 1e9)
+        with self._state:
+            # The real calls' way of splitting: what is too long is never held whole.
+            fresh = [line for lines in split_lines(text + b"\n" for text in texts) for line in lines]
+            self._kept = [*self._kept, *((stamp, line) for line in fresh)][-RING:]
+            for feed in self._feeds if not lost else ():
+                feed.live.put(fresh)
 
     def cut(self) -> None:
         """End every subscription."""
@@ -100,20 +117,25 @@ class ScriptedEngine(EngineCalls):
         self._kept = []
         self.process = None if self.process is None else (self.process[0] + 1, 9)
 
-    def _line(self, kind: str, name: str) -> tuple[int, bytes]:
+    def _line(self, kind: str, name: str, action: str, scope: str) -> tuple[int, bytes]:
         stamp = int(self._clock.now().wall * 1e9)
-        actor = {"ID": name, "Attributes": {}}
-        return stamp, json.dumps({"Type": kind, "Action": "create", "Actor": actor, "timeNano": stamp}).encode()
+        event = {"Type": kind, "Action": action, "Actor": {"ID": name}, "scope": scope, "timeNano": stamp}
+        return stamp, json.dumps(event).encode()
 
     # What the session asks.
 
     def connect(self) -> EngineGreeting:
         return EngineGreeting(info=self.info, process=self.process, started_at=self.started_at)
 
+    def describe(self, before: EngineInfo) -> EngineInfo:
+        self.described += 1
+        return replace(self.info, pid=before.pid)
+
     def ping(self) -> float:
         return 0.0
 
     def containers(self) -> tuple[Container, ...]:
+        self.listed += 1
         return ()
 
     def images(self) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from watchtower_agent.model.decision import Dropped, Edge, Held
 from watchtower_agent.model.engine_event import Cursor, EngineEvent, EventKind
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
+    EngineDescribed,
     EngineFound,
     EngineLost,
     EventsObserved,
@@ -235,6 +237,21 @@ def test_the_agents_own_events_trigger_too() -> None:
     assert "3 events may have been lost" in agent.told[0].reason
 
 
+def test_an_engine_that_leads_its_swarm_by_now_is_no_engine_that_came_back() -> None:
+    agent = host("  - {name: up, on: {engine: up}, then: {notify: {}}}\n")
+    agent.see(EventsObserved(events=(event("create", kind=EventKind.SECRET),)))
+    before = len(agent.published())
+    agent.see(EngineDescribed(info=replace(INFO, swarm_node_id="n1", swarm_leader=True)))
+    agent.see(EventsObserved(events=(event("remove", kind=EventKind.SECRET),)))
+    agent.tick(2)
+
+    assert [each["topic"].rpartition("/event/")[2] for each in agent.published()[before:]] == ["secret/remove/self"]
+    infos = [state.payload for step in agent.steps for state in step.states if state.topic.endswith("/info")]
+    assert [json.loads(info)["engine"]["swarm_leader"] for info in infos] == [True]
+    assert agent.pipeline.state.engine.listed
+    assert not agent.told
+
+
 def crash_loop(agent: Host) -> None:
     agent.docker.crash()
     agent.deliver()
@@ -366,7 +383,7 @@ def test_an_oom_asks_for_the_counter() -> None:
     agent.docker.oom()
     agent.deliver()
 
-    assert [identity for step in agent.steps for identity in step.oom] == [container_id("web")]
+    assert [identity for step in agent.steps for identity in step.anew] == [container_id("web")]
 
 
 def test_a_store_that_was_set_aside_is_a_gap() -> None:

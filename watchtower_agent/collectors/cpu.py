@@ -6,7 +6,7 @@ import math
 from array import array
 
 from watchtower_agent.collectors.files import UnreadableError
-from watchtower_agent.collectors.gauges import CpuGauge
+from watchtower_agent.collectors.gauges import NEVER, CpuGauge
 from watchtower_agent.collectors.host_facts import HostFacts
 from watchtower_agent.collectors.request import SLOW_INTERVAL, Pace
 from watchtower_agent.collectors.tick import Faults, Tick
@@ -16,7 +16,8 @@ from watchtower_agent.errors import AbsentError
 class CpuCollector:
     """`cpu.cores` = Δusage / Δtime, `cpu.percent` = 100 * cores, `cpu.percent_of_limit` = 100 * cores / limit.
 
-    The limit is min(quota / period, processors in the cpuset, online processors).
+    The limit is min(quota / period, processors in the cpuset, online processors). It is read every 10 s, and at
+    once when the engine reports an update.
     """
 
     name = "cpu"
@@ -31,12 +32,14 @@ class CpuCollector:
         cores, limits = unknown, unknown[:]
         now, monotonic = tick.at.monotonic, tick.monotonic
         slow = Pace(max(SLOW_INTERVAL, tick.interval), tick.interval)
-        faults = Faults()
+        faults, anew = Faults(), tick.request.anew
         for slot, life in enumerate(tick.lives):
             gauge = life.cpu
             if gauge is None:
                 continue
             try:
+                if life.target.container_id in anew:
+                    gauge.granted_at = NEVER
                 cores[slot] = gauge.cores(monotonic)
                 if slow.due(gauge.granted_at, now):
                     _read_limits(gauge, now)

@@ -29,7 +29,7 @@ class MemoryCollector:
     `memory.working_set` = usage - inactive page cache, 0 when negative; one that is carried over from an earlier tick
     is never more than the usage of this one. `memory.percent` = 100 * working set / limit.
     `memory.limit` is the container's own, else that of the nearest limited ancestor, never more than the host has.
-    `memory.oom_kills` is read every 10 s, and at once when the engine reports one.
+    It and `memory.oom_kills` are read every 10 s, and at once when the engine reports an update or an OOM kill.
     """
 
     name = "memory"
@@ -66,7 +66,7 @@ class _Reading:
         self.faults = Faults()
         self._tick = tick
         self._now = tick.at.monotonic
-        self._oom_in = tick.request.oom_in
+        self._anew = tick.request.anew
         self._ancestors = ancestors
         self._host_total = host_total
         self._stat = Pace(tick.request.demand.interval(WORKING_SET, tick.interval), tick.interval)
@@ -77,7 +77,7 @@ class _Reading:
     def read(self, slot: int, life: Life, gauge: MemoryGauge) -> None:
         now = self._now
         try:
-            self._read(slot, gauge, oom=life.target.container_id in self._oom_in)
+            self._read(slot, gauge, anew=life.target.container_id in self._anew)
         except AbsentError:
             life.end()
             return
@@ -92,8 +92,10 @@ class _Reading:
         if self._slow.fresh(gauge.oom_kills_at, now):
             self._oom_kills[slot] = gauge.oom_kills
 
-    def _read(self, slot: int, gauge: MemoryGauge, *, oom: bool) -> None:
+    def _read(self, slot: int, gauge: MemoryGauge, *, anew: bool) -> None:
         now = self._now
+        if anew:
+            gauge.limit_at = NEVER
         usage = gauge.files.usage()
         if usage is not None:
             self._usage[slot] = usage
@@ -101,7 +103,7 @@ class _Reading:
                 _read_working_set(gauge, usage, now)
         if self._slow.due(gauge.limit_at, now):
             self._read_limit(gauge)
-        if oom or self._slow.due(gauge.oom_kills_at, now):
+        if anew or self._slow.due(gauge.oom_kills_at, now):
             _read_oom_kills(gauge, now)
 
     def write(self) -> None:

@@ -25,10 +25,17 @@ class PacedCollector:
         names: The catalogue names it writes, in the order in which its gauges answer.
         opened: Gives the gauge of a life, None where there is nothing to read (yet). Asked again when that may change.
         unknown: What is unknown where a gauge can't be read, as in "network traffic is".
+        of_limits: Whether a container's limits are among it: then it is read at once when those were changed.
     """
 
     def __init__(
-        self, name: str, names: Sequence[str], opened: Callable[[Life], Gauge | None], *, unknown: str
+        self,
+        name: str,
+        names: Sequence[str],
+        opened: Callable[[Life], Gauge | None],
+        *,
+        unknown: str,
+        of_limits: bool = False,
     ) -> None:
         self.name = name
         self._names = tuple(names)
@@ -36,6 +43,7 @@ class PacedCollector:
         self._nothing = (math.nan,) * len(self._names)
         self._opened = opened
         self._unknown = unknown
+        self._of_limits = of_limits
         self._read_at = NEVER
         self._changes = -1
         self._columns: tuple[array[float], ...] = ()
@@ -45,8 +53,9 @@ class PacedCollector:
         """Read every container's gauge when it is due, else write what was last read."""
         now = tick.at.monotonic
         due = Pace(tick.request.demand.interval(self._needed_by, tick.interval), tick.interval).due(self._read_at, now)
-        if due or tick.changes() != self._changes:
-            self._read(tick, all_of_them=due)
+        anew = tick.request.anew if self._of_limits else frozenset()
+        if due or anew or tick.changes() != self._changes:
+            self._read(tick, None if due else anew)
             self._changes = tick.changes()
             self._read_at = now if due else self._read_at
         if self._failure:
@@ -56,12 +65,13 @@ class PacedCollector:
     def close(self) -> None:
         """Nothing is kept open here: gauges are closed with their lives."""
 
-    def _read(self, tick: Tick, *, all_of_them: bool) -> None:
+    def _read(self, tick: Tick, anew: frozenset[str] | None) -> None:
+        """Read these containers' gauges, and those of lives that have none yet; None: all."""
         columns = tuple(array("d", [math.nan]) * len(tick.lives) for _ in self._names)
         faults = Faults()
         for slot, life in enumerate(tick.lives):
             try:
-                numbers = self._numbers(tick, life, all_of_them=all_of_them)
+                numbers = self._numbers(tick, life, due=anew is None or life.target.container_id in anew)
             except AbsentError:
                 life.end()
             except UnreadableError as error:
@@ -72,13 +82,13 @@ class PacedCollector:
         self._columns = columns
         self._failure = faults.sentence(self._unknown)
 
-    def _numbers(self, tick: Tick, life: Life, *, all_of_them: bool) -> Sequence[float]:
+    def _numbers(self, tick: Tick, life: Life, *, due: bool) -> Sequence[float]:
         kept = life.paced.get(self.name)
         if kept is None:
             gauge = self._opened(life) if life.place else None
             if gauge is None:
                 return self._nothing
             kept = life.paced[self.name] = KeptGauge(gauge, self._nothing)
-        elif not all_of_them:
+        elif not due:
             return kept.numbers
         return kept.read(tick.monotonic())

@@ -20,7 +20,7 @@ def processes(descriptors: Descriptors) -> PacedCollector:
         directory = (life.place.pids or life.place.unified) if life.place else ""
         return PidsGauge(directory, descriptors) if directory else None
 
-    return PacedCollector("processes", NAMES, opened, unknown="the number of processes is")
+    return PacedCollector("processes", NAMES, opened, unknown="the number of processes is", of_limits=True)
 
 
 class PidsGauge:

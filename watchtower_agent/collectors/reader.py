@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from watchtower_agent.collectors import registry
 from watchtower_agent.collectors.cgroup_tree import NOTHING_KNOWN
@@ -64,6 +65,7 @@ class Reader:
         self._of_stats = (StatsCollector(ask, monotonic),) if ask else ()
         if collectors is not None:
             self._of_host, self._of_cgroups, self._of_stats = (), collectors, ()
+        self._anew: frozenset[str] = frozenset()
         self.seconds: Mapping[str, float] = {}
         self.source = Source.STATS_API if source is Source.STATS_API else Source.CGROUP
 
@@ -73,6 +75,9 @@ class Reader:
         began = self._monotonic()
         self._descriptors.refused = 0
         failures = self._prepare(request, at.monotonic)
+        # What the stats API was asked for and has not answered yet is read from files once there are some.
+        waiting = self._anew | request.anew
+        request = replace(request, anew=waiting if self.source is Source.CGROUP else request.anew)
         lives = self._roster.lives
         tick = Tick(
             at=at,
@@ -82,9 +87,13 @@ class Reader:
             changes=lambda: self._roster.changes,
             monotonic=self._monotonic,
             failures=failures,
+            anew=frozenset() if self.source is Source.STATS_API else request.anew,
         )
         of_containers = self._of_stats if self.source is Source.STATS_API else self._of_cgroups
         self.seconds = registry.run((*of_containers, *self._of_host), tick)
+        # Of who is not read there is nothing that could be out of date.
+        anew = tick.anew | waiting.difference(target.container_id for target in request.targets)
+        self._anew = waiting - anew
         if self._descriptors.refused:
             tick.failures["descriptors"] = _too_few_descriptors(self._descriptors)
         return SampleBatch(
@@ -95,6 +104,7 @@ class Reader:
             columns=tick.columns,
             host=tick.host,
             failures=tick.failures,
+            anew=anew,
         )
 
     def close(self) -> None:

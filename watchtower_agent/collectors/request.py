@@ -47,13 +47,14 @@ class Request:
         targets: The containers to read.
         demand: What is needed of them, and how often.
         engine: What of the engine is on this host; empty when it is elsewhere or not known yet.
-        oom_in: Ids of containers in which the engine reported an OOM kill since the last tick.
+        anew: Ids of containers of which the engine told, since the last tick, that what is read of them seldom has
+            changed: an OOM kill, other limits.
     """
 
     targets: tuple[SampleTarget, ...] = ()
     demand: Demand = field(default_factory=Demand)
     engine: LocalEngine = field(default_factory=LocalEngine)
-    oom_in: frozenset[str] = frozenset()
+    anew: frozenset[str] = frozenset()
 
 
 class Pace:

@@ -53,8 +53,8 @@ class Sampler:
         self._targets: tuple[SampleTarget, ...] = ()
         self._demand = Demand()
         self._engine = LocalEngine()
-        self._oom_lock = threading.Lock()
-        self._oom_in: set[str] = set()
+        self._anew_lock = threading.Lock()
+        self._anew: set[str] = set()
         self._had_targets = False
         self._stopping = False
         self._wake = threading.Event()
@@ -110,10 +110,10 @@ class Sampler:
         """From the next tick on, watch the file system of its data, and its process."""
         self._engine = engine
 
-    def oom_happened(self, container_id: str) -> None:
-        """At the next tick, read this container's count of OOM kills."""
-        with self._oom_lock:
-            self._oom_in.add(container_id)
+    def read_anew(self, container_id: str) -> None:
+        """At the next tick, read all of this container that is read seldom: limits, the count of OOM kills."""
+        with self._anew_lock:
+            self._anew.add(container_id)
 
     def _run(self) -> None:
         due = time.monotonic()
@@ -127,11 +127,9 @@ class Sampler:
                 due = time.monotonic()
 
     def _tick(self) -> None:
-        with self._oom_lock:
-            oom_in, self._oom_in = frozenset(self._oom_in), set()
-        batch = self._reader.sample(
-            Request(targets=self._targets, demand=self._demand, engine=self._engine, oom_in=oom_in)
-        )
+        with self._anew_lock:
+            anew, self._anew = frozenset(self._anew), set()
+        batch = self._reader.sample(Request(targets=self._targets, demand=self._demand, engine=self._engine, anew=anew))
         before = self._counters
         self._counters = SamplerCounters(
             ticks=before.ticks + 1,

@@ -66,17 +66,24 @@ class StatsCollector:
         self._rest = 0.0
         self._gauges: dict[str, StatsGauge] = {}
         self._failure = ""
+        self._anew: set[str] = set()
+        """To be asked about in the next round, since what they answered before is out of date."""
 
     def collect(self, tick: Tick) -> None:
         """Take in what a round has brought, begin the next one when it is due, and write what is known."""
         now, request = tick.at.monotonic, tick.request
         targets = {target.container_id: target for target in request.targets}
         if self._round is not None and self._round.done:
+            tick.anew = self._round.anew & self._round.answers.keys()
+            self._anew |= self._round.anew - tick.anew
             self._take_in(self._round, targets, now)
+        self._anew |= request.anew
+        self._anew &= targets.keys()
         interval = max(request.demand.interval(frozenset(NAMES), tick.interval), self._rest)
         if self._round is None and targets and Pace(interval, tick.interval).due(self._began, now):
             self._began = now
-            self._round = Round(self._ask, tuple(targets), self._monotonic)
+            self._round = Round(self._ask, tuple(targets), self._monotonic, anew=frozenset(self._anew))
+            self._anew.clear()
         for gone in self._gauges.keys() - targets.keys():
             del self._gauges[gone]
         oldest = now - CARRIED_INTERVALS * interval - tick.interval
@@ -112,7 +119,10 @@ class StatsCollector:
 class Round:
     """One question about each container, a few at a time, on threads that end with it."""
 
-    def __init__(self, ask: Ask, container_ids: tuple[str, ...], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, ask: Ask, container_ids: tuple[str, ...], monotonic: Callable[[], float], *, anew: frozenset[str]
+    ) -> None:
+        self.anew = anew
         self._ask = ask
         self._monotonic = monotonic
         self._began = monotonic()

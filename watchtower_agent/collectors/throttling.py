@@ -24,7 +24,7 @@ def throttling(descriptors: Descriptors) -> PacedCollector:
             return ThrottlingGauge(place.cpu, "cpu.cfs_quota_us", b"-1", descriptors)
         return ThrottlingGauge(place.unified, "cpu.max", b"max", descriptors) if place.unified else None
 
-    return PacedCollector("throttling", NAMES, opened, unknown="how much their CPU is throttled is")
+    return PacedCollector("throttling", NAMES, opened, unknown="how much their CPU is throttled is", of_limits=True)
 
 
 class ThrottlingGauge:
@@ -37,21 +37,25 @@ class ThrottlingGauge:
         descriptors: Counts what is kept open.
     """
 
-    __slots__ = ("_none", "_periods", "_quota", "_stat", "_throttled")
+    __slots__ = ("_limit", "_none", "_periods", "_quota", "_stat", "_throttled")
 
     def __init__(self, directory: str, quota: str, none: bytes, descriptors: Descriptors) -> None:
         self._stat = KeptFile(f"{directory}/cpu.stat", NUMBER * 8, descriptors)
         self._quota = KeptFile(f"{directory}/{quota}", NUMBER, descriptors)
         self._none = none
+        self._limit = b""
         self._periods = self._throttled = math.nan
 
     def read(self, now: float) -> Sequence[float]:  # noqa: ARG002 - a share of periods needs no time
         """One number: the share of the periods since the last reading, 0 when none passed in which it ran."""
         try:
-            limited = not self._quota.read().startswith(self._none)
+            limit = self._quota.read()
+            limited = not limit.startswith(self._none)
             data = self._stat.read() if limited else b""
         except MissingError:  # the controller is not enabled here, or the kernel has no bandwidth control: no quota
-            limited, data = False, b""
+            limit, limited, data = b"", False, b""
+        if limit != self._limit:  # what was throttled before says nothing about this quota
+            self._limit, self._periods, self._throttled = limit, math.nan, math.nan
         periods, throttled = value_after(data, b"\nnr_periods "), value_after(data, b"\nnr_throttled ")
         if not limited or periods is None or throttled is None:
             self._periods = self._throttled = math.nan

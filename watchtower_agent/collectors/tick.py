@@ -26,6 +26,7 @@ class Tick:
         columns: Catalogue name -> one number per slot, NaN for unknown. Never changed once it was handed over.
         host: Catalogue name -> number; unknown ones are absent.
         failures: Collector -> what goes wrong, a sentence for people.
+        anew: Those of the containers that are to be read anew of which that was done; else it takes until a later tick.
     """
 
     at: Instant
@@ -37,6 +38,7 @@ class Tick:
     columns: dict[str, array[float]] = field(default_factory=dict)
     host: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    anew: frozenset[str] = frozenset()
 
 
 class Collector(Protocol):

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from urllib.parse import quote
 
 import docker
@@ -19,7 +20,7 @@ from docker.tls import TLSConfig
 from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.container import inspected_container, listed_container, parse_time
 from watchtower_agent.engine.event import stamp_text
-from watchtower_agent.engine.feed import EventFeed
+from watchtower_agent.engine.feed import EventFeed, split_lines
 from watchtower_agent.engine.peer import peer_process, process_age
 from watchtower_agent.engine.translation import raise_for_status, translated
 from watchtower_agent.engine.transport import UnixAdapter
@@ -27,6 +28,8 @@ from watchtower_agent.errors import PermanentError, SettingsError, WatchtowerErr
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.observation import EngineInfo
 from watchtower_agent.ports import Clock
+
+_CHUNK = 65536
 
 POOLS = 4
 """Over TCP the SDK keys its pools by host: few are needed."""
@@ -102,6 +105,15 @@ class EngineCalls:
             started_at=None if age is None else self._clock.now().wall - age,
         )
 
+    def describe(self, before: EngineInfo) -> EngineInfo:
+        """Ask the engine who it is by now: it may have joined a Swarm, or lead one.
+
+        Args:
+            before: What it said of itself when it was connected to. The process behind the socket is still that one.
+        """
+        raw = self.get("/info", what="asking for its description")
+        return replace(self._info(raw), pid=before.pid, started_at=before.started_at)
+
     def close(self) -> None:
         """Close idle connections."""
         with self._lock:
@@ -165,9 +177,10 @@ class EngineCalls:
         params = {"since": since, "until": until}
         with translated("reading past events"):
             link = self._linked()
-            response = link.client.get(link.url("/events"), params=params, timeout=self.timeout)
-            raise_for_status(response)
-            return [line for line in response.content.split(b"\n") if line.strip()]
+            with link.client.get(link.url("/events"), params=params, timeout=self.timeout, stream=True) as response:
+                raise_for_status(response)
+                chunks = chain(response.iter_content(_CHUNK), (b"\n",))
+                return [line for lines in split_lines(chunks) for line in lines]
 
     def open_events(self, since_ns: int) -> EventFeed:
         """Subscribe, with a replay of what the ring has since that stamp. The feed waits for events without a limit.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
+from watchtower_agent.engine.bounds import bounded, own_attributes
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
+from watchtower_agent.model.engine_event import EventKind
 
 MAX_LABELS = 1024
 MAX_TEXT = 65536
@@ -191,8 +193,9 @@ def _exposed_ports(config: Mapping[object, object]) -> tuple[int, ...]:
 
 
 def _labels(value: object) -> dict[str, str]:
-    items = list(_mapping(value).items())[:MAX_LABELS]
-    return {_text(key): _text(content) for key, content in items}
+    # A label that bears the name of an engine's attribute overwrites it in events: that it does has to be known.
+    given = {_text(key): _text(content) for key, content in _mapping(value).items()}
+    return bounded(given, always=own_attributes(EventKind.CONTAINER), most=MAX_LABELS)
 
 
 def _sequence(value: object) -> Sequence[object]:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from watchtower_agent.engine.bounds import bounded, own_attributes
 from watchtower_agent.model.engine_event import ENGINE_KINDS, EXEC_ACTIONS, EngineEvent, EventKind
 
 MAX_LINE = 4 * 1024 * 1024
 """Bytes of one event. The engine's own are a few hundred; labels make them longer."""
 
+CUT = b"\0"
+"""Stands where the middle of a line that is too long was left out. No JSON has it, anywhere."""
+
+_HEAD, _TAIL = 4096, 1024
+"""Bytes of a line that tell it apart: the action and the actor stand at its begin, the stamp at its end."""
+
 MAX_ATTRIBUTES = 512
 MAX_KEY = 1024
 MAX_VALUE = 65536
 MAX_TOTAL = 512 * 1024
-"""Characters of all attributes together: what exceeds it is left out."""
+"""Characters of all attributes together: labels that exceed it are left out, the engine's own attributes never."""
 MAX_WORD = 1024
 
 _KINDS = {kind.value: kind for kind in ENGINE_KINDS}
@@ -24,23 +32,46 @@ _COMMAND_KEYS = frozenset({"command", "cmd", "args", "arguments", "entrypoint", 
 _LATEST_NS = 2**63
 
 
-def parse_event(line: bytes, *, engine_id: str) -> EngineEvent | None:
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A line that may have been an event: what it told is lost.
+
+    Attributes:
+        id: The same each time that the engine shows it.
+        cause: Of the gap.
+    """
+
+    id: str
+    cause: str
+
+
+def parse_event(line: bytes, *, engine_id: str) -> EngineEvent | Unreadable | None:
     """One line of the event stream.
 
     Args:
-        line: JSON, as the engine wrote it.
+        line: JSON, as the engine wrote it, or what `shortened` made of it.
         engine_id: Part of the event's deterministic id.
 
     Returns:
-        The event with origin `stream` and position 0; None for what is no event of a known kind.
+        The event with origin `stream` and position 0; None for JSON that is no event of a known kind.
     """
-    if len(line) > MAX_LINE:
-        return None
+    if len(line) > MAX_LINE or CUT in line:
+        return Unreadable(id=_line_identity(engine_id, line), cause="event_too_large")
     try:
         raw = json.loads(line.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
-        return None
+        return Unreadable(id=_line_identity(engine_id, line), cause="event_unreadable")
     return normalise_event(raw, engine_id=engine_id)
+
+
+def shortened(head: bytes, tail: bytes) -> bytes:
+    """What stands for a line that is too long to be kept; the same however much of its begin and end is given."""
+    return head[:_HEAD] + CUT + tail[-_TAIL:]
+
+
+def _line_identity(engine_id: str, line: bytes) -> str:
+    text = line if CUT in line else shortened(line, line)
+    return hashlib.sha256(engine_id.encode("utf-8", "replace") + b"\0" + text).hexdigest()[:32]
 
 
 def normalise_event(raw: object, *, engine_id: str) -> EngineEvent | None:
@@ -55,7 +86,7 @@ def normalise_event(raw: object, *, engine_id: str) -> EngineEvent | None:
     actor = raw.get("Actor")
     actor = actor if isinstance(actor, Mapping) else {}
     actor_id = _text(actor.get("ID"), MAX_WORD)
-    attributes = _attributes(actor.get("Attributes"))
+    attributes = _attributes(actor.get("Attributes"), kind)
     if action in EXEC_ACTIONS:
         # Health checks carry passwords on their command line: it is dropped here, wherever it stands.
         attributes = {
@@ -115,18 +146,11 @@ def _time_ns(raw: Mapping[object, object]) -> int | None:
     return None
 
 
-def _attributes(value: object) -> dict[str, str]:
+def _attributes(value: object, kind: EventKind) -> dict[str, str]:
     if not isinstance(value, Mapping):
         return {}
-    kept: dict[str, str] = {}
-    total = 0
-    for key, content in value.items():
-        name, text = _text(key, MAX_KEY), _text(content, MAX_VALUE)
-        total += len(name) + len(text)
-        if len(kept) >= MAX_ATTRIBUTES or total > MAX_TOTAL:
-            break
-        kept[name] = text
-    return kept
+    given = {_text(key, MAX_KEY): _text(content, MAX_VALUE) for key, content in value.items()}
+    return bounded(given, always=own_attributes(kind), most=MAX_ATTRIBUTES, total=MAX_TOTAL)
 
 
 def _text(value: object, limit: int) -> str:

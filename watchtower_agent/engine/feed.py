@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import requests
 import urllib3
 
-from watchtower_agent.engine.event import MAX_LINE
+from watchtower_agent.engine.event import MAX_LINE, shortened
+
+
+def split_lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines that each chunk ends; of one that is longer than MAX_LINE only its begin and its end.
+
+    What follows the last end of a line is none: the connection was cut.
+    """
+    rest, head = b"", b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        if head and whole:
+            whole[0] = shortened(head, whole[0])
+            head = b""
+        if len(rest) > MAX_LINE:
+            head = head or rest
+            rest = rest[-MAX_LINE // 2 :]
+        if lines := [shortened(line, line) if len(line) > MAX_LINE else line for line in whole if line.strip()]:
+            yield lines
 
 
 class EventFeed:
@@ -28,14 +46,8 @@ class EventFeed:
 
     def lines(self) -> Iterator[list[bytes]]:
         """Batches of lines as they arrive. Ends without an error when the engine ends the stream or it is aborted."""
-        rest = b""
         with contextlib.suppress(urllib3.exceptions.HTTPError, requests.RequestException, OSError, ValueError):
-            for chunk in self._chunks():
-                *whole, rest = (rest + chunk).split(b"\n")
-                if len(rest) > MAX_LINE:
-                    rest = b""  # no event is that long; what follows is no JSON and will be counted as such
-                if lines := [line for line in whole if line]:
-                    yield lines
+            yield from split_lines(self._chunks())
 
     def abort(self) -> None:
         """Make a blocked read return."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from watchtower_agent.engine.event import parse_event
-from watchtower_agent.engine.sink import Sink
+from watchtower_agent.engine.event import Unreadable, parse_event
 from watchtower_agent.model.engine_event import Cursor, EngineEvent, Origin
-from watchtower_agent.model.observation import EventsObserved
+from watchtower_agent.model.observation import EventsObserved, GapObserved
 from watchtower_agent.ports import Clock
 
 REMEMBERED = 8192
 """Ids kept to drop duplicates: far more than the 256 events that an engine can replay."""
+
+
+HandoverSink = Callable[[EventsObserved | GapObserved], None]
+"""Takes an observation, on the event loop; never blocks."""
 
 
 @dataclass(slots=True)
@@ -24,7 +27,7 @@ class EventCounts:
         read: Lines of the stream.
         handed_over: Events that reached the inbox.
         duplicates: Dropped, because a replay repeated them.
-        unknown: Lines that are no event of a known kind.
+        unknown: Lines that are no event of a known kind, or can't be read.
         gaps: Times at which events may have been lost.
         reconnects: Times the stream was opened again.
     """
@@ -52,7 +55,7 @@ class Handover:
         counts: For the status.
     """
 
-    def __init__(self, *, sink: Sink, clock: Clock, cursor: Cursor | None, recent_ids: Sequence[str]) -> None:
+    def __init__(self, *, sink: HandoverSink, clock: Clock, cursor: Cursor | None, recent_ids: Sequence[str]) -> None:
         self.position = 0
         self.cursor = cursor
         self.counts = EventCounts()
@@ -87,15 +90,43 @@ class Handover:
 
     def parse(self, lines: Iterable[bytes]) -> list[EngineEvent]:
         """The events in these lines, whether handed over already or not."""
-        events = (parse_event(line, engine_id=self._engine_id) for line in lines)
-        return [event for event in events if event is not None]
+        return [read for read in map(self._read, lines) if isinstance(read, EngineEvent)]
+
+    def _read(self, line: bytes) -> EngineEvent | Unreadable | None:
+        return parse_event(line, engine_id=self._engine_id)
 
     async def lines(self, lines: Sequence[bytes]) -> None:
-        """Hand over lines of the stream."""
-        events = self.parse(lines)
+        """Hand over lines of the stream. Where one can't be read, a gap stands in its place, once."""
+        events: list[EngineEvent] = []
+        for line in lines:
+            read = self._read(line)
+            if isinstance(read, EngineEvent):
+                events.append(read)
+                continue
+            self.counts.unknown += 1
+            if isinstance(read, Unreadable) and read.id not in self._seen:
+                await self.events(events)
+                events = []
+                self._lost(read)
         self.counts.read += len(lines)
-        self.counts.unknown += len(lines) - len(events)
         await self.events(events)
+
+    def tell_unreadable(self, lines: Iterable[bytes]) -> None:
+        """Lines of the ring: a gap for each that can't be read, unless that was told."""
+        for read in map(self._read, lines):
+            if isinstance(read, Unreadable) and read.id not in self._seen:
+                self._lost(read)
+
+    def _lost(self, line: Unreadable) -> None:
+        """What a line tells, nobody can know: but that it came.
+
+        The engine shows it again, at each audit as long as its ring holds it.
+        """
+        self._seen[line.id] = None
+        now = self._clock.now().wall + self._clock_offset
+        since = min(now, self.cursor.time_ns / 1e9) if self.cursor is not None else now
+        self.counts.gaps += 1
+        self._sink(GapObserved(reason=line.cause, since=since, until=now, count=1))
 
     async def events(self, events: Iterable[EngineEvent], *, origin: Origin | None = None) -> None:
         """Hand over events in this order, without those that were handed over before.

@@ -6,10 +6,11 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from watchtower_agent.engine.calls import EngineCalls, EngineGreeting
 from watchtower_agent.engine.continuity import OVERLAP_NS, RING, Continuity, Ring, judge, peer
+from watchtower_agent.engine.description import Description
 from watchtower_agent.engine.event_stream import CAPACITY, EventStream, StreamEnd
 from watchtower_agent.engine.handover import EventCounts, Handover
 from watchtower_agent.engine.outage import Cause, Outage
@@ -18,9 +19,11 @@ from watchtower_agent.engine.workers import Workers
 from watchtower_agent.errors import TemporaryError, WatchtowerError
 from watchtower_agent.model.engine_event import Cursor, Origin
 from watchtower_agent.model.observation import (
+    EngineDescribed,
     EngineFound,
     EngineInfo,
     EnginePinged,
+    EventsObserved,
     GapObserved,
     ImagesCounted,
     InventoryObserved,
@@ -94,11 +97,13 @@ class EngineSession:
         self._sink = sink
         self._timing = timing or SessionTiming()
         self._capacity = capacity
-        self._handover = Handover(sink=sink, clock=clock, cursor=cursor, recent_ids=recent_event_ids)
+        self._handover = Handover(sink=self._hand_on, clock=clock, cursor=cursor, recent_ids=recent_event_ids)
         self._workers = Workers("engine-watch", 2)
+        self._description = Description(calls, self._workers)
         self._pings = Workers("engine-ping", 1)  # a listing that hangs must not delay the sign of life
         self._outage = Outage(sink=sink, clock=clock, after=self._timing.lost_after)
         self._resync = asyncio.Event()
+        self._relist = asyncio.Event()
         self._greeting: EngineGreeting | None = None
         self._since_ns = 0  # from where the next audit looks
         # No event is older than that: what was before the first start ever is the baseline.
@@ -175,6 +180,7 @@ class EngineSession:
         since_ns = min(cursor.time_ns - OVERLAP_NS, self._since_ns or cursor.time_ns)
         since_ns = now_ns if stepped_back else max(self._begin_ns, since_ns)
         self._resync.clear()
+        self._relist.clear()
         stream = EventStream(self._calls, since_ns=since_ns, capacity=self._capacity)
         try:
             await stream.open()
@@ -234,11 +240,12 @@ class EngineSession:
 
     async def _follow(self, stream: EventStream) -> Cause:
         """Hand events over until the stream must be opened anew; why."""
-        tasks = {
+        tasks: set[asyncio.Task[Cause]] = {
             asyncio.create_task(self._pump(stream), name="engine-handover"),
             asyncio.create_task(self._live(), name="engine-pings"),
             asyncio.create_task(self._keep_up(stream), name="engine-audits"),
             asyncio.create_task(self._asked_to_resync(), name="engine-resync"),
+            asyncio.create_task(self._description.follow(lambda: self.info, self._described), name="engine-info"),
         }
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -286,11 +293,36 @@ class EngineSession:
             lost = await self._list(stream)
             while not lost:
                 await self._count_images()
-                await asyncio.sleep(self._timing.audit_every)
-                lost = await self._audit(stream, self._engine_ns())
+                lost = await (self._list(stream) if await self._wants_listing() else self._audit_now(stream))
         except WatchtowerError as error:
             return Cause(str(error))
         return Cause(f"{lost} events had been lost on their way", ours=True)
+
+    async def _wants_listing(self) -> bool:
+        """Wait until something is to be done: listing, or after some time an audit."""
+        try:
+            async with asyncio.timeout(self._timing.audit_every):
+                await self._relist.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _audit_now(self, stream: EventStream) -> int:
+        self._description.doubt()
+        return await self._audit(stream, self._engine_ns())
+
+    def _described(self, info: EngineInfo) -> None:
+        if self._greeting is not None:
+            self._greeting = replace(self._greeting, info=info)
+        self._sink(EngineDescribed(info=info))
+
+    def _hand_on(self, observation: EventsObserved | GapObserved) -> None:
+        """What the handover tells goes on to the loop; some of it gives the session something to do."""
+        if isinstance(observation, GapObserved):
+            self._relist.set()
+        else:
+            self._description.look_at(observation.events)
+        self._sink(observation)
 
     async def _list(self, stream: EventStream) -> int:
         """List the containers, and post the listing after every event that preceded it.
@@ -298,6 +330,7 @@ class EngineSession:
         Returns:
             How many events turned out to be lost.
         """
+        self._relist.clear()
         # What the ring held at the subscription goes first, so that the listing is not out of date for it.
         lost = await self._audit(stream, self._engine_ns())
         after_position, at = self.position, self._clock.now().wall
@@ -326,10 +359,12 @@ class EngineSession:
         if until_ns < since_ns:
             by = (since_ns - until_ns) / 1e9
             raise TemporaryError(f"the engine's clock was stepped back by {by:.0f} s or more")
-        ring = self._handover.parse(await self._workers.call(self._calls.past_events, since_ns, until_ns))
+        lines = await self._workers.call(self._calls.past_events, since_ns, until_ns)
+        ring = self._handover.parse(lines)
         lost = await self._handover.missing(ring, within=self._timing.in_flight)
         while lost and stream.waiting:  # read, and not taken yet: the loop is busy
             lost = await self._handover.missing(lost, within=self._timing.in_flight)
+        self._handover.tell_unreadable(lines)
         self._since_ns = max(since_ns, until_ns - OVERLAP_NS)
         if lost:
             self._gap("audit", lost[0].time, lost[-1].time, len(lost))

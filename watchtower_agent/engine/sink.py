@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from watchtower_agent.model.observation import (
     ContainerObserved,
+    EngineDescribed,
     EngineFound,
     EngineLost,
     EnginePinged,
@@ -21,6 +22,7 @@ Sink = Callable[
         | InventoryObserved
         | ContainerObserved
         | EngineFound
+        | EngineDescribed
         | EngineLost
         | EnginePinged
         | ImagesCounted

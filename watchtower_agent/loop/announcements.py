@@ -53,6 +53,10 @@ def engine_up(up: Meanwhile, lost_at: float | None, at: float) -> Notice:
 
 
 _LISTED_ANEW = "the containers are listed anew and what changed is published as synthetic events"
+_NOT_READ = {
+    "event_too_large": "longer than 4 MiB, by its labels",
+    "event_unreadable": "no JSON",
+}
 _CONSEQUENCES = {
     "outbox_overflow": "the outbox is full: the oldest that the broker had not taken are gone; see outbox.max_size",
     "store_reset": "the store was damaged and set aside, a new one is in use: what the broker had not taken is gone",
@@ -61,16 +65,19 @@ _CONSEQUENCES = {
 
 def event_gap(seen: GapObserved, at: float) -> Notice:
     """Events may have been lost."""
-    many = f"{seen.count} events" if seen.count is not None else "events"
+    many = "events" if seen.count is None else "1 event" if seen.count == 1 else f"{seen.count} events"
     consequence = _CONSEQUENCES.get(seen.reason, _LISTED_ANEW)
     window = f"in {max(0.0, seen.until - seen.since):.1f} s ({seen.reason})"
     if seen.reason == "clock_stepped_back":
         window = f"({seen.reason}): the engine's clock was set back, and its memory does not tell what is new"
+    lost = f"{many} may have been lost {window}"
+    if seen.reason in _NOT_READ:
+        lost = f"{many} could not be read ({seen.reason}): {_NOT_READ[seen.reason]}"
     return Notice(
         kind=EventKind.AGENT,
         action="event_gap",
         severity=Severity.WARNING,
-        reason=f"{many} may have been lost {window}; {consequence}",
+        reason=f"{lost}; {consequence}",
         data={"cause": seen.reason, "since": seen.since, "until": seen.until, "count": seen.count},
         at=at,
     )

@@ -33,7 +33,7 @@ class Effects:
         demand: Catalogue names that the policies need at every tick; None when that did not change.
         timetable: The scheduled policies in force, and up to when their runs are settled; None when they are the same.
         engine: What of the engine can be watched on this host; None when that did not change.
-        oom: Containers whose counter of OOM kills should be read at the next tick.
+        anew: Containers whose limits and counter of OOM kills should be read at the next tick.
         metrics: Worthless later.
     """
 
@@ -52,7 +52,7 @@ class Effects:
     demand: frozenset[str] | None = None
     timetable: tuple[Timed, ...] | None = None
     engine: LocalEngine | None = None
-    oom: list[str] = field(default_factory=list)
+    anew: list[str] = field(default_factory=list)
     metrics: list[MetricsMessage] = field(default_factory=list)
 
     def commit(self) -> Commit:

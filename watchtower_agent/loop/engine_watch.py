@@ -12,6 +12,7 @@ from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
+    EngineDescribed,
     EngineFound,
     EngineLost,
     EnginePinged,
@@ -45,19 +46,21 @@ class EngineWatch:
     _up: Meanwhile | None = None
     """The engine was found and is not listed yet."""
 
-    def take(self, seen: EngineFound | EngineLost | EnginePinged | ImagesCounted | GapObserved, now: Instant) -> None:
+    def take(
+        self,
+        seen: EngineFound | EngineDescribed | EngineLost | EnginePinged | ImagesCounted | GapObserved,
+        now: Instant,
+    ) -> None:
         """What the engine room tells."""
         engine = self.state.engine
         match seen:
             case EngineFound():
                 self._found(seen, now)
+            case EngineDescribed():
+                engine.info = seen.info
+                self.publication.engine_changed(seen.info)
             case EngineLost():
-                engine.connected, engine.responding, engine.listed = False, False, False
-                engine.latency = engine.event_lag = engine.images = None  # what it was is not what it is
-                engine.since, engine.last_error = seen.at, seen.reason
-                if self._lost_at is None:  # else it came back for a moment, too short to be listed
-                    self._lost_at = seen.at
-                    self.say(announcements.engine_down(seen, now.wall), now)
+                self._lost(seen, now)
             case EnginePinged():
                 engine.responding, engine.latency = True, seen.latency
                 self.alive(now)
@@ -66,14 +69,27 @@ class EngineWatch:
                 if seen.count is not None:
                     self.alive(now)
             case GapObserved():
-                engine.gaps += 1
-                if seen.reason not in _SEEN_BY_THE_AGENT:
-                    # What was lost may have changed any container. The session lists them anew after each such gap.
-                    engine.listed = False
-                    engine.uncertain_until = max(engine.uncertain_until, seen.until)
-                    if self._up is not None:
-                        self._up.may_lack(seen)
-                self.say(announcements.event_gap(seen, now.wall), now)
+                self._gap(seen, now)
+
+    def _lost(self, seen: EngineLost, now: Instant) -> None:
+        engine = self.state.engine
+        engine.connected, engine.responding, engine.listed = False, False, False
+        engine.latency = engine.event_lag = engine.images = None  # what it was is not what it is
+        engine.since, engine.last_error = seen.at, seen.reason
+        if self._lost_at is None:  # else it came back for a moment, too short to be listed
+            self._lost_at = seen.at
+            self.say(announcements.engine_down(seen, now.wall), now)
+
+    def _gap(self, seen: GapObserved, now: Instant) -> None:
+        engine = self.state.engine
+        engine.gaps += 1
+        if seen.reason not in _SEEN_BY_THE_AGENT:
+            # What was lost may have changed any container. The session lists them anew after each such gap.
+            engine.listed = False
+            engine.uncertain_until = max(engine.uncertain_until, seen.until)
+            if self._up is not None:
+                self._up.may_lack(seen)
+        self.say(announcements.event_gap(seen, now.wall), now)
 
     def _found(self, seen: EngineFound, now: Instant) -> None:
         engine = self.state.engine

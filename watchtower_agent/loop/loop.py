@@ -43,8 +43,8 @@ class SamplingControl(Protocol):
     def engine(self, engine: LocalEngine) -> None:
         """Watch the file system of the engine's data, and its process."""
 
-    def oom_happened(self, container_id: str) -> None:
-        """Read this container's counter of OOM kills at the next tick."""
+    def read_anew(self, container_id: str) -> None:
+        """Read its limits and its counter of OOM kills at the next tick."""
 
 
 class ScheduleControl(Protocol):
@@ -148,8 +148,8 @@ class Loop:
             self._sampling.demand(effects.demand, self._metrics_interval)
         if effects.engine is not None:
             self._sampling.engine(effects.engine)
-        for container_id in effects.oom:
-            self._sampling.oom_happened(container_id)
+        for container_id in effects.anew:
+            self._sampling.read_anew(container_id)
 
     async def _make_durable(self, commit: Commit) -> None:
         """Try until it is written: nothing is published or done that is not, and nothing is forgotten meanwhile."""

@@ -22,6 +22,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
     ContainerObserved,
+    EngineDescribed,
     EngineFound,
     EngineLost,
     EnginePinged,
@@ -39,7 +40,7 @@ from watchtower_agent.policies.guards import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.subject import remember
 from watchtower_agent.ports import Composer
-from watchtower_agent.state.host_state import INSPECT_AFTER, HostState
+from watchtower_agent.state.host_state import INSPECT_AFTER, READ_ANEW_AFTER, HostState
 from watchtower_agent.state.record import is_ours
 from watchtower_agent.state.remembered import record_from_json
 
@@ -48,6 +49,7 @@ Observation = (
     | InventoryObserved
     | ContainerObserved
     | EngineFound
+    | EngineDescribed
     | EngineLost
     | EnginePinged
     | ImagesCounted
@@ -235,8 +237,8 @@ class Pipeline:
             self.decisions.settle_gone(event.actor_id, now)
         if (known is None or event.action in INSPECT_AFTER) and event.actor_id in self.state.containers:
             self._inspect([event.actor_id])
-        if event.action == "oom":
-            self.publication.out.oom.append(event.actor_id)
+        if event.kind is EventKind.CONTAINER and event.action in READ_ANEW_AFTER:
+            self.publication.out.anew.append(event.actor_id)
         if own is None:  # what the agent itself caused triggers nothing
             self.decisions.trigger(event, record, correlation, now)
 

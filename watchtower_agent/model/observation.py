@@ -110,6 +110,17 @@ class EngineFound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineDescribed:
+    """The engine that is there says something else of itself: it joined a Swarm or left it, leads it or ceased to.
+
+    Attributes:
+        info: The same engine, as it is now.
+    """
+
+    info: EngineInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLost:
     """The engine does not answer, or its event stream ended.
 
@@ -154,7 +165,7 @@ class GapObserved:
 
     Attributes:
         reason: `replay_incomplete`, `engine_restarted`, `clock_stepped_back`, `audit`, `reader_overflow`,
-            `inbox_overflow`, `outbox_overflow` or `store_reset`.
+            `event_too_large`, `event_unreadable`, `inbox_overflow`, `outbox_overflow` or `store_reset`.
         since: Begin of the window, seconds since the epoch.
         until: End of the window, seconds since the epoch.
         count: How many were lost where that is known, else None.

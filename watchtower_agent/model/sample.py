@@ -58,6 +58,7 @@ class SampleBatch:
         columns: Catalogue name of a container metric -> one number per slot.
         host: Catalogue name (`host.…`) -> number.
         failures: Collector -> what went wrong at this tick; empty when all went well.
+        anew: Ids of containers of which all was read that is else carried from tick to tick.
     """
 
     at: Instant
@@ -67,3 +68,4 @@ class SampleBatch:
     columns: Mapping[str, array[float]] = field(default_factory=dict)
     host: Mapping[str, float] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    anew: frozenset[str] = frozenset()

@@ -22,7 +22,7 @@ from watchtower_agent.state.engine_state import EngineState
 from watchtower_agent.state.history import History
 from watchtower_agent.state.own_action import own_action
 from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, judge_signal_anew, met
-from watchtower_agent.state.sampled import OOM_KILLS, known_oom_kills, learn_oom_kills, sampled
+from watchtower_agent.state.sampled import OF_LIMITS, OOM_KILLS, known_oom_kills, learn_oom_kills, sampled
 
 _EVENT_MAY_LAG = 1.5
 """Seconds by which an inspection may be ahead of the event that tells the same. Longer than an interruption of the
@@ -33,6 +33,9 @@ _TOMBSTONES = 4096
 
 INSPECT_AFTER = frozenset({"create", "start", "restart", "die", "rename", "update", "health_status", "oom"})
 """Actions after which an inspection tells something that the event did not."""
+
+READ_ANEW_AFTER = frozenset({"start", "update", "oom"})
+"""Actions after which what the sampler reads seldom is out of date: limits, the count of OOM kills."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,8 @@ class HostState:
     """Names that a container gave up since the pipeline last asked: it went, or was renamed."""
     history: History = field(default_factory=History)
     """The recent past of what conditions ask about."""
+    _other_limits: set[str] = field(default_factory=set)
+    """Ids of containers whose limits were changed since they were last read."""
     _tombstones: dict[str, int] = field(default_factory=dict)
     """Ids of removed containers, with the position of the event that told."""
 
@@ -82,6 +87,8 @@ class HostState:
             self.names_gone.add(name)
         if event.action == "start" and self.samples is not None:
             self.history.renew(event.actor_id, self.samples.columns)
+        if event.action == "update":
+            self._other_limits.add(event.actor_id)
         if event.action == "destroy":
             self._forget(record)
         else:
@@ -91,6 +98,7 @@ class HostState:
     def _forget(self, record: ContainerRecord) -> None:
         container_id = record.container.id
         del self.containers[container_id]
+        self._other_limits.discard(container_id)
         self.changed.discard(container_id)
         self.removed.add(container_id)
         self.names_gone.add(record.container.name)
@@ -238,6 +246,7 @@ class HostState:
         if self.samples is None or self.samples.targets is not batch.targets:
             self.slots = {target.container_id: slot for slot, target in enumerate(batch.targets)}
         self.samples = batch
+        self._other_limits -= batch.anew
 
     def apply_intent(self, intent: Intent, *, until: float | None = None) -> None:
         """The agent is about to act on a container: what happens to it now is ours.
@@ -308,6 +317,8 @@ class HostState:
         batch = self.samples
         slot = self.slots.get(container_id)
         if batch is None or slot is None or now.monotonic - batch.at.monotonic > 3 * batch.interval:
+            return None
+        if name in OF_LIMITS and container_id in self._other_limits:
             return None
         return sampled(batch, slot, self.containers.get(container_id), name)
 

@@ -11,6 +11,8 @@ from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.state.record import ContainerRecord
 
 OOM_KILLS = "memory.oom_kills"
+OF_LIMITS = frozenset({"cpu.percent_of_limit", "cpu.throttled", "memory.limit", "memory.percent", "pids.limit"})
+"""What depends on a container's limits: once they were changed, unknown until they were read."""
 
 
 def sampled(batch: SampleBatch, slot: int | None, record: ContainerRecord | None, name: str) -> float | None:

@@ -137,6 +137,23 @@ def test_throttling_is_the_share_of_periods_used_up(bench: Bench, tree: FakeTree
     assert bench.tick()["cpu.throttled"] == pytest.approx(100)
 
 
+def test_another_quota_and_another_limit_count_at_once(bench: Bench, tree: FakeTree) -> None:
+    limit_cpu(tree, "50000" if tree.hierarchies else "50000 100000")
+    throttle(tree, 100, 10)
+    bench.tick()
+    throttle(tree, 200, 60)
+    assert bench.tick(10)["cpu.throttled"] == pytest.approx(50)
+    limit_cpu(tree, "90000" if tree.hierarchies else "90000 100000")
+    tree.write(PATH, "pids.max", "77\n")
+    throttle(tree, 210, 70)
+    assert bench.tick(anew=frozenset({OTHER}))["cpu.throttled"] == pytest.approx(50)
+    anew = bench.tick(anew=frozenset({ID}))
+    assert math.isnan(anew["cpu.throttled"]), "what was throttled before says nothing of the new quota"
+    assert anew["pids.limit"] == 77
+    throttle(tree, 220, 71)
+    assert bench.tick(10)["cpu.throttled"] == pytest.approx(10)
+
+
 def test_throttling_without_a_quota_is_unknown(bench: Bench, tree: FakeTree) -> None:
     need(bench, "cpu.throttled")
     limit_cpu(tree, "max")

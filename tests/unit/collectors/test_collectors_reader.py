@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import math
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
-from tests.support.cgroups import GIB, Bench, FakeTree, fake_proc, full_id, v1_tree, v2_tree
+from tests.support.cgroups import GIB, Bench, FakeTree, SteppedClock, fake_proc, full_id, v1_tree, v2_tree
 from watchtower_agent.collectors.files import Descriptors, KeptFile, read_once
-from watchtower_agent.collectors.request import Demand
+from watchtower_agent.collectors.reader import Reader
+from watchtower_agent.collectors.request import Demand, Request, Source
+from watchtower_agent.collectors.roster import LONGEST_SEARCH_WAIT
 from watchtower_agent.collectors.tick import Tick
+from watchtower_agent.errors import TemporaryError
 from watchtower_agent.model.sample import SampleTarget
 
 ID = full_id(1)
@@ -245,11 +249,74 @@ def test_oom_kills_are_read_every_ten_seconds_and_when_the_engine_reports_one(be
     assert bench.tick()["memory.oom_kills"] == 0
     count_oom(tree, 1)
     assert bench.tick()["memory.oom_kills"] == 0
-    assert bench.tick(oom_in=frozenset({full_id(2)}))["memory.oom_kills"] == 0
-    assert bench.tick(oom_in=frozenset({ID}))["memory.oom_kills"] == 1
+    assert bench.tick(anew=frozenset({full_id(2)}))["memory.oom_kills"] == 0
+    assert bench.tick(anew=frozenset({ID}))["memory.oom_kills"] == 1
     count_oom(tree, 2)
     assert bench.tick(9.0)["memory.oom_kills"] == 1
     assert bench.tick()["memory.oom_kills"] == 2
+
+
+def test_limits_are_read_every_ten_seconds_and_when_the_engine_reports_an_update(bench: Bench, tree: FakeTree) -> None:
+    use_cpu(tree, 10.0)
+    limit_cpu(tree, 0.5)
+    limit_memory(tree, 200 * MIB)
+    bench.tick()
+    limit_cpu(tree, 2.0)
+    limit_memory(tree, 400 * MIB)
+
+    def then(used: float, anew: frozenset[str] = frozenset()) -> tuple[float, float]:
+        use_cpu(tree, used)
+        sample = bench.tick(anew=anew)
+        assert sample.batch.anew == anew
+        return round(sample["cpu.percent_of_limit"]), sample["memory.limit"]
+
+    assert then(11.0) == (200, 200 * MIB)
+    assert then(12.0, frozenset({full_id(2)})) == (200, 200 * MIB)
+    assert then(13.0, frozenset({ID})) == (50, 400 * MIB)
+    assert then(14.0) == (50, 400 * MIB)
+
+
+def test_who_is_to_be_read_anew_stays_so_until_the_stats_api_has_answered_or_there_are_files(
+    tree: FakeTree, tmp_path: Path
+) -> None:
+    tree.remove(PATH)
+    clock, stopped = SteppedClock(), full_id(3)
+
+    def ask(container_id: str) -> object:
+        raise TemporaryError(f"{container_id} takes too long")
+
+    reader = Reader(
+        clock=clock,
+        cgroup_root=str(tree.root),
+        proc_root=str(fake_proc(tmp_path / "proc")),
+        source=Source.AUTO,
+        ask=ask,
+        monotonic=clock.monotonic,
+    )
+
+    def tick(*anew: str) -> tuple[Source, frozenset[str]]:
+        clock.time += 20.0
+        batch = reader.sample(Request(targets=(SampleTarget(container_id=ID),), anew=frozenset(anew)))
+        for thread in threading.enumerate():
+            if thread.name.startswith("engine-stats"):
+                thread.join(10)
+        return reader.source, batch.anew
+
+    tick()
+    assert tick(ID, stopped) == (Source.STATS_API, frozenset({stopped}))
+    assert tick() == (Source.STATS_API, frozenset())
+    tree.add(PATH)
+    clock.time += LONGEST_SEARCH_WAIT
+    assert tick() == (Source.CGROUP, frozenset({ID}))
+    assert tick() == (Source.CGROUP, frozenset())
+    reader.close()
+
+
+def test_a_limit_that_was_changed_and_can_not_be_read_is_unknown(bench: Bench, tree: FakeTree) -> None:
+    bench.tick()
+    tree.write(PATH, "memory.limit_in_bytes" if tree.hierarchies else "memory.max", "nonsense\n")
+    assert not math.isnan(bench.tick(10)["memory.percent"]), "seldom read, and carried for a while"
+    assert math.isnan(bench.tick(anew=frozenset({ID}))["memory.percent"])
 
 
 def test_a_host_without_memory_controller_has_memory_unknown_and_says_which_option_turns_it_on(tmp_path: Path) -> None:

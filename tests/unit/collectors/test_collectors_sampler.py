@@ -32,7 +32,7 @@ class Gate:
     def collect(self, tick: Tick) -> None:
         self.reached.set()
         self.open.wait(10)
-        tick.host["host.oom"] = len(tick.request.oom_in)
+        tick.host["host.oom"] = len(tick.request.anew)
         tick.host["host.demand"] = len(tick.request.demand.every_tick)
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ def test_an_overrun_is_counted_and_the_ticks_it_covered_are_not_made_up_for(gate
 
 
 def test_demand_and_ooms_reach_the_next_tick_once(gated: Run) -> None:
-    gated.sampler.oom_happened(ID)
+    gated.sampler.read_anew(ID)
     gated.sampler.demand(frozenset({"memory.percent"}), 10.0)
     gated.sampler.start()
     first, second = gated.next(), gated.next()

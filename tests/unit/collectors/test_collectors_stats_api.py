@@ -75,6 +75,7 @@ class Bench:
         self.targets: tuple[SampleTarget, ...] = ()
         self.collector = StatsCollector(self.ask, self.clock.monotonic)
         self.failures: dict[str, str] = {}
+        self.anew: frozenset[str] = frozenset()
 
     def ask(self, container_id: str) -> object:
         self.asked.append(container_id)
@@ -88,15 +89,16 @@ class Bench:
     def watch(self, *targets: SampleTarget) -> None:
         self.targets = targets
 
-    def tick(self, seconds: float = 1.0) -> dict[str, list[float]]:
+    def tick(self, seconds: float = 1.0, anew: frozenset[str] = frozenset()) -> dict[str, list[float]]:
         self.clock.time += seconds
-        request = Request(targets=self.targets, demand=self.demand)
+        request = Request(targets=self.targets, demand=self.demand, anew=anew)
         tick = Tick(at=self.clock.now(), interval=1.0, request=request, lives=(), monotonic=self.clock.monotonic)
         self.collector.collect(tick)
         for thread in threading.enumerate():
             if thread.name.startswith("engine-stats"):
                 thread.join(10)
         self.failures = tick.failures
+        self.anew = tick.anew
         return {name: list(column) for name, column in tick.columns.items()}
 
 
@@ -279,3 +281,21 @@ def test_every_name_is_written() -> None:
     bench = Bench()
     bench.watch(SampleTarget(container_id=ID))
     assert set(bench.tick()) == set(NAMES)
+
+
+def test_limits_are_known_anew_once_a_question_that_was_asked_afterwards_is_answered(bench: Bench) -> None:
+    bench.watch(*(SampleTarget(container_id=each, started_at=1.0, cpu_limit=0.5) for each in (ID, OTHER)))
+    bench.answers.update({ID: answer(), OTHER: answer()})
+    bench.tick()
+    bench.tick(anew=frozenset({ID, OTHER}))  # what was asked before is answered, the next question is asked
+    assert bench.anew == frozenset()
+    bench.answers[OTHER] = TemporaryError("too slow")
+    bench.tick()
+    assert bench.anew == {ID, OTHER}
+    bench.tick(anew=frozenset({ID, OTHER}))
+    bench.tick()
+    assert bench.anew == {ID}, "the other did not answer"
+    bench.answers[OTHER] = answer(1)
+    bench.tick()
+    bench.tick()
+    assert bench.anew == {OTHER}

@@ -38,7 +38,7 @@ def names(watch: EngineWatch) -> list[str]:
 
 def newest(engine: ScriptedEngine) -> EngineEvent:
     event = parse_event(engine.whole_ring()[-1], engine_id=engine.info.id)
-    assert event is not None
+    assert isinstance(event, EngineEvent)
     return event
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from watchtower_agent.engine.container import inspected_container, listed_container, parse_time
+from watchtower_agent.engine.container import MAX_LABELS, inspected_container, listed_container, parse_time
 from watchtower_agent.model.container import Container, ContainerStatus, Health
 
 ID = "c" * 64
@@ -229,3 +229,11 @@ def test_exposed_ports(exposed: object, ports: tuple[int, ...]) -> None:
     detail = inspected(config={"ExposedPorts": exposed}).detail
     assert detail is not None
     assert detail.exposed_ports == ports
+
+
+def test_labels_that_guards_go_by_are_never_among_those_left_out() -> None:
+    kept = {"watchtower-agent.protect": "true", "autoheal": "false", "exitCode": "0", "io.kubernetes.pod.name": "p"}
+    many = {f"a{number}": "x" for number in range(5000)}
+    for labels in (listed(Labels=many | kept).labels, inspected(config={"Labels": many | kept}).labels):
+        assert {name: labels.get(name) for name in kept} == kept
+        assert len(labels) == MAX_LABELS

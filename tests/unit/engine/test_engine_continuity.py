@@ -11,7 +11,7 @@ from tests.support.engine_watch import FAST, EngineWatch
 from tests.support.scripted_engine import ScriptedEngine, SteppedClock
 from watchtower_agent.engine.continuity import RING
 from watchtower_agent.engine.event import parse_event
-from watchtower_agent.model.engine_event import Cursor, Origin
+from watchtower_agent.model.engine_event import Cursor, EngineEvent, Origin
 from watchtower_agent.model.observation import EngineFound, GapObserved
 
 QUICK = replace(FAST, in_flight=0.05, settle=0.0, retry_first=0.01, stable_after=0.0)
@@ -216,7 +216,7 @@ async def test_an_older_daemon_with_an_emptied_ring_is_believed_to_be_restarted_
     """A proxy before the daemon is older than the agent, and tells nothing of the daemon."""
     engine.happen("handled")
     event = parse_event(engine.whole_ring()[0], engine_id=engine.info.id)
-    assert event is not None
+    assert isinstance(event, EngineEvent)
     engine.restart()
     engine.started_at = event.time - HOUR
     async with watching(engine, Cursor(time_ns=event.time_ns, event_id=event.id)) as watch:
