@@ -42,7 +42,7 @@ from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
 from watchtower_agent.serving.control import ControlServer
 from watchtower_agent.settings import LoadedSettings, Settings
 from watchtower_agent.storage import SqliteStore
-from watchtower_agent.storage.tables import OutboxDrop
+from watchtower_agent.storage.gaps import OutboxDrop
 
 log = structlog.get_logger("watchtower_agent")
 
