@@ -20,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from watchtower_agent.errors import TemporaryError
 from watchtower_agent.publishing.broker_options import BrokerAddress, MqttOptions, MqttProtocol
-from watchtower_agent.publishing.connect_sentences import REFUSALS, connect_sentence
+from watchtower_agent.publishing.connect_sentences import REFUSALS, connect_sentence, ended_sentence
 from watchtower_agent.publishing.connection import PublishResult, Verdict
 from watchtower_agent.publishing.publish_properties import packed
 from watchtower_agent.publishing.tls import tls_context
@@ -247,6 +247,11 @@ class MqttConnection:
         return self._v5
 
     @property
+    def largest_packet(self) -> int | None:
+        """The broker's Maximum Packet Size (MQTT 5)."""
+        return self._largest
+
+    @property
     def age(self) -> float:
         """Seconds since it was accepted."""
         return self._loop.time() - self._since
@@ -379,7 +384,8 @@ async def _read(client: _Client) -> str:
         async for _ in client.messages:
             pass  # nothing is subscribed to: what a broker sends all the same has no meaning here
     except aiomqtt.MqttError as error:
-        return str(error.__cause__ or error)
+        cause = error.__cause__ or error
+        return ended_sentence(_reason_value(cause), cause)
     return ""
 
 
