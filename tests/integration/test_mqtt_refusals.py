@@ -12,9 +12,11 @@ import pytest
 from tests.support.broker import PersistentSubscriber, PrivateBroker
 from tests.support.publishing import Station, station
 from tests.support.store_values import BASE, event, state
+from tests.support.tcp_proxy import TcpProxy
 from watchtower_agent.model.message import MetricsMessage
 from watchtower_agent.publishing import link
 from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
+from watchtower_agent.publishing.suspect import Suspect
 
 MakeBroker = Callable[..., PrivateBroker]
 ALLOWED = ["user agent", f"topic write {BASE}/status", f"topic write {BASE}/event/container/die/#"]
@@ -248,6 +250,29 @@ async def test_metrics_that_an_mqtt_5_broker_does_not_take_at_once_come_in_parts
             await subscriber.until(lambda _: len(arrived(subscriber)) == 30)
             assert agent.alarms == []
             assert len(agent.said) == 1
+
+
+async def test_a_broker_that_answers_nothing_for_long_gets_the_large_event_in_the_end(
+    tmp_path: Path, make_broker: MakeBroker
+) -> None:
+    broker = make_broker()
+    async with (
+        TcpProxy(broker.port) as network,
+        station(
+            tmp_path / "state",
+            options(f"mqtt://127.0.0.1:{network.port}", protocol=MqttProtocol.V311, ack_timeout=0.1),
+            delays=(0.02, 0.05),
+        ) as agent,
+    ):
+        network.delay = 0.15  # each way: the connection is made, no acknowledgement comes in time
+        await agent.commit(event(1, payload=bytes(9000)))
+        await agent.until(lambda: sum("acknowledged nothing" in sentence for sentence in agent.said) > 0)
+        ends = 2 * Suspect.GUILTY_AFTER
+        await agent.until(lambda: sum("Connected" in sentence for sentence in agent.said) >= ends)
+        assert (await agent.store.facts()).outbox_depth == 1
+        network.delay = 0.0
+        await agent.settled()
+        assert (await agent.store.facts()).dead_letters == 0
 
 
 @pytest.mark.parametrize("protocol", list(MqttProtocol))

@@ -42,6 +42,7 @@ class FakeConnection:
         self.reports_refusals = reports_refusals
         self.verdict = verdict
         self.largest_packet = largest_packet
+        self.silent = False
         self.sent: list[Sent] = []
         self.most_open = 0
         self.news = asyncio.Event()

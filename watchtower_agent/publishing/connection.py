@@ -45,6 +45,11 @@ class Connection(Protocol):
         ...
 
     @property
+    def silent(self) -> bool:
+        """Whether it was given up because the broker acknowledged nothing: then that did not hang up on a message."""
+        ...
+
+    @property
     def largest_packet(self) -> int | None:
         """Bytes of a packet that the broker takes at most; None where it does not say."""
         ...

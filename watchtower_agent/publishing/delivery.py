@@ -87,6 +87,7 @@ class Delivery:
         self._acked: list[int] = []
         self._dead: list[tuple[EventMessage, str]] = []
 
+        self._earlier = suspect
         self._convicted = suspect.convicted
         if self._convicted is not None:
             learned.learn(self._convicted)
@@ -123,7 +124,7 @@ class Delivery:
     @property
     def suspect(self) -> Suspect:
         """What this connection's end says of the message that was on its way."""
-        return self._evidence.suspect()
+        return self._earlier if self._connection.silent else self._evidence.suspect()
 
     def _trust(self) -> None:
         """This connection has lasted: what made earlier ones end is given up, or is not there."""

@@ -235,6 +235,8 @@ class MqttConnection:
         self._since = self._progress = self._loop.time()
         self.ended_busy = False
         """Whether messages waited for an acknowledgement when it ended."""
+        self.silent = False
+        """Whether it was given up because the broker acknowledged nothing for too long."""
 
     @property
     def window(self) -> int:
@@ -307,6 +309,7 @@ class MqttConnection:
             while not reading.done():
                 await asyncio.wait({reading}, timeout=min(1.0, self._options.ack_timeout / 4))
                 if self._unacknowledged and self._loop.time() - self._progress > self._options.ack_timeout:
+                    self.silent = True
                     return f"it acknowledged nothing for {self._options.ack_timeout:g} s"
             return reading.result()
         finally:

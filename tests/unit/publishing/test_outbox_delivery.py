@@ -373,6 +373,17 @@ async def test_states_and_metrics_on_which_a_broker_hangs_up_are_found_and_every
     assert suspect == Suspect()
 
 
+async def test_a_broker_that_only_keeps_silent_convicts_nobody() -> None:
+    doubted = Suspect(parcel=Parcel(kind=Kind.EVENT, key="1", size=5000), losses=4, ends=4)
+    connection = FakeConnection(verdict=silent)
+    async with running(connection, suspect=doubted) as bench:
+        await bench.commit(event(1, payload=b"1" * 5000))
+        connection.silent = True
+        connection.answer(connection.open[0], Verdict.LOST)
+        await settle()
+        assert bench.delivery.suspect == doubted
+
+
 async def test_a_state_that_is_given_up_is_pending_no_more_though_nothing_else_happens() -> None:
     learned = Learned()
     learned.learn(Parcel(kind=Kind.STATE, key="another", size=8000))
