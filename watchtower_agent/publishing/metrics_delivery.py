@@ -59,13 +59,12 @@ class MetricsDelivery:
     def _fitting(self, message: MetricsMessage) -> list[MetricsMessage]:
         size, largest = len(message.payload), self._connection.largest_packet
         announced = None if largest is None else largest - len(message.topic.encode()) - _PACKET_REST
-        refused = self._learned.refuses(size)
-        if not refused and (announced is None or size <= announced):
+        learned = self._learned.room
+        room = min((room for room in (announced, learned) if room is not None), default=size)
+        if size <= room:
             return [message]
-        found = [room for room in (announced, self._learned.room if refused else None) if room is not None]
-        room = min(found)
         sent, left_out = parts(message, room)
-        if (refused or left_out or not sent) and self._learned.news(Kind.METRICS):
+        if (room == learned or left_out or not sent) and self._learned.news(Kind.METRICS):
             self._refusals.metrics_too_large(message.topic, size, room=room, parts=len(sent), left_out=left_out)
         return sent
 

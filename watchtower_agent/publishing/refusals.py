@@ -71,8 +71,8 @@ class Refusals:
         """A retained state on which, or on a smaller message, the broker hung up."""
         self._once(
             "mqtt_state_refused",
-            f"The state on {topic} ({size} bytes) is not sent: the broker ended the connection each time a message as "
-            f"large as that was. {_STATE_STAYS} The same holds for other messages of that size, until the agent is "
+            f"The state on {topic} ({size} bytes) is not sent: the broker ended the connection each time a message "
+            f"about as large as that was. {_STATE_STAYS} The same holds for other messages of that size, until the agent is "
             f"restarted. {_RAISE} Fewer labels (mqtt.labels) make states smaller.",
         )
 
