@@ -12,11 +12,10 @@ import pytest
 from tests.support.broker import PersistentSubscriber, PrivateBroker
 from tests.support.publishing import Station, station
 from tests.support.store_values import BASE, event, state
-from tests.support.tcp_proxy import TcpProxy
 from watchtower_agent.model.message import MetricsMessage
 from watchtower_agent.publishing import link
-from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
-from watchtower_agent.publishing.suspect import Suspect
+from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol, parse_broker_url
+from watchtower_agent.publishing.mqtt import connect
 
 MakeBroker = Callable[..., PrivateBroker]
 ALLOWED = ["user agent", f"topic write {BASE}/status", f"topic write {BASE}/event/container/die/#"]
@@ -252,27 +251,19 @@ async def test_metrics_that_an_mqtt_5_broker_does_not_take_at_once_come_in_parts
             assert len(agent.said) == 1
 
 
-async def test_a_broker_that_answers_nothing_for_long_gets_the_large_event_in_the_end(
-    tmp_path: Path, make_broker: MakeBroker
-) -> None:
+async def test_a_connection_knows_whether_the_broker_hung_up_or_kept_silent(make_broker: MakeBroker) -> None:
     broker = make_broker()
-    async with (
-        TcpProxy(broker.port) as network,
-        station(
-            tmp_path / "state",
-            options(f"mqtt://127.0.0.1:{network.port}", protocol=MqttProtocol.V311, ack_timeout=0.1),
-            delays=(0.02, 0.05),
-        ) as agent,
-    ):
-        network.delay = 0.15  # each way: the connection is made, no acknowledgement comes in time
-        await agent.commit(event(1, payload=bytes(9000)))
-        await agent.until(lambda: sum("acknowledged nothing" in sentence for sentence in agent.said) > 0)
-        ends = 2 * Suspect.GUILTY_AFTER
-        await agent.until(lambda: sum("Connected" in sentence for sentence in agent.said) >= ends)
-        assert (await agent.store.facts()).outbox_depth == 1
-        network.delay = 0.0
-        await agent.settled()
-        assert (await agent.store.facts()).dead_letters == 0
+    ours = options(broker.url, ack_timeout=0.2)
+    for harm, silent in [(broker.freeze, True), (broker.kill, False)]:
+        connection = await connect(ours, parse_broker_url(ours.url))
+        harm()
+        connection.publish("t", b"1", qos=1)
+        async with asyncio.timeout(5):
+            await connection.lost()
+        assert connection.silent is silent
+        connection.hang_up()
+        if silent:
+            broker.thaw()
 
 
 @pytest.mark.parametrize("protocol", list(MqttProtocol))

@@ -72,8 +72,8 @@ class Refusals:
         self._once(
             "mqtt_state_refused",
             f"The state on {topic} ({size} bytes) is not sent: the broker ended the connection each time a message "
-            f"about as large as that was. {_STATE_STAYS} The same holds for other messages of that size, until the agent is "
-            f"restarted. {_RAISE} Fewer labels (mqtt.labels) make states smaller.",
+            f"about as large as that was. {_STATE_STAYS} The same holds for other states of that size, until the "
+            f"agent is restarted. {_RAISE} Fewer labels (mqtt.labels) make states smaller.",
         )
 
     def metrics_too_large(self, topic: str, size: int, *, room: int, parts: int, left_out: int) -> None:

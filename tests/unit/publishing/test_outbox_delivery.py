@@ -25,7 +25,7 @@ from watchtower_agent.publishing.encoding import to_json
 from watchtower_agent.publishing.metrics_parts import parts
 from watchtower_agent.publishing.outbox import NoBroker
 from watchtower_agent.publishing.refusals import Refusals
-from watchtower_agent.publishing.suspect import Kind, Learned, Parcel, Suspect
+from watchtower_agent.publishing.suspect import Evidence, Kind, Learned, Parcel, Suspect
 
 
 class Bench:
@@ -469,6 +469,23 @@ async def test_a_batch_that_was_followed_by_an_acknowledgement_is_not_suspected(
         assert bench.delivery.suspect.parcel is not None
         await bench.commit(event(1))
         assert bench.delivery.suspect == Suspect()
+
+
+def test_of_what_was_on_its_way_the_first_large_one_is_suspected() -> None:
+    evidence = Evidence(Suspect(), lambda: 0.0)
+    parcels = [Parcel(kind=Kind.EVENT, key=str(size), size=size) for size in (100, 9000, 9001)]
+    for parcel in parcels:
+        evidence.lost(evidence.sent(), parcel)
+    assert evidence.suspect() == Suspect(parcel=parcels[1], losses=1, ends=1)
+
+
+def test_a_batch_is_suspected_for_a_moment_only() -> None:
+    now = [0.0]
+    evidence = Evidence(Suspect(), lambda: now[0])
+    evidence.unproven(evidence.sent(), Parcel(kind=Kind.METRICS, key="m", size=9000))
+    assert evidence.suspect().losses == 1
+    now[0] = 3.0
+    assert evidence.suspect() == Suspect()
 
 
 def test_a_small_message_is_never_convicted() -> None:
