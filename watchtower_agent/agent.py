@@ -43,7 +43,7 @@ from watchtower_agent.schedules import Schedules
 from watchtower_agent.serving.control import ControlServer
 from watchtower_agent.settings import LoadedSettings, Settings, settings_digest
 from watchtower_agent.storage import SqliteStore
-from watchtower_agent.storage.tables import OutboxDrop
+from watchtower_agent.storage.gaps import OutboxDrop
 
 log = structlog.get_logger("watchtower_agent")
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.broker import PersistentSubscriber, PrivateBroker
-from tests.support.publishing import station
+from tests.support.publishing import Station, station
 from tests.support.store_values import BASE, event, state
-from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
+from watchtower_agent.model.message import MetricsMessage
+from watchtower_agent.publishing import link
+from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol, parse_broker_url
+from watchtower_agent.publishing.mqtt import connect
 
 MakeBroker = Callable[..., PrivateBroker]
 ALLOWED = ["user agent", f"topic write {BASE}/status", f"topic write {BASE}/event/container/die/#"]
@@ -185,3 +190,112 @@ async def test_a_packet_too_large_for_a_3_1_1_broker_does_not_stop_the_others_fo
                 == {b"%d" % number for number in range(1, 61) if number != 31}
             )
         )
+
+
+def batch_of(count: int) -> bytes:
+    lines = [{"name": f"c{number}", "id": "x" * 300} for number in range(count)]
+    return json.dumps({"host": "h1", "host_metrics": {"host.cpu": 1.5}, "containers": lines}).encode()
+
+
+def arrived(subscriber: PersistentSubscriber) -> set[str]:
+    """Names of the containers of which metrics came."""
+    batches = [json.loads(message.payload) for message in subscriber.on("/metrics")]
+    return {line["name"] for batch in batches for line in batch["containers"]}
+
+
+async def measuring(agent: Station) -> None:
+    """What the sampler does, a little faster."""
+    while True:
+        agent.publisher.metrics(MetricsMessage(topic=f"{BASE}/metrics", payload=batch_of(30)))
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("state_too", [True, False])
+async def test_states_and_metrics_too_large_for_a_3_1_1_broker_are_given_up_and_all_else_arrives(
+    tmp_path: Path, make_broker: MakeBroker, *, state_too: bool
+) -> None:
+    broker = make_broker(options=["max_packet_size 6000"])  # over 3.1.1 it can only hang up
+    with PersistentSubscriber(broker.port) as subscriber:
+        v311 = options(broker.url, protocol=MqttProtocol.V311)
+        async with station(tmp_path / "state", v311, delays=(0.02, 0.05)) as agent:
+            if state_too:
+                await agent.commit(states=[state("big", bytes(9000)), state("bigger", bytes(9500))])
+            sampler = asyncio.create_task(measuring(agent))
+            await agent.commit(*(event(number) for number in range(1, 31)), states=[state("web", b"1")])
+            await subscriber.until(lambda _: len(arrived(subscriber)) == 30, timeout=30)
+            await agent.settled()
+            alarms, said = len(agent.alarms), len(agent.said)
+            await agent.commit_many(31, 60)
+            await subscriber.until_topic("/event/", count=60)
+            sampler.cancel()
+            names = sorted(name for name, _ in agent.alarms)
+            assert names == ["mqtt_metrics_refused", *(["mqtt_state_refused"] if state_too else [])]
+            assert (len(agent.alarms), len(agent.said)) == (alarms, said), "nothing ends any more"
+            sentence = await agent.alarm("mqtt_metrics_refused")
+            assert f"{BASE}/metrics ({len(batch_of(30))} bytes) are sent in parts" in sentence
+            if state_too:
+                assert f"{BASE}/state/container/big (9000 bytes)" in await agent.alarm("mqtt_state_refused")
+        assert [message.payload for message in subscriber.on("state/container/web")][-1:] == [b"1"]
+
+
+async def test_metrics_that_an_mqtt_5_broker_does_not_take_at_once_come_in_parts(
+    tmp_path: Path, make_broker: MakeBroker
+) -> None:
+    broker = make_broker(options=["max_packet_size 6000"])
+    with PersistentSubscriber(broker.port) as subscriber:
+        async with station(tmp_path / "state", options(broker.url)) as agent:
+            await agent.until(lambda: agent.publisher.facts().connected)
+            agent.publisher.metrics(MetricsMessage(topic=f"{BASE}/metrics", payload=batch_of(30)))
+            await subscriber.until(lambda _: len(arrived(subscriber)) == 30)
+            assert agent.alarms == []
+            assert len(agent.said) == 1
+
+
+async def test_a_connection_knows_whether_the_broker_hung_up_or_kept_silent(make_broker: MakeBroker) -> None:
+    broker = make_broker()
+    ours = options(broker.url, ack_timeout=0.2)
+    for harm, silent in [(broker.freeze, True), (broker.kill, False)]:
+        connection = await connect(ours, parse_broker_url(ours.url))
+        harm()
+        connection.publish("t", b"1", qos=1)
+        async with asyncio.timeout(5):
+            await connection.lost()
+        assert connection.silent is silent
+        connection.hang_up()
+        if silent:
+            broker.thaw()
+
+
+@pytest.mark.parametrize("protocol", list(MqttProtocol))
+async def test_a_broker_that_ends_is_said_in_words(
+    tmp_path: Path, make_broker: MakeBroker, protocol: MqttProtocol
+) -> None:
+    broker = make_broker()
+    async with station(tmp_path / "state", options(broker.url, protocol=protocol)) as agent:
+        await agent.until(lambda: agent.publisher.facts().connected)
+        broker.stop()
+        await agent.until(lambda: len(agent.said) >= 2)
+        assert "code:" not in agent.said[1]
+        assert "it was stopped or restarted" in agent.said[1] or "it is shutting down" in agent.said[1]
+
+
+async def test_after_a_connection_that_was_good_the_next_try_comes_soon(
+    tmp_path: Path, make_broker: MakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_STABLE_AFTER", 0.2)
+    broker = make_broker()
+    broker.stop()
+    delays = (0.05, 60.0)
+    async with station(tmp_path / "state", options(broker.url), delays=delays) as agent:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        await agent.until(lambda: bool(agent.said))
+        await asyncio.sleep(max(0.0, began + 2.0 - clock()))  # the delay between tries grows: by now it is seconds
+        broker.start()
+        await agent.until(lambda: agent.publisher.facts().connected, timeout=20)
+        await asyncio.sleep(0.3)
+        broker.stop()
+        broker.start()
+        lost = clock()
+        await agent.until(lambda: sum("Connected" in sentence for sentence in agent.said) == 2, timeout=20)
+        assert clock() - lost < 0.8

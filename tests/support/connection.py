@@ -27,6 +27,7 @@ class FakeConnection:
         window: As a broker's Receive Maximum.
         reports_refusals: As MQTT 5 does.
         verdict: Decides the answer; None: it stays open until `answer`.
+        largest_packet: As a broker's Maximum Packet Size.
     """
 
     def __init__(
@@ -35,10 +36,13 @@ class FakeConnection:
         window: int = 20,
         reports_refusals: bool = True,
         verdict: Callable[[Sent], Verdict | None] = lambda _: Verdict.DELIVERED,
+        largest_packet: int | None = None,
     ) -> None:
         self.window = window
         self.reports_refusals = reports_refusals
         self.verdict = verdict
+        self.largest_packet = largest_packet
+        self.silent = False
         self.sent: list[Sent] = []
         self.most_open = 0
         self.news = asyncio.Event()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from watchtower_agent.model.decision import Decision, Target, TargetKind, Verb
 from watchtower_agent.model.message import EventMessage, StateMessage
 from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.storage import OutboxDrop
 
 BASE = "watchtower/v1/h1"
 
@@ -17,6 +20,14 @@ def event(sequence: int, *, topic: str = "container/die/web", payload: bytes | N
         payload=str(sequence).encode() if payload is None else payload,
         properties=(("id", f"e{sequence}"), ("severity", "info")),
     )
+
+
+def gap(sequence: int, drop: OutboxDrop | None = None, *, cause: str = "outbox_overflow") -> EventMessage:
+    """The event that tells of a loss, as far as the store reads it."""
+    data: dict[str, object] = {"cause": cause}
+    if drop is not None:
+        data |= {"since": drop.since, "until": drop.until, "count": drop.count}
+    return event(sequence, topic="agent/event_gap/self", payload=json.dumps({"data": data}).encode())
 
 
 def state(name: str, payload: bytes) -> StateMessage:

@@ -44,6 +44,16 @@ class Connection(Protocol):
         """Whether the broker says when it refuses a message (MQTT 5); else an acknowledgement is all there is."""
         ...
 
+    @property
+    def silent(self) -> bool:
+        """Whether it was given up because the broker acknowledged nothing: then that did not hang up on a message."""
+        ...
+
+    @property
+    def largest_packet(self) -> int | None:
+        """Bytes of a packet that the broker takes at most; None where it does not say."""
+        ...
+
     def publish(
         self,
         topic: str,

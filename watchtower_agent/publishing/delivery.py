@@ -15,7 +15,7 @@ from watchtower_agent.publishing.connection import Connection, PublishResult, Ve
 from watchtower_agent.publishing.metrics_delivery import MetricsDelivery
 from watchtower_agent.publishing.refusals import Refusals
 from watchtower_agent.publishing.state_delivery import StateDelivery
-from watchtower_agent.publishing.suspect import Suspect
+from watchtower_agent.publishing.suspect import Evidence, Kind, Learned, Parcel, Suspect
 
 EVENT_CONTENT = "application/cloudevents+json; charset=utf-8"
 _PAGE = 256
@@ -25,6 +25,8 @@ _LOW = _PAGE // 2
 _FRESH = 2000
 """Events kept in memory between their commit and their sending; past that they are read back from the disk."""
 _STORE_RETRY = 1.0
+_CAREFUL_FOR = 10.0
+"""Seconds of a connection in which one message at a time is sent, where earlier connections ended on one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +52,7 @@ class Delivery:
         connection: Open.
         refusals: What follows when the broker does not take a message.
         suspect: What earlier connections found.
+        learned: What brokers were found not to take.
     """
 
     def __init__(
@@ -59,13 +62,12 @@ class Delivery:
         *,
         refusals: Refusals,
         suspect: Suspect,
+        learned: Learned,
     ) -> None:
         self._outbox = outbox
         self._connection = connection
         self._refusals = refusals
-        self._window = 1 if suspect.careful else connection.window
-        # Where refusals are reported, a second event of a topic waits for the first one's verdict.
-        self._per_topic = 1 if connection.reports_refusals else self._window
+        self._careful = suspect.careful
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -84,14 +86,30 @@ class Delivery:
         self._highest = 0
         self._acked: list[int] = []
         self._dead: list[tuple[EventMessage, str]] = []
-        self._lost: set[int] = set()
 
-        self._states = StateDelivery(outbox, connection, refusals, moved=self._moved)
-        self._state_turn = False
-        self._metrics = MetricsDelivery(connection, refusals)
         self._earlier = suspect
+        self._convicted = suspect.convicted
+        if self._convicted is not None:
+            learned.learn(self._convicted)
+        self._evidence = Evidence(suspect, self._loop.time)
+        self._states = StateDelivery(
+            outbox, connection, refusals, evidence=self._evidence, learned=learned, moved=self._moved
+        )
+        self._state_turn = False
+        self._metrics = MetricsDelivery(
+            connection, refusals, evidence=self._evidence, learned=learned, careful=suspect.careful
+        )
         self._events_in_flight = 0
         self.delivered = 0
+
+    @property
+    def _window(self) -> int:
+        return 1 if self._careful else self._connection.window
+
+    @property
+    def _per_topic(self) -> int:
+        # Where refusals are reported, a second event of a topic waits for the first one's verdict.
+        return 1 if self._connection.reports_refusals else self._window
 
     @property
     def in_flight(self) -> int:
@@ -105,11 +123,15 @@ class Delivery:
 
     @property
     def suspect(self) -> Suspect:
-        """What this connection's end says of the event that was on its way."""
-        if self.delivered or not self._lost:
-            return Suspect()
-        first = min(self._lost)
-        return Suspect(sequence=first, losses=1 + (self._earlier.losses if first == self._earlier.sequence else 0))
+        """What this connection's end says of the message that was on its way."""
+        return self._earlier if self._connection.silent else self._evidence.suspect()
+
+    def _trust(self) -> None:
+        """This connection has lasted: what made earlier ones end is given up, or is not there."""
+        self._careful = self._metrics.careful = False
+        for topic, lane in list(self._lanes.items()):
+            self._line_up(topic, lane)
+        self._pump()
 
     # --- told from outside -----------------------------------------------------------------------------------------
 
@@ -119,7 +141,7 @@ class Delivery:
         if states:
             self._states.stale = True
             self._wake.set()
-        if len(self._fresh) > _FRESH:
+        if len(self._fresh) + self._waiting > _FRESH:
             self._fresh.clear()
             self._behind = self._fresh_overflowed = True
             self._wake.set()
@@ -142,6 +164,8 @@ class Delivery:
         """Deliver until cancelled; once `draining` is set, until nothing is left that the broker takes."""
         waker = asyncio.create_task(self._wake_when(draining), name="mqtt draining")
         self._wake.set()
+        if self._careful:
+            self._later(_CAREFUL_FOR, self._trust)
         try:
             while True:
                 await self._wake.wait()
@@ -229,7 +253,10 @@ class Delivery:
         lane = self._lanes.setdefault(event.topic, _Lane())
         if lane.blocked:
             lane.left_behind = True
-        elif self._earlier.convicts(event):
+        elif self._convicted is not None and (self._convicted.kind, self._convicted.key) == (
+            Kind.EVENT,
+            str(event.sequence),
+        ):
             self._known.add(event.sequence)
             self._give_up(event, "the broker ended the connection each time it was sent")
         else:
@@ -270,20 +297,22 @@ class Delivery:
             self._waiting -= 1
         lane.in_flight += 1
         self._events_in_flight += 1
+        number = self._evidence.sent()
         future = self._connection.publish(
             topic, event.payload, qos=1, content_type=EVENT_CONTENT, user_properties=event.properties
         )
-        future.add_done_callback(functools.partial(self._answered, event, lane))
+        future.add_done_callback(functools.partial(self._answered, number, event, lane))
         self._line_up(topic, lane)
         return True
 
-    def _answered(self, event: EventMessage, lane: _Lane, future: asyncio.Future[PublishResult]) -> None:
+    def _answered(self, number: int, event: EventMessage, lane: _Lane, future: asyncio.Future[PublishResult]) -> None:
         result = future.result()
         lane.in_flight -= 1
         self._events_in_flight -= 1
         match result.verdict:
             case Verdict.LOST:
-                self._lost.add(event.sequence)
+                parcel = Parcel(kind=Kind.EVENT, key=str(event.sequence), size=len(event.payload))
+                self._evidence.lost(number, parcel)
                 return
             case Verdict.DELIVERED:
                 self.delivered += 1
@@ -295,6 +324,7 @@ class Delivery:
                 self._unblock(event, lane)
             case Verdict.LATER | Verdict.NOT_AUTHORISED:
                 self._block(event, lane, result)
+        self._evidence.answered(number)
         self._line_up(event.topic, lane)
         self._moved()
 

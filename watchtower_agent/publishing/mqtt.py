@@ -20,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from watchtower_agent.errors import TemporaryError
 from watchtower_agent.publishing.broker_options import BrokerAddress, MqttOptions, MqttProtocol
-from watchtower_agent.publishing.connect_sentences import REFUSALS, connect_sentence
+from watchtower_agent.publishing.connect_sentences import REFUSALS, connect_sentence, ended_sentence
 from watchtower_agent.publishing.connection import PublishResult, Verdict
 from watchtower_agent.publishing.publish_properties import packed
 from watchtower_agent.publishing.tls import tls_context
@@ -235,6 +235,8 @@ class MqttConnection:
         self._since = self._progress = self._loop.time()
         self.ended_busy = False
         """Whether messages waited for an acknowledgement when it ended."""
+        self.silent = False
+        """Whether it was given up because the broker acknowledged nothing for too long."""
 
     @property
     def window(self) -> int:
@@ -245,6 +247,11 @@ class MqttConnection:
     def reports_refusals(self) -> bool:
         """True with MQTT 5."""
         return self._v5
+
+    @property
+    def largest_packet(self) -> int | None:
+        """The broker's Maximum Packet Size (MQTT 5)."""
+        return self._largest
 
     @property
     def age(self) -> float:
@@ -302,6 +309,7 @@ class MqttConnection:
             while not reading.done():
                 await asyncio.wait({reading}, timeout=min(1.0, self._options.ack_timeout / 4))
                 if self._unacknowledged and self._loop.time() - self._progress > self._options.ack_timeout:
+                    self.silent = True
                     return f"it acknowledged nothing for {self._options.ack_timeout:g} s"
             return reading.result()
         finally:
@@ -379,7 +387,8 @@ async def _read(client: _Client) -> str:
         async for _ in client.messages:
             pass  # nothing is subscribed to: what a broker sends all the same has no meaning here
     except aiomqtt.MqttError as error:
-        return str(error.__cause__ or error)
+        cause = error.__cause__ or error
+        return ended_sentence(_reason_value(cause), cause)
     return ""
 
 

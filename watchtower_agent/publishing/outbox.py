@@ -14,7 +14,7 @@ from watchtower_agent.ports import Clock, Outbox
 from watchtower_agent.publishing.connection import Connection
 from watchtower_agent.publishing.delivery import Delivery
 from watchtower_agent.publishing.refusals import Refusals
-from watchtower_agent.publishing.suspect import Suspect
+from watchtower_agent.publishing.suspect import Learned, Suspect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +95,7 @@ class OutboxPublisher:
         self._since: float | None = None
         self._delivered = 0
         self._suspect = Suspect()
+        self._learned = Learned()
         self._draining = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -158,6 +159,7 @@ class OutboxPublisher:
             connection,
             refusals=Refusals(self._link.alarm, retry=self._retry, park=self._park),
             suspect=self._suspect,
+            learned=self._learned,
         )
         self._delivery, self._since = delivery, self._clock.now().wall
         try:

@@ -166,13 +166,13 @@ def agent_info(info: AgentInfo, *, host: str, version: str, install_id: str, eng
 def container_sample(view: ContainerView, now: float) -> Json:
     """One container's line in the batch: who it is, how it is, and its newest values by catalogue name."""
     container = view.container
-    said: Json = {"name": container.name, "id": container.id}
+    said: Json = {"name": clipped(container.name, LONGEST_NAME), "id": clipped(container.id, LONGEST_NAME)}
     labels = container.labels
     if project := labels.get(COMPOSE_PROJECT):
-        said["compose_project"] = project
-        said["compose_service"] = labels.get(COMPOSE_SERVICE, "")
+        said["compose_project"] = clipped(project, LONGEST_NAME)
+        said["compose_service"] = clipped(labels.get(COMPOSE_SERVICE, ""), LONGEST_NAME)
     if service := labels.get(SWARM_SERVICE):
-        said["service"] = service
+        said["service"] = clipped(service, LONGEST_NAME)
         task = swarm_task(container.name)
         if task and task.slot.isdecimal():
             said["task_slot"] = int(task.slot)

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.publishing.connection import PublishResult, Verdict
 
+_STATE_STAYS = "What the broker kept of it is out of date; everything else is delivered."
+_RAISE = "Raise the broker's limit (mosquitto: max_packet_size), and use MQTT 5 where it can: there the broker says so."
+
 
 class Refusals:
     """The rules for refused messages on one connection.
@@ -56,9 +59,31 @@ class Refusals:
             f"{reason}. It was moved to the dead letters; the others go on. Look at the broker's limits.",
         )
 
-    def state_refused(self, topic: str, result: PublishResult) -> None:
+    def state_refused(self, topic: str, size: int, reason: str) -> None:
         """A retained state that can't be published as it is."""
-        self._once("mqtt_state_refused", f"The broker will never take the state on {topic}: {result.reason}.")
+        self._once(
+            "mqtt_state_refused",
+            f"The broker will never take the state on {topic} ({size} bytes): {reason}. {_STATE_STAYS} Look at the "
+            f"broker's limits; fewer labels (mqtt.labels) make states smaller.",
+        )
+
+    def state_too_large(self, topic: str, size: int) -> None:
+        """A retained state on which, or on a smaller message, the broker hung up."""
+        self._once(
+            "mqtt_state_refused",
+            f"The state on {topic} ({size} bytes) is not sent: the broker ended the connection each time a message "
+            f"about as large as that was. {_STATE_STAYS} The same holds for other states of that size, until the "
+            f"agent is restarted. {_RAISE} Fewer labels (mqtt.labels) make states smaller.",
+        )
+
+    def metrics_too_large(self, topic: str, size: int, *, room: int, parts: int, left_out: int) -> None:
+        """Metrics that are sent in parts, or not at all, since the broker does not take as much at once."""
+        what = f"are sent in parts of at most {room} bytes" if parts else "are not sent"
+        rest = f" {left_out} containers, too large for any part, are left out." if left_out and parts else ""
+        self._once(
+            "mqtt_metrics_refused",
+            f"The metrics on {topic} ({size} bytes) {what}: the broker does not take as much at once.{rest} {_RAISE}",
+        )
 
     def metrics_refused(self, topic: str, result: PublishResult) -> None:
         """Metrics that can't be published as they are."""

@@ -11,6 +11,7 @@ from watchtower_agent.model.message import StateMessage
 from watchtower_agent.ports import Outbox
 from watchtower_agent.publishing.connection import Connection, PublishResult, Verdict
 from watchtower_agent.publishing.refusals import Refusals
+from watchtower_agent.publishing.suspect import Evidence, Kind, Learned, Parcel
 
 STATE_CONTENT = "application/json"
 
@@ -22,6 +23,8 @@ class StateDelivery:
         outbox: The manifest of retained topics.
         connection: Open.
         refusals: What follows when the broker does not take one.
+        evidence: What this connection shows of large messages.
+        learned: What earlier connections showed.
         moved: Called when an answer makes room.
     """
 
@@ -31,11 +34,15 @@ class StateDelivery:
         connection: Connection,
         refusals: Refusals,
         *,
+        evidence: Evidence,
+        learned: Learned,
         moved: Callable[[], None],
     ) -> None:
         self._outbox = outbox
         self._connection = connection
         self._refusals = refusals
+        self._evidence = evidence
+        self._learned = learned
         self._moved = moved
         self._loop = asyncio.get_running_loop()
         self._ready: dict[str, StateMessage] = {}
@@ -104,29 +111,35 @@ class StateDelivery:
                 (self._held if waits else self._ready)[state.topic] = state
 
     def send_next(self) -> bool:
-        """Send one; False when none is ready."""
+        """Send one, or give it up; False when none is ready."""
         if not self._ready:
             return False
         topic = next(iter(self._ready))
-        state = self._out[topic] = self._ready.pop(topic)
+        state = self._ready.pop(topic)
+        if self._learned.refuses(len(state.payload)):
+            self._give_up(state)
+            return True
+        self._out[topic] = state
+        number = self._evidence.sent()
         future = self._connection.publish(
             topic, state.payload, qos=1, retain=True, content_type=STATE_CONTENT if state.payload else ""
         )
-        future.add_done_callback(functools.partial(self._answered, state))
+        future.add_done_callback(functools.partial(self._answered, number, state))
         return True
 
-    def _answered(self, state: StateMessage, future: asyncio.Future[PublishResult]) -> None:
+    def _answered(self, number: int, state: StateMessage, future: asyncio.Future[PublishResult]) -> None:
         topic, result = state.topic, future.result()
         del self._out[topic]
         match result.verdict:
             case Verdict.LOST:
+                self._evidence.lost(number, Parcel(kind=Kind.STATE, key=topic, size=len(state.payload)))
                 return
             case Verdict.DELIVERED:
                 self._blocked.pop(topic, None)
                 self._acked.append(state)
             case Verdict.NEVER:
                 self._blocked.pop(topic, None)
-                self._refusals.state_refused(topic, result)
+                self._refusals.state_refused(topic, len(state.payload), result.reason)
                 self._acked.append(state)  # this content has no future; the next one may
             case Verdict.LATER | Verdict.NOT_AUTHORISED:
                 tries = self._blocked.get(topic, 0)
@@ -134,9 +147,17 @@ class StateDelivery:
                 self._held.setdefault(topic, state)
                 delay = self._refusals.refused(topic, result, tries)
                 self._timers[topic] = self._loop.call_later(delay, self._try_again, topic)
+        self._evidence.answered(number)
         if topic not in self._blocked and topic in self._held:
             self._ready[topic] = self._held.pop(topic)
         self._moved()
+
+    def _give_up(self, state: StateMessage) -> None:
+        """The broker hung up on one like it: this content has no future; the next one may."""
+        self._acked.append(state)
+        if self._learned.news(Kind.STATE):
+            self._refusals.state_too_large(state.topic, len(state.payload))
+        self._loop.call_soon(self._moved)  # not at once: the caller is about to send the next one
 
     def _try_again(self, topic: str) -> None:
         del self._timers[topic]

@@ -59,6 +59,7 @@ class StoreFolder:
         self.file = path / FILE_NAME
         self._max_pages = max(64, max_bytes // _PAGE)
         self._lock = -1
+        self._halfway = ""
 
     def lock(self) -> None:
         """Take the folder for this process.
@@ -108,9 +109,8 @@ class StoreFolder:
         try:
             if not self.file.exists():
                 # Ended between setting a damaged file aside and making the new one? Then the loss is still to be told.
-                halfway = bool(self._set_aside_files())
-                reason = "An earlier store was damaged and set aside; a new one was started." if halfway else ""
-                self._create(reason)
+                halfway = "An earlier store was damaged and set aside; a new one was started."
+                self._create(self._halfway or (halfway if self._set_aside_files() else ""))
             elif problem := self._problem():
                 self.set_aside(problem, now)
             connection = self._connect()
@@ -121,11 +121,11 @@ class StoreFolder:
             raise TemporaryError(f"The store {self.file} can't be opened: {error.strerror}.") from None
         return connection
 
-    def set_aside(self, problem: str, now: float) -> str:
-        """Move a damaged store out of the way and start a new one in its place.
+    def set_aside(self, problem: str, now: float) -> None:
+        """Move a damaged store out of the way and start a new one in its place, whose `reset_reason` says so.
 
-        Returns:
-            One sentence that says so.
+        Raises:
+            sqlite3.Error, OSError: The disk is full or failing; the next `open` goes on from there.
         """
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
         aside = self.path / f"{FILE_NAME}.corrupt-{stamp}-{secrets.token_hex(2)}"
@@ -135,8 +135,8 @@ class StoreFolder:
                 source.rename(f"{aside}{side}")
         self._forget_old_ones()
         reason = f"The store was damaged ({problem}); it was set aside as {aside.name} and a new one was started."
+        self._halfway = reason
         self._create(reason)
-        return reason
 
     def _forget_old_ones(self) -> None:
         for old in self._set_aside_files()[:-_SET_ASIDE_KEPT]:
@@ -166,6 +166,7 @@ class StoreFolder:
         finally:
             connection.close()
         fresh.rename(self.file)
+        self._halfway = ""
         folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)

@@ -14,7 +14,8 @@ from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Intent, Result
 from watchtower_agent.ports import Clock, LedgerRow, StoreFacts
 from watchtower_agent.storage.file import StoreFolder
-from watchtower_agent.storage.tables import GAP_TOPIC_PART, OutboxDrop, Tables
+from watchtower_agent.storage.gaps import OutboxDrop
+from watchtower_agent.storage.tables import Tables
 from watchtower_agent.storage.writer import Writer
 
 _LAZY_ROWS = 500
@@ -39,7 +40,8 @@ class SqliteStore:
         hard_limit: Bytes of the whole file; past that every write raises TemporaryError. None: room for twice
             the outbox and 64 MiB.
         on_dropped: Called in the event loop when the cap dropped events, and after `load` for a drop that a crash
-            left undeclared. A drop counts as declared once a commit carries an `agent/event_gap` event.
+            left undeclared. A drop is declared by an `agent/event_gap` event with its cause and count; when that is
+            dropped before the broker had it, the next drop counts what it told.
         on_reset: Called in the event loop with one sentence when the file turned out to be damaged while running
             and was set aside: everything but the call that found it is gone, under a new install id. At the start
             `Resume.store_was_reset` says it instead.
@@ -58,14 +60,11 @@ class SqliteStore:
         max_bytes = 2 * max_size + _HARD_LIMIT_SPARE if hard_limit is None else hard_limit
         self._folder = StoreFolder(directory, max_bytes=max_bytes)
         self._clock = clock
-        self._writer = Writer(self._folder, clock=clock, max_size=max_size, on_reset=self._tell_reset)
+        self._writer = Writer(self._folder, clock=clock, max_size=max_size, on_reset=on_reset or (lambda _reason: None))
         self._on_dropped = on_dropped
-        self._on_reset = on_reset
         self._lazy_events: list[int] = []
         self._lazy_states: list[tuple[str, int]] = []
         self._lazy_timer: asyncio.TimerHandle | None = None
-        self._told_drop: OutboxDrop | None = None
-        self._told_reset = False
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -94,33 +93,18 @@ class SqliteStore:
     async def load(self) -> Resume:
         """Everything an earlier run left."""
         resume, drop = await self._call(lambda tables: (tables.resume(), tables.undeclared_drop()))
-        self._told_reset = bool(resume.store_was_reset)
-        if drop is not None:
-            self._tell_drop(drop)
+        if drop is not None and self._on_dropped is not None:
+            self._on_dropped(drop)
         return resume
 
     async def commit(self, commit: Commit) -> None:
         """Make it durable: on return it survives kill -9 and power loss. Calls are written in order."""
         if commit.empty:
             return
-        declares = any(GAP_TOPIC_PART in event.topic for event in commit.events)
-        told_drop, told_reset = (self._told_drop, self._told_reset) if declares else (None, False)
         at = self._clock.now().wall
-
-        def write(tables: Tables) -> OutboxDrop | None:
-            if told_drop is not None:
-                tables.drop_declared(told_drop)
-            if told_reset:
-                tables.set_meta("reset_reason", None)
-            return tables.write(commit, at=at)
-
-        dropped = await self._call(write)
-        if told_drop is not None and self._told_drop is told_drop:
-            self._told_drop = None
-        if told_reset:
-            self._told_reset = False
-        if dropped is not None:
-            self._tell_drop(dropped)
+        dropped = await self._call(lambda tables: tables.write(commit, at=at))
+        if dropped is not None and self._on_dropped is not None:
+            self._on_dropped(dropped)
 
     async def open_intents(self) -> Sequence[Intent]:
         """Intents without an outcome, oldest first: what a crash interrupted."""
@@ -174,16 +158,6 @@ class SqliteStore:
         await self._call(lambda tables: tables.bury(message, reason=reason, at=at))
 
     # --- in the event loop -----------------------------------------------------------------------------------------
-
-    def _tell_drop(self, drop: OutboxDrop) -> None:
-        self._told_drop = drop.joined(self._told_drop)
-        if self._on_dropped is not None:
-            self._on_dropped(drop)
-
-    def _tell_reset(self, reason: str) -> None:
-        self._told_reset = True
-        if self._on_reset is not None:
-            self._on_reset(reason)
 
     async def _call(self, work: Callable[[Tables], T]) -> T:
         self._flush_lazily()  # every call sees what was acknowledged before it

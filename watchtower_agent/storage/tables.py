@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.decision import Decision, Verb
@@ -14,6 +14,7 @@ from watchtower_agent.model.message import EventMessage, StateMessage
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.ports import LedgerRow, StoreFacts
+from watchtower_agent.storage.gaps import GAP_TOPIC_PART, RESET, OutboxDrop, Told
 from watchtower_agent.storage.ledger_text import decision_from, decision_text, outcome_from, outcome_text, text_of
 
 SEEN_KEPT = 2048
@@ -23,31 +24,6 @@ DEAD_PAYLOAD_KEPT = 16 * 1024
 """Bytes of a dead letter's payload that are kept: enough to know what it was."""
 ROW_OVERHEAD = 64
 """Bytes that a row takes beside its topic, payload and properties, roughly."""
-GAP_TOPIC_PART = "/event/agent/event_gap/"
-"""A loss is declared once a commit carries an event on such a topic."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxDrop:
-    """Events that the byte cap dropped before the broker had them.
-
-    Attributes:
-        count: How many.
-        since: When the oldest of them was committed, seconds since the epoch.
-        until: When the newest of them was.
-    """
-
-    count: int
-    since: float
-    until: float
-
-    def joined(self, later: OutboxDrop | None) -> OutboxDrop:
-        """Both as one."""
-        if later is None:
-            return self
-        return OutboxDrop(
-            count=self.count + later.count, since=min(self.since, later.since), until=max(self.until, later.until)
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +92,18 @@ class Tables:
         if commit.states:
             self._write_states(commit.states)
         if commit.events:
+            self._declare(commit.events)
             self._write_events(commit.events, at)
             return self._make_room()
         return None
+
+    def _declare(self, events: Iterable[EventMessage]) -> None:
+        """What the gap events among them tell needs no other one."""
+        for told in (Told.by(event.payload) for event in events if GAP_TOPIC_PART in event.topic):
+            if told.dropped:
+                self._drop_declared(told.dropped)
+            elif told.cause == RESET:
+                self.set_meta("reset_reason", None)
 
     def _write_seen(self, event_ids: Sequence[str]) -> None:
         self._db.executemany("INSERT INTO seen (event_id) VALUES (?)", [(event_id,) for event_id in event_ids])
@@ -192,12 +177,17 @@ class Tables:
             last, count, size, until = sequence, count + 1, size + row_size, max(until, at)
             if size >= excess:
                 break
+        dropped = OutboxDrop(count=count, since=since, until=until)
+        # What a dropped gap event told is untold again: the next one tells it too.
+        for (payload,) in self._db.execute(
+            "SELECT payload FROM outbox WHERE sequence <= ? AND instr(topic, ?)", (last, GAP_TOPIC_PART)
+        ):
+            dropped = dropped.joined(Told.by(payload).carried())
         self._db.execute("DELETE FROM outbox WHERE sequence <= ?", (last,))
         self._count(-count, -size)
         self.set_meta("dropped", str(int(self._meta("dropped") or 0) + count))
-        dropped = OutboxDrop(count=count, since=since, until=until)
         whole = dropped.joined(self.undeclared_drop())
-        self.set_meta("undeclared_drop", text_of({"count": whole.count, "since": whole.since, "until": whole.until}))
+        self.set_meta("undeclared_drop", text_of(asdict(whole)))
         return dropped
 
     # --- losses that nobody was told of yet ------------------------------------------------------------------------
@@ -207,14 +197,17 @@ class Tables:
         text = self._meta("undeclared_drop")
         return None if text is None else OutboxDrop(**json.loads(text))
 
-    def drop_declared(self, told: OutboxDrop) -> None:
-        """A gap event with the drop was committed; what was dropped since stays undeclared."""
+    def _drop_declared(self, count: int) -> None:
+        """A gap event of so many was committed; what was dropped since stays undeclared."""
         whole = self.undeclared_drop()
-        left = 0 if whole is None else whole.count - told.count
-        text = (
-            None if whole is None or left <= 0 else text_of({"count": left, "since": told.until, "until": whole.until})
-        )
+        left = 0 if whole is None else whole.count - count
+        # The window stays: among what was dropped since may be a gap event whose own window reaches further back.
+        text = None if whole is None or left <= 0 else text_of({**asdict(whole), "count": left})
         self.set_meta("undeclared_drop", text)
+
+    def reset_reason(self) -> str:
+        """Why the store before this one was set aside, as long as no gap event speaks of it; empty otherwise."""
+        return self._meta("reset_reason") or ""
 
     # --- delivery --------------------------------------------------------------------------------------------------
 
@@ -286,7 +279,7 @@ class Tables:
             last_sequence=0 if last is None else last[0],
             install_id=self._meta("install_id") or "",
             retained_topics=tuple(row[0] for row in self._db.execute("SELECT topic FROM retained ORDER BY topic")),
-            store_was_reset=self._meta("reset_reason") or "",
+            store_was_reset=self.reset_reason(),
         )
 
     def open_intents(self) -> list[Intent]:

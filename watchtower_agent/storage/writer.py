@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import queue
 import sqlite3
 import threading
@@ -153,10 +152,14 @@ class Writer:
         return [_Answer(to=call.answer, result=result) for call, result in zip(group, results, strict=True)]
 
     def _transaction(self, group: Sequence[_Call]) -> list[Any]:
-        if self._connection is None or self._tables is None:
+        reset = ""
+        if self._connection is None or self._tables is None:  # a damaged file was set aside
             connection, tables = self._open_file()
+            reset = tables.reset_reason()
         else:
             connection, tables = self._connection, self._tables
+        if reset and self._loop is not None:  # told as soon as the new store is there, also when this write fails
+            self._loop.call_soon_threadsafe(self._on_reset, reset)
         tally = tables.tally
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -170,18 +173,18 @@ class Writer:
         return results
 
     def _after_damage(self, group: Sequence[_Call], error: BaseException) -> list[_Answer]:
-        """Set the file aside, start a new one, and write the group into that."""
-        assert self._loop is not None
+        """Set the file aside, start a new one, and write the group into that.
+
+        Where no new one can be made (the disk is full), the next transaction tries again.
+        """
         try:
             if self._connection is not None:
                 self._connection.close()
             self._connection = self._tables = None
-            reason = self._folder.set_aside(str(error), self._clock.now().wall)
-            self._open_file()
+            self._folder.set_aside(str(error), self._clock.now().wall)
             results = self._transaction(group)
         except (sqlite3.Error, WatchtowerError, OSError) as second:
             return [_Answer(to=call.answer, error=self._known(second)) for call in group]
-        self._loop.call_soon_threadsafe(functools.partial(self._on_reset, reason))
         return [_Answer(to=call.answer, result=result) for call, result in zip(group, results, strict=True)]
 
     def _known(self, error: Exception) -> Exception:

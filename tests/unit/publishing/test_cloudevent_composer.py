@@ -36,6 +36,7 @@ from watchtower_agent.model.observation import EngineInfo
 from watchtower_agent.model.outcome import Intent, Result
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
+from watchtower_agent.publishing.metrics_parts import parts
 
 
 def composer(engine: EngineInfo | None = LEADER, **options: Any) -> CloudEventComposer:  # noqa: ANN401 - the constructor's own
@@ -394,6 +395,26 @@ def test_one_message_per_container_where_asked_for() -> None:
     for message in messages:
         validate_message(message.topic, message.payload)
         assert message.expiry == 8
+
+
+def test_long_names_and_labels_of_one_container_do_not_make_the_batch_of_the_host_large() -> None:
+    labels = {
+        "com.docker.compose.project": "p" * 64_000,
+        "com.docker.compose.service": "s" * 64_000,
+        "com.docker.swarm.service.name": "w" * 64_000,
+    }
+    for message in composer(per_container=True).metrics(batch(), [view("n" * 5000, labels), view()], {}, sequence=1):
+        assert len(message.payload) < 3000
+        validate_message(message.topic, message.payload)
+
+
+def test_the_parts_of_a_batch_fit_the_schema_too() -> None:
+    views = [view(f"web{number}") for number in range(30)]
+    (whole,) = composer().metrics(batch(), views, {}, sequence=1)
+    several, _ = parts(whole, len(whole.payload) // 2)
+    assert len(several) > 1
+    for message in several:
+        validate_message(message.topic, message.payload)
 
 
 def test_numbers_keep_what_their_unit_needs() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 from collections.abc import AsyncIterator, Callable, Sequence, Sized
 
@@ -17,17 +18,22 @@ from tests.support.store_values import BASE, event, state
 from watchtower_agent.errors import TemporaryError
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
+from watchtower_agent.publishing import delivery
 from watchtower_agent.publishing.connection import Verdict
 from watchtower_agent.publishing.delivery import Delivery
+from watchtower_agent.publishing.encoding import to_json
+from watchtower_agent.publishing.metrics_parts import parts
 from watchtower_agent.publishing.outbox import NoBroker
 from watchtower_agent.publishing.refusals import Refusals
-from watchtower_agent.publishing.suspect import Suspect
+from watchtower_agent.publishing.suspect import Evidence, Kind, Learned, Parcel, Suspect
 
 
 class Bench:
     """A delivery on a store in memory and a connection that obeys."""
 
-    def __init__(self, store: FakeStore, connection: FakeConnection, suspect: Suspect) -> None:
+    def __init__(
+        self, store: FakeStore, connection: FakeConnection, suspect: Suspect, learned: Learned | None = None
+    ) -> None:
         self.alarms: list[str] = []
         self.store = store
         self.connection = connection
@@ -37,6 +43,7 @@ class Bench:
             connection,
             refusals=Refusals(lambda name, _: self.alarms.append(name), retry=(0.01, 0.05), park=0.02),
             suspect=suspect,
+            learned=learned or Learned(),
         )
         self.draining = asyncio.Event()
 
@@ -69,9 +76,13 @@ async def settle() -> None:
 
 @contextlib.asynccontextmanager
 async def running(
-    connection: FakeConnection, *, store: FakeStore | None = None, suspect: Suspect | None = None
+    connection: FakeConnection,
+    *,
+    store: FakeStore | None = None,
+    suspect: Suspect | None = None,
+    learned: Learned | None = None,
 ) -> AsyncIterator[Bench]:
-    bench = Bench(store or FakeStore(), connection, suspect or Suspect())
+    bench = Bench(store or FakeStore(), connection, suspect or Suspect(), learned)
     task = asyncio.create_task(bench.delivery.run(bench.draining))
     await settle()
     try:
@@ -300,7 +311,7 @@ async def test_the_event_on_which_a_broker_hangs_up_is_found() -> None:
             connection.answer(connection.open[0], Verdict.LOST)
             await settle()
         suspect = bench.delivery.suspect
-        assert suspect == Suspect(sequence=1, losses=losses)
+        assert suspect == Suspect(parcel=Parcel(kind=Kind.EVENT, key="1", size=5000), losses=losses, ends=losses)
     async with running(FakeConnection(), store=store, suspect=suspect) as bench:
         await bench.until(lambda: bench.delivery.delivered == 1)
         assert [message.sequence for message, _ in store.dead] == [1]
@@ -308,11 +319,202 @@ async def test_the_event_on_which_a_broker_hangs_up_is_found() -> None:
     assert bench.delivery.suspect == Suspect()
 
 
-async def test_a_small_event_is_never_blamed() -> None:
-    convicted = Suspect(sequence=1, losses=99)
-    assert not convicted.convicts(event(1))
-    assert convicted.convicts(event(1, payload=bytes(5000)))
-    assert not convicted.convicts(event(2, payload=bytes(5000)))
+async def hung_up_on(
+    connection: FakeConnection, largest: int, store: FakeStore, suspect: Suspect, learned: Learned, batch: bytes
+) -> tuple[Bench, bool]:
+    """A connection's life with a broker of MQTT 3.1.1 that takes so many bytes; whether it hung up."""
+    hung_up = False
+
+    def verdict(sent: Sent) -> Verdict:
+        nonlocal hung_up
+        if len(sent.payload) > largest:
+            hung_up = True
+            return Verdict.LOST if sent.qos else Verdict.DELIVERED  # that it left says nothing
+        return Verdict.LOST if hung_up else Verdict.DELIVERED
+
+    connection.verdict = verdict
+    async with running(connection, store=store, suspect=suspect, learned=learned) as bench:
+        bench.delivery.metrics(MetricsMessage(topic="m", payload=batch))
+        await settle()
+    return bench, hung_up
+
+
+def batch_of(count: int) -> bytes:
+    lines = [{"name": f"c{number}", "id": "x" * 300} for number in range(count)]
+    return json.dumps({"host": "h1", "host_metrics": {"host.cpu": 1.5}, "containers": lines}).encode()
+
+
+async def test_states_and_metrics_on_which_a_broker_hangs_up_are_found_and_everything_else_arrives() -> None:
+    store, suspect, learned = FakeStore(), Suspect(), Learned()
+    large = [state(f"big{number}", bytes(9000 + number)) for number in range(10)]
+    await store.commit(
+        Commit(states=(*large, state("small", b"1")), events=tuple(event(number) for number in range(1, 30)))
+    )
+    alarms: list[str] = []
+    broken, hung_up = 0, True
+    connection = FakeConnection(reports_refusals=False)
+    while hung_up and broken < 40:
+        connection = FakeConnection(reports_refusals=False)
+        bench, hung_up = await hung_up_on(connection, 6000, store, suspect, learned, batch_of(30))
+        suspect = bench.delivery.suspect
+        alarms += bench.alarms
+        broken += hung_up
+    assert broken <= 2 * Suspect.GUILTY_AFTER, "what is as large as what was found out is not tried"
+    assert sorted(alarms) == ["mqtt_metrics_refused", "mqtt_state_refused"], "each is said once"
+    assert await store.pending_states() == []
+    assert not store._events
+    assert not store.dead
+    metrics = [json.loads(sent.payload) for sent in connection.sent if sent.topic == "m"]
+    assert [line["name"] for part in metrics for line in part["containers"]] == [f"c{number}" for number in range(30)]
+    assert [(part["part"], part["parts"]) for part in metrics] == [
+        (number, len(metrics)) for number in range(1, len(metrics) + 1)
+    ]
+    assert all(part["host_metrics"] == {"host.cpu": 1.5} for part in metrics)
+    assert suspect == Suspect()
+
+
+async def test_a_broker_that_only_keeps_silent_convicts_nobody() -> None:
+    doubted = Suspect(parcel=Parcel(kind=Kind.EVENT, key="1", size=5000), losses=4, ends=4)
+    connection = FakeConnection(verdict=silent)
+    async with running(connection, suspect=doubted) as bench:
+        await bench.commit(event(1, payload=b"1" * 5000))
+        connection.silent = True
+        connection.answer(connection.open[0], Verdict.LOST)
+        await settle()
+        assert bench.delivery.suspect == doubted
+
+
+async def test_a_state_that_is_given_up_is_pending_no_more_though_nothing_else_happens() -> None:
+    learned = Learned()
+    learned.learn(Parcel(kind=Kind.STATE, key="another", size=8000))
+    async with running(FakeConnection(), learned=learned) as bench:
+        await bench.commit(states=[state("big", bytes(7900))])  # about as large
+        assert await bench.store.pending_states() == []
+        assert bench.connection.sent == []
+        await bench.commit(states=[state("big", b"small now")])
+        assert [sent.payload for sent in bench.connection.sent] == [b"small now"]
+
+
+async def test_a_connection_that_lasts_is_trusted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_CAREFUL_FOR", 0.05)
+    connection = FakeConnection(verdict=silent, reports_refusals=False, window=5)
+    doubted = Suspect(parcel=Parcel(kind=Kind.EVENT, key="99", size=5000), losses=2, ends=2)
+    async with running(connection, suspect=doubted) as bench:
+        await bench.commit(*(event(number) for number in range(1, 11)))
+        assert bench.sent == [1]
+        await bench.until(lambda: len(bench.sent) == 5)
+        bench.delivery.metrics(MetricsMessage(topic="m", payload=bytes(5000)))
+        assert connection.sent[-1].qos == 0
+
+
+async def test_metrics_alone_on_which_a_broker_hangs_up_are_found() -> None:
+    store, suspect, learned = FakeStore(), Suspect(), Learned()
+    qualities = []
+    for losses in range(1, Suspect.GUILTY_AFTER + 1):
+        connection = FakeConnection(reports_refusals=False)
+        bench, hung_up = await hung_up_on(connection, 6000, store, suspect, learned, batch_of(30))
+        assert hung_up
+        suspect = bench.delivery.suspect
+        assert suspect.losses == losses
+        qualities += [sent.qos for sent in connection.sent]
+    assert qualities == [0, 0, 1, 1, 1], "in doubt the broker is asked to acknowledge them"
+    bench, hung_up = await hung_up_on(
+        FakeConnection(reports_refusals=False), 6000, store, suspect, learned, batch_of(29)
+    )
+    assert not hung_up, "no batch is of the same size to the byte"
+    assert bench.alarms == ["mqtt_metrics_refused"]
+
+
+async def test_what_is_known_to_be_larger_than_a_packet_may_be_is_sent_in_parts() -> None:
+    connection = FakeConnection(largest_packet=5000)
+    async with running(connection) as bench:
+        bench.delivery.metrics(MetricsMessage(topic="m", payload=batch_of(40)))
+        bench.delivery.metrics(MetricsMessage(topic="c", payload=b'{"name":"%s"}' % (b"x" * 6000)))
+        await settle()
+        assert len(connection.sent) > 1
+        assert all(len(sent.payload) <= 5000 - 64 and sent.qos == 0 for sent in connection.sent)
+        assert {sent.topic for sent in connection.sent} == {"m"}
+        assert bench.alarms == ["mqtt_metrics_refused"], "one container's own metrics have no parts"
+
+
+async def test_a_container_whose_line_alone_is_too_large_costs_itself_only() -> None:
+    lines = [{"name": "a"}, {"name": "b" * 6000}, {"name": "c"}]
+    sent, left_out = parts(MetricsMessage(topic="m", payload=json.dumps({"containers": lines}).encode()), 5000)
+    assert [line["name"] for one in sent for line in json.loads(one.payload)["containers"]] == ["a", "c"]
+    assert left_out == 1
+
+
+@given(
+    sizes=st.lists(st.integers(0, 900), max_size=60),
+    room=st.integers(1, 3000),
+    text=st.sampled_from(["x", "ü", "\u2028"]),
+)
+def test_parts_have_room_and_together_are_the_batch(sizes: list[int], room: int, text: str) -> None:
+    head = {"host": "h1", "sequence": 7, "host_metrics": {"host.cpu": 0.1}}
+    lines = [{"name": f"c{number}", "pad": text * size} for number, size in enumerate(sizes)]
+    message = MetricsMessage(topic="m", payload=to_json({**head, "containers": lines}), expiry=33)
+    sent, left_out = parts(message, room)
+    contents = [json.loads(one.payload) for one in sent]
+    told = [line for content in contents for line in content["containers"]]
+    assert all(len(one.payload) <= room and one.expiry == 33 for one in sent)
+    assert all({name: content[name] for name in head} == head for content in contents)
+    assert told == [line for line in lines if line in told], "in order, none twice"
+    assert len(told) + left_out == len(lines)
+
+
+async def test_a_batch_that_was_followed_by_an_acknowledgement_is_not_suspected() -> None:
+    connection = FakeConnection(reports_refusals=False)
+    async with running(connection) as bench:
+        bench.delivery.metrics(MetricsMessage(topic="m", payload=bytes(5000)))
+        assert bench.delivery.suspect.parcel is not None
+        await bench.commit(event(1))
+        assert bench.delivery.suspect == Suspect()
+
+
+def test_of_what_was_on_its_way_the_first_large_one_is_suspected() -> None:
+    evidence = Evidence(Suspect(), lambda: 0.0)
+    parcels = [Parcel(kind=Kind.EVENT, key=str(size), size=size) for size in (100, 9000, 9001)]
+    for parcel in parcels:
+        evidence.lost(evidence.sent(), parcel)
+    assert evidence.suspect() == Suspect(parcel=parcels[1], losses=1, ends=1)
+
+
+def test_a_batch_is_suspected_for_a_moment_only() -> None:
+    now = [0.0]
+    evidence = Evidence(Suspect(), lambda: now[0])
+    evidence.unproven(evidence.sent(), Parcel(kind=Kind.METRICS, key="m", size=9000))
+    assert evidence.suspect().losses == 1
+    now[0] = 3.0
+    assert evidence.suspect() == Suspect()
+
+
+def test_a_small_message_is_never_convicted() -> None:
+    small = Parcel(kind=Kind.EVENT, key="1", size=4096)
+    assert Suspect(parcel=small, losses=99, ends=99).convicted is None
+    large = Parcel(kind=Kind.EVENT, key="1", size=4097)
+    assert Suspect(parcel=large, losses=Suspect.GUILTY_AFTER, ends=5).convicted == large
+    assert Suspect(parcel=large, losses=Suspect.GUILTY_AFTER - 1, ends=99).convicted is None
+
+
+async def test_events_wait_on_the_disk_not_in_memory_behind_a_slow_broker() -> None:
+    class Watched(FakeStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.read: list[int] = []
+
+        async def pending_events(self, *, after: int, limit: int) -> Sequence[EventMessage]:
+            page = await super().pending_events(after=after, limit=limit)
+            self.read += [message.sequence for message in page]
+            return page
+
+    store, connection = Watched(), FakeConnection(verdict=silent)
+    async with running(connection, store=store) as bench:
+        for start in range(1, 6001, 100):
+            await bench.commit(*(event(number) for number in range(start, start + 100)))
+        connection.verdict = lambda _: Verdict.DELIVERED
+        connection.answer(connection.open[0])
+        await bench.until(lambda: bench.delivery.delivered == 6000)
+    assert set(range(2200, 6001)) <= set(store.read), "about 2,000 may be held"
 
 
 async def test_without_a_broker_nothing_is_sent_and_nothing_is_wrong() -> None:

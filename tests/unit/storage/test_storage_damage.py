@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.filling import fill_up
-from tests.support.store_values import event, intent, outcome, state
+from tests.support.store_values import event, gap, intent, outcome, state
 from watchtower_agent.clock import SystemClock
-from watchtower_agent.errors import FatalError
+from watchtower_agent.errors import FatalError, TemporaryError
 from watchtower_agent.model.commit import Commit, Record
 from watchtower_agent.model.engine_event import Cursor
-from watchtower_agent.storage import SqliteStore
+from watchtower_agent.storage import OutboxDrop, SqliteStore
+from watchtower_agent.storage.file import StoreFolder
 
 
 def make(folder: Path, **options: object) -> SqliteStore:
@@ -108,7 +109,9 @@ async def test_a_reset_is_told_at_every_start_until_a_gap_event_was_committed(tm
     store = make(tmp_path)
     await store.open()
     assert (await store.load()).store_was_reset
-    await store.commit(Commit(events=(event(2, topic="agent/event_gap/self"),)))
+    await store.commit(Commit(events=(gap(2, OutboxDrop(count=1, since=1.0, until=2.0)),)))
+    assert (await store.load()).store_was_reset, "another loss was told"
+    await store.commit(Commit(events=(gap(3, cause="store_reset"),)))
     assert not (await store.load()).store_was_reset
     await store.close()
 
@@ -161,6 +164,35 @@ async def test_damage_that_appears_while_running_keeps_the_callers_commit(tmp_pa
     assert [message.sequence for message in await store.pending_events(after=0, limit=1000)][-1:] in ([number], [])
     assert after.install_id != before.install_id
     assert after.store_was_reset == told[0]
+    await store.close()
+
+
+async def test_every_commit_is_on_the_disk_before_it_returns(tmp_path: Path) -> None:
+    folder = StoreFolder(tmp_path, max_bytes=10**6)
+    connection = folder.open(0.0)
+    full = 2  # SQLite's number for it: in WAL mode anything less loses the last commits with the power
+    assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+async def test_what_the_broker_acknowledged_while_the_store_could_not_be_written_leaves_it_later(
+    tmp_path: Path,
+) -> None:
+    store = make(tmp_path)
+    await store.open()
+    await store.commit(Commit(events=(event(1), event(2)), states=(state("web", b"1"),)))
+    delivered = await store.pending_states()
+    other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    await store.events_delivered([1])
+    await store.states_delivered(delivered)
+    with pytest.raises(TemporaryError, match="locked"):
+        await store.facts()  # takes the acknowledgements along; both fail
+    other.execute("ROLLBACK")
+    other.close()
+    assert [message.sequence for message in await store.pending_events(after=0, limit=10)] == [2]
+    assert await store.pending_states() == []
     await store.close()
 
 

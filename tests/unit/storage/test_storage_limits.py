@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.store_values import event, intent, outcome
+from tests.support.store_values import event, gap, intent, outcome
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.decision import Number
@@ -64,7 +64,11 @@ async def test_a_drop_is_told_again_after_a_crash_until_a_gap_event_was_committe
     await store.close()
     store, drops = await opened()
     assert drops == [dropped]
-    await store.commit(Commit(events=(event(152, topic="agent/event_gap/self"),)))
+    await store.commit(Commit(events=(gap(152, cause="engine_restarted"),)))
+    await store.close()
+    store, drops = await opened()
+    assert drops == [dropped], "another loss was told"
+    await store.commit(Commit(events=(gap(153, dropped),)))
     await store.close()
     store, drops = await opened()
     assert drops == []
@@ -78,8 +82,8 @@ async def test_a_drop_that_happens_while_the_gap_is_committed_stays_undeclared(t
     await store.load()
     await store.commit(Commit(events=tuple(event(number, payload=bytes(1000)) for number in range(1, 151))))
     more = Commit(events=tuple(event(number, payload=bytes(1000)) for number in range(151, 201)))
-    gap = Commit(events=(event(201, topic="agent/event_gap/self"),))
-    await asyncio.gather(store.commit(more), store.commit(gap))  # the gap event speaks of the first drop only
+    telling = Commit(events=(gap(201, drops[0]),))
+    await asyncio.gather(store.commit(more), store.commit(telling))  # the gap event speaks of the first drop only
     await store.close()
     first, second = drops
     again: list[OutboxDrop] = []
@@ -98,6 +102,18 @@ async def test_one_event_larger_than_the_cap_is_dropped_not_fatal(
     await store.commit(Commit(events=(event(1, payload=bytes(2 * MAX)),)))
     assert await sequences(store) == []
     assert [drop.count for drop in drops] == [1]
+
+
+async def test_a_commit_that_is_tried_again_with_other_content_replaces_the_rows(
+    capped: tuple[SqliteStore, list[OutboxDrop]],
+) -> None:
+    store, _ = capped
+    await store.commit(Commit(events=(event(1, payload=bytes(1000)), event(2))))
+    await store.commit(Commit(events=(event(1, payload=b"newer"), event(2), event(3))))
+    assert [message.payload for message in await store.pending_events(after=0, limit=10)] == [b"newer", b"2", b"3"]
+    facts = await store.facts()
+    assert facts.outbox_depth == 3
+    assert facts.outbox_bytes < 1000
 
 
 async def test_the_ledger_keeps_the_newest_and_every_open_intent(tmp_path: Path) -> None:
