@@ -20,6 +20,7 @@ from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMe
 from watchtower_agent.model.observation import EventsObserved
 from watchtower_agent.model.outcome import Intent
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
+from watchtower_agent.policies.timetable import Timed
 
 POLICIES = """  - name: revive
     select: {name: "*"}
@@ -82,7 +83,9 @@ class Outside:
 
     def engine(self, engine: LocalEngine) -> None: ...
 
-    def oom_happened(self, container_id: str) -> None: ...
+    def read_anew(self, container_id: str) -> None: ...
+
+    def follow(self, timetable: tuple[Timed, ...]) -> None: ...
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
@@ -120,6 +123,7 @@ async def crashed() -> AsyncIterator[Bench]:
         executor=cast(Executor, outside),
         inspections=outside,
         sampling=outside,
+        schedules=outside,
         clock=host.clock,
         interval=1.0,
         metrics_interval=10.0,
