@@ -74,7 +74,11 @@ def test_the_image_holds_compiled_code_and_no_tools(engine: PrivateEngine, image
 
 
 def test_the_image_holds_only_what_the_agent_needs(engine: PrivateEngine, image: str) -> None:
-    assert inside(engine, image, "ls -A /etc/watchtower-agent").split() == ["agent.yaml", "policies", "policy.schema.json"]
+    assert inside(engine, image, "ls -A /etc/watchtower-agent").split() == [
+        "agent.yaml",
+        "policies",
+        "policy.schema.json",
+    ]
     assert inside(engine, image, "ls -d /build /built /tools /wheels 2>/dev/null || true") == ""
 
 
