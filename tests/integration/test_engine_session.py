@@ -123,22 +123,25 @@ async def test_events_that_are_too_large_are_a_gap_each_and_the_container_is_kno
 ) -> None:
     labels = {f"a{number:02d}": "x" * 65000 for number in range(80)}
     body = {"Image": "busybox:local", "Cmd": ["true"], "Labels": labels, "HostConfig": {"NetworkMode": "none"}}
-    async with EngineWatch(engine.url, timing=replace(FAST, audit_every=0.2)) as watch:
-        await watch.until_listed()
-        created = await in_thread(lambda: engine.api("POST", "/containers/create", body, name="huge"))
-        await watch.until(
-            lambda: any("huge" in {c.name for c in told.containers} for told in watch.of(InventoryObserved))
-        )
-        await in_thread(lambda: engine.api("DELETE", f"/containers/{created['Id']}"))
-        await watch.until(lambda: len(watch.of(GapObserved)) == 2)
-        await watch.until(lambda: not watch.of(InventoryObserved)[-1].containers)
-        asked = len(watch.of(InventoryObserved))
-        await in_thread(lambda: churn(engine, 2))
-        await asyncio.sleep(1)  # some audits, to which the ring shows both lines again
-        assert [(gap.reason, gap.count) for gap in watch.of(GapObserved)] == [("event_too_large", 1)] * 2
-        assert names_and_actions(watch) == churned(2)
-        assert len(watch.of(InventoryObserved)) <= asked + 1
-        assert watch.session.counts.reconnects == 0
+    timing = replace(FAST, audit_every=0.2)
+    with EngineProxy(engine.socket) as proxy:
+        async with EngineWatch(proxy.url, timing=timing) as watch:
+            await watch.until_listed()
+            created = await in_thread(lambda: engine.api("POST", "/containers/create", body, name="huge"))
+            await watch.until(
+                lambda: any("huge" in {c.name for c in told.containers} for told in watch.of(InventoryObserved))
+            )
+            await in_thread(lambda: engine.api("DELETE", f"/containers/{created['Id']}"))
+            await watch.until(lambda: len(watch.of(GapObserved)) == 2)
+            await watch.until(lambda: not watch.of(InventoryObserved)[-1].containers)
+            asked = len(watch.of(InventoryObserved))
+            await in_thread(lambda: churn(engine, 2))
+            audited = len(proxy.seen("GET", "/events")) + 4  # audits, to which the ring shows both lines again
+            await watch.until(lambda: len(proxy.seen("GET", "/events")) >= audited)
+            assert [(gap.reason, gap.count) for gap in watch.of(GapObserved)] == [("event_too_large", 1)] * 2
+            assert names_and_actions(watch) == churned(2)
+            assert len(watch.of(InventoryObserved)) <= asked + 1
+            assert watch.session.counts.reconnects == 0
 
 
 async def test_what_happened_while_away_is_replayed_once(engine: PrivateEngine) -> None:

@@ -4,30 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from watchtower_agent.model.observation import (
-    ContainerObserved,
-    EngineDescribed,
-    EngineFound,
-    EngineLost,
-    EnginePinged,
-    EventsObserved,
-    GapObserved,
-    ImagesCounted,
-    InventoryObserved,
-)
+from watchtower_agent.model.observation import EngineObservation
 
-Sink = Callable[
-    [
-        EventsObserved
-        | InventoryObserved
-        | ContainerObserved
-        | EngineFound
-        | EngineDescribed
-        | EngineLost
-        | EnginePinged
-        | ImagesCounted
-        | GapObserved
-    ],
-    None,
-]
+Sink = Callable[[EngineObservation], None]
 """Takes an observation, on the event loop; never blocks."""

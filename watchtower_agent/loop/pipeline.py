@@ -22,13 +22,9 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
     ContainerObserved,
-    EngineDescribed,
-    EngineFound,
-    EngineLost,
-    EnginePinged,
+    EngineObservation,
     EventsObserved,
     GapObserved,
-    ImagesCounted,
     InventoryObserved,
     PoliciesRejected,
     Resume,
@@ -44,23 +40,7 @@ from watchtower_agent.state.host_state import INSPECT_AFTER, READ_ANEW_AFTER, Ho
 from watchtower_agent.state.record import is_ours
 from watchtower_agent.state.remembered import record_from_json
 
-Observation = (
-    EventsObserved
-    | InventoryObserved
-    | ContainerObserved
-    | EngineFound
-    | EngineDescribed
-    | EngineLost
-    | EnginePinged
-    | ImagesCounted
-    | GapObserved
-    | SampleBatch
-    | Outcome
-    | PolicySet
-    | PoliciesRejected
-    | ScheduleDue
-    | Notice
-)
+Observation = EngineObservation | SampleBatch | Outcome | PolicySet | PoliciesRejected | ScheduleDue | Notice
 """Everything that can reach the inbox."""
 
 

@@ -226,3 +226,17 @@ class Resume:
     install_id: str
     retained_topics: tuple[str, ...] = ()
     store_was_reset: str = ""
+
+
+EngineObservation = (
+    EventsObserved
+    | InventoryObserved
+    | ContainerObserved
+    | EngineFound
+    | EngineDescribed
+    | EngineLost
+    | EnginePinged
+    | ImagesCounted
+    | GapObserved
+)
+"""Everything that the engine's room tells the loop."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from watchtower_agent.model.decision import Decision, Number, Severity, Target, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
@@ -44,6 +45,51 @@ def parameters(policy: Policy, record: ContainerRecord | None) -> dict[str, Numb
     if policy.then.verb in {Verb.RESTART, Verb.STOP}:
         given["stop_timeout"] = stop_timeout(policy, record)
     return given
+
+
+def decisions_of(
+    policy: Policy,
+    target: Target,
+    record: ContainerRecord | None,
+    reason: str,
+    numbers: Mapping[str, Number],
+    correlation_id: str,
+    cause_id: str,
+    now: Instant,
+    *,
+    expires_at: float,
+) -> Iterator[Decision]:
+    """What a policy wants of a target because something happened: its action, and a notification.
+
+    Args:
+        policy: Which was set off.
+        target: Whom it is about.
+        record: What is known of it; None for the host.
+        reason: What happened, for people.
+        numbers: The facts behind it.
+        correlation_id: Of the story.
+        cause_id: What happened: the same cause never makes two decisions of a policy on a target.
+        now: When this is decided.
+        expires_at: Until when it waits for its guards, seconds since the epoch.
+    """
+    if policy.then.verb is not None:
+        yield Decision(
+            id=digest("decision", policy.name, target.id, cause_id),
+            policy=policy.name,
+            target=target,
+            verb=policy.then.verb,
+            reason=reason,
+            numbers=numbers,
+            parameters=parameters(policy, record),
+            correlation_id=correlation_id,
+            cause_id=cause_id,
+            from_event=True,
+            decided_at=now.wall,
+            expires_at=expires_at,
+        )
+    if policy.then.notify is not None:
+        told = notification(policy, target, reason, numbers, correlation_id, cause_id, now)
+        yield replace(told, id=digest("notify", policy.name, target.id, cause_id), expires_at=expires_at)
 
 
 def notification(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from watchtower_agent.model.decision import Decision, Number, Target, TargetKind
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.policies.making import container_target, digest, notification, parameters
+from watchtower_agent.policies.making import container_target, decisions_of, digest
 from watchtower_agent.policies.timetable import LATE, Run
 from watchtower_agent.policies.wording import scheduled_at
 from watchtower_agent.state.host_state import HostState
@@ -42,23 +41,7 @@ def run_decisions(run: Run, state: HostState, now: Instant) -> Iterator[Decision
     """What a run wants. It waits for its guards until it is an hour late."""
     policy, correlation, numbers = run.policy, correlation_of(run), numbers_of(run)
     reason = scheduled_at(run.schedule, run.due, run.late)
-    expires_at = run.due + LATE
     for target, record in targets_of(run, state):
-        if policy.then.verb is not None:
-            yield Decision(
-                id=digest("decision", policy.name, target.id, correlation),
-                policy=policy.name,
-                target=target,
-                verb=policy.then.verb,
-                reason=reason,
-                numbers=numbers,
-                parameters=parameters(policy, record),
-                correlation_id=correlation,
-                cause_id=correlation,
-                from_event=True,
-                decided_at=now.wall,
-                expires_at=expires_at,
-            )
-        if policy.then.notify is not None:
-            told = notification(policy, target, reason, numbers, correlation, correlation, now)
-            yield replace(told, id=digest("notify", policy.name, target.id, correlation), expires_at=expires_at)
+        yield from decisions_of(
+            policy, target, record, reason, numbers, correlation, correlation, now, expires_at=run.due + LATE
+        )

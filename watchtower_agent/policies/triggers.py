@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.decision import Decision, Edge, Mode, Number, Target, TargetKind
 from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
-from watchtower_agent.policies.making import PENDING_FOR, container_target, digest, notification, parameters
+from watchtower_agent.policies.making import PENDING_FOR, container_target, decisions_of
 from watchtower_agent.policies.policy import OnTrigger, Policy, PolicySet
 from watchtower_agent.policies.subject import ContainerSubject, EventSubject, HostSubject
 from watchtower_agent.policies.wording import because_of_event
@@ -90,24 +89,9 @@ def _event_decisions(
         numbers = {**_facts_of(event, record), **numbers}
     else:
         cause_id, what = correlation_id, event.reason
-    if policy.then.verb is not None:
-        yield Decision(
-            id=digest("decision", policy.name, target.id, cause_id),
-            policy=policy.name,
-            target=target,
-            verb=policy.then.verb,
-            reason=what,
-            numbers=numbers,
-            parameters=parameters(policy, record),
-            correlation_id=correlation_id,
-            cause_id=cause_id,
-            from_event=True,
-            decided_at=now.wall,
-            expires_at=now.wall + PENDING_FOR,
-        )
-    if policy.then.notify is not None:
-        decision = notification(policy, target, what, numbers, correlation_id, cause_id, now)
-        yield replace(decision, id=digest("notify", policy.name, target.id, cause_id))
+    yield from decisions_of(
+        policy, target, record, what, numbers, correlation_id, cause_id, now, expires_at=now.wall + PENDING_FOR
+    )
 
 
 def _facts_of(event: EngineEvent, record: ContainerRecord | None) -> dict[str, Number]:
