@@ -71,8 +71,9 @@ async def test_every_event_is_seen_and_every_crash_is_answered_exactly_once(
 
         def over() -> bool:
             open_rows = host.agent.query("SELECT count(*) FROM ledger WHERE result IS NULL")
-            return open_rows == [(0,)] and not unanswered(tape, host, crashed)
+            return open_rows == [(0,)] and not unanswered(tape, host, crashed) and not lost(tape, host)
 
+        # The last restart's own events may still be on their way when its row is closed: they are waited for.
         await host.watch.until(lambda _: over(), timeout=30)
         for name in crashed:
             restarts = len(tape.of(name, "restart"))
@@ -80,5 +81,4 @@ async def test_every_event_is_seen_and_every_crash_is_answered_exactly_once(
             rows = host.agent.ledger(name)
             done = [row for row in rows if row["result"] == "succeeded" or row["numbers"].get("engine_did_it")]
             assert len(done) == restarts, (name, rows)
-        assert lost(tape, host) == []
     assert host.watch.statuses[0] == "online"
