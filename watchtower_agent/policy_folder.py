@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from watchtower_agent.model.observation import PoliciesRejected
-from watchtower_agent.policies.load import digest_of, load_policies
+from watchtower_agent.policies.files.load import digest_of, load_policies
+from watchtower_agent.policies.files.yaml_nodes import LARGEST_FILE
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.problem import Problem
-from watchtower_agent.policies.yaml_nodes import LARGEST_FILE
 from watchtower_agent.ports import Clock
 
 POLL: Final = 1.5

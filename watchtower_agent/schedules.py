@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Protocol
 
 from watchtower_agent.model.observation import ScheduleDue
-from watchtower_agent.policies.cron import Cron
-from watchtower_agent.policies.moments import Schedule, change_after, moment_of
+from watchtower_agent.policies.times.cron import Cron
+from watchtower_agent.policies.times.moments import Schedule, change_after, moment_of
 from watchtower_agent.policies.timetable import LATE, Timed
 from watchtower_agent.ports import Clock
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from watchtower_agent.policies.load import load_policies
+from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.problem import Problem
 

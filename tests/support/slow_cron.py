@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from watchtower_agent.policies.cron import Cron
+from watchtower_agent.policies.times.cron import Cron
 
 MINUTE = timedelta(minutes=1)
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.schema import validate_message
 from watchtower_agent.model.decision import Guard, Verb
-from watchtower_agent.policies.load import load_policies
+from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.policy import PolicySet, WhenTrigger
 from watchtower_agent.policies.wording import because_of_condition
 

@@ -17,6 +17,9 @@ BREACHES = [
     # contract, module that breaks it, the import that does
     ("layers", "state/host_state.py", "import watchtower_agent.loop.pipeline"),
     ("loop-layers", "loop/effects.py", "import watchtower_agent.loop.pipeline"),
+    ("policies-layers", "policies/policy.py", "import watchtower_agent.policies.files.load"),
+    ("policies-layers", "policies/times/cron.py", "import watchtower_agent.policies.guards"),
+    ("conditions-layers", "policies/conditions/tree.py", "import watchtower_agent.policies.conditions.check"),
     ("layers", "policies/policy.py", "import watchtower_agent.policy_folder"),
     ("layers", "of_no_layer.py", "import watchtower_agent.model"),
     ("model", "model/instant.py", "import watchtower_agent.errors"),
@@ -42,7 +45,7 @@ BREACHES = [
     ("loop-ports", "loop/loop.py", "import watchtower_agent.engine.client"),
     ("loop-ports", "loop/inbox.py", "import watchtower_agent.storage.store"),
     ("loop-ports", "loop/loop.py", "import watchtower_agent.publishing.outbox"),
-    ("zones", "policies/moments.py", "import zoneinfo"),
+    ("zones", "policies/times/moments.py", "import zoneinfo"),
     ("zones", "schedules.py", "from zoneinfo import ZoneInfo"),
     ("policies", "policies/policy.py", "import watchtower_agent.errors"),
     ("policies", "policies/policy.py", "import watchtower_agent.engine"),

@@ -13,10 +13,10 @@ from hypothesis import given, settings, strategies as st
 from tests.support.core import FakeClock
 from tests.support.slow_cron import comes, utc
 from watchtower_agent.model.observation import ScheduleDue
-from watchtower_agent.policies.cron import CronError, parse_cron
-from watchtower_agent.policies.moments import Schedule, change_after
+from watchtower_agent.policies.times.cron import CronError, parse_cron
+from watchtower_agent.policies.times.moments import Schedule, change_after
+from watchtower_agent.policies.times.zones import zone_of
 from watchtower_agent.policies.timetable import Timed
-from watchtower_agent.policies.zones import zone_of
 from watchtower_agent.schedules import Moments, Schedules
 
 BERLIN, SYDNEY, LORD_HOWE, HAVANA = "Europe/Berlin", "Australia/Sydney", "Australia/Lord_Howe", "America/Havana"

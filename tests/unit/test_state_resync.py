@@ -11,8 +11,8 @@ from tests.support.core import Docker, Host, container, container_id, event
 from watchtower_agent.model.container import ContainerStatus, Health
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.observation import ContainerObserved, EventsObserved, InventoryObserved
-from watchtower_agent.policies.subject import ContainerSubject
-from watchtower_agent.policies.truth import UNKNOWN
+from watchtower_agent.policies.conditions.subject import ContainerSubject
+from watchtower_agent.policies.conditions.truth import UNKNOWN
 from watchtower_agent.state.attribution import EndCause
 
 WATCHED = '  - {name: p, select: {name: "*"}, on: {container: die}, then: {restart: {}}}'

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from watchtower_agent.cli.text import counted
+from watchtower_agent.policies.files.yaml_nodes import LARGEST_FILE, MappingNode, read_yaml
 from watchtower_agent.policies.problem import Problem
-from watchtower_agent.policies.yaml_nodes import LARGEST_FILE, MappingNode, read_yaml
 from watchtower_agent.policy_folder import check_folder
 from watchtower_agent.settings import load_settings
 from watchtower_agent.settings.loading import WrongSettingsError

@@ -211,7 +211,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _schema(options: argparse.Namespace) -> int:  # noqa: ARG001 - with and without --json it is JSON
-    from watchtower_agent.policies.schema import policy_schema  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.policies.files.schema import policy_schema  # noqa: PLC0415 - see the module's first line
 
     _write_json(policy_schema())
     return OK

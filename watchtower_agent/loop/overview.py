@@ -16,9 +16,9 @@ from watchtower_agent.loop.pipeline import Pipeline
 from watchtower_agent.loop.readings import ENGINE_NAMES, HOST_NAMES, LONGEST_VALUE, cut, json_value
 from watchtower_agent.model.decision import Mode
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.policies.closeness import Compared, closeness, rank
+from watchtower_agent.policies.conditions.closeness import Compared, closeness, rank
+from watchtower_agent.policies.conditions.subject import ContainerSubject, HostSubject
 from watchtower_agent.policies.policy import Policy, ScheduleTrigger, WhenTrigger
-from watchtower_agent.policies.subject import ContainerSubject, HostSubject
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 

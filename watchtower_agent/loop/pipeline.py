@@ -32,9 +32,9 @@ from watchtower_agent.model.observation import (
 )
 from watchtower_agent.model.outcome import Intent, Outcome
 from watchtower_agent.model.sample import SampleBatch
+from watchtower_agent.policies.conditions.subject import remember
 from watchtower_agent.policies.guards import Protection
 from watchtower_agent.policies.policy import PolicySet
-from watchtower_agent.policies.subject import remember
 from watchtower_agent.ports import Composer
 from watchtower_agent.state.host_state import INSPECT_AFTER, READ_ANEW_AFTER, HostState
 from watchtower_agent.state.record import is_ours

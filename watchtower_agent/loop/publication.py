@@ -13,8 +13,8 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import StateMessage
 from watchtower_agent.model.observation import EngineInfo, Resume
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
+from watchtower_agent.policies.conditions.subject import engine_values
 from watchtower_agent.policies.making import digest
-from watchtower_agent.policies.subject import engine_values
 from watchtower_agent.ports import Composer
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord

@@ -8,8 +8,8 @@ from typing import Final
 from watchtower_agent.model.decision import Number
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.catalogue import CATALOGUE, Scope, ValueType
-from watchtower_agent.policies.subject import ContainerSubject, HostSubject
-from watchtower_agent.policies.truth import UNKNOWN, Value
+from watchtower_agent.policies.conditions.subject import ContainerSubject, HostSubject
+from watchtower_agent.policies.conditions.truth import UNKNOWN, Value
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 

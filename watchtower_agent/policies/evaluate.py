@@ -16,10 +16,10 @@ from watchtower_agent.model.decision import (
     TargetKind,
 )
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.policies.closeness import Standing
+from watchtower_agent.policies.conditions.closeness import Standing
+from watchtower_agent.policies.conditions.subject import ContainerSubject, HostSubject
 from watchtower_agent.policies.making import container_target, digest, notification, parameters
 from watchtower_agent.policies.policy import Policy, PolicySet, WhenTrigger
-from watchtower_agent.policies.subject import ContainerSubject, HostSubject
 from watchtower_agent.policies.wording import because_no_longer, because_of_condition
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from watchtower_agent.model.decision import Mode, Number, Severity, Verb
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.window import Window
-from watchtower_agent.policies.condition import Condition
-from watchtower_agent.policies.moments import Schedule
+from watchtower_agent.policies.conditions.condition import Condition
 from watchtower_agent.policies.selector import Selector
+from watchtower_agent.policies.times.moments import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

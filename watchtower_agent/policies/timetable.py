@@ -13,8 +13,8 @@ from typing import Final
 from watchtower_agent.model.decision import Mode
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.observation import ScheduleDue
-from watchtower_agent.policies.moments import Schedule
 from watchtower_agent.policies.policy import Policy, PolicySet, ScheduleTrigger
+from watchtower_agent.policies.times.moments import Schedule
 
 LATE: Final = 3600.0
 """Seconds after its time until which a run is made up. And so far a settled moment may lie ahead of the wall clock when

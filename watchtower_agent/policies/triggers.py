@@ -9,9 +9,9 @@ from watchtower_agent.model.decision import Decision, Edge, Mode, Number, Target
 from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
+from watchtower_agent.policies.conditions.subject import ContainerSubject, EventSubject, HostSubject
 from watchtower_agent.policies.making import PENDING_FOR, container_target, decisions_of
 from watchtower_agent.policies.policy import OnTrigger, Policy, PolicySet
-from watchtower_agent.policies.subject import ContainerSubject, EventSubject, HostSubject
 from watchtower_agent.policies.wording import because_of_event
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord, integer, own_attribute

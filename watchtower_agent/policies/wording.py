@@ -13,8 +13,8 @@ from watchtower_agent.model.decision import Number
 from watchtower_agent.model.engine_event import EngineEvent, EventKind
 from watchtower_agent.model.window import Window
 from watchtower_agent.policies.catalogue import CATALOGUE, Scope, ValueType
-from watchtower_agent.policies.condition import Condition
-from watchtower_agent.policies.condition_tree import (
+from watchtower_agent.policies.conditions.condition import Condition
+from watchtower_agent.policies.conditions.tree import (
     And,
     Attribute,
     Label,
@@ -25,9 +25,9 @@ from watchtower_agent.policies.condition_tree import (
     compiled,
     references,
 )
-from watchtower_agent.policies.moments import Schedule
+from watchtower_agent.policies.conditions.truth import UNKNOWN, Subject, Value
 from watchtower_agent.policies.quantities import DURATION_UNITS
-from watchtower_agent.policies.truth import UNKNOWN, Subject, Value
+from watchtower_agent.policies.times.moments import Schedule
 from watchtower_agent.state.attribution import signal_name
 from watchtower_agent.state.record import ContainerRecord, own_attribute
 

@@ -9,7 +9,7 @@ import pytest
 
 from watchtower_agent.model.engine_event import ENGINE_KINDS, EventKind
 from watchtower_agent.policies.catalogue import ACTIONS, CATALOGUE, Entry, Scope, ValueType
-from watchtower_agent.policies.condition import ConditionScope, parse_condition
+from watchtower_agent.policies.conditions.condition import ConditionScope, parse_condition
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "policies.md"
 EXAMPLES = {

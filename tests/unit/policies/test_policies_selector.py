@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings, strategies as st
 
 from watchtower_agent.model.container import Container, ContainerStatus
-from watchtower_agent.policies.load import load_policies
+from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.selector import Selector, repository
 

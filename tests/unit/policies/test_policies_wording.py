@@ -10,7 +10,7 @@ import pytest
 from tests.support.core import container, event
 from watchtower_agent.model.decision import Number
 from watchtower_agent.model.engine_event import EngineEvent, EventKind
-from watchtower_agent.policies.condition import ConditionScope, parse_condition
+from watchtower_agent.policies.conditions.condition import ConditionScope, parse_condition
 from watchtower_agent.policies.wording import as_written, because_of_condition, because_of_event
 from watchtower_agent.state.record import ContainerRecord
 

@@ -14,8 +14,8 @@ from typing import Final, Protocol
 
 import yaml
 
+from watchtower_agent.policies.files.text_place import position_inside
 from watchtower_agent.policies.problem import Finding, Path, shown
-from watchtower_agent.policies.text_place import position_inside
 
 LARGEST_FILE: Final = 1024 * 1024
 """Bytes."""

@@ -10,7 +10,7 @@ from lark import Token, Tree as ParseTree
 
 from watchtower_agent.model.window import LONGEST_WINDOW, SHORTEST_WINDOW, Window, WindowFunction
 from watchtower_agent.policies.catalogue import ATTRIBUTES, CATALOGUE, LABELS, Entry, Scope, ValueType
-from watchtower_agent.policies.condition_tree import (
+from watchtower_agent.policies.conditions.tree import (
     MIRRORED,
     And,
     Attribute,
@@ -27,7 +27,7 @@ from watchtower_agent.policies.condition_tree import (
     Windowed,
     quoted,
 )
-from watchtower_agent.policies.condition_words import COMPARABLE, NOUNS, ORDERED, amount_problem, example_of, rewritten
+from watchtower_agent.policies.conditions.words import COMPARABLE, NOUNS, ORDERED, amount_problem, example_of, rewritten
 from watchtower_agent.policies.problem import nearest, one_of, shown
 from watchtower_agent.policies.quantities import QuantityError, parse_quantity
 

@@ -9,12 +9,10 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from watchtower_agent.policies.document import FileKeys, PolicyKeys
-from watchtower_agent.policies.meaning import Meaning
-from watchtower_agent.policies.policy import Place, Policy, PolicySet
-from watchtower_agent.policies.problem import Finding, Path, Problem, joined, shown
-from watchtower_agent.policies.validation import findings_of
-from watchtower_agent.policies.yaml_nodes import (
+from watchtower_agent.policies.files.document import FileKeys, PolicyKeys
+from watchtower_agent.policies.files.meaning import Meaning
+from watchtower_agent.policies.files.validation import findings_of
+from watchtower_agent.policies.files.yaml_nodes import (
     MappingNode,
     Plain,
     SequenceNode,
@@ -22,6 +20,8 @@ from watchtower_agent.policies.yaml_nodes import (
     plain,
     read_yaml,
 )
+from watchtower_agent.policies.policy import Place, Policy, PolicySet
+from watchtower_agent.policies.problem import Finding, Path, Problem, joined, shown
 
 MOST_POLICIES: Final = 1000
 """In a folder."""

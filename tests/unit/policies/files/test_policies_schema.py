@@ -12,13 +12,13 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
 from tests.support.policies import GOOD
-from watchtower_agent.policies.document import FileKeys
-from watchtower_agent.policies.load import load_policies
+from watchtower_agent.policies.files.document import FileKeys
+from watchtower_agent.policies.files.load import load_policies
+from watchtower_agent.policies.files.schema import policy_schema
+from watchtower_agent.policies.files.yaml_nodes import plain, read_yaml
 from watchtower_agent.policies.policy import PolicySet
-from watchtower_agent.policies.schema import policy_schema
-from watchtower_agent.policies.yaml_nodes import plain, read_yaml
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+CHECKOUT = Path(__file__).resolve().parents[4]
 COMMITTED = CHECKOUT / "config" / "policy.schema.json"
 SHIPPED = sorted((CHECKOUT / "config").rglob("policies/*.yaml"))
 BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)

@@ -8,10 +8,9 @@ from typing import Final
 from watchtower_agent.model.decision import Number, Verb
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.policies.catalogue import ACTIONS, ANY_ACTION, CATALOGUE, Scope
-from watchtower_agent.policies.condition import Condition, ConditionProblem, ConditionScope, parse_condition
-from watchtower_agent.policies.condition_tree import Label, references
-from watchtower_agent.policies.document import KillKeys, NotifyKeys, PolicyKeys, SelectKeys, StopKeys
-from watchtower_agent.policies.moments import Schedule
+from watchtower_agent.policies.conditions.condition import Condition, ConditionProblem, ConditionScope, parse_condition
+from watchtower_agent.policies.conditions.tree import Label, references
+from watchtower_agent.policies.files.document import KillKeys, NotifyKeys, PolicyKeys, SelectKeys, StopKeys
 from watchtower_agent.policies.policy import (
     MaintenanceWindow,
     Notify,
@@ -25,6 +24,7 @@ from watchtower_agent.policies.policy import (
 )
 from watchtower_agent.policies.problem import Finding, Path, did_you_mean, shown
 from watchtower_agent.policies.selector import Patterns, Selector
+from watchtower_agent.policies.times.moments import Schedule
 
 _TRIGGERS: Final = ("when", "on", "schedule")
 _VERBS: Final = tuple(verb for verb in Verb if verb is not Verb.NOTIFY)

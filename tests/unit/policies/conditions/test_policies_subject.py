@@ -15,8 +15,8 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
 from watchtower_agent.policies.catalogue import CATALOGUE, Scope
-from watchtower_agent.policies.subject import ContainerSubject, EventSubject, HostSubject, engine_values
-from watchtower_agent.policies.truth import UNKNOWN, Value
+from watchtower_agent.policies.conditions.subject import ContainerSubject, EventSubject, HostSubject, engine_values
+from watchtower_agent.policies.conditions.truth import UNKNOWN, Value
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from watchtower_agent.model.window import Window, WindowFunction
-from watchtower_agent.policies.closeness import ALMOST, Closeness, Standing, closeness, rank
-from watchtower_agent.policies.condition import ConditionScope, parse_condition
-from watchtower_agent.policies.condition_tree import (
+from watchtower_agent.policies.conditions.closeness import ALMOST, Closeness, Standing, closeness, rank
+from watchtower_agent.policies.conditions.condition import ConditionScope, parse_condition
+from watchtower_agent.policies.conditions.tree import (
     SIGNS,
     And,
     Comparison,
@@ -25,7 +25,7 @@ from watchtower_agent.policies.condition_tree import (
     Windowed,
     compiled,
 )
-from watchtower_agent.policies.truth import UNKNOWN, Value
+from watchtower_agent.policies.conditions.truth import UNKNOWN, Value
 
 
 class Known:

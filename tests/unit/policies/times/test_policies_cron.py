@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from hypothesis import given, strategies as st
 
-from watchtower_agent.policies.cron import Cron, CronError, parse_cron
+from watchtower_agent.policies.times.cron import Cron, CronError, parse_cron
 
 ALL_MINUTES, ALL_HOURS, ALL_DAYS, ALL_MONTHS = (
     tuple(range(60)),

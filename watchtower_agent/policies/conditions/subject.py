@@ -9,7 +9,7 @@ from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.window import Window
-from watchtower_agent.policies.truth import UNKNOWN, Value
+from watchtower_agent.policies.conditions.truth import UNKNOWN, Value
 from watchtower_agent.state.history import HOST
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord, integer, own_attribute

@@ -12,9 +12,9 @@ from lark.exceptions import UnexpectedInput
 
 from watchtower_agent.model.decision import Number
 from watchtower_agent.model.window import Window
-from watchtower_agent.policies.condition_check import Checker, ConditionProblem, ConditionScope
-from watchtower_agent.policies.condition_syntax import syntax_problem
-from watchtower_agent.policies.condition_tree import (
+from watchtower_agent.policies.conditions.check import Checker, ConditionProblem, ConditionScope
+from watchtower_agent.policies.conditions.syntax import syntax_problem
+from watchtower_agent.policies.conditions.tree import (
     Name,
     Reference,
     Tree,
@@ -24,7 +24,7 @@ from watchtower_agent.policies.condition_tree import (
     reader,
     references,
 )
-from watchtower_agent.policies.truth import Subject, Truth, Unknown, Value
+from watchtower_agent.policies.conditions.truth import Subject, Truth, Unknown, Value
 
 __all__ = ["Condition", "ConditionProblem", "ConditionScope", "parse_condition"]
 
@@ -111,7 +111,7 @@ class _Parser:
 
     def __init__(self) -> None:
         self._lark = Lark.open_from_package(
-            "watchtower_agent.policies",
+            "watchtower_agent.policies.conditions",
             "condition.lark",
             search_paths=("",),
             parser="lalr",

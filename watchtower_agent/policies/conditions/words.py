@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from watchtower_agent.policies.catalogue import Entry, ValueType
-from watchtower_agent.policies.condition_tree import Literal, quoted
+from watchtower_agent.policies.conditions.tree import Literal, quoted
 from watchtower_agent.policies.quantities import LARGEST_SIZE, QuantityError, parse_quantity
 
 COMPARABLE: Final[Mapping[ValueType, frozenset[ValueType]]] = {

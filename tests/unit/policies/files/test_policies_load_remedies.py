@@ -9,7 +9,7 @@ import pytest
 
 from watchtower_agent.policy_folder import check_folder
 
-FOLDERS = Path(__file__).resolve().parents[2] / "data" / "policies_mistakes"
+FOLDERS = Path(__file__).resolve().parents[3] / "data" / "policies_mistakes"
 
 
 @pytest.mark.parametrize("folder", ["from_other_tools", "from_memory", "put_together_wrongly"])

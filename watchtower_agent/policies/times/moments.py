@@ -15,8 +15,8 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
-from watchtower_agent.policies.cron import Cron
-from watchtower_agent.policies.zones import Zone
+from watchtower_agent.policies.times.cron import Cron
+from watchtower_agent.policies.times.zones import Zone
 
 _SEARCHED: Final = 9 * 366
 """Days. 29 February comes again after eight years at the most (1896, 1904)."""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from watchtower_agent.model.decision import Mode, Severity
-from watchtower_agent.policies.document_values import (
+from watchtower_agent.policies.files.document_values import (
     LONGEST_TEXT,
     CronText,
     Duration,
@@ -27,7 +27,7 @@ from watchtower_agent.policies.document_values import (
     Word,
     ZoneName,
 )
-from watchtower_agent.policies.zones import Zone, zone_of
+from watchtower_agent.policies.times.zones import Zone, zone_of
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 

@@ -12,11 +12,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, WithJso
 from pydantic_core import PydanticCustomError
 
 from watchtower_agent.model.container import ContainerStatus
-from watchtower_agent.policies.cron import Cron, CronError, parse_cron
 from watchtower_agent.policies.globs import GlobProblem, glob_problem, value_problem
 from watchtower_agent.policies.problem import shown
 from watchtower_agent.policies.quantities import LONGEST_STOP, QuantityError, parse_duration
-from watchtower_agent.policies.zones import Zone, ZoneError, zone_of
+from watchtower_agent.policies.times.cron import Cron, CronError, parse_cron
+from watchtower_agent.policies.times.zones import Zone, ZoneError, zone_of
 
 LONGEST_NAME: Final = 64
 LONGEST_PATTERN: Final = 255

@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from tests.support.policies import lines, problems
-from watchtower_agent.policies.load import load_policies
+from watchtower_agent.policies.files.load import load_policies
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from watchtower_agent.model.window import Window
 from watchtower_agent.policies.catalogue import ATTRIBUTES, LABELS
-from watchtower_agent.policies.truth import UNKNOWN, Subject, Truth, Value
+from watchtower_agent.policies.conditions.truth import UNKNOWN, Subject, Truth, Value
 
 
 @dataclass(frozen=True, slots=True)

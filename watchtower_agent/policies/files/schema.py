@@ -11,7 +11,7 @@ from typing import Any, Final
 from watchtower_agent.model.decision import Verb
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.policies.catalogue import ACTIONS, ANY_ACTION
-from watchtower_agent.policies.document import FileKeys
+from watchtower_agent.policies.files.document import FileKeys
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TITLE: Final = "Policies of watchtower-agent"

@@ -9,10 +9,10 @@ from pathlib import Path
 from hypothesis import given, strategies as st
 
 from tests.support.policies import GOOD, problems
-from watchtower_agent.policies.load import load_policies
+from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.policy import PolicySet
 
-SHIPPED = Path(__file__).resolve().parents[3] / "config" / "policies"
+SHIPPED = Path(__file__).resolve().parents[4] / "config" / "policies"
 
 
 def test_ten_thousand_mistakes_are_told_in_seconds() -> None:

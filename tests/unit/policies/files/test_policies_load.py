@@ -10,11 +10,11 @@ import pytest
 from tests.support.policies import GOOD, loaded, policy
 from watchtower_agent.model.decision import Mode, Severity, Verb
 from watchtower_agent.model.engine_event import EventKind
-from watchtower_agent.policies.load import load_policies
+from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.policy import Notify, OnTrigger, Place, PolicySet, ScheduleTrigger, Then, WhenTrigger
 from watchtower_agent.policies.problem import Problem
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+CHECKOUT = Path(__file__).resolve().parents[4]
 SHIPPED = CHECKOUT / "config" / "policies"
 TWELVE = CHECKOUT / "tests" / "data" / "policies_twelve_mistakes"
 

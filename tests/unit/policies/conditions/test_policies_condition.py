@@ -10,8 +10,8 @@ from hypothesis import assume, given, strategies as st
 
 from watchtower_agent.model.window import Window, WindowFunction
 from watchtower_agent.policies.catalogue import CATALOGUE, Entry, Scope, ValueType
-from watchtower_agent.policies.condition import Condition, ConditionProblem, ConditionScope, parse_condition
-from watchtower_agent.policies.condition_tree import (
+from watchtower_agent.policies.conditions.condition import Condition, ConditionProblem, ConditionScope, parse_condition
+from watchtower_agent.policies.conditions.tree import (
     SIGNS,
     And,
     Attribute,
@@ -30,8 +30,8 @@ from watchtower_agent.policies.condition_tree import (
     quoted,
     references,
 )
+from watchtower_agent.policies.conditions.truth import UNKNOWN, Truth, Value
 from watchtower_agent.policies.quantities import parse_quantity
-from watchtower_agent.policies.truth import UNKNOWN, Truth, Value
 
 
 class Facts:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from watchtower_agent.model.decision import Number
-from watchtower_agent.policies.condition_tree import (
+from watchtower_agent.policies.conditions.tree import (
     SIGNS,
     And,
     Comparison,
@@ -27,7 +27,7 @@ from watchtower_agent.policies.condition_tree import (
     Tree,
     reader,
 )
-from watchtower_agent.policies.truth import UNKNOWN, Subject, Truth, Unknown, Value
+from watchtower_agent.policies.conditions.truth import UNKNOWN, Subject, Truth, Unknown, Value
 
 ALMOST: Final = math.nextafter(1.0, 0.0)
 """The closeness of a value that stands on a threshold which it would have to pass."""

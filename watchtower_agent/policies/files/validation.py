@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from watchtower_agent.policies.document import ThenKeys
-from watchtower_agent.policies.document_values import OWN_WORDS
+from watchtower_agent.policies.files.document import ThenKeys
+from watchtower_agent.policies.files.document_values import OWN_WORDS
 from watchtower_agent.policies.problem import Finding, Path, did_you_mean, meant, one_of, shown
 
 _LONGEST_EXAMPLE: Final = 40

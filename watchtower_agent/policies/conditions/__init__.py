@@ -1,0 +1,1 @@
+"""What `when` and `where` say: text in, a checked tree out, and its truth for one container in one moment."""

@@ -1,0 +1,1 @@
+"""Policy files in: YAML becomes a document, a document becomes policies, and every mistake is said where it stands."""
