@@ -6,27 +6,28 @@ import math
 from contextlib import suppress
 
 from watchtower_agent.collectors.cgroup_paths import Place
-from watchtower_agent.collectors.files import NUMBER, TABLE, Descriptors, KeptFile, MissingError, read_once
-from watchtower_agent.collectors.parsing import cfs_quota, cpuset_size, integer, limit, value_after
+from watchtower_agent.collectors.files import NUMBER, TABLE, Descriptors, KeptFile, MissingError, NumberFile, read_once
+from watchtower_agent.collectors.parsing import after, cfs_quota, cpuset_size, limit
 
 MEMORY_LIMIT = "memory.limit_in_bytes"
+_INACTIVE = after(b"\ntotal_inactive_file ")
+_KILLS = after(b"\noom_kill ")
 
 
 class CpuV1:
-    """CPU time and limits: `cpuacct`, `cpu` and `cpuset`, which may be three directories or one."""
+    """CPU time and limits: `cpuacct`, `cpu` and `cpuset`, which may be three directories or one.
 
-    __slots__ = ("_cpuset", "_period", "_quota", "_usage")
+    Attributes:
+        used: CPU time used since the cgroup was made, in nanoseconds.
+    """
+
+    __slots__ = ("_cpuset", "_period", "_quota", "used")
 
     def __init__(self, place: Place, descriptors: Descriptors) -> None:
-        self._usage = KeptFile(f"{place.accounting}/cpuacct.usage", NUMBER, descriptors)
+        self.used = NumberFile(f"{place.accounting}/cpuacct.usage", NUMBER, descriptors)
         self._quota = KeptFile(f"{place.cpu}/cpu.cfs_quota_us", NUMBER, descriptors) if place.cpu else None
         self._period = KeptFile(f"{place.cpu}/cpu.cfs_period_us", NUMBER, descriptors) if place.cpu else None
         self._cpuset = KeptFile(f"{place.cpuset}/cpuset.cpus", TABLE, descriptors) if place.cpuset else None
-
-    def used(self) -> float | None:
-        """CPU seconds used since the cgroup was made."""
-        used = integer(self._usage.read())
-        return None if used is None else used * 1e-9
 
     def granted(self) -> float:
         """Cores that the quota and the cpuset grant, the smaller; infinite without either."""
@@ -40,41 +41,35 @@ class CpuV1:
 
     def close(self) -> None:
         """Let go of all descriptors."""
-        for file in (self._usage, self._quota, self._period, self._cpuset):
+        for file in (self.used, self._quota, self._period, self._cpuset):
             if file:
                 file.close()
 
 
 class MemoryV1:
-    """Memory: the `memory` hierarchy."""
+    """Memory: the `memory` hierarchy.
 
-    __slots__ = ("_control", "_limit", "_stat", "_usage")
+    Attributes:
+        usage: Bytes charged, page cache included.
+        inactive_file: Bytes of page cache that the kernel would give up first.
+        oom_kills: Processes that the kernel killed for want of memory; none before Linux 4.13.
+    """
+
+    __slots__ = ("_limit", "inactive_file", "oom_kills", "usage")
 
     def __init__(self, place: Place, descriptors: Descriptors) -> None:
-        self._usage = KeptFile(f"{place.memory}/memory.usage_in_bytes", NUMBER, descriptors)
-        self._stat = KeptFile(f"{place.memory}/memory.stat", TABLE, descriptors)
+        self.usage = NumberFile(f"{place.memory}/memory.usage_in_bytes", NUMBER, descriptors)
+        self.inactive_file = NumberFile(f"{place.memory}/memory.stat", TABLE, descriptors, _INACTIVE)
         self._limit = KeptFile(f"{place.memory}/{MEMORY_LIMIT}", NUMBER, descriptors)
-        self._control = KeptFile(f"{place.memory}/memory.oom_control", NUMBER * 2, descriptors)
-
-    def usage(self) -> int | None:
-        """Bytes charged, page cache included."""
-        return integer(self._usage.read())
-
-    def inactive_file(self) -> int | None:
-        """Bytes of page cache that the kernel would give up first."""
-        return value_after(self._stat.read(), b"\ntotal_inactive_file ")
+        self.oom_kills = NumberFile(f"{place.memory}/memory.oom_control", NUMBER * 2, descriptors, _KILLS)
 
     def limit(self) -> float | None:
         """Its own limit in bytes. v1 has no word for none: it is a number larger than any host's memory."""
         return limit(self._limit.read())
 
-    def oom_kills(self) -> int | None:
-        """Processes that the kernel killed for want of memory; unknown before Linux 4.13."""
-        return value_after(self._control.read(), b"\noom_kill ")
-
     def close(self) -> None:
         """Let go of all descriptors."""
-        for file in (self._usage, self._stat, self._limit, self._control):
+        for file in (self.usage, self.inactive_file, self._limit, self.oom_kills):
             file.close()
 
 

@@ -6,26 +6,28 @@ import math
 from contextlib import suppress
 
 from watchtower_agent.collectors.cgroup_paths import Place
-from watchtower_agent.collectors.files import NUMBER, TABLE, Descriptors, KeptFile, MissingError, read_once
-from watchtower_agent.collectors.parsing import cpu_max, cpuset_size, integer, limit, value_after
+from watchtower_agent.collectors.files import NUMBER, TABLE, Descriptors, KeptFile, MissingError, NumberFile, read_once
+from watchtower_agent.collectors.parsing import after, cpu_max, cpuset_size, limit
 
 MEMORY_LIMIT = "memory.max"
+_USED = after(b"\nusage_usec ")
+_INACTIVE = after(b"\ninactive_file ")
+_KILLS = after(b"\noom_kill ")
 
 
 class CpuV2:
-    """CPU time and limits."""
+    """CPU time and limits.
 
-    __slots__ = ("_cpuset", "_max", "_stat")
+    Attributes:
+        used: CPU time used since the cgroup was made, in nanoseconds.
+    """
+
+    __slots__ = ("_cpuset", "_max", "used")
 
     def __init__(self, place: Place, descriptors: Descriptors) -> None:
-        self._stat = KeptFile(f"{place.accounting}/cpu.stat", NUMBER * 8, descriptors)
+        self.used = NumberFile(f"{place.accounting}/cpu.stat", NUMBER, descriptors, _used)
         self._max = KeptFile(f"{place.accounting}/cpu.max", NUMBER, descriptors)
         self._cpuset = KeptFile(f"{place.accounting}/cpuset.cpus.effective", TABLE, descriptors)
-
-    def used(self) -> float | None:
-        """CPU seconds used since the cgroup was made."""
-        used = value_after(self._stat.read(), b"\nusage_usec ")
-        return None if used is None else used * 1e-6
 
     def granted(self) -> float:
         """Cores that the quota and the cpuset grant, the smaller; infinite without either."""
@@ -39,41 +41,39 @@ class CpuV2:
 
     def close(self) -> None:
         """Let go of all descriptors."""
-        for file in (self._stat, self._max, self._cpuset):
+        for file in (self.used, self._max, self._cpuset):
             file.close()
 
 
 class MemoryV2:
-    """Memory."""
+    """Memory.
 
-    __slots__ = ("_current", "_events", "_max", "_stat")
+    Attributes:
+        usage: Bytes charged, page cache included.
+        inactive_file: Bytes of page cache that the kernel would give up first.
+        oom_kills: Processes that the kernel killed for want of memory, descendants included.
+    """
+
+    __slots__ = ("_max", "inactive_file", "oom_kills", "usage")
 
     def __init__(self, place: Place, descriptors: Descriptors) -> None:
-        self._current = KeptFile(f"{place.memory}/memory.current", NUMBER, descriptors)
-        self._stat = KeptFile(f"{place.memory}/memory.stat", TABLE, descriptors)
+        self.usage = NumberFile(f"{place.memory}/memory.current", NUMBER, descriptors)
+        self.inactive_file = NumberFile(f"{place.memory}/memory.stat", TABLE, descriptors, _INACTIVE)
         self._max = KeptFile(f"{place.memory}/{MEMORY_LIMIT}", NUMBER, descriptors)
-        self._events = KeptFile(f"{place.memory}/memory.events", NUMBER * 4, descriptors)
-
-    def usage(self) -> int | None:
-        """Bytes charged, page cache included."""
-        return integer(self._current.read())
-
-    def inactive_file(self) -> int | None:
-        """Bytes of page cache that the kernel would give up first."""
-        return value_after(self._stat.read(), b"\ninactive_file ")
+        self.oom_kills = NumberFile(f"{place.memory}/memory.events", NUMBER * 4, descriptors, _KILLS)
 
     def limit(self) -> float | None:
         """Its own limit in bytes, infinite for none."""
         return limit(self._max.read())
 
-    def oom_kills(self) -> int | None:
-        """Processes that the kernel killed for want of memory, descendants included."""
-        return value_after(self._events.read(), b"\noom_kill ")
-
     def close(self) -> None:
         """Let go of all descriptors."""
-        for file in (self._current, self._stat, self._max, self._events):
+        for file in (self.usage, self.inactive_file, self._max, self.oom_kills):
             file.close()
+
+
+def _used(data: bytes) -> int:
+    return _USED(data) * 1000
 
 
 def memory_limit_of(directory: str) -> float | None:

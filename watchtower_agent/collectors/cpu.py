@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Collection
 
-from watchtower_agent.collectors.files import UnreadableError
-from watchtower_agent.collectors.gauges import NEVER, CpuGauge
+from watchtower_agent.collectors.file_column import FileColumn
+from watchtower_agent.collectors.files import NumberFile, UnreadableError
+from watchtower_agent.collectors.gauges import NEVER
 from watchtower_agent.collectors.host_facts import HostFacts
-from watchtower_agent.collectors.request import SLOW_INTERVAL, Pace
+from watchtower_agent.collectors.request import LIMITS_INTERVAL, Pace
+from watchtower_agent.collectors.roster import Life
 from watchtower_agent.collectors.tick import Faults, Tick
 from watchtower_agent.errors import AbsentError
+
+_NANOSECONDS = 1e-9
 
 
 class CpuCollector:
     """`cpu.cores` = Δusage / Δtime, `cpu.percent` = 100 * cores, `cpu.percent_of_limit` = 100 * cores / limit.
 
-    The limit is min(quota / period, processors in the cpuset, online processors). It is read every 10 s, and at
+    The limit is min(quota / period, processors in the cpuset, online processors). It is read every 30 s, and at
     once when the engine reports an update.
     """
 
@@ -24,44 +29,58 @@ class CpuCollector:
 
     def __init__(self, facts: HostFacts) -> None:
         self._facts = facts
+        self._changes = -1
+        self._used = FileColumn(_used)
+        self._online = math.nan
+        self._limits = array("d")
+        self._limits_at = NEVER
+        self._limit_faults = Faults()
 
     def collect(self, tick: Tick) -> None:
         """Read every container's CPU time, and its limits where they are due."""
-        online = self._facts.online_cpus
-        unknown = array("d", [math.nan]) * len(tick.lives)
-        cores, limits = unknown, unknown[:]
-        now, monotonic = tick.at.monotonic, tick.monotonic
-        slow = Pace(max(SLOW_INTERVAL, tick.interval), tick.interval)
-        faults, anew = Faults(), tick.request.anew
-        for slot, life in enumerate(tick.lives):
-            gauge = life.cpu
-            if gauge is None:
-                continue
-            try:
-                if life.target.container_id in anew:
-                    gauge.granted_at = NEVER
-                cores[slot] = gauge.cores(monotonic)
-                if slow.due(gauge.granted_at, now):
-                    _read_limits(gauge, now)
-            except AbsentError:
-                life.end()
-                continue
-            except UnreadableError as error:
-                faults.add(str(error))
-            if slow.fresh(gauge.granted_at, now):
-                limit = min(gauge.granted, online)  # granted, where the number online is not known (NaN)
-                limits[slot] = limit if limit < math.inf else math.nan
-        faults.tell(tick, self.name, "CPU is")
+        changed = tick.changes() != self._changes
+        if changed:
+            self._changes = tick.changes()
+            self._used.follow(tick.lives)
+        self._used.read(tick.monotonic)
+        now, online = tick.at.monotonic, self._facts.online_cpus
+        due = Pace(max(LIMITS_INTERVAL, tick.interval), tick.interval).due(self._limits_at, now)
+        if due or changed or tick.request.anew or online != self._online:
+            self._online = online
+            self._read_limits(tick.lives, None if due else tick.request.anew)
+            self._limits_at = now if due else self._limits_at
+        cores = self._used.rates(_NANOSECONDS)
         tick.columns["cpu.cores"] = cores
         tick.columns["cpu.percent"] = array("d", [100 * used for used in cores])
         tick.columns["cpu.percent_of_limit"] = array(
-            "d", [100 * used / limit for used, limit in zip(cores, limits, strict=True)]
+            "d", [100 * used / limit for used, limit in zip(cores, self._limits, strict=True)]
         )
+        for faults in (self._limit_faults, self._used.faults):
+            faults.tell(tick, self.name, "CPU is")
 
     def close(self) -> None:
         """Nothing is kept open here."""
 
+    def _read_limits(self, lives: Collection[Life], anew: Collection[str] | None) -> None:
+        """Read the limits of these containers, and those that were not read yet; None: of all."""
+        self._limits = array("d", [math.nan]) * len(lives)
+        self._limit_faults = Faults()
+        for slot, life in enumerate(lives):
+            gauge = life.cpu
+            if gauge is None:
+                continue
+            if gauge.granted is None or anew is None or life.target.container_id in anew:
+                gauge.granted = math.nan
+                try:
+                    gauge.granted = gauge.files.granted()
+                except AbsentError:
+                    life.end()
+                    continue
+                except UnreadableError as error:
+                    self._limit_faults.add(str(error))
+            limit = min(gauge.granted, self._online)  # granted, where the number online is not known (NaN)
+            self._limits[slot] = limit if limit < math.inf else math.nan
 
-def _read_limits(gauge: CpuGauge, now: float) -> None:
-    gauge.granted = gauge.files.granted()
-    gauge.granted_at = now
+
+def _used(life: Life) -> NumberFile | None:
+    return life.cpu.files.used if life.cpu else None

@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import stat
+from collections.abc import Callable
 
 from watchtower_agent.errors import AbsentError, PermanentError
 
@@ -15,6 +16,9 @@ TABLE = 4096
 """Bytes enough for `memory.stat` and `/proc/meminfo`."""
 RESERVE = 256
 """Descriptors left for the agent's other work: engine, broker, store, control socket."""
+
+Parse = Callable[[bytes], int]
+"""Finds the number in what a file says. Raises ValueError where there is none."""
 
 _GONE = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.ESTALE})
 
@@ -70,15 +74,20 @@ class Descriptors:
 
 
 class KeptFile:
-    """One file, opened at its first reading and kept: 0.8 µs a reading instead of 15."""
+    """One file, opened at its first reading and kept: 0.8 µs a reading instead of 15.
 
-    __slots__ = ("_descriptors", "_fd", "_size", "path")
+    Attributes:
+        path: Where it is.
+        descriptor: Of the open file, -1 while it is not kept open.
+    """
+
+    __slots__ = ("_descriptors", "_size", "descriptor", "path")
 
     def __init__(self, path: str, size: int, descriptors: Descriptors) -> None:
         self.path = path
         self._size = size
         self._descriptors = descriptors
-        self._fd = -1
+        self.descriptor = -1
 
     def read(self) -> bytes:
         """What it says now.
@@ -88,19 +97,19 @@ class KeptFile:
             MissingError: The kernel does not offer this file here.
             UnreadableError: It can't be read for any other reason; the text says which.
         """
-        if self._fd < 0:
+        if self.descriptor < 0:
             return self._read_first()
         try:
-            return os.pread(self._fd, self._size, 0)
+            return os.pread(self.descriptor, self._size, 0)
         except OSError as error:
             self.close()
             raise translated(self.path, error) from error
 
     def close(self) -> None:
         """Let go of the descriptor. A later reading opens it again."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
             self._descriptors.kept -= 1
 
     def _read_first(self) -> bytes:
@@ -108,12 +117,38 @@ class KeptFile:
             self._descriptors.refused += 1
             return read_once(self.path, self._size)
         try:
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            self.descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             self._descriptors.kept += 1
-            return os.pread(self._fd, self._size, 0)
+            return os.pread(self.descriptor, self._size, 0)
         except OSError as error:
             self.close()
             raise translated(self.path, error) from error
+
+
+class NumberFile(KeptFile):
+    """A file in which one number is looked for.
+
+    Args:
+        path: Where it is.
+        size: Bytes enough to find it.
+        descriptors: Counts what is kept open.
+        parse: Finds the number in what the file says; raises ValueError where there is none.
+    """
+
+    __slots__ = ("parse", "size")
+
+    def __init__(self, path: str, size: int, descriptors: Descriptors, parse: Parse = int) -> None:
+        super().__init__(path, size, descriptors)
+        self.size = size
+        self.parse = parse
+
+    def number(self) -> int | None:
+        """What it says now, None when that is no number. Raises as `read` does."""
+        data = self.read()
+        try:
+            return self.parse(data)
+        except ValueError:
+            return None
 
 
 def read_once(path: str, size: int) -> bytes:

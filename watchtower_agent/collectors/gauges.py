@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
+
+from watchtower_agent.collectors.files import NumberFile
 
 NEVER = -math.inf
 """When something was last read that was not read yet."""
@@ -81,8 +83,9 @@ class Counter:
 class CpuFiles(Protocol):
     """CPU files of either cgroup version. Each call raises AbsentError or UnreadableError."""
 
-    def used(self) -> float | None:
-        """CPU seconds used since the cgroup was made."""
+    @property
+    def used(self) -> NumberFile:
+        """CPU time used since the cgroup was made, in nanoseconds."""
         ...
 
     def granted(self) -> float:
@@ -97,11 +100,13 @@ class CpuFiles(Protocol):
 class MemoryFiles(Protocol):
     """Memory files of either cgroup version. Each call raises AbsentError or UnreadableError."""
 
-    def usage(self) -> int | None:
+    @property
+    def usage(self) -> NumberFile:
         """Bytes charged."""
         ...
 
-    def inactive_file(self) -> int | None:
+    @property
+    def inactive_file(self) -> NumberFile:
         """Bytes of inactive page cache."""
         ...
 
@@ -109,7 +114,8 @@ class MemoryFiles(Protocol):
         """Its own limit in bytes."""
         ...
 
-    def oom_kills(self) -> int | None:
+    @property
+    def oom_kills(self) -> NumberFile:
         """Processes killed for want of memory."""
         ...
 
@@ -123,25 +129,14 @@ class CpuGauge:
 
     Attributes:
         files: Its open files.
-        granted: Cores granted by quota and cpuset, infinite without either, NaN while unknown.
-        granted_at: When that was read, monotonic seconds.
+        granted: Cores granted by quota and cpuset, infinite without either, NaN while unknown; None: not read yet.
     """
 
-    __slots__ = ("_used", "files", "granted", "granted_at")
+    __slots__ = ("files", "granted")
 
     def __init__(self, files: CpuFiles) -> None:
         self.files = files
-        self.granted = math.nan
-        self.granted_at = NEVER
-        self._used = Counter()
-
-    def cores(self, monotonic: Callable[[], float]) -> float:
-        """Δusage / Δtime since the last reading; NaN at the first one and when the counter went down.
-
-        The time is taken at the reading: the thread may have waited since its tick began.
-        """
-        used = self.files.used()
-        return self._used.rate(used, monotonic())
+        self.granted: float | None = None
 
 
 class MemoryGauge:
@@ -150,27 +145,14 @@ class MemoryGauge:
     Attributes:
         files: Its open files.
         directory: Its cgroup, whose ancestors may be limited.
-        working_set: Bytes in use without inactive page cache, NaN while unknown.
-        working_set_at: When that was read, monotonic seconds.
-        limit: Effective limit in bytes, NaN while unknown.
-        limit_at: When that was read.
-        oom_kills: Since the container's start, NaN while unknown.
-        oom_kills_at: When that was read.
+        working_set: Bytes in use without inactive page cache, as last read, NaN while unknown.
+        limit: Effective limit in bytes, NaN while unknown; None: not read yet.
     """
 
-    __slots__ = (
-        "directory",
-        "files",
-        "limit",
-        "limit_at",
-        "oom_kills",
-        "oom_kills_at",
-        "working_set",
-        "working_set_at",
-    )
+    __slots__ = ("directory", "files", "limit", "working_set")
 
     def __init__(self, files: MemoryFiles, directory: str) -> None:
         self.files = files
         self.directory = directory
-        self.working_set = self.limit = self.oom_kills = math.nan
-        self.working_set_at = self.limit_at = self.oom_kills_at = NEVER
+        self.working_set = math.nan
+        self.limit: float | None = None

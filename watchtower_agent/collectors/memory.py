@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from watchtower_agent.collectors import cgroup_v1, cgroup_v2
 from watchtower_agent.collectors.cgroup_tree import MEMORY_OFF
+from watchtower_agent.collectors.file_column import FileColumn
 from watchtower_agent.collectors.files import MissingError, UnreadableError, parent_of
 from watchtower_agent.collectors.gauges import NEVER, MemoryGauge
 from watchtower_agent.collectors.host_facts import HostFacts
-from watchtower_agent.collectors.request import SLOW_INTERVAL, Pace
+from watchtower_agent.collectors.request import LIMITS_INTERVAL, SLOW_INTERVAL, Pace
 from watchtower_agent.collectors.roster import Life, Roster
 from watchtower_agent.collectors.tick import Faults, Tick
 from watchtower_agent.errors import AbsentError, PermanentError
@@ -28,8 +29,9 @@ class MemoryCollector:
 
     `memory.working_set` = usage - inactive page cache, 0 when negative; one that is carried over from an earlier tick
     is never more than the usage of this one. `memory.percent` = 100 * working set / limit.
-    `memory.limit` is the container's own, else that of the nearest limited ancestor, never more than the host has.
-    It and `memory.oom_kills` are read every 10 s, and at once when the engine reports an update or an OOM kill.
+    `memory.limit` is the container's own, else that of the nearest limited ancestor, never more than the host has: it
+    is read every 30 s, and at once when the engine reports an update. `memory.oom_kills` is read every 10 s, and at
+    once when the engine reports one.
     """
 
     name = "memory"
@@ -38,6 +40,14 @@ class MemoryCollector:
         self._roster = roster
         self._facts = facts
         self._ancestors = AncestorLimits()
+        self._changes = -1
+        self._usage = FileColumn(lambda life: life.memory.files.usage if life.memory else None, explain=_explained)
+        self._inactive = FileColumn(lambda life: life.memory.files.inactive_file if life.memory else None)
+        self._oom_kills = FileColumn(lambda life: life.memory.files.oom_kills if life.memory else None)
+        self._working_sets, self._limits = array("d"), array("d")
+        self._host_total = math.nan
+        self._inactive_at = self._oom_kills_at = self._limits_at = NEVER
+        self._limit_faults = Faults()
 
     def collect(self, tick: Tick) -> None:
         """Read every container's memory, as much of it as is due."""
@@ -47,102 +57,103 @@ class MemoryCollector:
         elif tree is not None:
             version = cgroup_v1 if "memory" in tree.v1 else cgroup_v2
             self._ancestors.look_in(tree.memory, version.memory_limit_of)
-        reading = _Reading(tick, self._ancestors, self._facts.memory_total)
-        for slot, life in enumerate(tick.lives):
-            if life.memory is not None:
-                reading.read(slot, life, life.memory)
-        reading.faults.tell(tick, self.name, "memory is")
-        reading.write()
+        changed = tick.changes() != self._changes
+        if changed:
+            self._changes = tick.changes()
+            for column in (self._usage, self._inactive, self._oom_kills):
+                column.follow(tick.lives)
+        self._usage.read(tick.monotonic)
+        usage = self._usage.numbers()
+        self._read_working_sets(tick, usage, changed=changed)
+        self._read_oom_kills(tick)
+        self._read_limits(tick, changed=changed)
+        self._write(tick, usage)
 
     def close(self) -> None:
         """Nothing is kept open here."""
 
+    def _read_working_sets(self, tick: Tick, usage: array[float], *, changed: bool) -> None:
+        now, lives = tick.at.monotonic, tick.lives
+        due = Pace(tick.request.demand.interval(WORKING_SET, tick.interval), tick.interval).due(self._inactive_at, now)
+        read: Collection[int] = range(len(lives))
+        if due:
+            self._inactive_at = now
+            self._inactive.read(tick.monotonic)
+        else:
+            read = self._inactive.read_new(tick.monotonic)
+        if not read and not changed:
+            return
+        inactive = self._inactive.numbers()
+        for slot in read:
+            memory = lives[slot].memory
+            if memory is not None:
+                memory.working_set = max(usage[slot] - inactive[slot], 0.0)  # in this order NaN stays NaN
+        self._working_sets = array("d", [life.memory.working_set if life.memory else math.nan for life in lives])
 
-class _Reading:
-    """One tick's pass over all containers."""
+    def _read_oom_kills(self, tick: Tick) -> None:
+        now = tick.at.monotonic
+        if Pace(max(SLOW_INTERVAL, tick.interval), tick.interval).due(self._oom_kills_at, now):
+            self._oom_kills_at = now
+            self._oom_kills.read(tick.monotonic)
+        else:
+            self._oom_kills.read_new(tick.monotonic, tick.request.anew)
 
-    def __init__(self, tick: Tick, ancestors: AncestorLimits, host_total: float) -> None:
-        unknown = array("d", [math.nan]) * len(tick.lives)
-        self.faults = Faults()
-        self._tick = tick
-        self._now = tick.at.monotonic
-        self._anew = tick.request.anew
-        self._ancestors = ancestors
-        self._host_total = host_total
-        self._stat = Pace(tick.request.demand.interval(WORKING_SET, tick.interval), tick.interval)
-        self._slow = Pace(max(SLOW_INTERVAL, tick.interval), tick.interval)
-        self._usage, self._working_set = unknown, unknown[:]
-        self._limit, self._oom_kills = unknown[:], unknown[:]
+    def _read_limits(self, tick: Tick, *, changed: bool) -> None:
+        now, anew, total = tick.at.monotonic, tick.request.anew, self._facts.memory_total
+        due = Pace(max(LIMITS_INTERVAL, tick.interval), tick.interval).due(self._limits_at, now)
+        if total != self._host_total:
+            due, self._host_total = True, total
+        if not (due or changed or anew):
+            return
+        self._limits_at = now if due else self._limits_at
+        self._limits = array("d", [math.nan]) * len(tick.lives)
+        self._limit_faults = Faults()
+        for slot, life in enumerate(tick.lives):
+            gauge = life.memory
+            if gauge is None:
+                continue
+            if due or gauge.limit is None or life.target.container_id in anew:
+                self._read_limit(life, gauge, now)
+            if gauge.limit is not None:
+                self._limits[slot] = gauge.limit
 
-    def read(self, slot: int, life: Life, gauge: MemoryGauge) -> None:
-        now = self._now
+    def _read_limit(self, life: Life, gauge: MemoryGauge, now: float) -> None:
+        gauge.limit = math.nan
         try:
-            self._read(slot, gauge, anew=life.target.container_id in self._anew)
+            own = gauge.files.limit()
         except AbsentError:
             life.end()
             return
-        except MissingError as error:
-            self.faults.add(f"{error}: {NOT_ENABLED}")
         except UnreadableError as error:
-            self.faults.add(str(error))
-        if self._stat.fresh(gauge.working_set_at, now):
-            self._working_set[slot] = min(gauge.working_set, self._usage[slot])  # min(x, NaN) is x
-        if self._slow.fresh(gauge.limit_at, now):
-            self._limit[slot] = gauge.limit
-        if self._slow.fresh(gauge.oom_kills_at, now):
-            self._oom_kills[slot] = gauge.oom_kills
+            self._limit_faults.add(_explained(error))
+            return
+        if own is None:
+            return
+        if own >= self._host_total or own >= UNLIMITED:
+            own = min(own, self._ancestors.nearest(parent_of(gauge.directory), now))
+        # min(own, NaN) is own: a limit is known even where the host's memory is not
+        gauge.limit = min(own, self._host_total) if own < UNLIMITED else self._host_total
 
-    def _read(self, slot: int, gauge: MemoryGauge, *, anew: bool) -> None:
-        now = self._now
-        if anew:
-            gauge.limit_at = NEVER
-        usage = gauge.files.usage()
-        if usage is not None:
-            self._usage[slot] = usage
-            if self._stat.due(gauge.working_set_at, now):
-                _read_working_set(gauge, usage, now)
-        if self._slow.due(gauge.limit_at, now):
-            self._read_limit(gauge)
-        if anew or self._slow.due(gauge.oom_kills_at, now):
-            _read_oom_kills(gauge, now)
-
-    def write(self) -> None:
-        columns = self._tick.columns
-        columns["memory.usage"] = self._usage
-        columns["memory.working_set"] = self._working_set
-        columns["memory.limit"] = self._limit
+    def _write(self, tick: Tick, usage: array[float]) -> None:
+        columns = tick.columns
+        working_sets = array("d", map(min, self._working_sets, usage))  # min(x, NaN) is x
+        columns["memory.usage"] = usage
+        columns["memory.working_set"] = working_sets
+        columns["memory.limit"] = self._limits
         columns["memory.percent"] = array(
             "d",
             [
                 100 * used / limit if limit else math.nan
-                for used, limit in zip(self._working_set, self._limit, strict=True)
+                for used, limit in zip(working_sets, self._limits, strict=True)
             ],
         )
-        columns["memory.oom_kills"] = self._oom_kills
-
-    def _read_limit(self, gauge: MemoryGauge) -> None:
-        own = gauge.files.limit()
-        if own is None:
-            return
-        if own >= self._host_total or own >= UNLIMITED:
-            own = min(own, self._ancestors.nearest(parent_of(gauge.directory), self._now))
-        # min(own, NaN) is own: a limit is known even where the host's memory is not
-        gauge.limit = min(own, self._host_total) if own < UNLIMITED else self._host_total
-        gauge.limit_at = self._now
+        columns["memory.oom_kills"] = self._oom_kills.numbers()
+        for faults in (self._oom_kills.faults, self._inactive.faults, self._limit_faults, self._usage.faults):
+            faults.tell(tick, self.name, "memory is")
 
 
-def _read_working_set(gauge: MemoryGauge, usage: int, now: float) -> None:
-    inactive = gauge.files.inactive_file()
-    if inactive is not None:
-        gauge.working_set = max(0, usage - inactive)
-        gauge.working_set_at = now
-
-
-def _read_oom_kills(gauge: MemoryGauge, now: float) -> None:
-    kills = gauge.files.oom_kills()
-    if kills is not None:
-        gauge.oom_kills = kills
-    gauge.oom_kills_at = now
+def _explained(error: PermanentError) -> str:
+    return f"{error}: {NOT_ENABLED}" if isinstance(error, MissingError) else str(error)
 
 
 class AncestorLimits:
