@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support.agent import make_host, module_broker  # noqa: F401 - fixtures
 from tests.support.broker import broker, make_broker, subscriber  # noqa: F401 - fixtures
 from tests.support.engine import PrivateEngine
+
+# How long an example takes is not what properties are about, and a busy machine takes its time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

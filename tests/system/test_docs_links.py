@@ -161,7 +161,7 @@ def test_every_module_that_is_named_is_there(page: Path) -> None:
     for name in _INLINE.findall(text):
         if not _MODULE.fullmatch(name) or name in {"unit/", "contract/", "integration/", "system/", "support/"}:
             continue
-        rooms = [CHECKOUT, PACKAGE, *(entry for entry in PACKAGE.iterdir() if entry.is_dir())]
+        rooms = [CHECKOUT, PACKAGE, *(entry for entry in PACKAGE.rglob("*") if entry.is_dir())]
         if not any((room / name).exists() for room in rooms):
             missing.append(name)
     assert not missing

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from watchtower_agent.collectors.files import Descriptors, KeptFile, MissingError
-from watchtower_agent.collectors.gauges import Counter
+from watchtower_agent.collectors.gauges import RateGauge
 from watchtower_agent.collectors.paced import PacedCollector
 from watchtower_agent.collectors.parsing import blkio_bytes, io_stat
 from watchtower_agent.collectors.roster import Life
+from watchtower_agent.errors import PermanentError
 
 NAMES = ("io.read", "io.write")
 
@@ -24,40 +25,22 @@ def block_io(descriptors: Descriptors) -> PacedCollector:
     page cache later; and since Linux 6.10 only devices that are throttled somewhere. Where it accounts nothing they
     are unknown.
     """
+    v1, v2 = _parse(blkio_bytes), _parse(io_stat)
 
-    def opened(life: Life) -> BlockIoGauge | None:
+    def opened(life: Life) -> RateGauge | None:
         place = life.place
-        if place is None:
+        if place is None or not (place.blkio or place.unified):
             return None
-        if place.blkio:
-            path = f"{place.blkio}/blkio.throttle.io_service_bytes_recursive"
-            return BlockIoGauge(path, blkio_bytes, descriptors)
-        return BlockIoGauge(f"{place.unified}/io.stat", io_stat, descriptors) if place.unified else None
+        path = f"{place.blkio}/blkio.throttle.io_service_bytes_recursive" if place.blkio else f"{place.unified}/io.stat"
+        file = KeptFile(path, MANY_DEVICES, descriptors)
+        return RateGauge(file, v1 if place.blkio else v2, names=len(NAMES), unknown=_not_enabled)
 
     return PacedCollector("block_io", NAMES, opened, unknown="what they read from and write to disks is")
 
 
-class BlockIoGauge:
-    """The bytes moved, in the file of either cgroup version."""
+def _parse(moved: Callable[[bytes], tuple[int, int] | None]) -> Callable[[bytes], Sequence[float]]:
+    return lambda data: moved(data) or (math.nan, math.nan)
 
-    __slots__ = ("_file", "_parse", "_read", "_written")
 
-    def __init__(self, path: str, parse: Callable[[bytes], tuple[int, int] | None], descriptors: Descriptors) -> None:
-        self._file = KeptFile(path, MANY_DEVICES, descriptors)
-        self._parse = parse
-        self._read, self._written = Counter(), Counter()
-
-    def read(self, now: float) -> Sequence[float]:
-        """Both rates, in bytes per second; unknown where the controller is not enabled."""
-        try:
-            moved = self._parse(self._file.read())
-        except MissingError:
-            moved = None
-        if moved is None:
-            return math.nan, math.nan
-        read, written = moved
-        return self._read.rate(read, now), self._written.rate(written, now)
-
-    def close(self) -> None:
-        """Let go of the descriptor."""
-        self._file.close()
+def _not_enabled(error: PermanentError) -> bool:
+    return isinstance(error, MissingError)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from watchtower_agent.collectors.files import NumberFile
+from watchtower_agent.collectors.files import KeptFile, NumberFile
+from watchtower_agent.errors import PermanentError
 
 NEVER = -math.inf
 """When something was last read that was not read yet."""
+
+_SHORT = 256
+"""Bytes of what a file said that are kept for comparison."""
 
 
 class Gauge(Protocol):
@@ -78,6 +82,63 @@ class Counter:
         grown, passed = total - self._total, now - self._at
         self._total, self._at = total, now
         return grown / passed if grown >= 0 and passed > 0 else math.nan
+
+
+class RateGauge:
+    """Counters in one file, as rates.
+
+    Args:
+        file: Where they are.
+        parse: Takes them out of what it says: one for each name, NaN for unknown.
+        names: How many there are.
+        unknown: Whether an error only means that there is nothing to know here.
+        most: No rate is more than this.
+    """
+
+    __slots__ = ("_at", "_before", "_file", "_most", "_parse", "_said", "_still", "_unknown")
+
+    def __init__(
+        self,
+        file: KeptFile,
+        parse: Callable[[bytes], Sequence[float]],
+        *,
+        names: int,
+        unknown: Callable[[PermanentError], bool],
+        most: float = math.inf,
+    ) -> None:
+        self._file = file
+        self._parse = parse
+        self._unknown = unknown
+        self._most = most
+        self._before: Sequence[float] = (math.nan,) * names
+        self._at = NEVER
+        self._said: bytes | None = None
+        self._still: Sequence[float] = self._before
+
+    def read(self, now: float) -> Sequence[float]:
+        """Δtotal / Δtime of each since the last call; unknown at the first one, and when it went down."""
+        try:
+            data = self._file.read()
+        except PermanentError as error:
+            if not self._unknown(error):
+                raise
+            data = b""
+        if data == self._said:  # most files of most containers: nothing moved, and nothing need be taken apart
+            self._at = now
+            return self._still
+        before, passed = self._before, now - self._at
+        totals = self._parse(data)
+        self._before, self._at = totals, now
+        self._said = data if len(data) <= _SHORT else None
+        self._still = [0.0 if total >= 0 else math.nan for total in totals]
+        return [
+            min((total - earlier) / passed, self._most) if total >= earlier and passed > 0 else math.nan
+            for total, earlier in zip(totals, before, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        self._file.close()
 
 
 class CpuFiles(Protocol):

@@ -136,16 +136,15 @@ class MemoryCollector:
 
     def _write(self, tick: Tick, usage: array[float]) -> None:
         columns = tick.columns
-        working_sets = array("d", map(min, self._working_sets, usage))  # min(x, NaN) is x
+        working_sets = array(
+            "d", [min(before, used) for before, used in zip(self._working_sets, usage, strict=True)]
+        )  # written out, since `min` would be a call of a function for each
         columns["memory.usage"] = usage
         columns["memory.working_set"] = working_sets
         columns["memory.limit"] = self._limits
         columns["memory.percent"] = array(
             "d",
-            [
-                100 * used / limit if limit else math.nan
-                for used, limit in zip(working_sets, self._limits, strict=True)
-            ],
+            [100 * used / limit if limit else math.nan for used, limit in zip(working_sets, self._limits, strict=True)],
         )
         columns["memory.oom_kills"] = self._oom_kills.numbers()
         for faults in (self._oom_kills.faults, self._inactive.faults, self._limit_faults, self._usage.faults):

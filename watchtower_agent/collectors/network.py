@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from watchtower_agent.collectors.files import Descriptors, KeptFile
-from watchtower_agent.collectors.gauges import Counter
+from watchtower_agent.collectors.gauges import RateGauge
 from watchtower_agent.collectors.paced import PacedCollector
 from watchtower_agent.collectors.parsing import traffic
 from watchtower_agent.collectors.roster import Life
-from watchtower_agent.errors import AbsentError
+from watchtower_agent.errors import AbsentError, PermanentError
 from watchtower_agent.model.sample import SampleTarget
 
 NAMES = ("network.receive", "network.transmit", "network.errors")
@@ -23,6 +23,8 @@ def network(*, proc_root: str, process_is: Callable[[SampleTarget], bool], descr
     """Rates over all interfaces but `lo`, of containers with a network of their own.
 
     Unknown for the host's network, and for one that belongs to another container: what passes there is the owner's.
+    `/proc/PID/net/dev` stays readable after the container's end and keeps its network alive: it is closed with the life
+    it belongs to.
 
     Args:
         proc_root: Where the host's proc file system is mounted.
@@ -30,38 +32,20 @@ def network(*, proc_root: str, process_is: Callable[[SampleTarget], bool], descr
         descriptors: Counts what is kept open.
     """
 
-    def opened(life: Life) -> NetworkGauge | None:
+    def opened(life: Life) -> RateGauge | None:
         target = life.target
         if not target.own_network or not process_is(target):
             return None
-        return NetworkGauge(f"{proc_root}/{target.pid}/net/dev", descriptors)
+        file = KeptFile(f"{proc_root}/{target.pid}/net/dev", MANY_INTERFACES, descriptors)
+        return RateGauge(file, _parse, names=len(NAMES), unknown=_process_ended)
 
     return PacedCollector("network", NAMES, opened, unknown="what they send and receive is")
 
 
-class NetworkGauge:
-    """`/proc/PID/net/dev`, kept open.
+def _parse(data: bytes) -> Sequence[float]:
+    return traffic(data) or (math.nan, math.nan, math.nan)
 
-    It stays readable after the container's end and keeps its network alive: it is closed with the life it belongs to.
-    """
 
-    __slots__ = ("_errors", "_file", "_received", "_sent")
-
-    def __init__(self, path: str, descriptors: Descriptors) -> None:
-        self._file = KeptFile(path, MANY_INTERFACES, descriptors)
-        self._received, self._sent, self._errors = Counter(), Counter(), Counter()
-
-    def read(self, now: float) -> Sequence[float]:
-        """Three rates: bytes received, bytes sent, errors and drops."""
-        try:
-            found = traffic(self._file.read())
-        except AbsentError:  # the main process: whether the container ended too, its cgroup tells
-            found = None
-        if found is None:
-            return math.nan, math.nan, math.nan
-        received, sent, errors = found
-        return self._received.rate(received, now), self._sent.rate(sent, now), self._errors.rate(errors, now)
-
-    def close(self) -> None:
-        """Let go of the descriptor."""
-        self._file.close()
+def _process_ended(error: PermanentError) -> bool:
+    """The main process did: whether the container ended too, its cgroup tells."""
+    return isinstance(error, AbsentError)

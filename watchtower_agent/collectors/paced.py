@@ -55,7 +55,7 @@ class PacedCollector:
         due = Pace(tick.request.demand.interval(self._needed_by, tick.interval), tick.interval).due(self._read_at, now)
         anew = tick.request.anew if self._of_limits else frozenset()
         if due or anew or tick.changes() != self._changes:
-            self._read(tick, None if due else anew)
+            self._read(tick, anew, due=due)
             self._changes = tick.changes()
             self._read_at = now if due else self._read_at
         if self._failure:
@@ -65,30 +65,36 @@ class PacedCollector:
     def close(self) -> None:
         """Nothing is kept open here: gauges are closed with their lives."""
 
-    def _read(self, tick: Tick, anew: frozenset[str] | None) -> None:
-        """Read these containers' gauges, and those of lives that have none yet; None: all."""
+    def _read(self, tick: Tick, limits_changed: frozenset[str], *, due: bool) -> None:
+        """Read all gauges when they are due, else those of lives that have none yet, and of these containers."""
         columns = tuple(array("d", [math.nan]) * len(tick.lives) for _ in self._names)
         faults = Faults()
+        name, monotonic = self.name, tick.monotonic
         for slot, life in enumerate(tick.lives):
+            kept = life.paced.get(name)
             try:
-                numbers = self._numbers(tick, life, due=anew is None or life.target.container_id in anew)
+                if kept is None or life.target.container_id in limits_changed:
+                    numbers = self._first_numbers(life, monotonic)
+                elif due:
+                    numbers = kept.read(monotonic())
+                else:
+                    numbers = kept.numbers
             except AbsentError:
                 life.end()
             except UnreadableError as error:
                 faults.add(str(error))
             else:
-                for column, number in zip(columns, numbers, strict=True):
+                for column, number in zip(columns, numbers):  # noqa: B905 - each gauge gives one number for each name
                     column[slot] = number
         self._columns = columns
         self._failure = faults.sentence(self._unknown)
 
-    def _numbers(self, tick: Tick, life: Life, *, due: bool) -> Sequence[float]:
-        kept = life.paced.get(self.name)
-        if kept is None:
-            gauge = self._opened(life) if life.place else None
-            if gauge is None:
-                return self._nothing
-            kept = life.paced[self.name] = KeptGauge(gauge, self._nothing)
-        elif not due:
-            return kept.numbers
-        return kept.read(tick.monotonic())
+    def _first_numbers(self, life: Life, monotonic: Callable[[], float]) -> Sequence[float]:
+        """A gauge that is opened anew reads everything, also what it otherwise reads seldom."""
+        if (former := life.paced.pop(self.name, None)) is not None:
+            former.close()
+        gauge = self._opened(life) if life.place else None
+        if gauge is None:
+            return self._nothing
+        kept = life.paced[self.name] = KeptGauge(gauge, self._nothing)
+        return kept.read(monotonic())

@@ -178,11 +178,13 @@ def stalled(data: bytes, kind: bytes) -> float | None:
         data: Two lines like `some avg10=0.00 avg60=0.00 avg300=0.00 total=12` (microseconds).
         kind: `some`: at least one task waited. `full`: all of them did.
     """
-    for line in _whole_lines(data):
-        if line.startswith(kind + b" "):
-            total = integer(line.rpartition(b"total=")[2])
-            return None if total is None else total * 1e-6
-    return None
+    begin = data.find(kind + b" ")
+    end = data.find(b"\n", begin)
+    if begin < 0 or end < 0 or data[begin - 1 : begin] not in {b"", b"\n"}:
+        return None
+    at = data.rfind(b"total=", begin, end)
+    total = integer(data[at + 6 : end]) if at >= 0 else None
+    return None if total is None else total * 1e-6
 
 
 def traffic(data: bytes) -> tuple[int, int, int] | None:

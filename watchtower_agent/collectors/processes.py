@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 
 from watchtower_agent.collectors.files import NUMBER, Descriptors, KeptFile, MissingError
+from watchtower_agent.collectors.gauges import NEVER
 from watchtower_agent.collectors.paced import PacedCollector
 from watchtower_agent.collectors.parsing import integer
+from watchtower_agent.collectors.request import LIMITS_INTERVAL
 from watchtower_agent.collectors.roster import Life
 
 NAMES = ("pids", "pids.limit")
@@ -24,18 +26,22 @@ def processes(descriptors: Descriptors) -> PacedCollector:
 
 
 class PidsGauge:
-    """`pids.current` and `pids.max`, the same in both cgroup versions."""
+    """`pids.current` and `pids.max`, the same in both cgroup versions. The limit is read every 30 s."""
 
-    __slots__ = ("_current", "_max")
+    __slots__ = ("_current", "_limit", "_limit_at", "_max")
 
     def __init__(self, directory: str, descriptors: Descriptors) -> None:
         self._current = KeptFile(f"{directory}/pids.current", NUMBER, descriptors)
         self._max = KeptFile(f"{directory}/pids.max", NUMBER, descriptors)
+        self._limit = math.nan
+        self._limit_at = NEVER
 
-    def read(self, now: float) -> Sequence[float]:  # noqa: ARG002 - a level needs no time
+    def read(self, now: float) -> Sequence[float]:
         """Both numbers; unknown where the controller is not enabled."""
         try:
-            return _number(self._current.read()), _number(self._max.read())
+            if now - self._limit_at >= LIMITS_INTERVAL:
+                self._limit, self._limit_at = _number(self._max.read()), now
+            return _number(self._current.read()), self._limit
         except MissingError:
             return math.nan, math.nan
 

@@ -92,7 +92,9 @@ class Reader:
         of_containers = self._of_stats if self.source is Source.STATS_API else self._of_cgroups
         self.seconds = registry.run((*of_containers, *self._of_host), tick)
         # Of who is not read there is nothing that could be out of date.
-        anew = tick.anew | waiting.difference(target.container_id for target in request.targets)
+        anew = tick.anew
+        if waiting - anew:
+            anew |= waiting.difference(target.container_id for target in request.targets)
         self._anew = waiting - anew
         if self._descriptors.refused:
             tick.failures["descriptors"] = _too_few_descriptors(self._descriptors)

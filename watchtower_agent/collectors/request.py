@@ -38,7 +38,7 @@ class Demand:
 
     def interval(self, names: frozenset[str], tick: float) -> float:
         """Seconds between two readings of what these names are computed from, never less than between two ticks."""
-        return tick if names & self.every_tick else max(tick, self.metrics_interval)
+        return max(tick, self.metrics_interval) if names.isdisjoint(self.every_tick) else tick
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 
 from watchtower_agent.collectors.files import NUMBER, Descriptors, KeptFile, MissingError
+from watchtower_agent.collectors.gauges import NEVER
 from watchtower_agent.collectors.paced import PacedCollector
 from watchtower_agent.collectors.parsing import value_after
+from watchtower_agent.collectors.request import LIMITS_INTERVAL
 from watchtower_agent.collectors.roster import Life
 
 NAMES = ("cpu.throttled",)
@@ -30,6 +32,8 @@ def throttling(descriptors: Descriptors) -> PacedCollector:
 class ThrottlingGauge:
     """`cpu.stat` counts the periods in which a container with a quota ran, and those in which it was stopped.
 
+    The quota itself is read every 30 s.
+
     Args:
         directory: The cgroup with the `cpu` controller's files.
         quota: The file with the quota.
@@ -37,19 +41,22 @@ class ThrottlingGauge:
         descriptors: Counts what is kept open.
     """
 
-    __slots__ = ("_limit", "_none", "_periods", "_quota", "_stat", "_throttled")
+    __slots__ = ("_limit", "_limit_at", "_none", "_periods", "_quota", "_stat", "_throttled")
 
     def __init__(self, directory: str, quota: str, none: bytes, descriptors: Descriptors) -> None:
         self._stat = KeptFile(f"{directory}/cpu.stat", NUMBER * 8, descriptors)
         self._quota = KeptFile(f"{directory}/{quota}", NUMBER, descriptors)
         self._none = none
         self._limit = b""
+        self._limit_at = NEVER
         self._periods = self._throttled = math.nan
 
-    def read(self, now: float) -> Sequence[float]:  # noqa: ARG002 - a share of periods needs no time
+    def read(self, now: float) -> Sequence[float]:
         """One number: the share of the periods since the last reading, 0 when none passed in which it ran."""
         try:
-            limit = self._quota.read()
+            limit = self._limit
+            if now - self._limit_at >= LIMITS_INTERVAL:
+                limit, self._limit_at = self._quota.read(), now
             limited = not limit.startswith(self._none)
             data = self._stat.read() if limited else b""
         except MissingError:  # the controller is not enabled here, or the kernel has no bandwidth control: no quota

@@ -21,6 +21,7 @@ from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.container import inspected_container, listed_container, parse_time
 from watchtower_agent.engine.event import stamp_text
 from watchtower_agent.engine.feed import EventFeed, split_lines
+from watchtower_agent.engine.heartbeat import Heartbeat
 from watchtower_agent.engine.peer import peer_process, process_age
 from watchtower_agent.engine.translation import raise_for_status, translated
 from watchtower_agent.engine.transport import UnixAdapter
@@ -81,6 +82,7 @@ class EngineCalls:
         self._tls = _tls(address)
         self._lock = threading.Lock()
         self._link: _Link | None = None
+        self._heartbeat = Heartbeat(address.socket_path, timeout) if address.socket_path else None
         self.clock_offset = 0.0
 
     def connect(self) -> EngineGreeting:
@@ -120,6 +122,8 @@ class EngineCalls:
             link, self._link = self._link, None
         if link is not None:
             link.client.close()
+        if self._heartbeat is not None:
+            self._heartbeat.close()
 
     def ping(self) -> float:
         """Ask for a sign of life.
@@ -127,11 +131,14 @@ class EngineCalls:
         Returns:
             Seconds until it came.
         """
+        begun = self._clock.now().monotonic
         with translated("a ping"):
-            link = self._linked()
-            response = link.client.get(f"{link.client.base_url}/_ping", timeout=self.timeout)
-            response.raise_for_status()
-            return response.elapsed.total_seconds()
+            if self._heartbeat is not None:
+                self._heartbeat.ask()
+            else:
+                link = self._linked()
+                link.client.get(f"{link.client.base_url}/_ping", timeout=self.timeout).raise_for_status()
+        return self._clock.now().monotonic - begun
 
     def containers(self) -> tuple[Container, ...]:
         """All containers in any state, without detail."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from http.client import HTTPException
 
 import requests
 import urllib3
@@ -54,6 +55,7 @@ def translated(what: str) -> Iterator[None]:
         urllib3.exceptions.HTTPError,
         DockerException,
         OSError,
+        HTTPException,
         ValueError,
         LookupError,
     ) as error:

@@ -109,10 +109,12 @@ class Inbox:
         """
         if not self._waiting and self._dropped is None:
             self._bell.clear()
+            # A bell and a timer that rings it, too: `asyncio.wait_for` would make a task of each wait.
+            late = asyncio.get_running_loop().call_later(within, self._bell.set)
             try:
-                await asyncio.wait_for(self._bell.wait(), within)
-            except TimeoutError:
-                return []
+                await self._bell.wait()
+            finally:
+                late.cancel()
         taken: list[Observation] = []
         events = 0
         while self._waiting and events < _AT_ONCE:

@@ -307,7 +307,7 @@ class MqttConnection:
         reading = asyncio.create_task(_read(self._client), name="mqtt reading")
         try:
             while not reading.done():
-                await asyncio.wait({reading}, timeout=min(1.0, self._options.ack_timeout / 4))
+                await asyncio.wait({reading}, timeout=self._options.ack_timeout / 4)
                 if self._unacknowledged and self._loop.time() - self._progress > self._options.ack_timeout:
                     self.silent = True
                     return f"it acknowledged nothing for {self._options.ack_timeout:g} s"

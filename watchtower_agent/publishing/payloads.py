@@ -186,10 +186,8 @@ def container_sample(view: ContainerView, now: float) -> Json:
 
 def rounded(values: Iterable[tuple[str, float]]) -> dict[str, float]:
     """The known values, to four decimals: more than that was never measured, and short numbers are cheap to write."""
-    said: dict[str, float] = {}
-    for name, value in values:
-        if value - value != 0.0:  # NaN and infinities alike; half the price of math.isfinite on this hot path
-            continue
-        whole = int(value)
-        said[name] = whole if whole == value else round(value, 4)
-    return said
+    return {
+        name: whole if (whole := int(value)) == value else round(value, 4)
+        for name, value in values
+        if value - value == 0.0  # neither NaN nor infinite; half the price of math.isfinite on this hot path
+    }

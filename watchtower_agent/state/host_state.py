@@ -22,7 +22,7 @@ from watchtower_agent.state.engine_state import EngineState
 from watchtower_agent.state.history import History
 from watchtower_agent.state.own_action import own_action
 from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, judge_signal_anew, met
-from watchtower_agent.state.sampled import OF_LIMITS, OOM_KILLS, known_oom_kills, learn_oom_kills, sampled
+from watchtower_agent.state.sampled import OF_LIMITS, OOM_KILLS, known_oom_kills, learn_oom_kills, row, sampled
 
 _EVENT_MAY_LAG = 1.5
 """Seconds by which an inspection may be ahead of the event that tells the same. Longer than an interruption of the
@@ -334,10 +334,7 @@ class HostState:
         sample: dict[str, float] = {}
         oom_kills = None
         if now is not None:
-            for name in self.samples.columns if self.samples is not None else ():
-                number = self.metric(record.container.id, name, now)
-                if number is not None:
-                    sample[name] = number
+            sample = self._row(record, now)
             oom_kills = known_oom_kills(record, self.samples, sample.get(OOM_KILLS))
             if sample.get(OOM_KILLS) != oom_kills:
                 sample.pop(OOM_KILLS, None)  # it was read before the last kill
@@ -352,6 +349,17 @@ class HostState:
             oom_kills=oom_kills,
             last_sample=sample,
         )
+
+    def _row(self, record: ContainerRecord, now: Instant) -> dict[str, float]:
+        """What `metric` gives of every name that was sampled, for all at once: metrics batches ask for thousands."""
+        batch = self.samples
+        if batch is None or now.monotonic - batch.at.monotonic > 3 * batch.interval:
+            return {}
+        found = row(batch, self.slots.get(record.container.id), record)
+        if record.container.id in self._other_limits:
+            for name in OF_LIMITS:
+                found.pop(name, None)
+        return found
 
     def detail(self, container_id: str) -> ContainerDetail | None:
         """What only an inspection told of a container, if there was one."""

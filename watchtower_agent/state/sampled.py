@@ -25,6 +25,13 @@ def sampled(batch: SampleBatch, slot: int | None, record: ContainerRecord | None
     return None if number != number else number  # noqa: PLR0124 - NaN is the one number that differs from itself
 
 
+def row(batch: SampleBatch, slot: int | None, record: ContainerRecord) -> dict[str, float]:
+    """Every value that `sampled` would give of the container in that slot, by name."""
+    if slot is None or (record.started is not None and batch.at.wall < record.started):
+        return {}
+    return {name: number for name, column in batch.columns.items() if (number := column[slot]) == number}
+
+
 def learn_oom_kills(record: ContainerRecord, event: EngineEvent, batch: SampleBatch | None, slot: int | None) -> None:
     """Take the counter over into the record, before an `oom` adds to it or a `die` ends the life that it counts."""
     number = sampled(batch, slot, record, OOM_KILLS) if batch is not None else None

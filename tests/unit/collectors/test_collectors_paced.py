@@ -115,9 +115,12 @@ def test_processes_and_their_limit(bench: Bench, tree: FakeTree) -> None:
     assert bench.tick()["pids.limit"] == 50
     need(bench, "pids.limit")
     tree.write(PATH, "pids.max", "max\n")
+    assert bench.tick(29.0)["pids.limit"] == 50
     sample = bench.tick()
     assert math.isnan(sample["pids.limit"])
     assert sample["pids"] == 2
+    tree.write(PATH, "pids.max", "60\n")
+    assert bench.tick(anew=frozenset({ID}))["pids.limit"] == 60
 
 
 # --- throttling ---

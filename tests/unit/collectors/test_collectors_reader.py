@@ -260,7 +260,9 @@ def test_oom_kills_are_read_every_ten_seconds_and_when_the_engine_reports_one(be
     assert bench.tick()["memory.oom_kills"] == 2
 
 
-def test_limits_are_read_every_thirty_seconds_and_when_the_engine_reports_an_update(bench: Bench, tree: FakeTree) -> None:
+def test_limits_are_read_every_thirty_seconds_and_when_the_engine_reports_an_update(
+    bench: Bench, tree: FakeTree
+) -> None:
     use_cpu(tree, 10.0)
     limit_cpu(tree, 0.5)
     limit_memory(tree, 200 * MIB)
