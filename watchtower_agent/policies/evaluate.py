@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from watchtower_agent.model.container import Health
+from watchtower_agent.model.container import Container, Health
 from watchtower_agent.model.decision import (
     Decision,
     Edge,
@@ -20,6 +20,7 @@ from watchtower_agent.policies.conditions.closeness import Standing
 from watchtower_agent.policies.conditions.subject import ContainerSubject, HostSubject
 from watchtower_agent.policies.making import container_target, digest, notification, parameters
 from watchtower_agent.policies.policy import Policy, PolicySet, WhenTrigger
+from watchtower_agent.policies.selector import Choice
 from watchtower_agent.policies.wording import because_no_longer, because_of_condition
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
@@ -85,6 +86,7 @@ class Conditions:
     def __init__(self) -> None:
         self._tracked: dict[tuple[str, str], Tracked] = {}
         self._texts: dict[str, tuple[str, float, float]] = {}
+        self._choices: dict[str, Choice] = {}
 
     def evaluate(self, policies: PolicySet, state: HostState, now: Instant, interval: float) -> Wanted:
         """Ask every condition about every target it selects.
@@ -98,11 +100,13 @@ class Conditions:
         edges: list[Edge] = []
         decisions: list[Decision] = []
         alive: set[tuple[str, str]] = set()
+        records = list(state.containers.values())
+        containers = [record.container for record in records]
         for policy in policies.policies:
             if policy.mode is Mode.OFF or not isinstance(policy.trigger, WhenTrigger):
                 continue
             edges.extend(self._changed(policy, now))
-            for target, record, subject in _subjects(policy, state, now):
+            for target, record, subject in self._subjects(policy, state, now, records, containers):
                 key = (policy.name, target.id)
                 found = self._follow(key, policy, target, subject, now, interval)
                 edges.extend(found)
@@ -116,7 +120,26 @@ class Conditions:
             edges.extend(self._over(key, now, gone if key[0] in in_force else "the policy is not in force any more"))
         for name in self._texts.keys() - in_force:
             del self._texts[name]
+            self._choices.pop(name, None)
         return Wanted(edges=tuple(edges), decisions=tuple(decisions))
+
+    def _subjects(
+        self,
+        policy: Policy,
+        state: HostState,
+        now: Instant,
+        records: Sequence[ContainerRecord],
+        containers: list[Container],
+    ) -> Iterator[tuple[Target, ContainerRecord | None, HostSubject]]:
+        if policy.selector is None:
+            yield Target(kind=TargetKind.HOST, name=state.host), None, HostSubject(state, now)
+            return
+        choice = self._choices.get(policy.name)
+        if choice is None or choice.selector is not policy.selector:
+            choice = self._choices[policy.name] = Choice(policy.selector)
+        for index in choice.among(containers):
+            record = records[index]
+            yield container_target(record), record, ContainerSubject(state, now, record)
 
     def acted(self, target: Target, now: Instant) -> None:
         """The agent acted on the target: every timer about it starts anew."""
@@ -301,14 +324,3 @@ def _cause_id(trigger: WhenTrigger, subject: HostSubject) -> str:
     if not isinstance(subject, ContainerSubject) or _ABOUT_HEALTH.isdisjoint(trigger.condition.names):
         return ""
     return subject.record.unhealthy_by if subject.record.container.health is Health.UNHEALTHY else ""
-
-
-def _subjects(
-    policy: Policy, state: HostState, now: Instant
-) -> Iterator[tuple[Target, ContainerRecord | None, HostSubject]]:
-    if policy.selector is None:
-        yield Target(kind=TargetKind.HOST, name=state.host), None, HostSubject(state, now)
-        return
-    for record in state.containers.values():
-        if policy.selector.matches(record.container):
-            yield container_target(record), record, ContainerSubject(state, now, record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import translate
 from typing import Final, Protocol
@@ -115,6 +115,28 @@ class Selector:
             yield lambda container: any(map(networks.match, container.networks))
         if (exclude := self.exclude) is not None:
             yield lambda container: not exclude.matches(container)
+
+
+class Choice:
+    """Whom a selector picks of all containers, worked out anew only when one of them changed: they are frozen values.
+
+    Args:
+        selector: Picks.
+    """
+
+    __slots__ = ("_containers", "_picked", "selector")
+
+    def __init__(self, selector: Selector) -> None:
+        self.selector = selector
+        self._containers: list[Container] = []
+        self._picked: list[int] = []
+
+    def among(self, containers: list[Container]) -> Sequence[int]:
+        """The indexes of those it picks. The list must not change afterwards."""
+        if containers != self._containers:
+            self._containers = containers
+            self._picked = [index for index, container in enumerate(containers) if self.selector.matches(container)]
+        return self._picked
 
 
 def repository(image: str) -> str:

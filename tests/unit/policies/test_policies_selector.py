@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from watchtower_agent.model.container import Container, ContainerStatus
 from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.policy import PolicySet
-from watchtower_agent.policies.selector import Selector, repository
+from watchtower_agent.policies.selector import Choice, Selector, repository
 
 
 def container(
@@ -207,3 +207,17 @@ def slow(select: dict[str, Any], made: Container) -> bool:
 @given(selects, containers)
 def test_any_selector_matches_what_a_slow_evaluator_does(select: dict[str, Any], made: Container) -> None:
     assert selector(json.dumps(select)).matches(made) is slow(select, made)
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(ContainerStatus)), max_size=4), max_size=6))
+def test_a_choice_is_what_the_selector_picks_now_whatever_it_was_asked_before(
+    ticks: list[list[tuple[str, ContainerStatus]]],
+) -> None:
+    picks = selector("{name: [a, b], status: running}")
+    choice = Choice(picks)
+    for tick in ticks:
+        containers = [container(name, status=status) for name, status in tick]
+        assert list(choice.among(containers)) == [
+            index for index, each in enumerate(containers) if each.name in "ab" and each.status == "running"
+        ]
+        assert choice.among(list(containers)) is choice.among(list(containers)), "not worked out twice"
