@@ -22,7 +22,8 @@ from watchtower_agent.errors import PermanentError
 async def test_what_a_container_did_before_it_crashed_is_drawn_after(
     engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
 ) -> None:
-    host = make_host(engine, module_broker, "version: 1\npolicies: []\n")
+    settings = {"sampling": {"history": "30m"}}
+    host = make_host(engine, module_broker, "version: 1\npolicies: []\n", settings=settings)
 
     def metrics(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -62,6 +63,7 @@ async def test_what_a_container_did_before_it_crashed_is_drawn_after(
     values = [value for _, value in told["points"] if value is not None]
     assert all(10_000 < value < 100 * 2**20 for value in values)
     assert all(told["at"] - 3700 < moment <= told["at"] for moment, _ in told["points"])
+    assert told["kept"] == 1800
     assert 0 < known("host.memory.percent", None)[-1] < 100
 
     await asyncio.to_thread(lambda: engine.docker("rm", "busy"))

@@ -121,6 +121,7 @@ def test_time_without_ticks_is_not_known() -> None:
 def test_a_column_that_is_carried_counts_at_each_tick() -> None:
     told = Told()
     told.tick({"web": 1.0, "db": math.nan})
+    assert told.values("web") == [1.0]
     column = array("d", [4.0, 2.0])
     for _ in range(2):
         told.again(column)
@@ -171,6 +172,14 @@ def test_a_tick_whose_columns_belong_to_nobody_known_is_left_out() -> None:
     assert told.values("web") == [1.0]
 
 
+def test_containers_that_come_and_go_need_no_more_room_than_those_there_were_at_once() -> None:
+    told = Told()
+    for number in range(100):
+        told.tick({str(number): 1.0, str(number + 1): 1.0})
+        told.gone(str(number))
+    assert max(len(row) for row in told.averages._containers[CPU].kept) == 2
+
+
 @pytest.mark.parametrize(("interval", "step"), [(0.1, 10.0), (5.0, 10.0), (10.0, 20.0), (60.0, 120.0)])
 def test_slow_sampling_has_two_ticks_to_an_average(interval: float, step: float) -> None:
     told = Told(3600.0, interval)
@@ -188,6 +197,7 @@ def test_no_more_is_kept_than_was_asked_for_and_nothing_where_nothing_was() -> N
         told.tick({"web": float(number)}, load=1.0)
         assert len(told.values("web")) <= 7
         assert len(told.values(HOST)) <= 7
+        assert len(told.averages._host.kept) == len(told.averages._containers[CPU].kept) <= 6
     assert told.values("web", last=15.0) == told.values("web")[-3:]  # now is 500: of 480 a half is in it
 
     none = Told(keep=0.0)
