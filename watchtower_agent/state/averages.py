@@ -162,6 +162,8 @@ class Averages:
         self._targets = targets
 
     def _fold(self) -> None:
+        if not self._told:
+            return
         for rows in self._containers.values():
             rows.fold(self._slots, self._seats.width)
         told, self._told = self._told, []
