@@ -135,6 +135,7 @@ class Agent:
                 interval=settings.sampling.interval,
                 ping_interval=timing.ping_every,
                 metrics_interval=settings.mqtt.metrics.interval,
+                keep=settings.sampling.history,
                 protection=await protection(settings, address.url),
                 settings_digest=settings_digest(settings),
             ),

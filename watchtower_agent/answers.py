@@ -13,13 +13,13 @@ from watchtower_agent.engine.session import EngineSession
 from watchtower_agent.errors import PermanentError
 from watchtower_agent.loop.loop import Loop
 from watchtower_agent.loop.overview import Page, Sort, overview
+from watchtower_agent.loop.past import past
 from watchtower_agent.loop.pipeline import Pipeline
-from watchtower_agent.loop.readings import container_values, find, host_values, ranges
+from watchtower_agent.loop.readings import container_values, host_values, known_container, ranges
 from watchtower_agent.model.decision import Decision
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.model.observation import PoliciesRejected
 from watchtower_agent.policies.policy import OnTrigger, Policy, ScheduleTrigger
-from watchtower_agent.policies.problem import nearest
 from watchtower_agent.policy_folder import PolicyFolder
 from watchtower_agent.ports import Clock, LedgerRow, Store
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
@@ -215,12 +215,7 @@ class Answers:
         """The present value of every name."""
         state, now = self.pipeline.state, self.clock.now()
         if container is not None:
-            record = find(state, container)
-            if record is None:
-                names = sorted(each.container.name for each in state.containers.values())
-                near = nearest(container, tuple(names))
-                hint = f"did you mean {near}?" if near else "see: watchtower-agent top --once --sort name"
-                raise PermanentError(f"there is no container {container[:60]!a}; {hint}")
+            record = known_container(state, container)
             values = container_values(state, record, now)
             return {"container": record.container.name, "values": host_values(state, now) | values}
         found = {}
@@ -228,6 +223,10 @@ class Answers:
             found[name] = one
             await asyncio.sleep(0)  # all names of thousands of containers are not for one turn of the loop
         return {"container": None, "values": host_values(state, now), "ranges": found}
+
+    async def past(self, *, name: str, container: str | None, last: int) -> Mapping[str, object]:
+        """The averages of one name."""
+        return past(self.pipeline.state, name, container, last, self.clock.now())
 
     def follow(self) -> AsyncIterator[Mapping[str, object]]:
         """Every event from now on."""

@@ -275,6 +275,19 @@ class Control(Protocol):
         """
         ...
 
+    async def past(self, *, name: str, container: str | None, last: int) -> Mapping[str, object]:
+        """The averages of one catalogue name, as `points`: `[seconds since the epoch, value or None]`.
+
+        Raises:
+            PermanentError: There is no such name or container, or its past is not kept.
+
+        Args:
+            name: Of the catalogue.
+            container: Name, or the begin of an id; None for what is the host's or its engine's.
+            last: How many seconds back.
+        """
+        ...
+
     def follow(self) -> AsyncIterator[Mapping[str, object]]:
         """Every event from now on, as it is published: `{"topic": …, "event": {the CloudEvent}}`.
 

@@ -224,9 +224,10 @@ class FakeControl:
         self, answer: Mapping[str, object] | None = None, past: Sequence[Mapping[str, object]] = HISTORY
     ) -> None:
         self.answer = status() if answer is None else answer
-        self.past = past
+        self.rows = past
         self.frame: Mapping[str, object] = frame([])
         self.readings: Mapping[str, object] = {}
+        self.seen: Mapping[str, object] = {}
         self.asked: list[dict[str, object]] = []
         self.queues: list[asyncio.Queue[Mapping[str, object] | None]] = []
         self.following = asyncio.Event()
@@ -237,7 +238,7 @@ class FakeControl:
 
     async def history(self, *, limit: int, policy: str | None, target: str | None) -> Sequence[Mapping[str, object]]:
         self.asked.append({"limit": limit, "policy": policy, "target": target})
-        return self.past[:limit]
+        return self.rows[:limit]
 
     async def top(self, *, sort: str, backwards: bool, offset: int, limit: int) -> Mapping[str, object]:
         """A page of the frame it was given, in the order that it has; by name in the order of names."""
@@ -254,6 +255,12 @@ class FakeControl:
         if container not in {None, "web"}:
             raise PermanentError(f"there is no container {container!r}; did you mean web?")
         return self.readings
+
+    async def past(self, *, name: str, container: str | None, last: int) -> Mapping[str, object]:
+        self.asked.append({"name": name, "container": container, "last": last})
+        if name != self.seen.get("name"):
+            raise PermanentError(f"there is no name {name!r}; did you mean cpu.percent?")
+        return self.seen
 
     async def follow(self) -> AsyncIterator[Mapping[str, object]]:
         queue: asyncio.Queue[Mapping[str, object] | None] = asyncio.Queue()

@@ -268,6 +268,18 @@ def test_durations_round_trip(value: float, unit: str) -> None:
         assert "sampling.interval" in problems(None, host="h", **{"sampling.interval": f"{value}{unit}"})[0]
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("0s", 0.0), ("1m", 60.0), ("90m", 5400.0), ("24h", 86400.0)])
+def test_so_much_of_the_past_can_be_kept(text: str, seconds: float) -> None:
+    assert load_settings(None, {"host": "h", "sampling.history": text}).settings.sampling.history == seconds
+
+
+@pytest.mark.parametrize("text", ["1s", "59s", "25h", "3650d"])
+def test_nothing_or_enough_of_the_past_to_look_at_and_no_more_than_a_day(text: str) -> None:
+    (line,) = problems(None, host="h", **{"sampling.history": text})
+    assert "sampling.history" in line
+    assert "this duration is out of range, write one between 1m and 24h, or 0s for none" in line
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

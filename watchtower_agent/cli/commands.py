@@ -128,9 +128,16 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--interval", type=_interval, default=1.0, metavar="SECONDS", help="between two looks (default: 1)"
     )
-    made = command("metrics", _metrics, "list every name that a policy can use, with present values")
+    made = command("metrics", _metrics, "list every name that a policy can use with present values, or draw one's past")
     made.add_argument(
-        "container", nargs="?", metavar="CONTAINER", help="values of this one (default: the range over all)"
+        "about",
+        nargs="?",
+        metavar="CONTAINER|NAME",
+        help="values of this container (default: the range over all); with --of or --last the name to draw",
+    )
+    made.add_argument("--of", metavar="CONTAINER", help="draw the past of NAME of this container")
+    made.add_argument(
+        "--last", type=_last, metavar="DURATION", help="draw the last 10m or 1h of NAME (default: all that is kept)"
     )
     made = command("events", _events, "show what the running agent sees and does, as it happens")
     made.add_argument("--follow", action="store_true", required=True, help="show events from now on, until Ctrl-C")
@@ -162,6 +169,18 @@ def _interval(text: str) -> float:
     if not 0.2 <= seconds <= 3600:  # noqa: PLR2004 - an agent that is asked more often does little else
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0.2 and 3600")
     return seconds
+
+
+def _last(text: str) -> int:
+    from watchtower_agent.policies.quantities import QuantityError, parse_duration  # noqa: PLC0415 - see the first line
+
+    try:
+        seconds = parse_duration(text)
+    except QuantityError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not 1 <= seconds <= 86400:  # noqa: PLR2004 - as the agent's
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration between 1s and 24h")
+    return int(seconds)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -281,15 +300,17 @@ def _top(options: argparse.Namespace) -> int:
 
 
 def _metrics(options: argparse.Namespace) -> int:
+    if options.of is not None or options.last is not None:
+        return _past(options)
     from watchtower_agent.cli.metrics import as_json, show_metrics  # noqa: PLC0415 - see the module's first line
     from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
 
     why_none = ""
     found: Mapping[str, object] = {}
     try:
-        found = _client(options).ask("metrics", container=options.container)
+        found = _client(options).ask("metrics", container=options.about)
     except (NoAgentError, SettingsError) as error:
-        if options.container is not None:
+        if options.about is not None:
             raise
         why_none = str(error).splitlines()[0]
     if options.json:
@@ -298,6 +319,22 @@ def _metrics(options: argparse.Namespace) -> int:
     show_metrics(Page(sys.stdout), found)
     if why_none:
         _complain(f"no present values: {why_none}")
+    return OK
+
+
+def _past(options: argparse.Namespace) -> int:
+    if options.about is None:
+        _complain("metrics --of and --last need a name, as in: watchtower-agent metrics cpu.percent --of web --last 1h")
+        return USAGE
+    last = {} if options.last is None else {"last": options.last}
+    found = _client(options).ask("past", name=options.about, container=options.of, **last)
+    if options.json:
+        _write_json(found, indent=None)
+        return OK
+    from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.cli.past import show_past  # noqa: PLC0415 - see the module's first line
+
+    show_past(Page(sys.stdout), found, options.last)
     return OK
 
 

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from watchtower_agent.cli.answer import listed, section
+from watchtower_agent.cli.chart import trend
 from watchtower_agent.cli.layout import Column, Line, fitted, name, table, words
 from watchtower_agent.cli.quantities import number, reading, short_duration, short_size, tenths
 from watchtower_agent.cli.text import counted, printable
@@ -33,6 +34,10 @@ _STATES: Final = {
 }
 _HIGH: Final = 90
 """Percent of a limit from which on it is in colour."""
+_TREND: Final = 8
+"""Cells of the trend of a container's CPU."""
+_FULL: Final = 20.0
+"""Percent of a core that a full cell of the trend stands for, if there is no more: an idle container's is flat."""
 _PRESSURES: Final = (("pressure.cpu", "c"), ("pressure.memory", "m"), ("pressure.io", "i"))
 
 
@@ -111,6 +116,12 @@ def _worst_pressure(container: Json) -> Line:
     return (words(f"{value:.0f}{letter}" if value >= 0.5 else "0", "yellow" if value >= 10 else ""),)  # noqa: PLR2004 - whole percents
 
 
+def _trend(container: Json) -> Line:
+    values = container.get("trend")
+    known = [number(value) for value in values] if isinstance(values, list) else []
+    return (words(trend(known, _TREND, least_top=_FULL), "dim"),)
+
+
 def _restarts(container: Json) -> Line:
     count = container.get("restarts") or 0
     return (words(f"{count:,}", "yellow" if count else "dim"),)
@@ -143,6 +154,7 @@ def _column(title: str, cells: int, *, right: bool = True) -> Column:
 _COLUMNS: Final = (
     _Shown(column=Column(title="name", least=14, usual=32), cell=_name),
     _Shown(column=_column("cpu %", 6), cell=_tenths("cpu.percent")),
+    _Shown(column=_column("5 min", 8, right=False), cell=_trend, least=120),
     _Shown(column=_column("of lim", 6), cell=_tenths("cpu.percent_of_limit"), least=180),
     _Shown(column=_column("thr %", 5), cell=_tenths("cpu.throttled"), least=180),
     _Shown(column=_column("mem", 5), cell=_size("memory.working_set"), least=70),
@@ -157,8 +169,8 @@ _COLUMNS: Final = (
     _Shown(column=_column("up", 4), cell=_uptime),
     _Shown(column=_column("net in", 6), cell=_size("network.receive"), least=110),
     _Shown(column=_column("out", 5), cell=_size("network.transmit"), least=110),
-    _Shown(column=_column("disk r", 6), cell=_size("io.read"), least=124),
-    _Shown(column=_column("w", 5), cell=_size("io.write"), least=124),
+    _Shown(column=_column("disk r", 6), cell=_size("io.read"), least=134),
+    _Shown(column=_column("w", 5), cell=_size("io.write"), least=134),
     _Shown(column=_column("pids", 4), cell=_count("pids"), least=160),
 )
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from watchtower_agent.loop.decisions import Decisions
+from watchtower_agent.loop.past import trend
 from watchtower_agent.loop.pipeline import Pipeline
 from watchtower_agent.loop.readings import ENGINE_NAMES, HOST_NAMES, LONGEST_VALUE, cut, json_value
 from watchtower_agent.model.decision import Mode
@@ -129,6 +130,7 @@ def _row(
         "uptime": json_value(subject.value("uptime")),
         "operator_action": operator.action if operator else None,
         "values": {name: json_value(subject.value(name)) for name in _SHOWN},
+        "trend": trend(state, container.id, now),
         "watched_by": len(watching),
         "watchers": _watchers(decisions, watching, subject, container.id, now),
     }

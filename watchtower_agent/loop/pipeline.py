@@ -36,6 +36,7 @@ from watchtower_agent.policies.conditions.subject import remember
 from watchtower_agent.policies.guards import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.ports import Composer
+from watchtower_agent.state.averages import USUAL, Averages
 from watchtower_agent.state.host_state import INSPECT_AFTER, READ_ANEW_AFTER, HostState
 from watchtower_agent.state.record import is_ours
 from watchtower_agent.state.remembered import record_from_json
@@ -54,6 +55,7 @@ class PipelineOptions:
         interval: Seconds between samples.
         ping_interval: Seconds between signs of life that the engine is asked for.
         metrics_interval: Seconds between metrics batches.
+        keep: Seconds of the past that are kept for people who look back; 0 for none.
         protection: What no policy may touch.
         settings_digest: Hash over the settings, for the `info` topic.
     """
@@ -63,6 +65,7 @@ class PipelineOptions:
     interval: float
     ping_interval: float = 5.0
     metrics_interval: float
+    keep: float = USUAL
     protection: Protection
     settings_digest: str = ""
 
@@ -96,7 +99,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         options = self.options
-        self.state = HostState(options.host)
+        self.state = HostState(options.host, averages=Averages(options.keep, options.interval))
         self.state.engine.silence_allowed = SIGNS_MISSED * max(options.ping_interval, options.interval)
         self.publication = Publication(self.composer, self.state)
         self.decisions = Decisions(self.state, self.publication, options.protection, options.interval)

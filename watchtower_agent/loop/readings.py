@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from watchtower_agent.errors import PermanentError
 from watchtower_agent.model.decision import Number
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.catalogue import CATALOGUE, Scope, ValueType
 from watchtower_agent.policies.conditions.subject import ContainerSubject, HostSubject
 from watchtower_agent.policies.conditions.truth import UNKNOWN, Value
+from watchtower_agent.policies.problem import nearest
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
@@ -62,6 +64,22 @@ def find(state: HostState, wanted: str) -> ContainerRecord | None:
         record for container_id, record in state.containers.items() if wanted and container_id.startswith(wanted)
     ]
     return matching[0] if len(matching) == 1 else None
+
+
+def known_container(state: HostState, wanted: str) -> ContainerRecord:
+    """Like `find`, for people who may have written it wrongly.
+
+    Raises:
+        PermanentError: There is none; with the name that is most like it.
+    """
+    record = find(state, wanted)
+    if record is not None:
+        return record
+    near = nearest(wanted, tuple(sorted(each.container.name for each in state.containers.values())))
+    hint = f"did you mean {near}?" if near else "see: watchtower-agent top --once --sort name"
+    if wanted in CATALOGUE:
+        hint = f"to draw the past of that name: watchtower-agent metrics {wanted} --of CONTAINER"
+    raise PermanentError(f"there is no container {wanted[:60]!a}; {hint}")
 
 
 def json_value(value: Value | None) -> Number:

@@ -24,6 +24,7 @@ WRITE_TIME: Final = 30.0
 MOST_CONNECTIONS: Final = 64
 _LONGEST_HISTORY: Final = 10_000
 _LONGEST_PAGE: Final = 200
+_LONGEST_PAST: Final = 24 * 3600
 _MOST_CONTAINERS: Final = 1_000_000
 
 _log = structlog.get_logger()
@@ -201,6 +202,12 @@ class ControlServer:
             )
         if command == "metrics":
             return await self._control.metrics(container=text(arguments, "container"))
+        if command == "past":
+            return await self._control.past(
+                name=text(arguments, "name") or "",
+                container=text(arguments, "container"),
+                last=number(arguments, "last", usual=_LONGEST_PAST, least=1, most=_LONGEST_PAST),
+            )
         return await self._control.history(
             limit=number(arguments, "limit", usual=50, least=1, most=_LONGEST_HISTORY),
             policy=text(arguments, "policy"),

@@ -26,6 +26,7 @@ from watchtower_agent.settings.values import (
     SocketPath,
     WrongValueError,
     between,
+    none_or_between,
 )
 
 ENV_PREFIX: Final = "WATCHTOWER_AGENT_"
@@ -103,6 +104,8 @@ class SamplingSettings(_Section):
     """Seconds between two samples."""
     source: Literal["auto", "cgroup", "stats-api"] = "auto"
     """Where container metrics come from. auto: cgroup files where they can be read, else the engine's stats API."""
+    history: Annotated[Duration, AfterValidator(none_or_between("1m", "24h"))] = 3600.0
+    """Seconds of the past that are kept in memory for `metrics --last`, as averages of 10 s; 0: none."""
     cgroup_root: FilePath = Path("/sys/fs/cgroup")
     """Where the host's cgroup file system is mounted."""
     proc_root: FilePath = Path("/proc")

@@ -61,6 +61,18 @@ def between(low: str, high: str) -> Callable[[float], float]:
     return check
 
 
+def none_or_between(low: str, high: str) -> Callable[[float], float]:
+    """A check like `between` that takes 0s, too, for what is not wanted at all."""
+
+    def check(value: float) -> float:
+        if value and not parse_duration(low) <= value <= parse_duration(high):
+            remedy = f"write one between {low} and {high}, or 0s for none"
+            raise WrongValueError("this duration is out of range", remedy)
+        return value
+
+    return check
+
+
 def _size(value: object) -> object:
     if not isinstance(value, str):
         raise WrongValueError(f"{shown(str(value))} has no unit", "write it like 256MiB or 1GiB")

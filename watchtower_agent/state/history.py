@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from watchtower_agent.model.window import Window, WindowFunction
+from watchtower_agent.state.seats import Seats
 from watchtower_agent.state.span import Span
 
 COMPLETE = 0.7
@@ -24,8 +25,6 @@ CURRENT = 3
 
 HOST = ""
 """Whose past it is that belongs to no container: the host's, and its engine's."""
-
-_SEATS = 16
 
 
 @dataclass(slots=True)
@@ -58,9 +57,7 @@ class History:
     def __init__(self) -> None:
         self._metrics: dict[str, _Metric] = {}
         self._ticks = Ticks()
-        self._slots: dict[str, int] = {}
-        self._free: list[int] = []
-        self._width = 0
+        self._seats = Seats()
 
     @property
     def names(self) -> Collection[str]:
@@ -77,7 +74,7 @@ class History:
         for name, asked in wanted.items():
             metric = self._metrics.get(name)
             if metric is None:
-                metric = self._metrics[name] = _Metric(self._ticks.next, self._width)
+                metric = self._metrics[name] = _Metric(self._ticks.next, self._seats.width)
             metric.ask(asked, self._ticks)
 
     def add(
@@ -92,9 +89,7 @@ class History:
             values: Catalogue name -> whose -> number. What is not known is NaN or left out.
         """
         if not self._metrics:
-            self._slots.clear()
-            self._free.clear()
-            self._width = 0
+            self._seats = Seats()
             return
         self._seat(present)
         ticks = self._ticks
@@ -111,7 +106,7 @@ class History:
 
     def renew(self, whose: str, names: Iterable[str]) -> None:
         """A new life begins: these numbers of the one before tell nothing of it."""
-        slot = self._slots.get(whose)
+        slot = self._seats.slots.get(whose)
         if slot is not None:
             self._clear(slot, names)
 
@@ -123,14 +118,14 @@ class History:
             whose: A container's id, or `HOST`.
             now: Monotonic seconds.
         """
-        metric, slot = self._metrics.get(window.name), self._slots.get(whose)
+        metric, slot = self._metrics.get(window.name), self._seats.slots.get(whose)
         if metric is None or slot is None:
             return None
         return metric.value(window, slot, now, self._ticks)
 
     def _row(self, numbers: Mapping[str, float]) -> array[float]:
-        row = array("f", [math.nan]) * self._width
-        slots = self._slots
+        row = array("f", [math.nan]) * self._seats.width
+        slots = self._seats.slots
         for whose, number in numbers.items():
             slot = slots.get(whose)
             if slot is not None and math.isfinite(number):
@@ -138,20 +133,18 @@ class History:
         return row
 
     def _seat(self, present: Collection[str]) -> None:
-        if len(present) == len(self._slots) and all(whose in self._slots for whose in present):
+        seats = self._seats
+        if seats.are(present):
             return
         here = set(present)
-        for whose in self._slots.keys() - here:
-            slot = self._slots.pop(whose)
-            self._clear(slot, self._metrics)
-            self._free.append(slot)
-        for whose in sorted(here - self._slots.keys()):
-            if not self._free:
-                before, self._width = self._width, self._width + max(_SEATS, self._width)
-                self._free.extend(reversed(range(before, self._width)))
-                for metric in self._metrics.values():
-                    metric.widen(self._width)
-            self._slots[whose] = self._free.pop()
+        for whose in seats.slots.keys() - here:
+            slot = seats.leave(whose)
+            if slot is not None:
+                self._clear(slot, self._metrics)
+        for whose in sorted(here - seats.slots.keys()):
+            seats.take(whose)
+        for metric in self._metrics.values():
+            metric.widen(seats.width)
 
     def _clear(self, slot: int, names: Iterable[str]) -> None:
         for name in names:

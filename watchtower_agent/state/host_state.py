@@ -17,6 +17,7 @@ from watchtower_agent.model.observation import ContainerObserved, InventoryObser
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.state.attribution import HANDS_OFF, EndCause
+from watchtower_agent.state.averages import Averages
 from watchtower_agent.state.differences import Difference, appeared, changes, conclude, is_named, vanished
 from watchtower_agent.state.engine_state import EngineState
 from watchtower_agent.state.history import History
@@ -58,6 +59,8 @@ class HostState:
     """Names that a container gave up since the pipeline last asked: it went, or was renamed."""
     history: History = field(default_factory=History)
     """The recent past of what conditions ask about."""
+    averages: Averages = field(default_factory=Averages)
+    """The longer past of what people look back at."""
     _other_limits: set[str] = field(default_factory=set)
     """Ids of containers whose limits were changed since they were last read."""
     _tombstones: dict[str, int] = field(default_factory=dict)
@@ -99,6 +102,7 @@ class HostState:
         container_id = record.container.id
         del self.containers[container_id]
         self._other_limits.discard(container_id)
+        self.averages.forget(container_id)
         self.changed.discard(container_id)
         self.removed.add(container_id)
         self.names_gone.add(record.container.name)
@@ -242,11 +246,12 @@ class HostState:
     # --- samples, actions ---------------------------------------------------------------------------
 
     def apply_samples(self, batch: SampleBatch) -> None:
-        """Keep the newest tick."""
+        """Keep the newest tick, and let the averages take it in."""
         if self.samples is None or self.samples.targets is not batch.targets:
             self.slots = {target.container_id: slot for slot, target in enumerate(batch.targets)}
         self.samples = batch
         self._other_limits -= batch.anew
+        self.averages.add(batch, self.containers)
 
     def apply_intent(self, intent: Intent, *, until: float | None = None) -> None:
         """The agent is about to act on a container: what happens to it now is ours.

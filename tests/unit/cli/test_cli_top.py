@@ -58,6 +58,27 @@ def control_of(containers: Sequence[dict[str, object]], **changes: object) -> Fa
     return control
 
 
+@pytest.mark.parametrize(("columns", "there"), [(119, False), (120, True), (140, True)])
+async def test_a_wide_page_has_the_trend_of_cpu(socket: Path, columns: int, there: bool) -> None:
+    containers = [
+        shown("grows", trend=[3.0 * number for number in range(30)]),
+        shown("begun", trend=[*[None] * 20, *[1.0] * 10]),
+        shown("ended", trend=[*[40.0] * 15, *[None] * 15], status="exited"),
+        shown("hostile", trend="\x1b[2J"),
+        shown("older-agent"),
+    ]
+    async with top(socket, control_of(containers), columns=columns) as terminal:
+        seen = await terminal.until(lambda seen: any("older-agent" in line for line in seen))
+    head = next(line for line in seen if line.startswith("name"))
+    assert ("5 min" in head) is there
+    if there:
+        at = head.index("5 min")
+        trends = {line.split()[0]: line[at : at + 8] for line in seen if line.split()[:1] and "leak" in line[at + 8 :]}
+        assert trends["grows"] == "▁▂▃▄▅▆▇█"
+        assert (trends["begun"], trends["ended"]) == ("     ▁▁▁", "████····")
+        assert trends["hostile"] == trends["older-agent"] == " " * 8
+
+
 async def test_a_page_at_80_columns(socket: Path) -> None:
     firing = watcher(
         "heal",

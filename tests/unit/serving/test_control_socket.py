@@ -130,6 +130,9 @@ def test_no_agent_is_said_with_the_remedy(path: Path) -> None:
         (b'{"version":1,"command":"top","arguments":{"offset":-1}}\n', "offset must be a number between 0 and"),
         (b'{"version":1,"command":"top","arguments":{"sort":[]}}\n', "sort must be a name, not a list"),
         (b'{"version":1,"command":"metrics","arguments":{"container":7}}\n', "container must be a name, not a number"),
+        (b'{"version":1,"command":"past","arguments":{"name":[]}}\n', "name must be a name, not a list"),
+        (b'{"version":1,"command":"past","arguments":{"last":0}}\n', "last must be a number between 1 and 86400"),
+        (b'{"version":1,"command":"past"}\n', "there is no name ''"),
     ],
 )
 async def test_wrong_requests_are_told_what_is_wrong_with_them(path: Path, content: bytes, words: str) -> None:
