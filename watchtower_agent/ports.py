@@ -275,6 +275,14 @@ class Control(Protocol):
         """
         ...
 
+    async def lag(self, *, seconds: float) -> Mapping[str, object]:
+        """How late the agent's event loop is: what timers found in so many seconds from now, and what its turns tell.
+
+        Args:
+            seconds: How long the timers fire.
+        """
+        ...
+
     def follow(self) -> AsyncIterator[Mapping[str, object]]:
         """Every event from now on, as it is published: `{"topic": …, "event": {the CloudEvent}}`.
 

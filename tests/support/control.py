@@ -255,6 +255,10 @@ class FakeControl:
             raise PermanentError(f"there is no container {container!r}; did you mean web?")
         return self.readings
 
+    async def lag(self, *, seconds: float) -> Mapping[str, object]:
+        self.asked.append({"seconds": seconds})
+        return {"timers": {"count": 0}}
+
     async def follow(self) -> AsyncIterator[Mapping[str, object]]:
         queue: asyncio.Queue[Mapping[str, object] | None] = asyncio.Queue()
         self.queues.append(queue)

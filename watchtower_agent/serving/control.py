@@ -25,6 +25,7 @@ MOST_CONNECTIONS: Final = 64
 _LONGEST_HISTORY: Final = 10_000
 _LONGEST_PAGE: Final = 200
 _MOST_CONTAINERS: Final = 1_000_000
+_LONGEST_PROBE: Final = 60
 
 _log = structlog.get_logger()
 
@@ -201,6 +202,8 @@ class ControlServer:
             )
         if command == "metrics":
             return await self._control.metrics(container=text(arguments, "container"))
+        if command == "lag":
+            return await self._control.lag(seconds=number(arguments, "seconds", usual=10, least=1, most=_LONGEST_PROBE))
         return await self._control.history(
             limit=number(arguments, "limit", usual=50, least=1, most=_LONGEST_HISTORY),
             policy=text(arguments, "policy"),
