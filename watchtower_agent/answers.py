@@ -235,7 +235,7 @@ class Answers:
         return {"container": None, "values": host_values(state, now), "ranges": found}
 
     async def lag(self, *, seconds: float) -> Mapping[str, object]:
-        """How late the loop is, over so many seconds from now."""
+        """How late the loop is: so many seconds by its turns, then as many by timers."""
         return await probe(self.turns, seconds)
 
     def follow(self) -> AsyncIterator[Mapping[str, object]]:

@@ -276,10 +276,10 @@ class Control(Protocol):
         ...
 
     async def lag(self, *, seconds: float) -> Mapping[str, object]:
-        """How late the agent's event loop is: what timers found in so many seconds from now, and what its turns tell.
+        """How late the agent's event loop is: what its turns tell of so many seconds, then what timers find in as many.
 
         Args:
-            seconds: How long the timers fire.
+            seconds: How long each is looked at.
         """
         ...
 

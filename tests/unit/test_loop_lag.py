@@ -67,16 +67,16 @@ def test_timers_find_what_the_turns_tell() -> None:
                 await asyncio.sleep(0.03)
 
         disturbing = asyncio.create_task(busy())
-        found = await probe(turns, 1.5)
+        found = await probe(turns, 1.0)
         disturbing.cancel()
         return found
 
     found, _ = on_timed_loop(work)
     late, told = found["timers"]["late"], found["turns"]
-    assert found["timers"]["count"] > 15
+    assert found["timers"]["count"] > 10
     assert late["longest"] > 0.015
     assert late["p50"] <= late["p99"] <= late["p99.9"] <= late["longest"]
-    assert told["turns"] > 15
+    assert told["turns"] > 10
     assert 0.3 < told["busy"] < 0.9
     assert 0.02 < told["lag"]["p99.9"] <= told["longest"] < 0.19
 
@@ -84,9 +84,9 @@ def test_timers_find_what_the_turns_tell() -> None:
 def test_timers_fire_for_no_longer_than_asked_and_never_for_longer_than_a_minute() -> None:
     async def work(turns: Turns) -> float:
         begun = time.monotonic()
-        await probe(turns, 0.1)
+        await probe(turns, 0.1)  # so long by turns, and so long by timers
         return time.monotonic() - begun
 
     took, _ = on_timed_loop(work)
-    assert 0.1 <= took < 1
+    assert 0.2 <= took < 1
     assert LONGEST_PROBE == 60

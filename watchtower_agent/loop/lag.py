@@ -50,20 +50,29 @@ class TimedSelector(selectors.DefaultSelector):
 
 
 async def probe(turns: Turns, seconds: float) -> Mapping[str, object]:
-    """Let timers fire for a while, and say how late they were, beside what the turns of that time tell.
+    """What the turns of a while tell; then let timers fire for as long, and say how late they were.
 
     The turns don't know for how long the loop, woken by something that came, waited for another thread to let go of the
     interpreter; timers do. Forty a second, at uneven distances, so that they don't keep step with the sampler's ticks.
-    They cost a tenth of a percent of a core, so they run only for as long as somebody asks.
+    They cost a tenth of a percent of a core or more, so they run only for as long as somebody asks, and not while the
+    turns are looked at.
 
     Args:
         turns: The loop's own.
-        seconds: How long; `LONGEST_PROBE` at most.
+        seconds: How long each; `LONGEST_PROBE` at most.
     """
+    seconds = min(seconds, LONGEST_PROBE)
     loop = asyncio.get_running_loop()
     await asyncio.sleep(0)  # the turn at hand began before anybody asked
     before, begun = turns.copy(), loop.time()
-    until = begun + min(seconds, LONGEST_PROBE)
+    await asyncio.sleep(seconds)
+    undisturbed = told(turns.since(before), loop.time() - begun)
+    return {"turns": undisturbed, "timers": await _timers(seconds)}
+
+
+async def _timers(seconds: float) -> dict[str, object]:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
     late: list[float] = []
     phase = 0.0
     while (now := loop.time()) < until:
@@ -73,10 +82,7 @@ async def probe(turns: Turns, seconds: float) -> Mapping[str, object]:
         loop.call_at(due, fired.set_result, None)
         await fired
         late.append(max(0.0, loop.time() - due))
-    return {
-        "timers": {"count": len(late), "late": _percentiles(sorted(late))},
-        "turns": told(turns.since(before), loop.time() - begun),
-    }
+    return {"count": len(late), "late": _percentiles(sorted(late))}
 
 
 def told(turns: Turns, within: float) -> dict[str, object]:
