@@ -94,7 +94,8 @@ def _done(*command: str, cwd: Path | None = None, timeout: float = 300.0) -> str
         raise NotMeasuredError(f"{command[0]}: {error}") from None
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise NotMeasuredError(f"{' '.join(command[:4])} failed: {said[-1] if said else done.returncode}")
+        tool = Path(command[0]).name
+        raise NotMeasuredError(f"{tool} {command[1]} failed: {said[-1] if said else done.returncode}")
     return done.stdout.strip()
 
 
