@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(CHECKOUT))  # the agent, and the machinery of its tests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class Figure:
 
     Attributes:
         name: What was measured.
-        value: How much.
+        value: How much; None: it could not be measured, and the note says why.
         unit: Of value and limit.
         limit: The most it may be, or the least with `at_least`; None: a peer or a floor, for comparison.
         at_least: The limit is a lower one.
@@ -31,7 +32,7 @@ class Figure:
     """
 
     name: str
-    value: float
+    value: float | None
     unit: str
     limit: float | None = None
     at_least: bool = False
@@ -42,6 +43,8 @@ class Figure:
         """Whether the limit, if any, is met."""
         if self.limit is None:
             return True
+        if self.value is None:
+            return False
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
@@ -122,6 +125,9 @@ def show(title: str, figures: Sequence[Figure], host: dict[str, Any], *, as_json
     )
     width = max(len(figure.name) for figure in figures)
     for figure in figures:
+        if figure.value is None:
+            print(f"{figure.name:<{width}}  not measured: {figure.note}")
+            continue
         value = f"{figure.name:<{width}}  {_number(figure.value):>10} {figure.unit:<3}"
         print(f"{value} {_verdict(figure):<24} {figure.note}".rstrip())
     return 1 if missed else 0

@@ -10,19 +10,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(CHECKOUT))
+from report import CHECKOUT
 
-from tests.support.broker import PrivateBroker  # noqa: E402 - found only with the line above
-from tests.support.engine import PrivateEngine  # noqa: E402 - same
-from watchtower_agent.errors import WatchtowerError  # noqa: E402 - same
-from watchtower_agent.serving.client import ControlClient  # noqa: E402 - same
+from tests.support.broker import PrivateBroker
+from tests.support.engine import PrivateEngine
+from watchtower_agent.errors import WatchtowerError
+from watchtower_agent.serving.client import ControlClient
 
 HOST = "bench"
 EVENTS = f"watchtower/v1/{HOST}/event/#"
@@ -155,14 +154,20 @@ class Agent:
         self.process: subprocess.Popen[bytes] | None = None
         self.started_ns = 0
 
-    def start(self, code: Path) -> None:
-        """Start it from that folder, without waiting for anything."""
+    def start(self, code: Path, *, through: Sequence[str] = ("-m", "watchtower_agent")) -> None:
+        """Start it from that folder, without waiting for anything.
+
+        Args:
+            code: Where the package is.
+            through: How Python is to start it.
+        """
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("WATCHTOWER_AGENT_", "DOCKER_"))}
+        environment["PYTHONPATH"] = str(code)
         log = (self._directory / "agent.log").open("ab")
         self.started_ns = time.monotonic_ns()
         with log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "watchtower_agent", "run", "--config", str(self._config)],
+                [sys.executable, *through, "run", "--config", str(self._config)],
                 cwd=code,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -170,9 +175,23 @@ class Agent:
                 stderr=log,
             )
 
+    @property
+    def pid(self) -> int:
+        """Of its process, which runs."""
+        assert self.process is not None
+        return self.process.pid
+
     def status(self) -> Json:
         """Its answer over the control socket."""
-        answer = ControlClient(self.socket).ask("status")
+        return self.ask("status")
+
+    def lag(self, seconds: int) -> Json:
+        """How late its event loop is, measured inside: so many seconds by its turns, as many by timers."""
+        return self.ask("lag", answer_time=2 * seconds + 30.0, seconds=seconds)
+
+    def ask(self, command: str, *, answer_time: float = 15.0, **arguments: object) -> Json:
+        """Its answer to a question over the control socket."""
+        answer = ControlClient(self.socket, answer_time=answer_time).ask(command, **arguments)
         assert isinstance(answer, dict)
         return answer
 
@@ -323,3 +342,12 @@ def running(stage: Stage, agent: Agent) -> Iterator[Agent]:
         yield agent
     finally:
         agent.stop()
+
+
+def shipped_policies() -> str:
+    """All of `config/policies` as one file."""
+    lines = ["version: 1", "policies:"]
+    for file in sorted((CHECKOUT / "config" / "policies").glob("*.yaml")):
+        text = file.read_text().split("policies:\n", 1)[1]
+        lines.append(text.rstrip())
+    return "\n".join(lines) + "\n"

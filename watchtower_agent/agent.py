@@ -14,7 +14,7 @@ import structlog
 from watchtower_agent import __version__
 from watchtower_agent.actions.executor import Executor
 from watchtower_agent.answers import Answers, Followers
-from watchtower_agent.clock import SystemClock
+from watchtower_agent.clock import SystemClock, monotonic
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.request import Source
 from watchtower_agent.collectors.sampler import Sampler
@@ -26,8 +26,10 @@ from watchtower_agent.engine.session import EngineSession, SessionTiming
 from watchtower_agent.errors import FatalError, TemporaryError
 from watchtower_agent.identity import protection, settled_host
 from watchtower_agent.loop.inbox import Inbox
+from watchtower_agent.loop.lag import TimedSelector
 from watchtower_agent.loop.loop import Loop
 from watchtower_agent.loop.pipeline import Pipeline, PipelineOptions
+from watchtower_agent.loop.turns import Turns
 from watchtower_agent.model.decision import Severity
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.notice import Notice
@@ -65,18 +67,21 @@ def run(loaded: LoadedSettings) -> int:
     gc.freeze()
     gc.enable()
     try:
-        return asyncio.run(Agent(loaded).run())
+        selector = TimedSelector(monotonic)
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+            return runner.run(Agent(loaded, selector.turns).run())
     except FatalError as error:
         log.critical("agent_can_not_go_on", error=str(error))
         return 1
 
 
 class Agent:
-    """All parts of one agent, from start to end."""
+    """All parts of one agent, from start to end; `turns` are those of the event loop that it runs on."""
 
-    def __init__(self, loaded: LoadedSettings) -> None:
+    def __init__(self, loaded: LoadedSettings, turns: Turns) -> None:
         self._loaded = loaded
         self._settings: Settings = loaded.settings
+        self._turns = turns
         self._clock = SystemClock()
         self._stop = asyncio.Event()
         self._ended: str = ""
@@ -177,7 +182,8 @@ class Agent:
         answers = Answers(
             settings=settings,
             clock=clock,
-            started_at=clock.now().wall,
+            started=clock.now(),
+            turns=self._turns,
             pipeline=pipeline,
             loop=loop,
             store=store,

@@ -11,12 +11,15 @@ from watchtower_agent import __version__
 from watchtower_agent.collectors.sampler import Sampler
 from watchtower_agent.engine.session import EngineSession
 from watchtower_agent.errors import PermanentError
+from watchtower_agent.loop.lag import probe, told
 from watchtower_agent.loop.loop import Loop
 from watchtower_agent.loop.overview import Page, Sort, overview
 from watchtower_agent.loop.past import past
 from watchtower_agent.loop.pipeline import Pipeline
 from watchtower_agent.loop.readings import container_values, host_values, known_container, ranges
+from watchtower_agent.loop.turns import Turns
 from watchtower_agent.model.decision import Decision
+from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.model.observation import PoliciesRejected
 from watchtower_agent.policies.policy import OnTrigger, Policy, ScheduleTrigger
@@ -66,7 +69,8 @@ class Answers:
 
     settings: Settings
     clock: Clock
-    started_at: float
+    started: Instant
+    turns: Turns
     pipeline: Pipeline
     loop: Loop
     store: Store
@@ -78,7 +82,7 @@ class Answers:
 
     async def status(self) -> Mapping[str, object]:
         """How everything is doing."""
-        now = self.clock.now().wall
+        now = self.clock.now()
         outbox = await self.store.facts()
         state = self.pipeline.state
         statuses = [str(record.container.status) for record in state.containers.values()]
@@ -92,10 +96,11 @@ class Answers:
                 "host": self.settings.host,
                 "mode": self.settings.mode,
                 "install_id": self.pipeline.publication.install_id,
-                "started_at": self.started_at,
-                "uptime": now - self.started_at,
+                "started_at": self.started.wall,
+                "uptime": now.wall - self.started.wall,
                 "store_error": self.loop.store_error,
             },
+            "loop": told(self.turns, now.monotonic - self.started.monotonic),
             "engine": self._engine(),
             "mqtt": mqtt,
             "outbox": {
@@ -205,7 +210,7 @@ class Answers:
                 "version": __version__,
                 "host": self.settings.host,
                 "mode": self.settings.mode,
-                "uptime": now.wall - self.started_at,
+                "uptime": now.wall - self.started.wall,
                 "interval": self.settings.sampling.interval,
                 "failures": dict(self.sampler.counters.failures),
             }
@@ -227,6 +232,10 @@ class Answers:
     async def past(self, *, name: str, container: str | None, last: int) -> Mapping[str, object]:
         """The averages of one name."""
         return past(self.pipeline.state, name, container, last, self.clock.now())
+
+    async def lag(self, *, seconds: float) -> Mapping[str, object]:
+        """How late the loop is: so many seconds by its turns, then as many by timers."""
+        return await probe(self.turns, seconds)
 
     def follow(self) -> AsyncIterator[Mapping[str, object]]:
         """Every event from now on."""

@@ -20,3 +20,8 @@ class SystemClock:
     def now(self) -> Instant:
         """The present moment on both clocks."""
         return Instant(wall=time.time(), monotonic=time.monotonic(), boot=self._boot)
+
+
+def monotonic() -> float:
+    """Seconds on the monotonic clock alone."""
+    return time.monotonic()

@@ -288,6 +288,14 @@ class Control(Protocol):
         """
         ...
 
+    async def lag(self, *, seconds: float) -> Mapping[str, object]:
+        """How late the agent's event loop is: what its turns tell of so many seconds, then what timers find in as many.
+
+        Args:
+            seconds: How long each is looked at.
+        """
+        ...
+
     def follow(self) -> AsyncIterator[Mapping[str, object]]:
         """Every event from now on, as it is published: `{"topic": …, "event": {the CloudEvent}}`.
 

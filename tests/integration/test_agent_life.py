@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -142,6 +143,26 @@ async def test_told_to_end_before_it_has_an_engine_or_a_broker_it_ends_with_0(nu
         agent.check_log()
     finally:
         agent.close()
+
+
+async def test_it_tells_how_late_its_own_loop_is(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    agent = make_host(engine, module_broker, POLICIES).agent
+    loop = agent.status()["loop"]
+    assert loop["turns"] > 10
+    assert 0 < loop["busy"] < 1
+    assert 0 <= loop["lag"]["p99"] <= loop["lag"]["p99.9"] <= loop["longest"]
+
+    asked = asyncio.create_task(asyncio.to_thread(agent.ask, "lag", seconds=2))
+    await asyncio.sleep(3)  # it is in the midst of its timers; nothing that happens tells when
+    agent.send(signal.SIGSTOP)
+    await asyncio.sleep(0.4)  # for so long it is held up
+    agent.send(signal.SIGCONT)
+    found = await asked
+    assert found["timers"]["late"]["longest"] > 0.3
+    assert found["timers"]["count"] > 20
+    assert 0 < found["turns"]["turns"] < 200
 
 
 async def test_a_host_that_gets_another_name_leaves_nothing_under_the_old_one(

@@ -262,6 +262,10 @@ class FakeControl:
             raise PermanentError(f"there is no name {name!r}; did you mean cpu.percent?")
         return self.seen
 
+    async def lag(self, *, seconds: float) -> Mapping[str, object]:
+        self.asked.append({"seconds": seconds})
+        return {"timers": {"count": 0}}
+
     async def follow(self) -> AsyncIterator[Mapping[str, object]]:
         queue: asyncio.Queue[Mapping[str, object] | None] = asyncio.Queue()
         self.queues.append(queue)

@@ -26,6 +26,7 @@ _LONGEST_HISTORY: Final = 10_000
 _LONGEST_PAGE: Final = 200
 _LONGEST_PAST: Final = 24 * 3600
 _MOST_CONTAINERS: Final = 1_000_000
+_LONGEST_PROBE: Final = 60
 
 _log = structlog.get_logger()
 
@@ -188,7 +189,7 @@ class ControlServer:
             raise RequestError(f"the request is longer than {LARGEST_REQUEST} bytes") from None
         return parsed(line_read)
 
-    async def _ask(self, command: str, arguments: Mapping[str, object]) -> object:
+    async def _ask(self, command: str, arguments: Mapping[str, object]) -> object:  # noqa: PLR0911 - one return per command
         if command == "status":
             return await self._control.status()
         if command == "reload":
@@ -208,6 +209,8 @@ class ControlServer:
                 container=text(arguments, "container"),
                 last=number(arguments, "last", usual=_LONGEST_PAST, least=1, most=_LONGEST_PAST),
             )
+        if command == "lag":
+            return await self._control.lag(seconds=number(arguments, "seconds", usual=10, least=1, most=_LONGEST_PROBE))
         return await self._control.history(
             limit=number(arguments, "limit", usual=50, least=1, most=_LONGEST_HISTORY),
             policy=text(arguments, "policy"),

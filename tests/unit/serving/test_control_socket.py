@@ -47,7 +47,17 @@ async def test_questions_and_answers(path: Path) -> None:
         assert await ask(path, "status") == status()
         assert await ask(path, "history", limit=1, policy="p", target="t") == HISTORY[:1]
         assert await ask(path, "reload") == {"policies": 2}
-    assert control.asked == [{"limit": 1, "policy": "p", "target": "t"}]
+        assert await ask(path, "lag", seconds=2) == {"timers": {"count": 0}}
+    assert control.asked == [{"limit": 1, "policy": "p", "target": "t"}, {"seconds": 2}]
+
+
+async def test_timers_don_t_fire_for_longer_than_a_minute_at_a_time(path: Path) -> None:
+    control = FakeControl()
+    async with ControlServer(control, path):
+        for seconds in (0, 61, 1.5, "1"):
+            with pytest.raises(PermanentError, match="seconds must be a number between 1 and 60"):
+                await ask(path, "lag", seconds=seconds)
+    assert control.asked == []
 
 
 async def test_the_file_has_its_mode_and_goes_with_the_agent(path: Path) -> None:
