@@ -38,6 +38,8 @@ class Server:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # lets its thread go, which else accepts one more
         self._listener.close()
         for link in self._open:
             link.close()
