@@ -36,31 +36,6 @@ class Gauge(Protocol):
         ...
 
 
-class KeptGauge:
-    """A gauge, and what it said last.
-
-    Attributes:
-        numbers: Of the last reading, all NaN when it failed.
-    """
-
-    __slots__ = ("_gauge", "_nothing", "numbers")
-
-    def __init__(self, gauge: Gauge, nothing: Sequence[float]) -> None:
-        self._gauge = gauge
-        self._nothing = nothing
-        self.numbers = nothing
-
-    def read(self, now: float) -> Sequence[float]:
-        """Read it now. Raises as `Gauge.read` does."""
-        self.numbers = self._nothing
-        self.numbers = self._gauge.read(now)
-        return self.numbers
-
-    def close(self) -> None:
-        """Let go of all descriptors."""
-        self._gauge.close()
-
-
 class Counter:
     """A number that only grows within a life, as a rate."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from watchtower_agent.collectors.files import UnreadableError
-from watchtower_agent.collectors.gauges import NEVER, Gauge, KeptGauge
+from watchtower_agent.collectors.gauges import NEVER, Gauge
 from watchtower_agent.collectors.request import Pace
 from watchtower_agent.collectors.roster import Life
 from watchtower_agent.collectors.tick import Faults, Tick
@@ -40,23 +40,26 @@ class PacedCollector:
         self.name = name
         self._names = tuple(names)
         self._needed_by = frozenset(names)
-        self._nothing = (math.nan,) * len(self._names)
+        self._nothing: Sequence[float] = (math.nan,) * len(self._names)
         self._opened = opened
         self._unknown = unknown
         self._of_limits = of_limits
         self._read_at = NEVER
         self._changes = -1
-        self._columns: tuple[array[float], ...] = ()
+        self._gauges: list[Gauge | None] = []
+        self._numbers: list[Sequence[float]] = []
+        self._columns: Sequence[array[float]] = ()
         self._failure = ""
 
     def collect(self, tick: Tick) -> None:
         """Read every container's gauge when it is due, else write what was last read."""
-        now = tick.at.monotonic
+        now, changes = tick.at.monotonic, tick.changes()
         due = Pace(tick.request.demand.interval(self._needed_by, tick.interval), tick.interval).due(self._read_at, now)
         anew = tick.request.anew if self._of_limits else frozenset()
-        if due or anew or tick.changes() != self._changes:
-            self._read(tick, anew, due=due)
-            self._changes = tick.changes()
+        if due or anew or changes != self._changes:
+            new = self._follow(tick.lives, anew)
+            self._changes = changes
+            self._read(tick, range(len(tick.lives)) if due else new)
             self._read_at = now if due else self._read_at
         if self._failure:
             tick.failures[self.name] = self._failure
@@ -65,36 +68,43 @@ class PacedCollector:
     def close(self) -> None:
         """Nothing is kept open here: gauges are closed with their lives."""
 
-    def _read(self, tick: Tick, limits_changed: frozenset[str], *, due: bool) -> None:
-        """Read all gauges when they are due, else those of lives that have none yet, and of these containers."""
-        columns = tuple(array("d", [math.nan]) * len(tick.lives) for _ in self._names)
-        faults = Faults()
-        name, monotonic = self.name, tick.monotonic
-        for slot, life in enumerate(tick.lives):
-            kept = life.paced.get(name)
-            try:
-                if kept is None or life.target.container_id in limits_changed:
-                    numbers = self._first_numbers(life, monotonic)
-                elif due:
-                    numbers = kept.read(monotonic())
-                else:
-                    numbers = kept.numbers
-            except AbsentError:
-                life.end()
-            except UnreadableError as error:
-                faults.add(str(error))
-            else:
-                for column, number in zip(columns, numbers):  # noqa: B905 - each gauge gives one number for each name
-                    column[slot] = number
-        self._columns = columns
-        self._failure = faults.sentence(self._unknown)
+    def _follow(self, lives: Sequence[Life], limits_changed: Collection[str]) -> list[int]:
+        """Know the gauge of each life; what it said last stays its own.
 
-    def _first_numbers(self, life: Life, monotonic: Callable[[], float]) -> Sequence[float]:
-        """A gauge that is opened anew reads everything, also what it otherwise reads seldom."""
-        if (former := life.paced.pop(self.name, None)) is not None:
-            former.close()
-        gauge = self._opened(life) if life.place else None
-        if gauge is None:
-            return self._nothing
-        kept = life.paced[self.name] = KeptGauge(gauge, self._nothing)
-        return kept.read(monotonic())
+        Gives the slots of those that were opened now. A gauge is opened anew when limits were changed: then it reads
+        everything, also what it otherwise reads seldom.
+        """
+        known = dict(zip(map(id, self._gauges), self._numbers, strict=True))
+        gauges: list[Gauge | None] = []
+        new = []
+        for slot, life in enumerate(lives):
+            gauge = life.paced.get(self.name)
+            if gauge is not None and life.target.container_id in limits_changed:
+                gauge.close()
+                gauge = None
+            if gauge is None and life.place and (gauge := self._opened(life)) is not None:
+                life.paced[self.name] = gauge
+                new.append(slot)
+            gauges.append(gauge)
+        self._numbers = [self._nothing if gauge is None else known.get(id(gauge), self._nothing) for gauge in gauges]
+        self._gauges = gauges
+        return new
+
+    def _read(self, tick: Tick, slots: Iterable[int]) -> None:
+        faults = Faults()
+        lives, gauges, numbers, monotonic = tick.lives, self._gauges, self._numbers, tick.monotonic
+        for slot in slots:
+            gauge = gauges[slot]
+            if gauge is None:
+                continue
+            try:
+                numbers[slot] = gauge.read(monotonic())
+            except AbsentError:
+                numbers[slot] = self._nothing
+                lives[slot].end()
+            except UnreadableError as error:
+                numbers[slot] = self._nothing
+                faults.add(str(error))
+        self._failure = faults.sentence(self._unknown)
+        columns = zip(*numbers, strict=True) if numbers else ((),) * len(self._names)
+        self._columns = [array("d", column) for column in columns]

@@ -8,7 +8,7 @@ from watchtower_agent.collectors import cgroup_v1, cgroup_v2
 from watchtower_agent.collectors.cgroup_paths import Locator, Place
 from watchtower_agent.collectors.cgroup_tree import NOTHING_KNOWN, CgroupTree, discover
 from watchtower_agent.collectors.files import Descriptors, UnreadableError
-from watchtower_agent.collectors.gauges import NEVER, CpuGauge, KeptGauge, MemoryGauge
+from watchtower_agent.collectors.gauges import NEVER, CpuGauge, Gauge, MemoryGauge
 from watchtower_agent.collectors.request import SLOW_INTERVAL
 from watchtower_agent.model.sample import SampleTarget
 
@@ -49,7 +49,7 @@ class Life:
         self.cpu: CpuGauge | None = None
         self.memory: MemoryGauge | None = None
         self.place: Place | None = None
-        self.paced: dict[str, KeptGauge] = {}
+        self.paced: dict[str, Gauge] = {}
         self.ended = False
         self.missing_since = now
         self.look_at = NEVER
