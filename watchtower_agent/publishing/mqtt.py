@@ -91,6 +91,7 @@ class _Client(aiomqtt.Client):
             max_queued_incoming_messages=1000,
             logger=_LIBRARY_LOG,
         )
+        self._chores_every = min(3.0, options.keepalive / 5)
         self.acks: dict[int, asyncio.Future[PublishResult]] = {}
         self.connack: Properties | None = None
         self.connect_error: OSError | None = None
@@ -146,6 +147,11 @@ class _Client(aiomqtt.Client):
             self._write_soon(sock)
         else:  # the CONNECT is sent from an executor's thread
             self._loop.call_soon_threadsafe(self._write_soon, sock)
+
+    async def _misc_loop(self) -> None:
+        # aiomqtt wakes the loop for this each second. Keep-alives need it less often: a broker waits half of one more.
+        while self._client.loop_misc() == MQTT_ERR_SUCCESS:  # noqa: ASYNC110 - as in aiomqtt: nothing tells when it is time
+            await asyncio.sleep(self._chores_every)
 
     def _write_soon(self, sock: Any) -> None:  # noqa: ANN401 - a socket, or paho's wrapper of one
         held = self._client.socket()
