@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cgroup_parent import limited_parent
 from tests.support.engine import PrivateEngine
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.collectors.reader import Reader
@@ -16,6 +17,7 @@ from watchtower_agent.model.sample import LocalEngine, SampleBatch, SampleTarget
 
 MIB = 1 << 20
 BURN = ("sh", "-c", "while :; do :; done")
+STIR = ("sh", "-c", "while :; do sleep 0.05; done")
 OOM = ("sh", "-c", "while :; do sleep 0.1; tail /dev/zero; done")
 
 
@@ -53,6 +55,27 @@ def test_the_host_beside_a_burner(engine: PrivateEngine, running: Running) -> No
     assert batch.columns["cpu.percent_of_limit"][0] == pytest.approx(batch.columns["cpu.percent"][0] / 0.4)
     assert 0 < batch.host["host.disk.percent"] < 100
     assert not batch.failures
+
+
+def test_limits_of_the_cgroup_around_a_container_are_its_own(engine: PrivateEngine, running: Running) -> None:
+    with limited_parent(engine, cores=0.8, memory=300 * MIB) as parent:
+        options = {"free": (), "less": ("--cpus=0.2", "--memory=80m"), "more": ("--memory=900m",)}
+        targets = [
+            SampleTarget(
+                container_id=engine.run(name, *STIR, options=(f"--cgroup-parent={parent}", *own)), cgroup_parent=parent
+            )
+            for name, own in options.items()
+        ]
+        running.sampler.watch(tuple(targets))
+
+        def known(batch: SampleBatch) -> bool:
+            return bool(batch.targets) and all(share > 0 for share in batch.columns["cpu.percent_of_limit"])
+
+        batch = running.until(known, "all shares known")
+        assert list(batch.columns["memory.limit"]) == [300 * MIB, 80 * MIB, 300 * MIB]
+        used, shares = batch.columns["cpu.percent"], batch.columns["cpu.percent_of_limit"]
+        assert [one / other for one, other in zip(used, shares, strict=True)] == pytest.approx([0.8, 0.2, 0.8])
+        assert not batch.failures
 
 
 def test_an_oom_kill_is_counted_when_it_is_reported(engine: PrivateEngine, running: Running) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from array import array
 
+from watchtower_agent.collectors import cgroup_v1, cgroup_v2
+from watchtower_agent.collectors.ancestors import AncestorLimits
 from watchtower_agent.collectors.files import UnreadableError
 from watchtower_agent.collectors.gauges import NEVER, CpuGauge
 from watchtower_agent.collectors.host_facts import HostFacts
 from watchtower_agent.collectors.request import SLOW_INTERVAL, Pace
+from watchtower_agent.collectors.roster import Roster
 from watchtower_agent.collectors.tick import Faults, Tick
 from watchtower_agent.errors import AbsentError
 
@@ -16,17 +19,20 @@ from watchtower_agent.errors import AbsentError
 class CpuCollector:
     """`cpu.cores` = Δusage / Δtime, `cpu.percent` = 100 * cores, `cpu.percent_of_limit` = 100 * cores / limit.
 
-    The limit is min(quota / period, processors in the cpuset, online processors). It is read every 10 s, and at
-    once when the engine reports an update.
+    The limit is min(quota / period, processors in the cpuset, online processors), the quota being the smallest of its
+    own and those of the cgroups above it. It is read every 10 s, and at once when the engine reports an update.
     """
 
     name = "cpu"
 
-    def __init__(self, facts: HostFacts) -> None:
+    def __init__(self, *, roster: Roster, facts: HostFacts) -> None:
+        self._roster = roster
         self._facts = facts
+        self._ancestors = AncestorLimits()
 
     def collect(self, tick: Tick) -> None:
         """Read every container's CPU time, and its limits where they are due."""
+        self._look_at_ancestors()
         online = self._facts.online_cpus
         unknown = array("d", [math.nan]) * len(tick.lives)
         cores, limits = unknown, unknown[:]
@@ -42,7 +48,7 @@ class CpuCollector:
                     gauge.granted_at = NEVER
                 cores[slot] = gauge.cores(monotonic)
                 if slow.due(gauge.granted_at, now):
-                    _read_limits(gauge, now)
+                    self._read_limits(gauge, now)
             except AbsentError:
                 life.end()
                 continue
@@ -61,7 +67,13 @@ class CpuCollector:
     def close(self) -> None:
         """Nothing is kept open here."""
 
+    def _look_at_ancestors(self) -> None:
+        tree = self._roster.tree
+        if tree is not None and "cpuacct" in tree.v1:
+            self._ancestors.look_in(tree.v1.get("cpu", ""), cgroup_v1.cpu_limit_of)
+        elif tree is not None:
+            self._ancestors.look_in(tree.unified, cgroup_v2.cpu_limit_of)
 
-def _read_limits(gauge: CpuGauge, now: float) -> None:
-    gauge.granted = gauge.files.granted()
-    gauge.granted_at = now
+    def _read_limits(self, gauge: CpuGauge, now: float) -> None:
+        gauge.granted = min(gauge.files.granted(), self._ancestors.least_above(gauge.directory, now))
+        gauge.granted_at = now

@@ -86,7 +86,7 @@ class CpuFiles(Protocol):
         ...
 
     def granted(self) -> float:
-        """Cores granted by quota and cpuset, infinite without either."""
+        """Cores granted by quota and cpuset, infinite without either, NaN where that is not to be seen."""
         ...
 
     def close(self) -> None:
@@ -123,14 +123,16 @@ class CpuGauge:
 
     Attributes:
         files: Its open files.
-        granted: Cores granted by quota and cpuset, infinite without either, NaN while unknown.
+        directory: Its cgroup with the quota, whose ancestors may have one too; empty where there is none.
+        granted: Cores granted by quotas and cpuset, its own and those above; infinite without any, NaN while unknown.
         granted_at: When that was read, monotonic seconds.
     """
 
-    __slots__ = ("_used", "files", "granted", "granted_at")
+    __slots__ = ("_used", "directory", "files", "granted", "granted_at")
 
-    def __init__(self, files: CpuFiles) -> None:
+    def __init__(self, files: CpuFiles, directory: str) -> None:
         self.files = files
+        self.directory = directory
         self.granted = math.nan
         self.granted_at = NEVER
         self._used = Counter()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable
 
 from watchtower_agent.collectors import cgroup_v1, cgroup_v2
+from watchtower_agent.collectors.ancestors import AncestorLimits
 from watchtower_agent.collectors.cgroup_tree import MEMORY_OFF
-from watchtower_agent.collectors.files import MissingError, UnreadableError, parent_of
+from watchtower_agent.collectors.files import MissingError, UnreadableError
 from watchtower_agent.collectors.gauges import NEVER, MemoryGauge
 from watchtower_agent.collectors.host_facts import HostFacts
 from watchtower_agent.collectors.request import SLOW_INTERVAL, Pace
 from watchtower_agent.collectors.roster import Life, Roster
 from watchtower_agent.collectors.tick import Faults, Tick
-from watchtower_agent.errors import AbsentError, PermanentError
+from watchtower_agent.errors import AbsentError
 
 WORKING_SET = frozenset({"memory.working_set", "memory.percent"})
 """The names that need `memory.stat`, which costs the kernel more than all other files of a container together."""
@@ -28,7 +28,7 @@ class MemoryCollector:
 
     `memory.working_set` = usage - inactive page cache, 0 when negative; one that is carried over from an earlier tick
     is never more than the usage of this one. `memory.percent` = 100 * working set / limit.
-    `memory.limit` is the container's own, else that of the nearest limited ancestor, never more than the host has.
+    `memory.limit` is the smallest of the container's own, those of the cgroups above it, and what the host has.
     It and `memory.oom_kills` are read every 10 s, and at once when the engine reports an update or an OOM kill.
     """
 
@@ -124,10 +124,9 @@ class _Reading:
         own = gauge.files.limit()
         if own is None:
             return
-        if own >= self._host_total or own >= UNLIMITED:
-            own = min(own, self._ancestors.nearest(parent_of(gauge.directory), self._now))
-        # min(own, NaN) is own: a limit is known even where the host's memory is not
-        gauge.limit = min(own, self._host_total) if own < UNLIMITED else self._host_total
+        least = min(own, self._ancestors.least_above(gauge.directory, self._now))
+        # min(least, NaN) is least: a limit is known even where the host's memory is not
+        gauge.limit = self._host_total if least >= UNLIMITED else min(least, self._host_total)
         gauge.limit_at = self._now
 
 
@@ -143,38 +142,3 @@ def _read_oom_kills(gauge: MemoryGauge, now: float) -> None:
     if kills is not None:
         gauge.oom_kills = kills
     gauge.oom_kills_at = now
-
-
-class AncestorLimits:
-    """Limits of the cgroups above containers. Containers share them: each is read once in 10 s for all."""
-
-    def __init__(self) -> None:
-        self._root = ""
-        self._limit_of: Callable[[str], float | None] = cgroup_v2.memory_limit_of
-        self._known: dict[str, float] = {}
-        self._known_at = NEVER
-
-    def look_in(self, root: str, limit_of: Callable[[str], float | None]) -> None:
-        """Which hierarchy they are in, and how a limit is read there."""
-        self._root, self._limit_of = root, limit_of
-
-    def nearest(self, directory: str, now: float) -> float:
-        """The limit of the nearest limited cgroup from here upwards, infinite without one."""
-        if now - self._known_at >= SLOW_INTERVAL:
-            self._known.clear()
-            self._known_at = now
-        if directory in self._known:
-            return self._known[directory]
-        if directory == self._root or not directory.startswith(self._root):
-            return math.inf
-        own = self._own(directory)
-        found = own if own < UNLIMITED else self.nearest(parent_of(directory), now)
-        self._known[directory] = found
-        return found
-
-    def _own(self, directory: str) -> float:
-        try:
-            own = self._limit_of(directory)
-        except PermanentError:
-            return math.inf  # an ancestor that we can't see does not limit what we know
-        return math.inf if own is None else own
