@@ -123,8 +123,9 @@ def test_what_is_sent_and_received_belongs_to_the_network_s_owner(engine: Privat
     guest = engine.run("guest", *SLEEP, network="container:client")
     host = engine.run("onhost", *SLEEP, network="host")
     sampling.watch(client, server, guest, host)
-    batch = sampling.until("network.receive", lambda rate: rate > MIB)
-    assert batch.columns["network.transmit"][1] > MIB / 2
+    # far more than what they say to each other besides, and little enough for a slow machine
+    batch = sampling.until("network.receive", lambda rate: rate > MIB / 16)
+    assert batch.columns["network.transmit"][1] > MIB / 64
     assert batch.columns["network.errors"][0] >= 0
     assert all(math.isnan(rate) for rate in batch.columns["network.receive"][2:])
     assert not batch.failures
