@@ -54,7 +54,9 @@ class Sampling:
         self.sampler.start()
 
     def watch(self, *ids: str) -> None:
+        """Read these from now on; what was read while they were started, which may take long, is forgotten."""
         self.sampler.watch(tuple(self.target(container_id) for container_id in ids))
+        self.batches.queue.clear()
 
     def target(self, container_id: str) -> SampleTarget:
         seen = self._engine.api("GET", f"/containers/{container_id}/json")

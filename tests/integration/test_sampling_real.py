@@ -32,6 +32,11 @@ class Running:
         self.sampler.engine(LocalEngine(data_root=data_root))
         self.sampler.start()
 
+    def watch(self, *targets: SampleTarget) -> None:
+        """Read these from now on; what was read while they were started, which may take long, is forgotten."""
+        self.sampler.watch(targets)
+        self.batches.queue.clear()
+
     def until(self, wanted: Callable[[SampleBatch], bool], what: str, batches: int = 60) -> SampleBatch:
         """The first batch of which something holds."""
         for _ in range(batches):
@@ -49,7 +54,7 @@ def running(engine: PrivateEngine) -> Iterator[Running]:
 
 
 def test_the_host_beside_a_burner(engine: PrivateEngine, running: Running) -> None:
-    running.sampler.watch((SampleTarget(container_id=engine.run("burner", *BURN, options=("--cpus=0.4",))),))
+    running.watch(SampleTarget(container_id=engine.run("burner", *BURN, options=("--cpus=0.4",))))
     running.until(lambda batch: bool(batch.targets) and batch.columns["cpu.percent"][0] > 0, "a rate")
     batch = running.until(lambda batch: batch.host["host.cpu.percent"] > 10, "a busy host")
     assert batch.columns["cpu.percent_of_limit"][0] == pytest.approx(batch.columns["cpu.percent"][0] / 0.4)
@@ -66,7 +71,7 @@ def test_limits_of_the_cgroup_around_a_container_are_its_own(engine: PrivateEngi
             )
             for name, own in options.items()
         ]
-        running.sampler.watch(tuple(targets))
+        running.watch(*targets)
 
         def known(batch: SampleBatch) -> bool:
             return bool(batch.targets) and all(share > 0 for share in batch.columns["cpu.percent_of_limit"])
@@ -80,7 +85,7 @@ def test_limits_of_the_cgroup_around_a_container_are_its_own(engine: PrivateEngi
 
 def test_an_oom_kill_is_counted_when_it_is_reported(engine: PrivateEngine, running: Running) -> None:
     victim = engine.run("victim", *OOM, options=("--memory=20m", "--memory-swap=20m"))
-    running.sampler.watch((SampleTarget(container_id=victim),))
+    running.watch(SampleTarget(container_id=victim))
 
     def counted(batch: SampleBatch) -> bool:
         running.sampler.read_anew(victim)
@@ -92,7 +97,7 @@ def test_an_oom_kill_is_counted_when_it_is_reported(engine: PrivateEngine, runni
 
 def test_a_restart_is_followed_without_a_failure(engine: PrivateEngine, running: Running) -> None:
     box = engine.run("box", *BURN)
-    running.sampler.watch((SampleTarget(container_id=box),))
+    running.watch(SampleTarget(container_id=box))
     running.until(lambda batch: bool(batch.targets) and batch.columns["cpu.cores"][0] > 0.3, "a rate")
     engine.docker("restart", "--time=0", "box")
     pid = engine.api("GET", f"/containers/{box}/json")["State"]["Pid"]
