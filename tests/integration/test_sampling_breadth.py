@@ -54,7 +54,9 @@ class Sampling:
         self.sampler.start()
 
     def watch(self, *ids: str) -> None:
+        """Read these from now on; what was read while they were started, which may take long, is forgotten."""
         self.sampler.watch(tuple(self.target(container_id) for container_id in ids))
+        self.batches.queue.clear()
 
     def target(self, container_id: str) -> SampleTarget:
         seen = self._engine.api("GET", f"/containers/{container_id}/json")
@@ -123,8 +125,9 @@ def test_what_is_sent_and_received_belongs_to_the_network_s_owner(engine: Privat
     guest = engine.run("guest", *SLEEP, network="container:client")
     host = engine.run("onhost", *SLEEP, network="host")
     sampling.watch(client, server, guest, host)
-    batch = sampling.until("network.receive", lambda rate: rate > MIB)
-    assert batch.columns["network.transmit"][1] > MIB / 2
+    # far more than what they say to each other besides, and little enough for a slow machine
+    batch = sampling.until("network.receive", lambda rate: rate > MIB / 16)
+    assert batch.columns["network.transmit"][1] > MIB / 64
     assert batch.columns["network.errors"][0] >= 0
     assert all(math.isnan(rate) for rate in batch.columns["network.receive"][2:])
     assert not batch.failures

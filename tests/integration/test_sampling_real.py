@@ -1,27 +1,23 @@
-"""The sampler beside `docker stats`, on a real engine."""
+"""The sampler on a real engine."""
 
 from __future__ import annotations
 
-import json
 import queue
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.cgroup_parent import limited_parent
 from tests.support.engine import PrivateEngine
 from watchtower_agent.clock import SystemClock
-from watchtower_agent.collectors.cgroup_tree import discover
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.sampler import Sampler
-from watchtower_agent.engine.address import resolve_address
-from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.model.sample import LocalEngine, SampleBatch, SampleTarget
 
 MIB = 1 << 20
 BURN = ("sh", "-c", "while :; do :; done")
-HOG = ("sh", "-c", "dd if=/dev/zero of=/dev/shm/hog bs=1M count=40 2>/dev/null; while :; do sleep 1; done")
+STIR = ("sh", "-c", "while :; do sleep 0.05; done")
 OOM = ("sh", "-c", "while :; do sleep 0.1; tail /dev/zero; done")
 
 
@@ -35,6 +31,11 @@ class Running:
         self.sampler.demand(frozenset({"memory.working_set"}), 10.0)
         self.sampler.engine(LocalEngine(data_root=data_root))
         self.sampler.start()
+
+    def watch(self, *targets: SampleTarget) -> None:
+        """Read these from now on; what was read while they were started, which may take long, is forgotten."""
+        self.sampler.watch(targets)
+        self.batches.queue.clear()
 
     def until(self, wanted: Callable[[SampleBatch], bool], what: str, batches: int = 60) -> SampleBatch:
         """The first batch of which something holds."""
@@ -52,73 +53,39 @@ def running(engine: PrivateEngine) -> Iterator[Running]:
     running.sampler.stop()
 
 
-def cpu_seconds(container_id: str) -> float:
-    """What the kernel says that a container used, read as anyone would."""
-    tree = discover("/sys/fs/cgroup")
-    (directory,) = Path(tree.accounting).glob(f"**/*{container_id}*")
-    if tree.v1:
-        return int((directory / "cpuacct.usage").read_text()) / 1e9
-    return int((directory / "cpu.stat").read_text().split()[1]) / 1e6
-
-
-class Stats:
-    """What `docker stats` computes of two answers of the engine, taken when the test says so."""
-
-    def __init__(self, engine: PrivateEngine, container_id: str) -> None:
-        self._calls = EngineCalls(resolve_address(engine.url, None, environment={}), clock=SystemClock())
-        self._id = container_id
-        self._first = self._read()
-
-    def cpu_percent(self) -> float:
-        """Since this was made: Δcontainer / Δsystem * processors, as the CLI has it."""
-        first, second = self._first, self._read()
-        used = second["cpu_usage"]["total_usage"] - first["cpu_usage"]["total_usage"]
-        passed = second["system_cpu_usage"] - first["system_cpu_usage"]
-        return float(100 * used / passed * second["online_cpus"])
-
-    def _read(self) -> dict[str, Any]:
-        answer: Any = self._calls.stats(self._id)
-        stats: dict[str, Any] = answer["cpu_stats"]
-        return stats
-
-
-def docker_stats(engine: PrivateEngine) -> dict[str, dict[str, str]]:
-    """`docker stats`, by name."""
-    lines = engine.docker("stats", "--no-stream", "--format={{json .}}").splitlines()
-    return {stats["Name"]: stats for stats in map(json.loads, lines)}
-
-
-def test_a_burner_and_a_hog_as_docker_stats_shows_them(engine: PrivateEngine, running: Running) -> None:
-    burner = engine.run("burner", *BURN, options=("--cpus=0.4",))
-    hog = engine.run("hog", *HOG, options=("--memory=80m", "--shm-size=64m"))
-    running.sampler.watch((SampleTarget(container_id=burner), SampleTarget(container_id=hog)))
-    running.until(lambda batch: len(batch.targets) > 1 and batch.columns["memory.usage"][1] > 40 * MIB, "40 MiB used")
-    began, used, beside = running.batches.get(timeout=10).at, cpu_seconds(burner), Stats(engine, burner)
-    shares = [batch.columns["cpu.percent"][0] for batch in (running.batches.get(timeout=10) for _ in range(6))]
-    docker = beside.cpu_percent()
-    passed, used = SystemClock().now().monotonic - began.monotonic, cpu_seconds(burner) - used
-    stats = docker_stats(engine)
-    batch = running.batches.get(timeout=10)
+def test_the_host_beside_a_burner(engine: PrivateEngine, running: Running) -> None:
+    running.watch(SampleTarget(container_id=engine.run("burner", *BURN, options=("--cpus=0.4",))))
+    running.until(lambda batch: bool(batch.targets) and batch.columns["cpu.percent"][0] > 0, "a rate")
+    batch = running.until(lambda batch: batch.host["host.cpu.percent"] > 10, "a busy host")
+    assert batch.columns["cpu.percent_of_limit"][0] == pytest.approx(batch.columns["cpu.percent"][0] / 0.4)
+    assert 0 < batch.host["host.disk.percent"] < 100
     assert not batch.failures
 
-    seen = sum(shares) / len(shares)
-    assert seen == pytest.approx(100 * used / passed, rel=0.1)
-    assert seen < 40 * 1.1
-    assert seen == pytest.approx(docker, rel=0.1)
-    assert batch.columns["cpu.percent_of_limit"][0] == pytest.approx(batch.columns["cpu.percent"][0] / 0.4)
 
-    assert batch.columns["memory.limit"][1] == 80 * MIB
-    assert batch.columns["memory.percent"][1] == pytest.approx(float(stats["hog"]["MemPerc"].rstrip("%")), rel=0.15)
-    assert batch.columns["memory.percent"][1] == pytest.approx(
-        100 * batch.columns["memory.working_set"][1] / (80 * MIB)
-    )
-    assert 0 < batch.host["host.disk.percent"] < 100
-    assert batch.host["host.cpu.percent"] > 10
+def test_limits_of_the_cgroup_around_a_container_are_its_own(engine: PrivateEngine, running: Running) -> None:
+    with limited_parent(engine, cores=0.8, memory=300 * MIB) as parent:
+        options = {"free": (), "less": ("--cpus=0.2", "--memory=80m"), "more": ("--memory=900m",)}
+        targets = [
+            SampleTarget(
+                container_id=engine.run(name, *STIR, options=(f"--cgroup-parent={parent}", *own)), cgroup_parent=parent
+            )
+            for name, own in options.items()
+        ]
+        running.watch(*targets)
+
+        def known(batch: SampleBatch) -> bool:
+            return bool(batch.targets) and all(share > 0 for share in batch.columns["cpu.percent_of_limit"])
+
+        batch = running.until(known, "all shares known")
+        assert list(batch.columns["memory.limit"]) == [300 * MIB, 80 * MIB, 300 * MIB]
+        used, shares = batch.columns["cpu.percent"], batch.columns["cpu.percent_of_limit"]
+        assert [one / other for one, other in zip(used, shares, strict=True)] == pytest.approx([0.8, 0.2, 0.8])
+        assert not batch.failures
 
 
 def test_an_oom_kill_is_counted_when_it_is_reported(engine: PrivateEngine, running: Running) -> None:
     victim = engine.run("victim", *OOM, options=("--memory=20m", "--memory-swap=20m"))
-    running.sampler.watch((SampleTarget(container_id=victim),))
+    running.watch(SampleTarget(container_id=victim))
 
     def counted(batch: SampleBatch) -> bool:
         running.sampler.read_anew(victim)
@@ -130,7 +97,7 @@ def test_an_oom_kill_is_counted_when_it_is_reported(engine: PrivateEngine, runni
 
 def test_a_restart_is_followed_without_a_failure(engine: PrivateEngine, running: Running) -> None:
     box = engine.run("box", *BURN)
-    running.sampler.watch((SampleTarget(container_id=box),))
+    running.watch(SampleTarget(container_id=box))
     running.until(lambda batch: bool(batch.targets) and batch.columns["cpu.cores"][0] > 0.3, "a rate")
     engine.docker("restart", "--time=0", "box")
     pid = engine.api("GET", f"/containers/{box}/json")["State"]["Pid"]

@@ -47,13 +47,17 @@ class UnixConnection(http.client.HTTPConnection):
 class PrivateEngine:
     """One dockerd of our own. Use as a context manager, or `start()` and `close()`.
 
+    Args:
+        options: Further options of dockerd.
+        inside: A command that runs what follows it: where dockerd lives when it is not to live here.
+
     Attributes:
         directory: Everything of it is in here.
         socket: Its API socket; `url` is the same as `unix://…`.
         log: What dockerd wrote.
     """
 
-    def __init__(self, *, options: Sequence[str] = ()) -> None:
+    def __init__(self, *, options: Sequence[str] = (), inside: Sequence[str] = ()) -> None:
         if os.geteuid() != 0:
             raise EngineFailedError("a private Docker Engine needs root: run the tests as root")
         if shutil.which("dockerd") is None:
@@ -67,6 +71,7 @@ class PrivateEngine:
         self.log = self.directory / "dockerd.log"
         self._exec_root = self.directory / "exec"
         self._options = tuple(options)
+        self._inside = tuple(inside)
         self._daemon: subprocess.Popen[bytes] | None = None
         self._bridge: Bridge | None = None
 
@@ -104,6 +109,7 @@ class PrivateEngine:
         with self.log.open("ab") as log:
             self._daemon = subprocess.Popen(
                 [
+                    *self._inside,
                     "dockerd",
                     f"--data-root={self.directory / 'data'}",
                     f"--exec-root={self._exec_root}",

@@ -20,6 +20,8 @@ LEARNED = 16
 
 _FULL_ID = re.compile(r"[0-9a-f]{64}")
 _SYSTEMD_NAMES = ("docker-{}.scope", "libpod-{}.scope")
+_MONITOR = "conmon"
+"""In the name of the cgroup, beside podman's container, of the process that watches it."""
 _BARE_NAMES = ("{}", *_SYSTEMD_NAMES)
 
 
@@ -52,6 +54,8 @@ class Place:
         blkio: v1 `blkio`.
         pids: v1 `pids`.
         unified: v2, on a hybrid host too, where it has pressure alone.
+        hidden: Those of `cpu` and `memory` whose v1 hierarchy is there and shows no cgroup of it: it is outside of what
+            the agent can see.
     """
 
     accounting: str
@@ -61,6 +65,7 @@ class Place:
     blkio: str = ""
     pids: str = ""
     unified: str = ""
+    hidden: tuple[str, ...] = ()
 
 
 class Locator:
@@ -101,7 +106,7 @@ class Locator:
             parent, depth = queue.popleft()
             for name in _subdirectories(f"{self._tree.accounting}/{parent}"):
                 found = _FULL_ID.search(name)
-                if found and found[0] in wanted:
+                if found and found[0] in wanted and _MONITOR not in name:
                     wanted.discard(found[0])
                     self._learn(Layout(parent=parent, name=name.replace(found[0], "{}", 1)))
                 elif depth < WALK_DEPTH:
@@ -110,7 +115,8 @@ class Locator:
 
     def process_is(self, target: SampleTarget) -> bool:
         """Whether the process with the target's pid belongs to the container, and to no other that got the pid."""
-        return any(self._process_paths(target).values())
+        paths = self._process_lines(target)
+        return any(target.container_id in component for _, path in paths for component in path.split("/"))
 
     def _by_process(self, target: SampleTarget) -> Place | None:
         paths = self._process_paths(target)
@@ -119,18 +125,22 @@ class Locator:
     def _process_paths(self, target: SampleTarget) -> dict[str, str]:
         """Controller -> path of its cgroup, by the main process; empty without one or where it is another's by now."""
         paths: dict[str, str] = {}
-        if target.pid <= 0:
-            return paths
-        try:
-            data = read_once(f"{self._proc_root}/{target.pid}/cgroup", 8192)
-        except PermanentError:
-            return paths  # the process has ended, or /proc shows another machine's processes
-        for line in data.decode("utf-8", "replace").splitlines():
-            _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        for controllers, path in self._process_lines(target):
             cut = _cut(path, target.container_id)
             if cut:
                 paths.update(dict.fromkeys(controllers.split(","), cut))
         return paths
+
+    def _process_lines(self, target: SampleTarget) -> list[tuple[str, str]]:
+        """Controllers and path of each line of `/proc/PID/cgroup`; none without a process."""
+        if target.pid <= 0:
+            return []
+        try:
+            data = read_once(f"{self._proc_root}/{target.pid}/cgroup", 8192)
+        except PermanentError:
+            return []  # the process has ended, or /proc shows another machine's processes
+        lines = [line.split(":", 2) for line in data.decode("utf-8", "replace").splitlines()]
+        return [(words[1], words[2]) for words in lines if len(words) == 3]  # noqa: PLR2004 - number, controllers, path
 
     def _by_rule(self, target: SampleTarget) -> Place | None:
         for layout in (*self._learned, *_parent_layouts(target.cgroup_parent), *self._standard):
@@ -145,11 +155,14 @@ class Locator:
         if not accounting:
             return None
         tree = self._tree
+        cpu = _existing(tree.v1.get("cpu", ""), others.get("cpu", path))
+        memory = _existing(tree.memory, others.get("memory" if "memory" in tree.v1 else "", path))
         return Place(
             accounting=accounting,
-            cpu=_existing(tree.v1.get("cpu", ""), others.get("cpu", path)),
+            hidden=tuple(name for name, found in (("cpu", cpu), ("memory", memory)) if name in tree.v1 and not found),
+            cpu=cpu,
             cpuset=_existing(tree.v1.get("cpuset", ""), others.get("cpuset", path)),
-            memory=_existing(tree.memory, others.get("memory" if "memory" in tree.v1 else "", path)),
+            memory=memory,
             blkio=_existing(tree.v1.get("blkio", ""), others.get("blkio", path)),
             pids=_existing(tree.v1.get("pids", ""), others.get("pids", path)),
             unified=_existing(tree.unified, others.get("", path)),

@@ -9,6 +9,8 @@ from watchtower_agent.collectors.cgroup_paths import Place
 from watchtower_agent.collectors.files import NUMBER, TABLE, Descriptors, KeptFile, MissingError, NumberFile, read_once
 from watchtower_agent.collectors.parsing import after, cfs_quota, cpuset_size, limit
 
+CPU_QUOTA = "cpu.cfs_quota_us"
+CPU_PERIOD = "cpu.cfs_period_us"
 MEMORY_LIMIT = "memory.limit_in_bytes"
 _INACTIVE = after(b"\ntotal_inactive_file ")
 _KILLS = after(b"\noom_kill ")
@@ -21,16 +23,19 @@ class CpuV1:
         used: CPU time used since the cgroup was made, in nanoseconds.
     """
 
-    __slots__ = ("_cpuset", "_period", "_quota", "used")
+    __slots__ = ("_cpuset", "_hidden", "_period", "_quota", "used")
 
     def __init__(self, place: Place, descriptors: Descriptors) -> None:
+        self._hidden = "cpu" in place.hidden
         self.used = NumberFile(f"{place.accounting}/cpuacct.usage", NUMBER, descriptors)
-        self._quota = KeptFile(f"{place.cpu}/cpu.cfs_quota_us", NUMBER, descriptors) if place.cpu else None
-        self._period = KeptFile(f"{place.cpu}/cpu.cfs_period_us", NUMBER, descriptors) if place.cpu else None
+        self._quota = KeptFile(f"{place.cpu}/{CPU_QUOTA}", NUMBER, descriptors) if place.cpu else None
+        self._period = KeptFile(f"{place.cpu}/{CPU_PERIOD}", NUMBER, descriptors) if place.cpu else None
         self._cpuset = KeptFile(f"{place.cpuset}/cpuset.cpus", TABLE, descriptors) if place.cpuset else None
 
     def granted(self) -> float:
-        """Cores that the quota and the cpuset grant, the smaller; infinite without either."""
+        """Cores that the quota and the cpuset grant, the smaller; infinite without either, NaN where not to be seen."""
+        if self._hidden:
+            return math.nan
         cores = math.inf
         if self._quota and self._period:
             with suppress(MissingError):  # a kernel without CPU bandwidth control sets no limit
@@ -73,6 +78,20 @@ class MemoryV1:
             file.close()
 
 
-def memory_limit_of(directory: str) -> float | None:
-    """The limit of any cgroup of the `memory` hierarchy, in bytes."""
-    return limit(read_once(f"{directory}/{MEMORY_LIMIT}", NUMBER))
+def memory_limit_of(directory: str) -> float:
+    """The limit of any cgroup of the `memory` hierarchy, in bytes, infinite where there is none to read."""
+    with suppress(MissingError):
+        own = limit(read_once(f"{directory}/{MEMORY_LIMIT}", NUMBER))
+        return math.inf if own is None else own
+    return math.inf
+
+
+def cpu_limit_of(directory: str) -> float:
+    """The cores that the quota of any cgroup of the `cpu` hierarchy grants, infinite without one.
+
+    The cpuset of an ancestor needs no look: v1 has a cgroup's own contain no processor that its parent's does not.
+    """
+    with suppress(MissingError):  # the root has none
+        quota = read_once(f"{directory}/{CPU_QUOTA}", NUMBER)
+        return cfs_quota(quota, read_once(f"{directory}/{CPU_PERIOD}", NUMBER)) or math.inf
+    return math.inf

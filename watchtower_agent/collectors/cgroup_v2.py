@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 
 from watchtower_agent.collectors.cgroup_paths import Place
 from watchtower_agent.collectors.files import NUMBER, TABLE, Descriptors, KeptFile, MissingError, NumberFile, read_once
 from watchtower_agent.collectors.parsing import after, cpu_max, cpuset_size, limit
 
+CPU_LIMIT = "cpu.max"
+CPUSET = "cpuset.cpus.effective"
 MEMORY_LIMIT = "memory.max"
 _USED = after(b"\nusage_usec ")
 _INACTIVE = after(b"\ninactive_file ")
@@ -26,18 +29,12 @@ class CpuV2:
 
     def __init__(self, place: Place, descriptors: Descriptors) -> None:
         self.used = NumberFile(f"{place.accounting}/cpu.stat", NUMBER, descriptors, _used)
-        self._max = KeptFile(f"{place.accounting}/cpu.max", NUMBER, descriptors)
-        self._cpuset = KeptFile(f"{place.accounting}/cpuset.cpus.effective", TABLE, descriptors)
+        self._max = KeptFile(f"{place.accounting}/{CPU_LIMIT}", NUMBER, descriptors)
+        self._cpuset = KeptFile(f"{place.accounting}/{CPUSET}", TABLE, descriptors)
 
     def granted(self) -> float:
         """Cores that the quota and the cpuset grant, the smaller; infinite without either."""
-        cores = math.inf
-        # each is missing where its controller is not enabled for this cgroup: then it sets no limit
-        with suppress(MissingError):
-            cores = cpu_max(self._max.read()) or math.inf
-        with suppress(MissingError):
-            cores = min(cores, cpuset_size(self._cpuset.read()) or math.inf)
-        return cores
+        return _granted(self._max.read, self._cpuset.read)
 
     def close(self) -> None:
         """Let go of all descriptors."""
@@ -76,6 +73,26 @@ def _used(data: bytes) -> int:
     return _USED(data) * 1000
 
 
-def memory_limit_of(directory: str) -> float | None:
-    """The limit of any cgroup but the root, in bytes, infinite for none."""
-    return limit(read_once(f"{directory}/{MEMORY_LIMIT}", NUMBER))
+def memory_limit_of(directory: str) -> float:
+    """The limit of any cgroup, in bytes, infinite where there is none to read."""
+    with suppress(MissingError):  # the root has none
+        own = limit(read_once(f"{directory}/{MEMORY_LIMIT}", NUMBER))
+        return math.inf if own is None else own
+    return math.inf
+
+
+def cpu_limit_of(directory: str) -> float:
+    """The cores that quota and cpuset of any cgroup grant, the smaller; infinite without either."""
+    return _granted(
+        lambda: read_once(f"{directory}/{CPU_LIMIT}", NUMBER), lambda: read_once(f"{directory}/{CPUSET}", TABLE)
+    )
+
+
+def _granted(quota: Callable[[], bytes], cpuset: Callable[[], bytes]) -> float:
+    cores = math.inf
+    # each is missing where its controller is not enabled for this cgroup: then it sets no limit
+    with suppress(MissingError):
+        cores = cpu_max(quota()) or math.inf
+    with suppress(MissingError):
+        cores = min(cores, cpuset_size(cpuset()) or math.inf)
+    return cores

@@ -6,12 +6,14 @@ import math
 from array import array
 from collections.abc import Collection
 
+from watchtower_agent.collectors import cgroup_v1, cgroup_v2
+from watchtower_agent.collectors.ancestors import AncestorLimits
 from watchtower_agent.collectors.file_column import FileColumn
 from watchtower_agent.collectors.files import NumberFile, UnreadableError
 from watchtower_agent.collectors.gauges import NEVER
 from watchtower_agent.collectors.host_facts import HostFacts
 from watchtower_agent.collectors.request import LIMITS_INTERVAL, Pace
-from watchtower_agent.collectors.roster import Life
+from watchtower_agent.collectors.roster import Life, Roster
 from watchtower_agent.collectors.tick import Faults, Tick
 from watchtower_agent.errors import AbsentError
 
@@ -21,14 +23,16 @@ _NANOSECONDS = 1e-9
 class CpuCollector:
     """`cpu.cores` = Δusage / Δtime, `cpu.percent` = 100 * cores, `cpu.percent_of_limit` = 100 * cores / limit.
 
-    The limit is min(quota / period, processors in the cpuset, online processors). It is read every 30 s, and at
-    once when the engine reports an update.
+    The limit is min(quota / period, processors in the cpuset, online processors), the quota being the smallest of its
+    own and those of the cgroups above it. It is read every 30 s, and at once when the engine reports an update.
     """
 
     name = "cpu"
 
-    def __init__(self, facts: HostFacts) -> None:
+    def __init__(self, *, roster: Roster, facts: HostFacts) -> None:
+        self._roster = roster
         self._facts = facts
+        self._ancestors = AncestorLimits()
         self._changes = -1
         self._used = FileColumn(_used)
         self._online = math.nan
@@ -47,7 +51,7 @@ class CpuCollector:
         due = Pace(max(LIMITS_INTERVAL, tick.interval), tick.interval).due(self._limits_at, now)
         if due or changed or tick.request.anew or online != self._online:
             self._online = online
-            self._read_limits(tick.lives, None if due else tick.request.anew)
+            self._read_limits(tick, None if due else tick.request.anew)
             self._limits_at = now if due else self._limits_at
         cores = self._used.rates(_NANOSECONDS)
         tick.columns["cpu.cores"] = cores
@@ -61,8 +65,17 @@ class CpuCollector:
     def close(self) -> None:
         """Nothing is kept open here."""
 
-    def _read_limits(self, lives: Collection[Life], anew: Collection[str] | None) -> None:
+    def _look_at_ancestors(self) -> None:
+        tree = self._roster.tree
+        if tree is not None and "cpuacct" in tree.v1:
+            self._ancestors.look_in(tree.v1.get("cpu", ""), cgroup_v1.cpu_limit_of)
+        elif tree is not None:
+            self._ancestors.look_in(tree.unified, cgroup_v2.cpu_limit_of)
+
+    def _read_limits(self, tick: Tick, anew: Collection[str] | None) -> None:
         """Read the limits of these containers, and those that were not read yet; None: of all."""
+        self._look_at_ancestors()
+        lives = tick.lives
         self._limits = array("d", [math.nan]) * len(lives)
         self._limit_faults = Faults()
         for slot, life in enumerate(lives):
@@ -72,7 +85,8 @@ class CpuCollector:
             if gauge.granted is None or anew is None or life.target.container_id in anew:
                 gauge.granted = math.nan
                 try:
-                    gauge.granted = gauge.files.granted()
+                    above = self._ancestors.least_above(gauge.directory, tick.at.monotonic)
+                    gauge.granted = min(gauge.files.granted(), above)
                 except AbsentError:
                     life.end()
                     continue

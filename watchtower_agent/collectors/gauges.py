@@ -165,13 +165,16 @@ class CpuGauge:
 
     Attributes:
         files: Its open files.
-        granted: Cores granted by quota and cpuset, infinite without either, NaN while unknown; None: not read yet.
+        directory: Its cgroup with the quota, whose ancestors may have one too; empty where there is none.
+        granted: Cores granted by quotas and cpuset, its own and those above; infinite without any, NaN while unknown;
+            None: not read yet.
     """
 
-    __slots__ = ("files", "granted")
+    __slots__ = ("directory", "files", "granted")
 
-    def __init__(self, files: CpuFiles) -> None:
+    def __init__(self, files: CpuFiles, directory: str) -> None:
         self.files = files
+        self.directory = directory
         self.granted: float | None = None
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from watchtower_agent.collectors import cgroup_v1, cgroup_v2
+from watchtower_agent.collectors.ancestors import AncestorLimits
 from watchtower_agent.collectors.cgroup_tree import MEMORY_OFF
 from watchtower_agent.collectors.file_column import FileColumn
-from watchtower_agent.collectors.files import MissingError, UnreadableError, parent_of
+from watchtower_agent.collectors.files import MissingError, UnreadableError
 from watchtower_agent.collectors.gauges import NEVER, MemoryGauge
 from watchtower_agent.collectors.host_facts import HostFacts
 from watchtower_agent.collectors.request import LIMITS_INTERVAL, SLOW_INTERVAL, Pace
@@ -29,9 +30,9 @@ class MemoryCollector:
 
     `memory.working_set` = usage - inactive page cache, 0 when negative; one that is carried over from an earlier tick
     is never more than the usage of this one. `memory.percent` = 100 * working set / limit.
-    `memory.limit` is the container's own, else that of the nearest limited ancestor, never more than the host has: it
-    is read every 30 s, and at once when the engine reports an update. `memory.oom_kills` is read every 10 s, and at
-    once when the engine reports one.
+    `memory.limit` is the smallest of the container's own, those of the cgroups above it, and what the host has: it is
+    read every 30 s, and at once when the engine reports an update. `memory.oom_kills` is read every 10 s, and at once
+    when the engine reports one.
     """
 
     name = "memory"
@@ -121,18 +122,17 @@ class MemoryCollector:
         gauge.limit = math.nan
         try:
             own = gauge.files.limit()
+            if own is None:
+                return
+            least = min(own, self._ancestors.least_above(gauge.directory, now))
         except AbsentError:
             life.end()
             return
         except UnreadableError as error:
             self._limit_faults.add(_explained(error))
             return
-        if own is None:
-            return
-        if own >= self._host_total or own >= UNLIMITED:
-            own = min(own, self._ancestors.nearest(parent_of(gauge.directory), now))
-        # min(own, NaN) is own: a limit is known even where the host's memory is not
-        gauge.limit = min(own, self._host_total) if own < UNLIMITED else self._host_total
+        # min(least, NaN) is least: a limit is known even where the host's memory is not
+        gauge.limit = self._host_total if least >= UNLIMITED else min(least, self._host_total)
 
     def _write(self, tick: Tick, usage: array[float]) -> None:
         columns = tick.columns
@@ -153,38 +153,3 @@ class MemoryCollector:
 
 def _explained(error: PermanentError) -> str:
     return f"{error}: {NOT_ENABLED}" if isinstance(error, MissingError) else str(error)
-
-
-class AncestorLimits:
-    """Limits of the cgroups above containers. Containers share them: each is read once in 10 s for all."""
-
-    def __init__(self) -> None:
-        self._root = ""
-        self._limit_of: Callable[[str], float | None] = cgroup_v2.memory_limit_of
-        self._known: dict[str, float] = {}
-        self._known_at = NEVER
-
-    def look_in(self, root: str, limit_of: Callable[[str], float | None]) -> None:
-        """Which hierarchy they are in, and how a limit is read there."""
-        self._root, self._limit_of = root, limit_of
-
-    def nearest(self, directory: str, now: float) -> float:
-        """The limit of the nearest limited cgroup from here upwards, infinite without one."""
-        if now - self._known_at >= SLOW_INTERVAL:
-            self._known.clear()
-            self._known_at = now
-        if directory in self._known:
-            return self._known[directory]
-        if directory == self._root or not directory.startswith(self._root):
-            return math.inf
-        own = self._own(directory)
-        found = own if own < UNLIMITED else self.nearest(parent_of(directory), now)
-        self._known[directory] = found
-        return found
-
-    def _own(self, directory: str) -> float:
-        try:
-            own = self._limit_of(directory)
-        except PermanentError:
-            return math.inf  # an ancestor that we can't see does not limit what we know
-        return math.inf if own is None else own

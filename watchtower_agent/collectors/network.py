@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from watchtower_agent.collectors.files import Descriptors, KeptFile
+from watchtower_agent.collectors.files import Descriptors, KeptFile, UnreadableError
 from watchtower_agent.collectors.gauges import RateGauge
 from watchtower_agent.collectors.paced import PacedCollector
 from watchtower_agent.collectors.parsing import traffic
@@ -15,6 +15,10 @@ from watchtower_agent.model.sample import SampleTarget
 
 NAMES = ("network.receive", "network.transmit", "network.errors")
 
+UNSEEN = (
+    "The main process of the container {container} (pid {pid}, says the engine) is not to be seen below {root}. "
+    "An agent in a container needs the host's processes (pid: host); an engine in a container counts its own anew"
+)
 MANY_INTERFACES = 1 << 14
 """Bytes that hold the lines of 100 interfaces."""
 
@@ -34,7 +38,12 @@ def network(*, proc_root: str, process_is: Callable[[SampleTarget], bool], descr
 
     def opened(life: Life) -> RateGauge | None:
         target = life.target
-        if not target.own_network or not process_is(target):
+        if not target.own_network:
+            return None
+        if not process_is(target):
+            if life.doubted:
+                raise UnreadableError(UNSEEN.format(container=target.container_id[:12], pid=target.pid, root=proc_root))
+            life.doubted = target.pid > 0  # it may have ended this moment, or been started again
             return None
         file = KeptFile(f"{proc_root}/{target.pid}/net/dev", MANY_INTERFACES, descriptors)
         return RateGauge(file, _parse, names=len(NAMES), unknown=_process_ended)

@@ -57,9 +57,11 @@ class PacedCollector:
         due = Pace(tick.request.demand.interval(self._needed_by, tick.interval), tick.interval).due(self._read_at, now)
         anew = tick.request.anew if self._of_limits else frozenset()
         if due or anew or changes != self._changes:
-            new = self._follow(tick.lives, anew)
+            faults = Faults()
+            new = self._follow(tick.lives, anew, faults)
             self._changes = changes
-            self._read(tick, range(len(tick.lives)) if due else new)
+            self._read(tick, range(len(tick.lives)) if due else new, faults)
+            self._failure = faults.sentence(self._unknown)
             self._read_at = now if due else self._read_at
         if self._failure:
             tick.failures[self.name] = self._failure
@@ -68,7 +70,7 @@ class PacedCollector:
     def close(self) -> None:
         """Nothing is kept open here: gauges are closed with their lives."""
 
-    def _follow(self, lives: Sequence[Life], limits_changed: Collection[str]) -> list[int]:
+    def _follow(self, lives: Sequence[Life], limits_changed: Collection[str], faults: Faults) -> list[int]:
         """Know the gauge of each life; what it said last stays its own.
 
         Gives the slots of those that were opened now. A gauge is opened anew when limits were changed: then it reads
@@ -82,7 +84,7 @@ class PacedCollector:
             if gauge is not None and life.target.container_id in limits_changed:
                 gauge.close()
                 gauge = None
-            if gauge is None and life.place and (gauge := self._opened(life)) is not None:
+            if gauge is None and (gauge := self._open(life, faults)) is not None:
                 life.paced[self.name] = gauge
                 new.append(slot)
             gauges.append(gauge)
@@ -90,8 +92,16 @@ class PacedCollector:
         self._gauges = gauges
         return new
 
-    def _read(self, tick: Tick, slots: Iterable[int]) -> None:
-        faults = Faults()
+    def _open(self, life: Life, faults: Faults) -> Gauge | None:
+        try:
+            return self._opened(life) if life.place else None
+        except AbsentError:
+            life.end()
+        except UnreadableError as error:
+            faults.add(str(error))
+        return None
+
+    def _read(self, tick: Tick, slots: Iterable[int], faults: Faults) -> None:
         lives, gauges, numbers, monotonic = tick.lives, self._gauges, self._numbers, tick.monotonic
         for slot in slots:
             gauge = gauges[slot]
@@ -105,6 +115,5 @@ class PacedCollector:
             except UnreadableError as error:
                 numbers[slot] = self._nothing
                 faults.add(str(error))
-        self._failure = faults.sentence(self._unknown)
         columns = zip(*numbers, strict=True) if numbers else ((),) * len(self._names)
         self._columns = [array("d", column) for column in columns]

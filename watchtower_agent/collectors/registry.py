@@ -28,7 +28,7 @@ def of_cgroups(*, proc_root: str, facts: HostFacts, roster: Roster, descriptors:
     then do not carry on what they read of it.
     """
     return (
-        CpuCollector(facts),
+        CpuCollector(roster=roster, facts=facts),
         MemoryCollector(roster=roster, facts=facts),
         block_io(descriptors),
         network(proc_root=proc_root, process_is=roster.process_is, descriptors=descriptors),

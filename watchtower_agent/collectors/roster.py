@@ -26,12 +26,14 @@ class Life:
         memory: Its memory, None while its cgroup is not found or has no memory controller.
         place: Its cgroup, None while it is not found.
         paced: Collector -> what it keeps open of this life, for those that read it at a pace of their own.
+        doubted: Whether its main process was looked for once, in vain.
         ended: Whether its cgroup was there and is gone.
     """
 
     __slots__ = (
         "_tell_end",
         "cpu",
+        "doubted",
         "ended",
         "look_at",
         "memory",
@@ -50,6 +52,7 @@ class Life:
         self.memory: MemoryGauge | None = None
         self.place: Place | None = None
         self.paced: dict[str, Gauge] = {}
+        self.doubted = False
         self.ended = False
         self.missing_since = now
         self.look_at = NEVER
@@ -62,6 +65,7 @@ class Life:
         """More, or less, is known of it."""
         self.target = target
         self.started_at = target.started_at if target.started_at is not None else self.started_at
+        self.doubted = False
         self.look_at = NEVER  # a pid or a parent may be known now: worth another look
 
     def end(self) -> None:
@@ -69,6 +73,7 @@ class Life:
         self.close()
         self._tell_end()
         self.ended = True
+        self.doubted = False
         self.started_at = None
         self.look_at = NEVER  # a restart under the same id may have made a new cgroup by the next tick
 
@@ -97,6 +102,8 @@ class Roster:
         self._discover_at = NEVER
         self._search_at = NEVER
         self._search_wait = SLOW_INTERVAL
+        self._hidden = ""
+        self._hidden_at = 0
         self.tree: CgroupTree | None = None
         self.problem = ""
         self.blind = False
@@ -168,6 +175,11 @@ class Roster:
             lost = [life for life in lost if life.cpu is None]
         self.blind = bool(lost) and len(lost) == len(self.lives)
         self.problem = _missing_problem(len(lost), len(self.lives), lost[0].target, self._cgroup_root) if lost else ""
+        if self._hidden_at != self.changes:
+            self._hidden_at = self.changes
+            hidden = [life for life in self.lives if life.place and life.place.hidden]
+            self._hidden = _hidden_problem(len(hidden), hidden[0], self._cgroup_root) if hidden else ""
+        self.problem = self.problem or self._hidden
 
     def _search(self, locator: Locator, missing: list[Life], now: float) -> None:
         found = locator.search(frozenset(life.target.container_id for life in missing))
@@ -188,12 +200,14 @@ class Roster:
     def _open(self, life: Life, place: Place) -> None:
         assert self.tree is not None  # a locator is made from it
         v1: Mapping[str, str] = self.tree.v1
-        cpu = cgroup_v1.CpuV1 if "cpuacct" in v1 else cgroup_v2.CpuV2
         memory = cgroup_v1.MemoryV1 if "memory" in v1 else cgroup_v2.MemoryV2
         self.changes += 1
         life.ended = False
         life.place = place
-        life.cpu = CpuGauge(cpu(place, self._descriptors))
+        if "cpuacct" in v1:
+            life.cpu = CpuGauge(cgroup_v1.CpuV1(place, self._descriptors), place.cpu)
+        else:
+            life.cpu = CpuGauge(cgroup_v2.CpuV2(place, self._descriptors), place.accounting)
         if place.memory:
             life.memory = MemoryGauge(memory(place, self._descriptors), place.memory)
 
@@ -205,4 +219,14 @@ def _missing_problem(missing: int, all_of_them: int, first: SampleTarget, root: 
         f"Of the running containers {which} found below {root} (such as {first.container_id[:12]}): {unknown}. "
         "An engine on another host has no cgroups here; an agent in a container needs the host's "
         "cgroup namespace (cgroup: host)."
+    )
+
+
+def _hidden_problem(hidden: int, first: Life, root: str) -> str:
+    assert first.place is not None  # it was found, in part
+    which = " and ".join(first.place.hidden)
+    return (
+        f"Of {hidden} of the running containers (such as {first.target.container_id[:12]}) the cgroups of {which} are "
+        f"not to be seen below {root}: what they tell is unknown. An agent in a container needs the host's cgroup "
+        "namespace (cgroup: host)."
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -293,9 +294,24 @@ def test_a_network_that_is_not_its_own_is_unknown(bench: Bench, proc: Path, targ
 def test_a_pid_that_is_another_containers_by_now_is_not_believed(bench: Bench, proc: Path) -> None:
     need(bench, "network.receive")
     bench.watch(with_network(7))
+    samples = []
     for received in (1000, 3000, 5000):
         process(proc, 7, OTHER, received=received)
-        assert math.isnan(bench.tick()["network.receive"])
+        samples.append(bench.tick())
+    assert all(math.isnan(sample["network.receive"]) for sample in samples)
+    sample = samples[-1]
+    assert "(pid 7, says the engine)" in sample.failures["network"]
+    assert "pid: host" in sample.failures["network"]
+    process(proc, 7, ID, received=6000)
+    assert not bench.tick().failures
+
+
+def test_a_process_that_ended_this_moment_is_no_failure(bench: Bench) -> None:
+    need(bench, "network.receive")
+    bench.watch(with_network(7))
+    assert not bench.tick().failures
+    bench.watch(replace(with_network(7), started_at=2.0))
+    assert not bench.tick().failures
 
 
 def test_only_a_loopback_is_no_network(bench: Bench, proc: Path) -> None:

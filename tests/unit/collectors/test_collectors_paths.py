@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,52 @@ def test_nothing_outside_the_tree_is_reached(tmp_path: Path, target: SampleTarge
     tree.add(f"docker/{OTHER}")
     (tmp_path / "outside" / ID).mkdir(parents=True)
     assert find(tree, tmp_path, target) is None
+
+
+def test_v1_tells_where_the_quota_or_the_memory_is_not_to_be_seen(tmp_path: Path) -> None:
+    tree = v1_tree(tmp_path / "cgroup")
+    tree.add(f"docker/{ID}")
+    shutil.rmtree(tree.root / "memory" / "docker")
+    place = find(tree, tmp_path, SampleTarget(container_id=ID))
+    assert place
+    assert (place.hidden, place.memory) == (("memory",), "")
+    shutil.rmtree(tree.root / "cpu" / "docker")
+    place = find(tree, tmp_path, SampleTarget(container_id=ID))
+    assert place
+    assert place.hidden == ("cpu", "memory")
+
+
+def test_what_a_host_does_not_have_is_not_hidden(tmp_path: Path) -> None:
+    tree = FakeTree(tmp_path / "cgroup", v1=("cpuacct",))
+    tree.add(f"docker/{ID}")
+    place = find(tree, tmp_path, SampleTarget(container_id=ID))
+    assert place
+    assert place.hidden == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "its"),
+    [(f"/docker/{ID}", True), (f"/../../docker/{ID}/init", True), (f"/docker/{OTHER}", False), ("/", False)],
+)
+def test_whose_process_it_is_does_not_depend_on_the_namespace_that_its_path_is_told_in(
+    tmp_path: Path, path: str, *, its: bool
+) -> None:
+    tree = v2_tree(tmp_path / "cgroup")
+    write_process(tmp_path / "proc", 42, f"0::{path}\n")
+    locator = Locator(tree=discover(str(tree.root)), proc_root=str(tmp_path / "proc"))
+    assert locator.process_is(SampleTarget(container_id=ID, pid=42)) is its
+
+
+def test_the_process_that_watches_a_podman_container_is_not_taken_for_it(tmp_path: Path) -> None:
+    tree = v2_tree(tmp_path / "cgroup")
+    container = "f" * 64  # sorted after `conmon`
+    tree.add(f"odd.slice/libpod-conmon-{container}.scope")
+    tree.add(f"odd.slice/libpod-{container}.scope")
+    locator = Locator(tree=discover(str(tree.root)), proc_root=str(tmp_path))
+    assert locator.search(frozenset({container}))
+    place = locator.find(SampleTarget(container_id=container))
+    assert place
+    assert place.accounting == f"{tree.root}/odd.slice/libpod-{container}.scope"
 
 
 def test_one_walk_finds_all_neighbours(tmp_path: Path) -> None:

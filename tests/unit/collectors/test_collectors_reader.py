@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.support.cgroups import GIB, Bench, FakeTree, SteppedClock, fake_proc, full_id, v1_tree, v2_tree
 from watchtower_agent.collectors.files import Descriptors, KeptFile, read_once
@@ -20,6 +21,8 @@ from watchtower_agent.model.sample import SampleTarget
 
 ID = full_id(1)
 PATH = f"docker/{ID}"
+NESTED = (f"outer/inner/{ID}", "outer/inner", "outer", ".")
+"""A container and all that is above it. The root is a cgroup as any other within a cgroup namespace."""
 MIB = 1 << 20
 
 Make = Callable[[Path], FakeTree]
@@ -66,13 +69,14 @@ def limit_memory(tree: FakeTree, limit: int | None, path: str = PATH) -> None:
         tree.write(path, "memory.max", "max\n" if limit is None else f"{limit}\n")
 
 
-def limit_cpu(tree: FakeTree, cores: float | None, cpus: str = "0-3") -> None:
+def limit_cpu(tree: FakeTree, cores: float | None, cpus: str = "0-3", path: str = PATH) -> None:
     if tree.hierarchies:
-        tree.write(PATH, "cpu.cfs_quota_us", "-1\n" if cores is None else f"{round(cores * 100_000)}\n")
-        tree.write(PATH, "cpuset.cpus", f"{cpus}\n")
+        tree.write(path, "cpu.cfs_quota_us", "-1\n" if cores is None else f"{round(cores * 100_000)}\n")
+        tree.write(path, "cpu.cfs_period_us", "100000\n")
+        tree.write(path, "cpuset.cpus", f"{cpus}\n")
     else:
-        tree.write(PATH, "cpu.max", "max 100000\n" if cores is None else f"{round(cores * 100_000)} 100000\n")
-        tree.write(PATH, "cpuset.cpus.effective", f"{cpus}\n")
+        tree.write(path, "cpu.max", "max 100000\n" if cores is None else f"{round(cores * 100_000)} 100000\n")
+        tree.write(path, "cpuset.cpus.effective", f"{cpus}\n")
 
 
 def count_oom(tree: FakeTree, kills: int) -> None:
@@ -144,6 +148,7 @@ def test_a_counter_that_went_down_discards_that_sample(bench: Bench, tree: FakeT
     assert bench.tick()["cpu.cores"] == pytest.approx(0.5)
 
 
+@settings(deadline=None)  # a slow machine is no failure
 @given(st.lists(st.integers(min_value=0, max_value=2**62) | st.binary(max_size=20), max_size=8))
 def test_no_rate_is_ever_negative(counters: list[int | bytes]) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -186,17 +191,72 @@ def test_a_limit_above_the_hosts_memory_is_clamped(bench: Bench, tree: FakeTree)
     assert bench.tick()["memory.limit"] == 8 * GIB
 
 
-def test_without_a_limit_of_its_own_the_nearest_limited_ancestor_counts(tree: FakeTree, tmp_path: Path) -> None:
-    bench = Bench(tree, fake_proc(tmp_path / "proc"))
-    path = f"outer/inner/{ID}"
+@pytest.fixture
+def nested(tree: FakeTree, tmp_path: Path) -> Bench:
+    """Reads one container in `outer/inner`, without limits anywhere."""
     tree.remove(PATH)
-    tree.add(path)
-    limit_memory(tree, None, path)
-    name = "memory.limit_in_bytes" if tree.hierarchies else "memory.max"
-    tree.write("outer/inner", name, "9223372036854771712\n" if tree.hierarchies else "max\n")
-    tree.write("outer", name, f"{2 * GIB}\n")
+    tree.add(f"outer/inner/{ID}")
+    for path in NESTED:
+        limit_memory(tree, None, path)
+        limit_cpu(tree, None, path=path)
+    bench = Bench(tree, fake_proc(tmp_path / "proc"))
     bench.watch(SampleTarget(container_id=ID, cgroup_parent="/outer/inner"))
-    assert bench.tick()["memory.limit"] == 2 * GIB
+    return bench
+
+
+@pytest.mark.parametrize("limited", NESTED)
+def test_the_smallest_memory_limit_from_a_container_upwards_counts(nested: Bench, tree: FakeTree, limited: str) -> None:
+    for path in NESTED:
+        limit_memory(tree, 3 * GIB, path)
+    limit_memory(tree, 2 * GIB, limited)
+    assert nested.tick()["memory.limit"] == 2 * GIB
+
+
+@pytest.mark.parametrize("limited", NESTED)
+def test_the_smallest_quota_from_a_container_upwards_counts(nested: Bench, tree: FakeTree, limited: str) -> None:
+    for path in NESTED:
+        limit_cpu(tree, 2.0, path=path)
+    limit_cpu(tree, 0.5, path=limited)
+    use_cpu(tree, 10.0, NESTED[0])
+    nested.tick()
+    use_cpu(tree, 10.25, NESTED[0])
+    assert nested.tick()["cpu.percent_of_limit"] == pytest.approx(50)
+
+
+def test_limits_above_are_read_every_thirty_seconds_for_all(nested: Bench, tree: FakeTree) -> None:
+    nested.tick()
+    limit_memory(tree, GIB, "outer")
+    assert nested.tick(8.0)["memory.limit"] == 8 * GIB
+    assert nested.tick(22.0)["memory.limit"] == GIB
+
+
+def test_a_cpuset_above_counts_where_its_controller_is_not_handed_down(tmp_path: Path) -> None:
+    tree = v2_tree(tmp_path / "cgroup")
+    tree.add(PATH)
+    tree.file(PATH, "cpuset.cpus.effective").unlink()
+    tree.write("docker", "cpuset.cpus.effective", "0-1\n")
+    tree.write(PATH, "cpu.max", "max 100000\n")
+    bench = Bench(tree, fake_proc(tmp_path / "proc"))
+    bench.watch(ID)
+    use_cpu(tree, 10.0)
+    bench.tick()
+    use_cpu(tree, 11.0)
+    assert bench.tick()["cpu.percent_of_limit"] == pytest.approx(50)
+
+
+def test_a_limit_above_that_can_not_be_read_leaves_what_depends_on_it_unknown(nested: Bench, tree: FakeTree) -> None:
+    for name in ("cpu.cfs_quota_us", "memory.limit_in_bytes") if tree.hierarchies else ("cpu.max", "memory.max"):
+        tree.file("outer", name).unlink()
+        tree.file("outer", name).mkdir()
+    nested.tick()
+    for _ in range(2):
+        sample = nested.tick()
+        for name in ("cpu.percent_of_limit", "memory.limit", "memory.percent"):
+            assert math.isnan(sample[name]), name
+        for name in ("cpu.cores", "memory.usage"):
+            assert not math.isnan(sample[name]), name
+        assert {"cpu", "memory"} <= sample.failures.keys()
+        assert "/outer/" in sample.failures["cpu"]
 
 
 def test_the_working_set_is_read_at_the_metrics_interval_and_carried_between(bench: Bench, tree: FakeTree) -> None:
@@ -341,6 +401,24 @@ def test_a_host_without_memory_controller_has_memory_unknown_and_says_which_opti
         assert math.isnan(sample["memory.percent"])
         assert sample["cpu.cores"] == pytest.approx(1.0)
         assert list(sample.failures) == ["memory"]
+
+
+def test_what_of_a_container_is_outside_of_the_agents_namespace_is_told_and_unknown(tmp_path: Path) -> None:
+    tree = v1_tree(tmp_path / "cgroup")
+    tree.add(PATH)
+    for hierarchy in ("cpu", "memory"):
+        shutil.rmtree(tree.root / hierarchy / "docker")
+    bench = Bench(tree, fake_proc(tmp_path / "proc"))
+    bench.watch(ID)
+    bench.tick()
+    sample = bench.tick()
+    assert sample["cpu.cores"] == 0
+    for name in ("cpu.percent_of_limit", "memory.usage", "memory.limit", "memory.percent"):
+        assert math.isnan(sample[name]), name
+    assert set(sample.failures) == {"cgroup"}
+    assert "cpu and memory are not to be seen" in sample.failures["cgroup"]
+    bench.watch()
+    assert not bench.tick().failures
 
 
 def test_a_cgroup_without_the_memory_controller_is_told(tmp_path: Path) -> None:
