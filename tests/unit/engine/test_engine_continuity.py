@@ -122,9 +122,7 @@ async def test_a_cut_before_the_first_event_that_the_ring_does_not_outlive_is_a_
         assert told(watch) == (["replay_incomplete"], False)
 
 
-async def test_what_the_stream_lost_before_it_was_cut_is_replayed(
-    engine: ScriptedEngine, clock: SteppedClock
-) -> None:
+async def test_what_the_stream_lost_before_it_was_cut_is_replayed(engine: ScriptedEngine, clock: SteppedClock) -> None:
     engine.happen("before the agent")
     async with watching(engine) as watch:
         await watch.until_listed()
