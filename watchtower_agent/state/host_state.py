@@ -320,7 +320,7 @@ class HostState:
             return None
         if name in OF_LIMITS and container_id in self._other_limits:
             return None
-        return sampled(batch, slot, self.containers.get(container_id), name)
+        return sampled(batch, slot, self.containers.get(container_id), name, now.wall)
 
     def host_metric(self, name: str, now: Instant) -> float | None:
         """A sampled value of the host; None when unknown or older than three intervals."""

@@ -7,6 +7,7 @@ read seconds apart; between an `oom` and the reading after it, the container's r
 from __future__ import annotations
 
 from watchtower_agent.model.engine_event import EngineEvent
+from watchtower_agent.model.instant import AHEAD
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.state.record import ContainerRecord
 
@@ -15,10 +16,16 @@ OF_LIMITS = frozenset({"cpu.percent_of_limit", "cpu.throttled", "memory.limit", 
 """What depends on a container's limits: once they were changed, unknown until they were read."""
 
 
-def sampled(batch: SampleBatch, slot: int | None, record: ContainerRecord | None, name: str) -> float | None:
-    """A value of the container in that slot; None when it was not measured, or measured in an earlier life."""
+def sampled(
+    batch: SampleBatch, slot: int | None, record: ContainerRecord | None, name: str, now: float
+) -> float | None:
+    """A value of the container in that slot; None when it was not measured, or measured in an earlier life.
+
+    A start far later than `now` (wall time) was stamped before the clock was stepped back, and tells nothing.
+    """
     column = batch.columns.get(name)
-    earlier_life = record is not None and record.started is not None and batch.at.wall < record.started
+    started = record.started if record is not None else None
+    earlier_life = started is not None and batch.at.wall < started <= now + AHEAD
     if column is None or slot is None or earlier_life:
         return None
     number = column[slot]
@@ -27,7 +34,7 @@ def sampled(batch: SampleBatch, slot: int | None, record: ContainerRecord | None
 
 def learn_oom_kills(record: ContainerRecord, event: EngineEvent, batch: SampleBatch | None, slot: int | None) -> None:
     """Take the counter over into the record, before an `oom` adds to it or a `die` ends the life that it counts."""
-    number = sampled(batch, slot, record, OOM_KILLS) if batch is not None else None
+    number = sampled(batch, slot, record, OOM_KILLS, event.time) if batch is not None else None
     if batch is None or number is None:
         return
     if event.action == "oom" and batch.at.wall >= event.time:
