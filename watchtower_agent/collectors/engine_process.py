@@ -41,6 +41,8 @@ class EngineProcessCollector:
         self._root = root
         self._process: psutil.Process | None = None
         self._asked_for = -1
+        self._ended = False
+        """It was seen, and has ended: its pid may be another's by now."""
         self._look_at = NEVER
         self._read_at = NEVER
         self._files_at = NEVER
@@ -55,7 +57,7 @@ class EngineProcessCollector:
             return
         if request.engine.pid != self._asked_for:
             self._forget()
-            self._asked_for = request.engine.pid
+            self._asked_for, self._ended = request.engine.pid, False
         if Pace(request.demand.interval(NAMES, tick.interval), tick.interval).due(self._read_at, now):
             self._read_at = now
             self._read(now, tick.monotonic())
@@ -83,6 +85,7 @@ class EngineProcessCollector:
             self._numbers = {}  # of an engine that another user runs, not all may be seen
         except psutil.Error:  # it ended, or its pid is another's by now
             self._forget()
+            self._ended = True
 
     def _look(self, process: psutil.Process, now: float, at: float) -> dict[str, float]:
         with process.oneshot():
@@ -104,7 +107,7 @@ class EngineProcessCollector:
         for pid in self._candidates():
             try:
                 process = psutil.Process(pid)
-                if pid == self._asked_for or process.name() == DAEMON:
+                if (pid == self._asked_for and not self._ended) or process.name() == DAEMON:
                     return process
             except psutil.Error:
                 continue

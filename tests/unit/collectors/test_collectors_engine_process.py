@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from watchtower_agent.collectors.request import Demand, Request
 from watchtower_agent.collectors.tick import Tick
 from watchtower_agent.model.sample import LocalEngine
 
+LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 NAMES = {"engine.memory", "engine.threads", "engine.open_files"}
 CHILD = """
 import os, sys, threading, time
@@ -59,6 +61,25 @@ class Child:
     def _heard(self, word: str) -> None:
         assert self.process.stdout is not None
         assert self.process.stdout.readline().strip() == word
+
+
+@contextlib.contextmanager
+def process_of_pid(pid: int) -> Iterator[None]:
+    """A process that the kernel gives a pid that is free again: the next one after the last."""
+    for _ in range(200):
+        LAST_PID.write_text(str(pid - 1))
+        process = subprocess.Popen(["/bin/sleep", "60"])
+        if process.pid == pid:
+            break
+        process.kill()  # somebody else on this machine was quicker
+        process.wait()
+    else:
+        pytest.fail(f"the pid {pid} is another's for good")
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
@@ -115,6 +136,24 @@ def test_one_that_ended_is_unknown_and_the_next_one_is_followed(bench: Bench, ch
     child.end()
     assert bench.tick(child.process.pid) == {}
     assert set(bench.tick(os.getpid())) == NAMES
+
+
+def test_a_process_that_has_its_pid_by_now_is_not_taken_for_it(bench: Bench, child: Child) -> None:
+    pid = child.process.pid
+    assert bench.tick(pid)["engine.threads"] == 3
+    child.end()
+    with process_of_pid(pid):
+        for _ in range(25):
+            assert bench.tick(pid) == {}
+
+
+def test_a_process_that_gets_its_pid_between_two_ticks_is_not_taken_for_it(bench: Bench, child: Child) -> None:
+    pid = child.process.pid
+    bench.tick(pid)
+    child.end()
+    with process_of_pid(pid):
+        assert bench.tick(pid) == {}
+        assert bench.tick(pid) == {}
 
 
 def test_behind_the_init_systems_socket_it_is_found_by_its_pid_file(bench: Bench, tmp_path: Path) -> None:
