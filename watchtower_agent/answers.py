@@ -167,7 +167,7 @@ class Answers:
             "ticks": counters.ticks,
             "overruns": counters.overruns,
             "last_duration": counters.last_duration,
-            "failures": dict(counters.failures),
+            "failures": dict(self.pipeline.failing),
         }
 
     def _policy(self, policy: Policy) -> dict[str, object]:
@@ -207,7 +207,7 @@ class Answers:
                 "mode": self.settings.mode,
                 "uptime": now.wall - self.started_at,
                 "interval": self.settings.sampling.interval,
-                "failures": dict(self.sampler.counters.failures),
+                "failures": dict(self.pipeline.failing),
             }
         } | dict(found)
 

@@ -5,7 +5,7 @@ The async shell around it (`loop`) makes the effects durable, publishes them and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from watchtower_agent.loop import announcements
@@ -13,6 +13,7 @@ from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineWatch
 from watchtower_agent.loop.publication import Publication
+from watchtower_agent.loop.sample_watch import SampleWatch
 from watchtower_agent.loop.scheduling import KIND, Scheduling
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Dropped, Held
@@ -86,10 +87,10 @@ class Pipeline:
     publication: Publication = field(init=False)
     decisions: Decisions = field(init=False)
     problems: tuple[str, ...] = ()
-    _failing: dict[str, str] = field(default_factory=dict)
     _tick: bool = False
     _cursor: Cursor | None = None
     _engine: EngineWatch = field(init=False)
+    _sampler: SampleWatch = field(init=False)
     _scheduling: Scheduling = field(init=False)
     _clock: Instant | None = None
     """When the wall clock was looked at; moved when it was stepped. Durable."""
@@ -101,12 +102,18 @@ class Pipeline:
         self.publication = Publication(self.composer, self.state)
         self.decisions = Decisions(self.state, self.publication, options.protection, options.interval)
         self._engine = EngineWatch(self.state, self.publication, self._say)
+        self._sampler = SampleWatch(options.interval, self._say)
         self._scheduling = Scheduling(self.state, self.publication, self.decisions, self._say)
 
     @property
     def policies(self) -> PolicySet:
         """Those in force."""
         return self.decisions.policies
+
+    @property
+    def failing(self) -> Mapping[str, str]:
+        """Collector -> what it can't sample, and why."""
+        return self._sampler.failing
 
     # --- start ----------------------------------------------------------------------------------------
 
@@ -138,6 +145,8 @@ class Pipeline:
         self._look_at_clock(now)
         for observation in observations:
             self._take(observation, now)
+        if self._sampler.held_up(now):
+            self._go_on_without_samples(now)
         self._scheduling.run(now)
         if self._tick:
             self.decisions.evaluate(now)
@@ -276,12 +285,11 @@ class Pipeline:
         self.state.apply_samples(batch)
         remember(self.state, batch.at, batch.interval)
         self._tick = True
-        failing = dict(batch.failures)
-        for name in failing.keys() - self._failing.keys():
-            self._say(announcements.sampling_degraded(name, failing[name], now.wall), now)
-        for name in self._failing.keys() - failing.keys():
-            self._say(announcements.sampling_restored(name, now.wall), now)
-        self._failing = failing
+        self._sampler.heard(batch, now)
+
+    def _go_on_without_samples(self, now: Instant) -> None:
+        remember(self.state, now, self.options.interval)
+        self._tick = True
 
     # --- policies ---------------------------------------------------------------------------------------
 
