@@ -78,7 +78,8 @@ class Pipeline:
         state: The host as it is known.
         publication: What was and will be published.
         decisions: What is wanted, waits and is under way.
-        problems: Of the newest policy folder that could not be taken; empty when it was.
+        problems: Of the newest policy folder that could not be taken, at most a thousand; empty when it was.
+        problem_count: How many there are.
     """
 
     options: PipelineOptions
@@ -87,6 +88,7 @@ class Pipeline:
     publication: Publication = field(init=False)
     decisions: Decisions = field(init=False)
     problems: tuple[str, ...] = ()
+    problem_count: int = 0
     _tick: bool = False
     _cursor: Cursor | None = None
     _engine: EngineWatch = field(init=False)
@@ -297,13 +299,13 @@ class Pipeline:
         if isinstance(seen, PolicySet):
             self.decisions.policies_changed(seen)
             self._scheduling.follow(seen, now)
-            self.problems = ()
+            self.problems, self.problem_count = (), 0
             self.publication.out.demand = seen.names
             self.state.history.ask(seen.windows)
             self._tick = True
             self._say(announcements.policies_loaded(seen, now.wall), now)
         else:
-            self.problems = seen.problems
+            self.problems, self.problem_count = seen.problems, seen.count
             self._say(announcements.policies_rejected(seen, now.wall, in_force=bool(self.policies.digest)), now)
 
     # --- publishing -------------------------------------------------------------------------------------
