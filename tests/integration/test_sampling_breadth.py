@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import PrivateEngine
+from tests.support.moving import disks
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.request import Source
@@ -26,12 +27,6 @@ NEEDED = frozenset(
 )
 BURN = ("sh", "-c", "while :; do :; done")
 SLEEP = ("sleep", "600")
-
-
-def disks() -> list[str]:
-    """The block devices of this machine that are not loops."""
-    names = [disk.name for disk in Path("/sys/block").iterdir() if not disk.name.startswith(("loop", "ram"))]
-    return [f"/dev/{name}" for name in names if Path("/dev", name).is_block_device()]
 
 
 def until(batches: queue.Queue[SampleBatch], wanted: Callable[[SampleBatch], bool]) -> SampleBatch:
