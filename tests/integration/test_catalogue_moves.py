@@ -70,6 +70,33 @@ class Row:
         return f"{self.name.replace('.', '-')}-{when}"
 
 
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """Two real events between which a name of events differs: each sets off the policy that asks for its value.
+
+    Attributes:
+        name: Of the catalogue.
+        one: What happens, as `on` says it, and what `where` asks of it.
+        other: The same of the other event.
+    """
+
+    name: str
+    one: tuple[str, str]
+    other: tuple[str, str]
+
+    def policies(self) -> str:
+        """One for each event."""
+        return "".join(
+            f"  - {{name: {policy}, on: {{{on}}}, where: '{where}', then: {{notify: {{}}}}}}\n"
+            for policy, (on, where) in zip(self.names, (self.one, self.other), strict=True)
+        )
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of both policies."""
+        return f"{self.name.replace('.', '-')}-one", f"{self.name.replace('.', '-')}-other"
+
+
 OF_CONTAINERS = (
     Row("cpu.cores", "cpu.cores < 0.05", "cpu.cores > 0.2 and cpu.cores < 1", "burner"),
     Row("cpu.percent", "cpu.percent < 5%", "cpu.percent > 20% and cpu.percent < 100%", "burner"),
@@ -137,13 +164,41 @@ OF_ENGINE = (
     Row("engine.images", "engine.images == 2", "engine.images == 3"),
     Row("engine.open_files", "engine.open_files < 300", "engine.open_files > 400"),
 )
+OF_EVENTS = (
+    EventRow(
+        "event.kind",
+        ("container: start", 'event.kind == "container"'),
+        ("volume: create", 'event.kind == "volume"'),
+    ),
+    EventRow(
+        "event.action",
+        ("container: [start, pause]", 'event.action == "start"'),
+        ("container: [start, pause]", 'event.action == "pause"'),
+    ),
+    EventRow(
+        "event.name",
+        ('container: "*"', 'event.name == "newborn"'),
+        ('container: "*"', 'event.name == "renamed-now"'),
+    ),
+    EventRow(
+        "event.exit_code",
+        ("container: die", "event.exit_code == 3"),
+        ("container: die", "event.exit_code == 137"),
+    ),
+    EventRow(
+        "event.signal",
+        ("container: kill", 'event.signal == "9"'),
+        ("container: kill", 'event.signal == "10"'),
+    ),
+    # The second one happens while the agent is held.
+    EventRow("event.age", ("container: start", "event.age < 500ms"), ("volume: create", "event.age > 700ms")),
+)
 ROWS = (*OF_CONTAINERS, *OF_HOST, *OF_A_RECORDED_HOST, *OF_ENGINE)
 HEAL = "  - {name: heal, select: {labels: {moves: healed}}, on: {container: die}, then: {restart: {}}}\n"
 
 
 def test_every_name_has_its_row() -> None:
-    known = [name for name, entry in CATALOGUE.items() if entry.scope is not Scope.EVENT]
-    assert sorted(row.name for row in ROWS) == sorted(known)
+    assert sorted(row.name for row in (*ROWS, *OF_EVENTS)) == sorted(CATALOGUE)
     for row in ROWS:
         assert row.name in row.moved.split()[0:2], "its own condition moves"
         assert bool(row.of) is (CATALOGUE[row.name].scope is Scope.CONTAINER)
@@ -193,7 +248,7 @@ class Scene:
         while len(now := self._numbers()) < len(self.values()):
             assert time.monotonic() < deadline, f"known is only: {sorted(now)}"
             time.sleep(0.1)
-        text = "version: 1\npolicies:\n" + HEAL
+        text = "version: 1\npolicies:\n" + HEAL + "".join(row.policies() for row in OF_EVENTS)
         self.agent.write_policies(
             text + "".join(r.policies(self._known(now)) for r in ROWS if r not in OF_A_RECORDED_HOST)
         )
@@ -346,3 +401,9 @@ async def test_it_moves(scene: Scene, row: Row) -> None:
 @pytest.mark.parametrize("row", OF_ENGINE, ids=lambda row: row.name)
 async def test_it_moves_with_the_engine(shaken: Scene, row: Row) -> None:
     await shaken.check(row)
+
+
+@pytest.mark.parametrize("row", OF_EVENTS, ids=lambda row: row.name)
+async def test_it_differs_between_events(shaken: Scene, row: EventRow) -> None:
+    for policy in row.names:
+        await shaken.watch.until_told("action", "notify", where=lambda told, of=policy: bool(told.data["policy"] == of))  # type: ignore[misc] # mypy takes no default
