@@ -157,7 +157,7 @@ OF_ENGINE = (
     Row("engine.event_lag", "engine.event_lag < 500ms", "engine.event_lag > 700ms"),
     Row("engine.responding", "engine.responding", "not engine.responding"),
     Row("engine.containers.paused", "engine.containers.paused == 0", "engine.containers.paused == 1"),
-    Row("engine.containers.stopped", "engine.containers.stopped == 0", "engine.containers.stopped >= 1"),
+    Row("engine.containers.stopped", "engine.containers.stopped == 0", "engine.containers.stopped >= 5"),
     Row("engine.containers.running", "engine.containers.running >= {count}", "engine.containers.running < {count}"),
     Row("engine.connected", "engine.connected", "not engine.connected"),
     Row("engine.restarts", "engine.restarts == 0", "engine.restarts == 1"),
