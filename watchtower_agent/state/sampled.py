@@ -19,17 +19,20 @@ OF_LIMITS = frozenset({"cpu.percent_of_limit", "cpu.throttled", "memory.limit", 
 def sampled(
     batch: SampleBatch, slot: int | None, record: ContainerRecord | None, name: str, now: float
 ) -> float | None:
-    """A value of the container in that slot; None when it was not measured, or measured in an earlier life.
-
-    A start far later than `now` (wall time) was stamped before the clock was stepped back, and tells nothing.
-    """
+    """A value of the container in that slot; None when it was not measured, or measured in an earlier life."""
     column = batch.columns.get(name)
-    started = record.started if record is not None else None
-    earlier_life = started is not None and batch.at.wall < started <= now + AHEAD
-    if column is None or slot is None or earlier_life:
+    if column is None or slot is None or (record is not None and of_earlier_life(batch, record, now)):
         return None
     number = column[slot]
     return None if number != number else number  # noqa: PLR0124 - NaN is the one number that differs from itself
+
+
+def of_earlier_life(batch: SampleBatch, record: ContainerRecord, now: float) -> bool:
+    """Whether the tick was before the container's present start.
+
+    A start far later than `now` (wall time) was stamped before the clock was stepped back, and tells nothing.
+    """
+    return record.started is not None and batch.at.wall < record.started <= now + AHEAD
 
 
 def learn_oom_kills(record: ContainerRecord, event: EngineEvent, batch: SampleBatch | None, slot: int | None) -> None:
