@@ -87,7 +87,7 @@ class Answers:
         state = self.pipeline.state
         statuses = [str(record.container.status) for record in state.containers.values()]
         mqtt = self._mqtt()
-        reasons = unwell(state.engine, mqtt, self.loop.store_error, self.pipeline.problems)
+        reasons = unwell(state.engine, mqtt, self.loop.store_error, self.pipeline.problem_count)
         return {
             "well": not reasons,
             "unwell": reasons,
@@ -120,6 +120,7 @@ class Answers:
                 "digest": self.pipeline.policies.digest,
                 "loaded_at": self.pipeline.policies.loaded_at,
                 "problems": list(self.pipeline.problems),
+                "problem_count": self.pipeline.problem_count,
                 "items": [self._policy(policy) for policy in self.pipeline.policies.policies],
             },
             "pending": [
@@ -172,7 +173,7 @@ class Answers:
             "ticks": counters.ticks,
             "overruns": counters.overruns,
             "last_duration": counters.last_duration,
-            "failures": dict(counters.failures),
+            "failures": dict(self.pipeline.failing),
         }
 
     def _policy(self, policy: Policy) -> dict[str, object]:
@@ -212,7 +213,7 @@ class Answers:
                 "mode": self.settings.mode,
                 "uptime": now.wall - self.started.wall,
                 "interval": self.settings.sampling.interval,
-                "failures": dict(self.sampler.counters.failures),
+                "failures": dict(self.pipeline.failing),
             }
         } | dict(found)
 
@@ -270,16 +271,14 @@ async def _in_turns(work: Generator[None, None, Mapping[str, object]]) -> Mappin
         await asyncio.sleep(0)
 
 
-def unwell(
-    engine: EngineState, mqtt: Mapping[str, object] | None, store_error: str, problems: Sequence[str]
-) -> list[str]:
+def unwell(engine: EngineState, mqtt: Mapping[str, object] | None, store_error: str, problems: int) -> list[str]:
     """What keeps the agent from its work, a sentence each; none when all is well.
 
     Args:
         engine: What is known of it.
         mqtt: Facts about the connection to the broker; None when none is configured.
         store_error: Why the store takes nothing; empty when it does.
-        problems: What is wrong with the policy folder.
+        problems: How many the policy folder has.
     """
     reasons = []
     if not engine.connected:
@@ -291,7 +290,7 @@ def unwell(
     if store_error:
         reasons.append(f"the store does not take anything: {store_error}")
     if problems:
-        reasons.append(f"the policy folder has {len(problems):,} problem{'s' if len(problems) > 1 else ''}")
+        reasons.append(f"the policy folder has {problems:,} problem{'s' if problems > 1 else ''}")
     return reasons
 
 

@@ -19,6 +19,8 @@ from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.problem import Problem
 from watchtower_agent.ports import Clock
 
+MOST_PROBLEMS: Final = 1000
+"""Of which the agent speaks: in a file of 1 MiB can be a hundred thousand. `check` tells them all."""
 POLL: Final = 1.5
 """Seconds between two looks: a change is in force within 2 s, reading included. Watching by inotify loses track of
 replaced directories and symbolic links, as Kubernetes makes them."""
@@ -160,12 +162,12 @@ class PolicyFolder:
         return self._loaded
 
     def _reject(self, digest: str, problems: tuple[Problem, ...]) -> PoliciesRejected:
-        lines = tuple(map(str, problems))
+        lines = tuple(map(str, problems[:MOST_PROBLEMS]))
         if self._rejected is not None:
             last_digest, last = self._rejected
             if (last_digest, last.problems) == (digest, lines):
                 return last
-        rejected = PoliciesRejected(problems=lines, at=self._clock.now().wall)
+        rejected = PoliciesRejected(problems=lines, at=self._clock.now().wall, more=len(problems) - len(lines))
         self._rejected = (digest, rejected)
         self._on_rejected(rejected)
         return rejected

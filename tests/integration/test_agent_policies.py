@@ -111,3 +111,22 @@ async def test_an_agent_started_on_a_broken_folder_watches_and_waits_for_it_to_b
     await host.watch.until_told("policy", "loaded")
     engine.run("crash", *CRASHES_ONCE, labels={"heal": "true"})
     await host.watch.until_told("action", "succeeded", "crash")
+
+
+async def test_ten_thousand_mistakes_are_told_in_short_and_hold_up_nothing(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, GOOD)
+    item = "  - {{name: p{0}, kay{0}: 1, when: nam{0} > 3, for: {0}, mode: m{0}, then: {{no: {{}}}}}}\n"
+    host.agent.write_policies("version: 1\npolicies:\n" + "".join(item.format(i) for i in range(2000)))
+
+    (told,) = await host.watch.until_told("policy", "rejected", timeout=60)
+
+    assert (told.data["count"], len(told.data["problems"])) == (10_000, 50)
+    policies = host.agent.status()["policies"]
+    assert (policies["problem_count"], len(policies["problems"])) == (10_000, 1000)
+    engine.run("crash", *CRASHES_ONCE, labels={"heal": "true"})
+    await host.watch.until_told("action", "succeeded", "crash")
+    host.agent.write_policies(OTHER)
+    await host.watch.until_told("policy", "loaded", count=2)
+    assert host.agent.status()["policies"]["problem_count"] == 0

@@ -13,7 +13,6 @@ from tests.support.broker import PersistentSubscriber, PrivateBroker
 from tests.support.publishing import Station, station
 from tests.support.store_values import BASE, event, state
 from watchtower_agent.model.message import MetricsMessage
-from watchtower_agent.publishing import link
 from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol, parse_broker_url
 from watchtower_agent.publishing.mqtt import connect
 
@@ -279,23 +278,20 @@ async def test_a_broker_that_ends_is_said_in_words(
         assert "it was stopped or restarted" in agent.said[1] or "it is shutting down" in agent.said[1]
 
 
-async def test_after_a_connection_that_was_good_the_next_try_comes_soon(
-    tmp_path: Path, make_broker: MakeBroker, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("stable_after", "begins_anew"), [(0.0, True), (60.0, False)], ids=["good", "short-lived"])
+async def test_only_after_a_connection_that_was_good_the_delays_begin_anew(
+    tmp_path: Path, make_broker: MakeBroker, stable_after: float, begins_anew: bool
 ) -> None:
-    monkeypatch.setattr(link, "_STABLE_AFTER", 0.2)
+    first = 0.02
     broker = make_broker()
     broker.stop()
-    delays = (0.05, 60.0)
-    async with station(tmp_path / "state", options(broker.url), delays=delays) as agent:
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        await agent.until(lambda: bool(agent.said))
-        await asyncio.sleep(max(0.0, began + 2.0 - clock()))  # the delay between tries grows: by now it is seconds
+    ours = options(broker.url)
+    async with station(tmp_path / "state", ours, delays=(first, 60.0), stable_after=stable_after) as agent:
+        await agent.until(lambda: agent.link.pause >= 4 * first)
         broker.start()
-        await agent.until(lambda: agent.publisher.facts().connected, timeout=20)
-        await asyncio.sleep(0.3)
+        await agent.until(lambda: agent.publisher.facts().connected)
+        grown = agent.link.pause
         broker.stop()
-        broker.start()
-        lost = clock()
-        await agent.until(lambda: sum("Connected" in sentence for sentence in agent.said) == 2, timeout=20)
-        assert clock() - lost < 0.8
+        broker.start()  # before the loop can try again, so that the next attempt is the one that succeeds
+        await agent.until(lambda: sum("Connected" in sentence for sentence in agent.said) == 2)
+        assert agent.link.pause == (first if begins_anew else 2 * grown)

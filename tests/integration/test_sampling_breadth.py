@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import PrivateEngine
+from tests.support.moving import disks
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.request import Source
@@ -17,7 +18,7 @@ from watchtower_agent.collectors.sampler import Sampler
 from watchtower_agent.engine.address import resolve_address
 from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.engine.container import inspected_container
-from watchtower_agent.model.sample import SampleBatch, SampleTarget
+from watchtower_agent.model.sample import LocalEngine, SampleBatch, SampleTarget
 from watchtower_agent.state.sample_targets import sample_targets
 
 MIB = 1 << 20
@@ -26,12 +27,6 @@ NEEDED = frozenset(
 )
 BURN = ("sh", "-c", "while :; do :; done")
 SLEEP = ("sleep", "600")
-
-
-def disks() -> list[str]:
-    """The block devices of this machine that are not loops."""
-    names = [disk.name for disk in Path("/sys/block").iterdir() if not disk.name.startswith(("loop", "ram"))]
-    return [f"/dev/{name}" for name in names if Path("/dev", name).is_block_device()]
 
 
 def until(batches: queue.Queue[SampleBatch], wanted: Callable[[SampleBatch], bool]) -> SampleBatch:
@@ -178,3 +173,34 @@ def test_auto_asks_the_engine_where_no_cgroup_is_to_be_found(engine: PrivateEngi
     assert sampler.counters.source is Source.STATS_API
     assert set(batch.failures) == {"cgroup"}
     assert "asked instead" in batch.failures["cgroup"]
+
+
+def test_the_stats_api_of_a_frozen_engine_holds_up_nothing_and_is_told(own_engine: PrivateEngine) -> None:
+    calls = EngineCalls(resolve_address(own_engine.url, None, environment={}), clock=SystemClock(), timeout=0.5)
+    batches: queue.Queue[SampleBatch] = queue.Queue()
+    reader = Reader(clock=SystemClock(), interval=0.2, source=Source.STATS_API, ask=calls.stats)
+    sampler = Sampler(reader=reader, deliver=batches.put)
+    sampler.demand(NEEDED, 10.0)
+    sampler.engine(LocalEngine(data_root=str(own_engine.directory), pid=own_engine.pid))
+    sampler.watch(tuple(SampleTarget(container_id=own_engine.run(name, *SLEEP)) for name in ("one", "two")))
+    sampler.start()
+
+    def known(batch: SampleBatch) -> bool:
+        return all(usage > 0 for usage in batch.columns["memory.usage"])
+
+    try:
+        until(batches, known)
+        own_engine.freeze()
+        frozen = until(batches, lambda batch: "stats_api" in batch.failures)
+        lost = until(batches, lambda batch: all(map(math.isnan, batch.columns["memory.usage"])))
+        for batch in (frozen, lost):  # the host and the engine's process are read still
+            assert batch.host["host.memory.available"] > 0
+            assert batch.host["engine.threads"] > 1
+        assert sampler.counters.overruns == 0, "a tick does not wait for an answer"
+        own_engine.thaw()
+        thawed = until(batches, lambda batch: known(batch) and not batch.failures)
+    finally:
+        own_engine.thaw()
+        sampler.stop()
+        calls.close()
+    assert thawed.at.monotonic > lost.at.monotonic

@@ -64,6 +64,7 @@ class AgentProcess:
         policies: str,
         settings: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
+        open_files: int | None = None,
     ) -> None:
         self.host = f"h{secrets.token_hex(4)}"
         # Short, because the path of a unix socket has at most 107 bytes.
@@ -89,6 +90,7 @@ class AgentProcess:
         self.lines: list[Json] = []
         self.forged: list[str] = []
         self._environment = dict(environment or {})
+        self._limited = [] if open_files is None else ["prlimit", f"--nofile={open_files}:{open_files}"]
         self._news = threading.Condition()
         self._begun = 0
         self._process: subprocess.Popen[str] | None = None
@@ -110,7 +112,7 @@ class AgentProcess:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("WATCHTOWER_AGENT_", "DOCKER_"))}
         self._begun = len(self.lines)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "watchtower_agent", "run", "--config", str(config)],
+            [*self._limited, sys.executable, "-m", "watchtower_agent", "run", "--config", str(config)],
             cwd=CHECKOUT,
             env=kept | self._environment,
             stdin=subprocess.DEVNULL,
@@ -475,6 +477,7 @@ def make_host() -> Iterator[Callable[..., Host]]:
         proxied: bool = True,
         start: bool = True,
         mqtt_port: int | None = None,
+        open_files: int | None = None,
     ) -> Host:
         proxy = EngineProxy(engine.socket) if proxied else None
         if proxy is not None:
@@ -484,6 +487,7 @@ def make_host() -> Iterator[Callable[..., Host]]:
             mqtt_url=f"mqtt://127.0.0.1:{mqtt_port}" if mqtt_port else broker.url,
             policies=policies,
             settings=settings,
+            open_files=open_files,
         )
         watch = AgentWatch(broker.port, agent.host).start()
         host = Host(engine=engine, broker=broker, agent=agent, watch=watch, proxy=proxy)

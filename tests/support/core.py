@@ -285,7 +285,9 @@ class Docker:
         self.containers[made.id] = made
 
     def _stamp(self) -> int:
-        self._last_ns = max(self._last_ns + 1000, int(self.clock.wall * 1e9))
+        wall = int(self.clock.wall * 1e9)
+        stepped_back = wall < self._last_ns - 1_000_000_000
+        self._last_ns = wall if stepped_back else max(self._last_ns + 1000, wall)
         return self._last_ns
 
     def _emit(self, about: Container, action: str, *, detail: str = "", **attributes: str) -> None:

@@ -23,12 +23,14 @@ class Station:
     """A store and the publisher that empties it.
 
     Attributes:
+        link: Keeps the publisher's connection.
         said: Sentences on connections made and lost, in order.
         alarms: Names and sentences of alarms, in order.
     """
 
     store: SqliteStore
     publisher: OutboxPublisher
+    link: MqttLink
     said: list[str] = field(default_factory=list)
     alarms: list[tuple[str, str]] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -73,6 +75,7 @@ async def station(
     park: float = 0.3,
     drain: float = 2.0,
     delays: tuple[float, float] = (0.5, 30.0),
+    stable_after: float = 10.0,
 ) -> AsyncIterator[Station]:
     """A running station; at the end it drains and says goodbye."""
     store = SqliteStore(folder, clock=SystemClock())
@@ -90,11 +93,11 @@ async def station(
         alarms.append((name, sentence))
         news.set()
 
-    link = MqttLink(options, delays=delays, on_up=say, on_down=say, on_alarm=alarm)
+    link = MqttLink(options, delays=delays, stable_after=stable_after, on_up=say, on_down=say, on_alarm=alarm)
     publisher = OutboxPublisher(store, link, clock=SystemClock(), retry=retry, park=park)
     running = asyncio.create_task(publisher.run())
     try:
-        yield Station(store=store, publisher=publisher, said=said, alarms=alarms, news=news)
+        yield Station(store=store, publisher=publisher, link=link, said=said, alarms=alarms, news=news)
         await publisher.drain(drain)
         await running
     finally:

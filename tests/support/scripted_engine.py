@@ -60,6 +60,7 @@ class ScriptedEngine(EngineCalls):
     """In the place of the calls to a real one, on the clock of the agent's own host.
 
     Attributes:
+        clock: Of the agent's own host.
         process: Behind its socket; None: not to be known.
         started_at: When that was started.
         info: What it says of itself.
@@ -71,6 +72,7 @@ class ScriptedEngine(EngineCalls):
 
     def __init__(self, clock: SteppedClock) -> None:
         super().__init__(EngineAddress(url="tcp://scripted:2375", source="settings"), clock=clock)
+        self.clock = clock
         self.process: tuple[int, int] | None = (7, 7)
         self.started_at: float | None = None
         self.info = INFO

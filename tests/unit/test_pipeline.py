@@ -239,6 +239,7 @@ def test_the_agents_own_events_trigger_too() -> None:
 
 def test_an_engine_that_leads_its_swarm_by_now_is_no_engine_that_came_back() -> None:
     agent = host("  - {name: up, on: {engine: up}, then: {notify: {}}}\n")
+    agent.tick()
     agent.see(EventsObserved(events=(event("create", kind=EventKind.SECRET),)))
     before = len(agent.published())
     agent.see(EngineDescribed(info=replace(INFO, swarm_node_id="n1", swarm_leader=True)))

@@ -18,6 +18,7 @@ def host() -> Host:
     made.docker.create(silent=True)
     made.connect()
     made.clock.advance(60)
+    made.tick()
     return made
 
 

@@ -23,6 +23,7 @@ def host(policies: str = "", **known: object) -> Host:
     made.docker.create(silent=True, **known)  # type: ignore[arg-type] # fields of any type, given by name
     made.connect()
     made.clock.advance(60)
+    made.tick()
     made.clear()
     return made
 

@@ -189,7 +189,13 @@ def _problems(page: Page, policies: Json) -> None:
         "the last good set stays in force" if policies.get("digest") else "no policy is active until it is mended"
     )
     page.write()
-    page.write(words(f"The policy folder has {counted(len(problems), 'problem')}; {going_on}:", "yellow"), indent=2)
+    page.write(
+        words(
+            f"The policy folder has {counted(policies.get('problem_count', len(problems)), 'problem')}; {going_on}:",
+            "yellow",
+        ),
+        indent=2,
+    )
     cut = [page.write(words(printable(problem)), indent=4) for problem in problems[:_MOST_PROBLEMS]]
     if any(cut) or len(problems) > _MOST_PROBLEMS:
         page.write(words("All of them in full: watchtower-agent check", "dim"), indent=4)

@@ -41,11 +41,14 @@ class EngineProcessCollector:
         self._root = root
         self._process: psutil.Process | None = None
         self._asked_for = -1
+        self._ended = False
+        """It was seen, and has ended: its pid may be another's by now."""
         self._look_at = NEVER
         self._read_at = NEVER
         self._files_at = NEVER
         self._cpu = Counter()
         self._numbers: dict[str, float] = {}
+        self._failure = ""
 
     def collect(self, tick: Tick) -> None:
         """Read it when it is due, else write what was last read."""
@@ -55,11 +58,15 @@ class EngineProcessCollector:
             return
         if request.engine.pid != self._asked_for:
             self._forget()
-            self._asked_for = request.engine.pid
+            self._asked_for, self._ended = request.engine.pid, False
         if Pace(request.demand.interval(NAMES, tick.interval), tick.interval).due(self._read_at, now):
             self._read_at = now
             self._read(now, tick.monotonic())
         tick.host.update(self._numbers)
+        if (
+            self._failure
+        ):  # until it is read again: a failure that came and went with each reading would be told each time
+            tick.failures[self.name] = self._failure
 
     def close(self) -> None:
         """Nothing is kept open here."""
@@ -69,8 +76,10 @@ class EngineProcessCollector:
         self._look_at = self._files_at = self._read_at = NEVER
         self._cpu = Counter()
         self._numbers = {}
+        self._failure = ""
 
     def _read(self, now: float, at: float) -> None:
+        self._failure = ""
         psutil.PROCFS_PATH = self._proc_root  # psutil has one for the whole process; nothing else here uses it
         if self._process is None and now >= self._look_at:
             self._look_at = now + SLOW_INTERVAL
@@ -81,8 +90,12 @@ class EngineProcessCollector:
             self._numbers = self._look(self._process, now, at)
         except psutil.AccessDenied:
             self._numbers = {}  # of an engine that another user runs, not all may be seen
+        except OSError as error:
+            self._numbers = {}
+            self._failure = f"The engine's process can't be read: {error.strerror}."
         except psutil.Error:  # it ended, or its pid is another's by now
             self._forget()
+            self._ended = True
 
     def _look(self, process: psutil.Process, now: float, at: float) -> dict[str, float]:
         with process.oneshot():
@@ -104,7 +117,7 @@ class EngineProcessCollector:
         for pid in self._candidates():
             try:
                 process = psutil.Process(pid)
-                if pid == self._asked_for or process.name() == DAEMON:
+                if (pid == self._asked_for and not self._ended) or process.name() == DAEMON:
                     return process
             except psutil.Error:
                 continue

@@ -168,14 +168,20 @@ class Round:
         except AbsentError:
             return  # the expected end of every container
         except WatchtowerError as error:
-            with self._lock:
-                self._failed += 1
-                more = f", and {self._failed - 1} more like it" if self._failed > 1 else ""
-                self.failure = f"{self.failure.partition(', and ')[0] or error}{more}"
+            self._fail(str(error))
+            return
+        except Exception as error:  # noqa: BLE001 - whatever one question meets, the round must end, or none is asked again
+            self._fail(f"asking the stats API failed: {type(error).__name__}: {error}")
             return
         if answer is not None:
             with self._lock:
                 self.answers[container_id] = answer
+
+    def _fail(self, why: str) -> None:
+        with self._lock:
+            self._failed += 1
+            more = f", and {self._failed - 1} more like it" if self._failed > 1 else ""
+            self.failure = f"{self.failure.partition(', and ')[0] or why}{more}"
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from watchtower_agent.engine.event_stream import CAPACITY, EventStream, StreamEn
 from watchtower_agent.engine.handover import EventCounts, Handover
 from watchtower_agent.engine.outage import Cause, Outage
 from watchtower_agent.engine.sink import Sink
+from watchtower_agent.engine.storm import Storm
 from watchtower_agent.engine.workers import Workers
 from watchtower_agent.errors import TemporaryError, WatchtowerError
 from watchtower_agent.model.engine_event import Cursor, Origin
@@ -36,9 +37,8 @@ LOCAL_RETRY_CAP = 2.0
 BATCH = 500
 """Events handed over at once, so that a storm does not hold up the loop."""
 
-STORM_AFTER, STORM_RATE, GATHER = 20, 100.0, 0.04
-"""More events a second than that, so many handovers in a row, are a storm: from then on events are gathered for so
-long (seconds), and one wake-up, one step and one write to the disk serve them all. Else an event never waits."""
+GATHER = 0.04
+"""Seconds for which events are gathered in a storm: one wake-up, one step and one write to the disk serve them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,13 +258,11 @@ class EngineSession:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _pump(self, stream: EventStream) -> Cause:
-        in_a_row, last = 0, 0.0
+        storm = Storm()
         while lines := await stream.take(BATCH):
-            now = self._clock.now().monotonic
-            in_a_row = in_a_row + 1 if len(lines) > STORM_RATE * (now - last) else 0
-            last = now
+            raging = storm.rages(len(lines), self._clock.now().monotonic)
             await self._handover.lines(lines)
-            if in_a_row > STORM_AFTER and len(lines) < BATCH:
+            if raging and len(lines) < BATCH:
                 await stream.gather(GATHER)
             else:
                 await asyncio.sleep(0)

@@ -143,8 +143,8 @@ def policies_rejected(seen: PoliciesRejected, at: float, *, in_force: bool) -> N
         kind=EventKind.POLICY,
         action="rejected",
         severity=Severity.WARNING,
-        reason=f"the policy folder has {_problems(len(seen.problems))}; {going_on}. The first: {first}",
-        data={"problems": list(seen.problems[:_PROBLEMS_TOLD]), "count": len(seen.problems)},
+        reason=f"the policy folder has {_problems(seen.count)}; {going_on}. The first: {first}",
+        data={"problems": list(seen.problems[:_PROBLEMS_TOLD]), "count": seen.count},
         at=at,
     )
 

@@ -102,7 +102,7 @@ def overview(pipeline: Pipeline, page: Page, now: Instant) -> Generator[None, No
             "firing": firing,
             "counting": counting,
             "held": sum(1 for waiting in decisions.agenda.waiting.values() if waiting.held is not None),
-            "problems": len(pipeline.problems),
+            "problems": pipeline.problem_count,
         },
         "watchers": _watchers(decisions, of_host, host, "", now),
         "total": len(records),

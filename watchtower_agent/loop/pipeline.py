@@ -5,7 +5,7 @@ The async shell around it (`loop`) makes the effects durable, publishes them and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from watchtower_agent.loop import announcements
@@ -13,6 +13,7 @@ from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineWatch
 from watchtower_agent.loop.publication import Publication
+from watchtower_agent.loop.sample_watch import SampleWatch
 from watchtower_agent.loop.scheduling import KIND, Scheduling
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Dropped, Held
@@ -80,7 +81,8 @@ class Pipeline:
         state: The host as it is known.
         publication: What was and will be published.
         decisions: What is wanted, waits and is under way.
-        problems: Of the newest policy folder that could not be taken; empty when it was.
+        problems: Of the newest policy folder that could not be taken, at most a thousand; empty when it was.
+        problem_count: How many there are.
     """
 
     options: PipelineOptions
@@ -89,10 +91,11 @@ class Pipeline:
     publication: Publication = field(init=False)
     decisions: Decisions = field(init=False)
     problems: tuple[str, ...] = ()
-    _failing: dict[str, str] = field(default_factory=dict)
+    problem_count: int = 0
     _tick: bool = False
     _cursor: Cursor | None = None
     _engine: EngineWatch = field(init=False)
+    _sampler: SampleWatch = field(init=False)
     _scheduling: Scheduling = field(init=False)
     _clock: Instant | None = None
     """When the wall clock was looked at; moved when it was stepped. Durable."""
@@ -104,12 +107,18 @@ class Pipeline:
         self.publication = Publication(self.composer, self.state)
         self.decisions = Decisions(self.state, self.publication, options.protection, options.interval)
         self._engine = EngineWatch(self.state, self.publication, self._say)
+        self._sampler = SampleWatch(options.interval, self._say)
         self._scheduling = Scheduling(self.state, self.publication, self.decisions, self._say)
 
     @property
     def policies(self) -> PolicySet:
         """Those in force."""
         return self.decisions.policies
+
+    @property
+    def failing(self) -> Mapping[str, str]:
+        """Collector -> what it can't sample, and why."""
+        return self._sampler.failing
 
     # --- start ----------------------------------------------------------------------------------------
 
@@ -141,6 +150,8 @@ class Pipeline:
         self._look_at_clock(now)
         for observation in observations:
             self._take(observation, now)
+        if self._sampler.held_up(now):
+            self._go_on_without_samples(now)
         self._scheduling.run(now)
         if self._tick:
             self.decisions.evaluate(now)
@@ -279,12 +290,11 @@ class Pipeline:
         self.state.apply_samples(batch)
         remember(self.state, batch.at, batch.interval)
         self._tick = True
-        failing = dict(batch.failures)
-        for name in failing.keys() - self._failing.keys():
-            self._say(announcements.sampling_degraded(name, failing[name], now.wall), now)
-        for name in self._failing.keys() - failing.keys():
-            self._say(announcements.sampling_restored(name, now.wall), now)
-        self._failing = failing
+        self._sampler.heard(batch, now)
+
+    def _go_on_without_samples(self, now: Instant) -> None:
+        remember(self.state, now, self.options.interval)
+        self._tick = True
 
     # --- policies ---------------------------------------------------------------------------------------
 
@@ -292,13 +302,13 @@ class Pipeline:
         if isinstance(seen, PolicySet):
             self.decisions.policies_changed(seen)
             self._scheduling.follow(seen, now)
-            self.problems = ()
+            self.problems, self.problem_count = (), 0
             self.publication.out.demand = seen.names
             self.state.history.ask(seen.windows)
             self._tick = True
             self._say(announcements.policies_loaded(seen, now.wall), now)
         else:
-            self.problems = seen.problems
+            self.problems, self.problem_count = seen.problems, seen.count
             self._say(announcements.policies_rejected(seen, now.wall, in_force=bool(self.policies.digest)), now)
 
     # --- publishing -------------------------------------------------------------------------------------

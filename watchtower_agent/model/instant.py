@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+AHEAD: Final = 60.0
+"""Seconds by which the clock of an engine elsewhere may be ahead of ours. A stamp that is later than that was made
+before the clock was stepped back: how long ago that was is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +28,13 @@ class Instant:
     wall: float
     monotonic: float
     boot: str = ""
+
+    def may_be_past(self, stamp: float) -> bool:
+        """Whether a stamp (seconds since the epoch) can be compared with stamps of now.
+
+        One that is far in the future was made before the clock was stepped back: it does not tell what came first.
+        """
+        return stamp <= self.wall + AHEAD
 
     def since(self, wall: float, monotonic: object, boot: object) -> float:
         """Seconds since a moment that an earlier run stored; never negative.

@@ -199,10 +199,17 @@ class PoliciesRejected:
     Attributes:
         problems: Each as `file:line:column: path: what is wrong, and what would be right`.
         at: Seconds since the epoch.
+        more: How many others there are, which only `check` tells.
     """
 
     problems: tuple[str, ...]
     at: float
+    more: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many problems there are."""
+        return len(self.problems) + self.more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,7 @@ def _old_news(waiting: Waiting, policy: Policy, record: ContainerRecord | None, 
     if now.wall > waiting.decision.expires_at:
         return _too_old(waiting, now)
     missed = event is not None and event.origin in {Origin.REPLAY, Origin.SYNTHETIC}
-    if event is not None and missed and record is not None and not still_true(event, record):
+    if event is not None and missed and record is not None and not still_true(event, record, now):
         return f"{waiting.decision.target.name} has changed since"
     return ""
 
@@ -69,9 +69,9 @@ def overtaken(waiting: Waiting, record: ContainerRecord | None, now: Instant) ->
     if record is None:
         return ""
     name = record.container.name
-    if waiting.event is not None and not still_true(waiting.event, record):
+    if waiting.event is not None and not still_true(waiting.event, record, now):
         return f"{name} has been {'started' if record.container.running else 'stopped'} meanwhile"
-    begun = record.started
+    begun = record.started if record.started is not None and now.may_be_past(record.started) else None
     cause = waiting.event.time if waiting.event is not None else decision.decided_at
     if decision.verb in {Verb.RESTART, Verb.START} and begun is not None and begun > cause:
         return f"{name} has been started meanwhile"

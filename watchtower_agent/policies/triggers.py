@@ -61,7 +61,7 @@ def _may_trigger(event: EngineEvent, record: ContainerRecord | None, now: Instan
     """A live event always; one that was missed only while it is fresh and still true."""
     if event.origin not in {Origin.REPLAY, Origin.SYNTHETIC}:
         return True
-    return now.wall - event.time <= TRIGGER_WITHIN and still_true(event, record)
+    return now.wall - event.time <= TRIGGER_WITHIN and still_true(event, record, now)
 
 
 def _where(policy: Policy, state: HostState, record: ContainerRecord | None, now: Instant) -> HostSubject | None:
@@ -117,7 +117,7 @@ def _as_notice(edge: Edge) -> Notice:
     )
 
 
-def still_true(event: EngineEvent, record: ContainerRecord | None) -> bool:
+def still_true(event: EngineEvent, record: ContainerRecord | None, now: Instant) -> bool:
     """Whether what an event said still holds of its container. Events about other things stay true."""
     if event.kind is not EventKind.CONTAINER or record is None:
         return event.kind is not EventKind.CONTAINER
@@ -129,7 +129,8 @@ def still_true(event: EngineEvent, record: ContainerRecord | None) -> bool:
             true = record.container.running and record.container.health.value == event.detail
         case "oom" | "kill":
             # It happened to that life of the container, which may go on.
-            true = record.started is None or record.started <= event.time
+            started = record.started
+            true = started is None or started <= event.time or not now.may_be_past(started)
         case "start" | "restart" | "unpause":
             true = status is ContainerStatus.RUNNING
         case "pause":

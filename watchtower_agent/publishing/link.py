@@ -11,8 +11,6 @@ from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
 from watchtower_agent.publishing.connection import Verdict
 from watchtower_agent.publishing.mqtt import MqttConnection, RefusedError, connect
 
-_STABLE_AFTER = 10.0
-"""Seconds after which a connection counts as good and the delays begin anew."""
 _THROWN_OUT_TIMES = 5
 """Short-lived connections in a row that look like a second client with our id: MQTT 3.1.1 does not say so itself."""
 _THROWN_OUT_PAUSE = 600.0
@@ -24,10 +22,16 @@ class MqttLink:
     Args:
         options: How to reach the broker.
         delays: Seconds (first, longest) between attempts to connect, with jitter.
+        stable_after: Seconds after which a connection counts as good and the delays begin anew.
         on_up: Called with one sentence at each connection.
         on_down: Called with one sentence when the broker is lost or can't be reached; the same sentence is not
             repeated while it stays away.
         on_alarm: Called with a short name and one sentence for what a person has to put right.
+
+    Attributes:
+        connected: Whether a connection is being served.
+        last_error: Why there is none, empty while there is.
+        pause: Seconds, before jitter, that it waited or waits before the newest attempt to connect but the first.
 
     Raises:
         SettingsError: The URL is none.
@@ -38,12 +42,14 @@ class MqttLink:
         options: MqttOptions,
         *,
         delays: tuple[float, float] = (0.5, 30.0),
+        stable_after: float = 10.0,
         on_up: Callable[[str], None] | None = None,
         on_down: Callable[[str], None] | None = None,
         on_alarm: Callable[[str, str], None] | None = None,
     ) -> None:
         self._options = options
         self._first_delay, self._longest_delay = delays
+        self._stable_after = stable_after
         self._address = parse_broker_url(options.url)
         self._on_up = on_up or (lambda _sentence: None)
         self._on_down = on_down or (lambda _sentence: None)
@@ -55,6 +61,7 @@ class MqttLink:
         self._alarmed = ""
         self.connected = False
         self.last_error = ""
+        self.pause = 0.0
 
     @property
     def url(self) -> str:
@@ -82,18 +89,18 @@ class MqttLink:
             try:
                 connection = await self._connect()
             except RefusedError as error:
-                pause = self._refused(error)
+                self.pause = self._refused(error)
             else:
                 if connection is None or await self._live(connection, serve):
                     return
                 if connection.taken_over:
                     await self._give_up()
                     return
-                pause = self._ended(connection)
+                self.pause = self._ended(connection)
             self._delay = min(self._longest_delay, self._delay * 2)
             with contextlib.suppress(TimeoutError):
                 jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads agents over time, keeps no secret
-                await asyncio.wait_for(self._stopping.wait(), pause * jitter)
+                await asyncio.wait_for(self._stopping.wait(), self.pause * jitter)
 
     def _refused(self, error: RefusedError) -> float:
         """Say so, and return the seconds to wait."""
@@ -105,7 +112,7 @@ class MqttLink:
 
     def _ended(self, connection: MqttConnection) -> float:
         """Judge a connection that was lost, and return the seconds to wait."""
-        if connection.age >= _STABLE_AFTER:
+        if connection.age >= self._stable_after:
             self._delay = self._first_delay
             self._thrown_out = 0
             self._alarmed = ""
@@ -181,9 +188,9 @@ class MqttLink:
     def _pause_publishing(self) -> float:
         """Say so, and return the seconds to wait: the evidence is circumstantial, so not for ever."""
         self.last_error = (
-            f"{self._thrown_out} connections in a row to {self.url} ended within {_STABLE_AFTER:g} s each: most likely "
-            f"another client uses this agent's client id {self._options.client_id!r}, or a message is larger than the "
-            f"broker takes, which MQTT 3.1.1 can't say. Publishing stops for about "
+            f"{self._thrown_out} connections in a row to {self.url} ended within {self._stable_after:g} s each: most "
+            f"likely another client uses this agent's client id {self._options.client_id!r}, or a message is larger "
+            f"than the broker takes, which MQTT 3.1.1 can't say. Publishing stops for about "
             f"{_THROWN_OUT_PAUSE / 60:g} min; events wait in the outbox and the agent goes on healing. "
             "Give each agent a host name or an mqtt.client_id of its own, and use MQTT 5 where the broker can."
         )

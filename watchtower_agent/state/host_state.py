@@ -325,7 +325,7 @@ class HostState:
             return None
         if name in OF_LIMITS and container_id in self._other_limits:
             return None
-        return sampled(batch, slot, self.containers.get(container_id), name)
+        return sampled(batch, slot, self.containers.get(container_id), name, now.wall)
 
     def host_metric(self, name: str, now: Instant) -> float | None:
         """A sampled value of the host; None when unknown or older than three intervals."""
@@ -360,7 +360,7 @@ class HostState:
         batch = self.samples
         if batch is None or now.monotonic - batch.at.monotonic > 3 * batch.interval:
             return {}
-        found = row(batch, self.slots.get(record.container.id), record)
+        found = row(batch, self.slots.get(record.container.id), record, now.wall)
         if record.container.id in self._other_limits:
             for name in OF_LIMITS:
                 found.pop(name, None)

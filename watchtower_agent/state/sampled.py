@@ -7,6 +7,7 @@ read seconds apart; between an `oom` and the reading after it, the container's r
 from __future__ import annotations
 
 from watchtower_agent.model.engine_event import EngineEvent
+from watchtower_agent.model.instant import AHEAD
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.state.record import ContainerRecord
 
@@ -15,26 +16,35 @@ OF_LIMITS = frozenset({"cpu.percent_of_limit", "cpu.throttled", "memory.limit", 
 """What depends on a container's limits: once they were changed, unknown until they were read."""
 
 
-def sampled(batch: SampleBatch, slot: int | None, record: ContainerRecord | None, name: str) -> float | None:
+def sampled(
+    batch: SampleBatch, slot: int | None, record: ContainerRecord | None, name: str, now: float
+) -> float | None:
     """A value of the container in that slot; None when it was not measured, or measured in an earlier life."""
     column = batch.columns.get(name)
-    earlier_life = record is not None and record.started is not None and batch.at.wall < record.started
-    if column is None or slot is None or earlier_life:
+    if column is None or slot is None or (record is not None and of_earlier_life(batch, record, now)):
         return None
     number = column[slot]
     return None if number != number else number  # noqa: PLR0124 - NaN is the one number that differs from itself
 
 
-def row(batch: SampleBatch, slot: int | None, record: ContainerRecord) -> dict[str, float]:
-    """Every value that `sampled` would give of the container in that slot, by name."""
-    if slot is None or (record.started is not None and batch.at.wall < record.started):
+def of_earlier_life(batch: SampleBatch, record: ContainerRecord, now: float) -> bool:
+    """Whether the tick was before the container's present start.
+
+    A start far later than `now` (wall time) was stamped before the clock was stepped back, and tells nothing.
+    """
+    return record.started is not None and batch.at.wall < record.started <= now + AHEAD
+
+
+def row(batch: SampleBatch, slot: int | None, record: ContainerRecord, now: float) -> dict[str, float]:
+    """Every value that `sampled` would give of the container in that slot, by name; `now` in wall time."""
+    if slot is None or of_earlier_life(batch, record, now):
         return {}
     return {name: number for name, column in batch.columns.items() if (number := column[slot]) == number}
 
 
 def learn_oom_kills(record: ContainerRecord, event: EngineEvent, batch: SampleBatch | None, slot: int | None) -> None:
     """Take the counter over into the record, before an `oom` adds to it or a `die` ends the life that it counts."""
-    number = sampled(batch, slot, record, OOM_KILLS) if batch is not None else None
+    number = sampled(batch, slot, record, OOM_KILLS, event.time) if batch is not None else None
     if batch is None or number is None:
         return
     if event.action == "oom" and batch.at.wall >= event.time:

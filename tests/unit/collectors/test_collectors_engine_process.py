@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from watchtower_agent.collectors.request import Demand, Request
 from watchtower_agent.collectors.tick import Tick
 from watchtower_agent.model.sample import LocalEngine
 
+LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 NAMES = {"engine.memory", "engine.threads", "engine.open_files"}
 CHILD = """
 import os, sys, threading, time
@@ -61,6 +64,38 @@ class Child:
         assert self.process.stdout.readline().strip() == word
 
 
+@contextlib.contextmanager
+def process_of_pid(pid: int) -> Iterator[None]:
+    """A process that the kernel gives a pid that is free again: the next one after the last."""
+    for _ in range(200):
+        LAST_PID.write_text(str(pid - 1))
+        process = subprocess.Popen(["/bin/sleep", "60"])
+        if process.pid == pid:
+            break
+        process.kill()  # somebody else on this machine was quicker
+        process.wait()
+    else:
+        pytest.fail(f"the pid {pid} is another's for good")
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """This process can open nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @pytest.fixture
 def child() -> Iterator[Child]:
     child = Child()
@@ -77,12 +112,18 @@ class Bench:
         self.demand = Demand(every_tick=frozenset({"engine.memory"}))
 
     def tick(self, pid: int, *, data_root: str = "/data", seconds: float = 1.0) -> dict[str, float]:
+        host, failures = self.look(pid, data_root=data_root, seconds=seconds)
+        assert not failures
+        return host
+
+    def look(
+        self, pid: int, *, data_root: str = "/data", seconds: float = 1.0
+    ) -> tuple[dict[str, float], dict[str, str]]:
         self.clock.time += seconds
         request = Request(demand=self.demand, engine=LocalEngine(data_root=data_root, pid=pid))
         tick = Tick(at=self.clock.now(), interval=1.0, request=request, lives=(), monotonic=self.clock.monotonic)
         self.collector.collect(tick)
-        assert not tick.failures
-        return tick.host
+        return tick.host, tick.failures
 
 
 @pytest.fixture
@@ -117,6 +158,24 @@ def test_one_that_ended_is_unknown_and_the_next_one_is_followed(bench: Bench, ch
     assert set(bench.tick(os.getpid())) == NAMES
 
 
+def test_a_process_that_has_its_pid_by_now_is_not_taken_for_it(bench: Bench, child: Child) -> None:
+    pid = child.process.pid
+    assert bench.tick(pid)["engine.threads"] == 3
+    child.end()
+    with process_of_pid(pid):
+        for _ in range(25):
+            assert bench.tick(pid) == {}
+
+
+def test_a_process_that_gets_its_pid_between_two_ticks_is_not_taken_for_it(bench: Bench, child: Child) -> None:
+    pid = child.process.pid
+    bench.tick(pid)
+    child.end()
+    with process_of_pid(pid):
+        assert bench.tick(pid) == {}
+        assert bench.tick(pid) == {}
+
+
 def test_behind_the_init_systems_socket_it_is_found_by_its_pid_file(bench: Bench, tmp_path: Path) -> None:
     program = shutil.copy("/bin/sleep", tmp_path / "dockerd")
     daemon = subprocess.Popen([program, "60"])
@@ -135,6 +194,18 @@ def test_a_pid_file_that_is_out_of_date_names_no_engine(bench: Bench, child: Chi
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "docker.pid").write_text(f"{child.process.pid}\n")
     assert bench.tick(1).get("engine.threads") != 3
+
+
+def test_one_that_can_not_be_read_is_told_until_it_can(bench: Bench, child: Child) -> None:
+    bench.demand = Demand(metrics_interval=10.0)
+    pid = child.process.pid
+    bench.tick(pid)
+    with no_descriptor_left():
+        told = [bench.look(pid) for _ in range(25)]
+    assert [bool(failures) for _, failures in told] == [False] * 9 + [True] * 16
+    assert "Too many open files" in told[-1][1]["engine_process"]
+    assert told[-1][0] == {}
+    assert set(bench.tick(pid, seconds=10.0)) >= {"engine.memory", "engine.threads"}
 
 
 def test_an_engine_elsewhere_has_no_process_here(bench: Bench) -> None:

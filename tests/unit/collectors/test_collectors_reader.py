@@ -644,7 +644,7 @@ def test_a_data_root_that_is_not_mounted_in_the_agents_container_is_told(tmp_pat
     assert list(sample.failures) == ["disk"]
     assert f"-v watchtower-disk:{tmp_path}/data:ro" in sample.failures["disk"]
     (tmp_path / "data").mkdir()
-    assert not bench.tick().failures
+    assert not bench.tick(5.0).failures
 
 
 def test_a_missing_proc_is_told_and_containers_go_on(tree: FakeTree, tmp_path: Path) -> None:

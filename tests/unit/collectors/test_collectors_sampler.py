@@ -130,6 +130,14 @@ def test_an_overrun_is_counted_and_the_ticks_it_covered_are_not_made_up_for(gate
     assert all(abs(step - round(step)) < 0.4 for step in steps)  # and still on the old schedule
 
 
+def test_a_reading_that_never_returns_does_not_hold_up_the_end(gated: Run, gate: Gate) -> None:
+    gate.open.clear()
+    gated.sampler.start()
+    assert gate.reached.wait(10)
+    gated.sampler.stop(timeout=0.05)
+    assert "sampler" in {thread.name for thread in threading.enumerate() if thread.daemon}
+
+
 def test_demand_and_ooms_reach_the_next_tick_once(gated: Run) -> None:
     gated.sampler.read_anew(ID)
     gated.sampler.demand(frozenset({"memory.percent"}), 10.0)

@@ -235,6 +235,19 @@ def test_an_engine_that_refuses_is_said_once_with_how_many(bench: Bench) -> None
     assert not bench.failures
 
 
+def test_a_question_that_fails_in_no_foreseen_way_is_said_and_asked_again(bench: Bench) -> None:
+    bench.watch(SampleTarget(container_id=ID), SampleTarget(container_id=OTHER))
+    bench.answers = {ID: ZeroDivisionError("as it happens"), OTHER: answer()}
+    bench.tick()
+    sample = bench.tick()
+    assert "ZeroDivisionError: as it happens" in bench.failures["stats_api"]
+    assert sample["memory.usage"][1] == 50 * MIB
+    bench.answers[ID] = answer()
+    bench.tick()
+    assert bench.tick()["memory.usage"] == [50 * MIB, 50 * MIB]
+    assert not bench.failures
+
+
 # --- the answers ---
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
@@ -19,12 +18,17 @@ HOUR = 3600.0
 
 
 @pytest.fixture
-def engine() -> ScriptedEngine:
-    return ScriptedEngine(SteppedClock())
+def clock() -> SteppedClock:
+    return SteppedClock()
+
+
+@pytest.fixture
+def engine(clock: SteppedClock) -> ScriptedEngine:
+    return ScriptedEngine(clock)
 
 
 def watching(engine: ScriptedEngine, cursor: Cursor | None = None) -> EngineWatch:
-    return EngineWatch(engine, cursor=cursor, timing=QUICK)
+    return EngineWatch(engine, cursor=cursor, timing=QUICK, clock=engine.clock)
 
 
 def volumes(number: int) -> list[str]:
@@ -118,12 +122,12 @@ async def test_a_cut_before_the_first_event_that_the_ring_does_not_outlive_is_a_
         assert told(watch) == (["replay_incomplete"], False)
 
 
-async def test_what_the_stream_lost_before_it_was_cut_is_replayed(engine: ScriptedEngine) -> None:
+async def test_what_the_stream_lost_before_it_was_cut_is_replayed(engine: ScriptedEngine, clock: SteppedClock) -> None:
     engine.happen("before the agent")
     async with watching(engine) as watch:
         await watch.until_listed()
         engine.happen("lost", lost=True)
-        await asyncio.sleep(1.1)  # longer ago than stamps may be out of order
+        clock.offset += 1.1  # longer ago than stamps may be out of order
         engine.happen("heard")
         await watch.until(lambda: bool(watch.events))
         engine.cut()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
-import time
+
+import pytest
 
 from tests.support.engine_watch import EngineWatch
 from tests.support.scripted_engine import ScriptedEngine, SteppedClock
 from watchtower_agent.engine.event_stream import EventStream
-from watchtower_agent.engine.session import BATCH, GATHER, STORM_AFTER
+from watchtower_agent.engine.session import BATCH, GATHER
+from watchtower_agent.engine.storm import STORM_AFTER, Storm
 from watchtower_agent.model.observation import EventsObserved
 
 ROUNDS, EACH = 300, 5
@@ -33,37 +34,35 @@ async def test_a_storm_is_handed_over_in_few_steps_and_every_event_in_order() ->
         assert max(steps) <= BATCH
 
 
-async def test_a_lone_event_never_waits() -> None:
-    engine = ScriptedEngine(SteppedClock())
-    async with EngineWatch(engine) as watch:
-        await watch.until_listed()
-        waited = []
-        for number in range(3 * STORM_AFTER):
-            await asyncio.sleep(0.4 * GATHER)  # 60 a second, so many in a row
-            begun = time.monotonic()
-            engine.happen(f"lone-{number}")
-            await watch.until(lambda number=number: len(watch.events) == number + 1)  # type: ignore[misc] # mypy takes no default
-            waited.append(time.monotonic() - begun)
-        assert statistics.median(waited) < GATHER / 4
-        assert len(watch.of(EventsObserved)) == 3 * STORM_AFTER
+def paced(storm: Storm, *, begin: float, count: int, seconds: float, events: int = 1) -> list[bool]:
+    """Whether it rages at each of so many handovers, so far apart."""
+    return [storm.rages(events, begin + number * seconds) for number in range(count)]
 
 
-async def test_after_a_storm_a_lone_event_does_not_wait() -> None:
-    engine = ScriptedEngine(SteppedClock())
-    async with EngineWatch(engine) as watch:
-        await watch.until_listed()
-        for number in range(ROUNDS):
-            engine.happen(*(f"{number}-{each}" for each in range(EACH)))
-            await asyncio.sleep(0.001)
-        await watch.until(lambda: len(watch.events) == ROUNDS * EACH)
-        waited = []
-        for number in range(9):
-            await asyncio.sleep(3 * GATHER)
-            begun = time.monotonic()
-            engine.happen(f"lone-{number}")
-            await watch.until(lambda number=number: len(watch.events) == ROUNDS * EACH + number + 1)  # type: ignore[misc] # mypy takes no default
-            waited.append(time.monotonic() - begun)
-        assert statistics.median(waited) < GATHER / 2
+@pytest.mark.parametrize("seconds", [1.0, 1 / 60, 1 / 99])
+def test_lone_events_are_never_a_storm(seconds: float) -> None:
+    assert not any(paced(Storm(), begin=1000.0, count=10 * STORM_AFTER, seconds=seconds))
+
+
+def test_a_burst_is_no_storm_yet() -> None:
+    storm = Storm()
+    assert not any(paced(storm, begin=1000.0, count=STORM_AFTER, seconds=0.001))
+    assert not storm.rages(1, 1010.0), "it is over"
+    assert not any(paced(storm, begin=1010.001, count=STORM_AFTER, seconds=0.001))
+
+
+def test_what_comes_fast_for_long_is_a_storm_also_while_it_is_gathered() -> None:
+    storm = Storm()
+    raging = paced(storm, begin=1000.0, count=STORM_AFTER + 10, seconds=1 / 110)
+    assert raging[-10:] == [False] + 9 * [True]  # the first one of all follows nothing
+    assert all(paced(storm, begin=1001.0, count=100, seconds=GATHER, events=200))
+
+
+def test_after_a_storm_a_lone_event_is_handed_over_at_once() -> None:
+    storm = Storm()
+    paced(storm, begin=1000.0, count=10 * STORM_AFTER, seconds=0.001)
+    assert storm.rages(1, 1000.2)
+    assert not any(paced(storm, begin=1000.2 + 3 * GATHER, count=10, seconds=3 * GATHER))
 
 
 async def test_gathering_ends_with_the_stream() -> None:

@@ -156,6 +156,8 @@ def test_what_was_missed_triggers_while_it_is_fresh_and_true(
         (event("oom"), RUNNING, NOW, True),
         (event("oom"), RUNNING, NOW + 1, False),
         (event("oom"), RUNNING, None, True),
+        (event("oom"), RUNNING, NOW + 3600, True),  # stamped before the clock was stepped back
+        (event("kill"), RUNNING, NOW + 3600, True),
         (event("start"), RUNNING, None, True),
         (event("restart"), EXITED, None, False),
         (event("unpause"), replace(RUNNING, status=ContainerStatus.PAUSED), None, False),
@@ -165,12 +167,12 @@ def test_what_was_missed_triggers_while_it_is_fresh_and_true(
     ],
 )
 def test_whether_it_is_true_still(told: EngineEvent, made: Container, started: float | None, *, true: bool) -> None:
-    assert still_true(told, ContainerRecord(container=made, started=started)) is true
+    assert still_true(told, ContainerRecord(container=made, started=started), MOMENT) is true
 
 
 def test_of_a_container_that_is_gone_nothing_is_true_and_of_other_things_all_is() -> None:
-    assert not still_true(event("die"), None)
-    assert still_true(event("pull", kind=EventKind.IMAGE), None)
+    assert not still_true(event("die"), None, MOMENT)
+    assert still_true(event("pull", kind=EventKind.IMAGE), None, MOMENT)
 
 
 # --- the agent's own events -----------------------------------------------------------------------------------------

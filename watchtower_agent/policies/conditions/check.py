@@ -32,7 +32,7 @@ from watchtower_agent.policies.problem import nearest, one_of, shown
 from watchtower_agent.policies.quantities import QuantityError, parse_quantity
 
 DEEPEST: Final = 30
-"""Levels of parentheses and `not`."""
+"""Levels of parentheses and `not`. `and` and `or` need no count: without parentheses they nest twice at most."""
 
 
 class ConditionScope(Enum):
@@ -111,9 +111,9 @@ class Checker:
         parts = [child for child in node.children if isinstance(child, ParseTree)]
         match node.data:
             case "disjunction":
-                return Or(self._trees(parts, depth + 1))
+                return Or(self._trees(parts, depth))
             case "conjunction":
-                return And(self._trees(parts, depth + 1))
+                return And(self._trees(parts, depth))
             case "negated":
                 return Not(self.tree(parts[0], depth + 1))
             case "group":

@@ -19,6 +19,10 @@ def _known(value: float | str | bool | None) -> Value:  # noqa: FBT001 - a value
     return UNKNOWN if value is None else value
 
 
+def _since(stamp: float, now: Instant) -> Value:
+    return max(0.0, now.wall - stamp) if now.may_be_past(stamp) else UNKNOWN
+
+
 _CONTAINER: Mapping[str, Callable[[ContainerRecord, Instant], Value]] = {
     "status": lambda r, _: UNKNOWN if r.container.status is None else r.container.status.value,
     "health": lambda r, _: (
@@ -28,10 +32,8 @@ _CONTAINER: Mapping[str, Callable[[ContainerRecord, Instant], Value]] = {
     "exit_code": lambda r, _: _known(r.exit_code),
     "restarts": lambda r, _: r.restarts,
     "restarts_by_agent": lambda r, _: r.restarts_by_agent,
-    "age": lambda r, now: max(0.0, now.wall - r.container.created_at),
-    "uptime": lambda r, now: (
-        max(0.0, now.wall - r.started) if r.container.running and r.started is not None else UNKNOWN
-    ),
+    "age": lambda r, now: _since(r.container.created_at, now),
+    "uptime": lambda r, now: _since(r.started, now) if r.container.running and r.started is not None else UNKNOWN,
     "name": lambda r, _: r.container.name,
     "image": lambda r, _: r.container.image,
     "image.id": lambda r, _: r.container.image_id or UNKNOWN,

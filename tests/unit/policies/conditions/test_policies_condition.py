@@ -6,55 +6,14 @@ from collections.abc import Mapping
 from timeit import repeat
 
 import pytest
-from hypothesis import assume, given, strategies as st
 
+from tests.support.conditions import Facts
 from watchtower_agent.model.window import Window, WindowFunction
-from watchtower_agent.policies.catalogue import CATALOGUE, Entry, Scope, ValueType
 from watchtower_agent.policies.conditions.condition import Condition, ConditionProblem, ConditionScope, parse_condition
 from watchtower_agent.policies.conditions.tree import (
     SIGNS,
-    And,
-    Attribute,
-    Comparison,
-    Flag,
-    Label,
-    Literal,
-    Membership,
-    Name,
-    Not,
-    Or,
-    Reference,
-    Tree,
-    Windowed,
-    describe,
-    quoted,
-    references,
 )
 from watchtower_agent.policies.conditions.truth import UNKNOWN, Truth, Value
-from watchtower_agent.policies.quantities import parse_quantity
-
-
-class Facts:
-    """A subject that knows what it was told."""
-
-    def __init__(self, values: Mapping[str, Value]) -> None:
-        self._values = values
-
-    def value(self, name: str) -> Value:
-        return self._values.get(name, UNKNOWN)
-
-    def window(self, window: Window) -> Value:
-        return self._values.get(self.past(window), UNKNOWN)
-
-    @staticmethod
-    def past(window: Window) -> str:
-        return f"{window.function}({window.name}, {window.seconds:g}s)"
-
-    def label(self, key: str) -> Value:
-        return self._values.get(f"labels[{quoted(key)}]", "")
-
-    def attribute(self, key: str) -> Value:
-        return self._values.get(f"event.attributes[{quoted(key)}]", "")
 
 
 def when(text: str) -> Condition:
@@ -113,6 +72,29 @@ def where(text: str) -> Condition:
 )
 def test_a_condition_is_true_false_or_unknown(text: str, facts: Mapping[str, Value], truth: Truth) -> None:
     assert when(text).evaluate(Facts(facts)) is truth
+
+
+OF_ONE_TWO_THREE = {
+    "==": (False, True, False),
+    "!=": (True, False, True),
+    "<": (True, False, False),
+    "<=": (True, True, False),
+    ">": (False, False, True),
+    ">=": (False, True, True),
+}
+"""What 1, 2 and 3 are to 2."""
+FROM_THE_OTHER_SIDE = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+@pytest.mark.parametrize("sign", OF_ONE_TWO_THREE)
+@pytest.mark.parametrize("name", ["pids", "max(pids, 5m)"])
+def test_every_comparison_at_below_and_above_its_limit_from_either_side(sign: str, name: str) -> None:
+    asked = "max(pids, 300s)" if "(" in name else name
+    for number, truth in zip((1, 2, 3), OF_ONE_TWO_THREE[sign], strict=True):
+        for text in (f"{name} {sign} 2", f"2 {FROM_THE_OTHER_SIDE[sign]} {name}", f"{name} {sign} restarts"):
+            assert when(text).evaluate(Facts({asked: number, "restarts": 2})) is truth, (text, number)
+    for text in (f"{name} {sign} 2", f"{name} {sign} restarts", f"restarts {sign} {name}"):
+        assert when(text).evaluate(Facts({"restarts": 2})) is None, text
 
 
 def test_where_knows_the_event() -> None:
@@ -309,143 +291,3 @@ def test_one_evaluation_takes_a_microsecond_at_most() -> None:
 )
 def test_an_amount_that_makes_sense_is_taken(text: str) -> None:
     assert when(text).text == text
-
-
-# What follows is checked on random conditions.
-
-NAMES: dict[ConditionScope, list[Entry]] = {
-    ConditionScope.WHEN: [entry for entry in CATALOGUE.values() if entry.scope is not Scope.EVENT],
-    ConditionScope.WHERE: [entry for entry in CATALOGUE.values() if entry.scope in {Scope.EVENT, Scope.CONTAINER}],
-}
-TEXTS = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=8)
-LITERALS: dict[ValueType, st.SearchStrategy[str]] = {
-    ValueType.PERCENT: st.sampled_from(["0%", "80%", "99.5%", "12"]),
-    ValueType.BYTES: st.sampled_from(["0B", "512MiB", "1.5GiB", "3kB", "4096"]),
-    ValueType.DURATION: st.sampled_from(["0s", "500ms", "30s", "5m", "2h", "1d"]),
-    ValueType.NUMBER: st.sampled_from(["-1", "0", "1", "2.5", "1e3"]),
-    ValueType.BOOLEAN: st.sampled_from(["true", "false"]),
-}
-
-
-@st.composite
-def leaves(draw: st.DrawFn, scope: ConditionScope) -> Tree:
-    text = Entry(name="", type=ValueType.TEXT, unit="", meaning="", scope=Scope.CONTAINER, sampled=False)
-    entry = draw(st.sampled_from([*NAMES[scope], text]))
-    key = draw(TEXTS)
-    reference: Reference = Name(entry.name)
-    signs = sorted(SIGNS)
-    if entry.name and entry.windowed and draw(st.booleans()):
-        function, span = draw(st.sampled_from(WindowFunction)), draw(st.sampled_from(["1s", "90s", "5m", "1h"]))
-        seconds = float(parse_quantity(span).value)
-        reference = Windowed(Window(function=function, name=entry.name, seconds=seconds), span)
-        signs = [sign for sign in signs if sign not in {"==", "!="}]
-    if not entry.name:
-        reference = Attribute(key) if scope is ConditionScope.WHERE and draw(st.booleans()) else Label(key)
-
-    def literal() -> Literal:
-        if entry.values or entry.type is ValueType.TEXT:
-            word = draw(st.sampled_from(entry.values) if entry.values else TEXTS)
-            return Literal(word, quoted(word))
-        written = draw(LITERALS[entry.type])
-        if entry.type is ValueType.BOOLEAN:
-            return Literal(written == "true", written)
-        return Literal(parse_quantity(written).value, written)
-
-    if entry.type is ValueType.BOOLEAN and draw(st.booleans()):
-        return Flag(reference)
-    if entry.type in {ValueType.PERCENT, ValueType.DURATION}:
-        return Comparison(reference, draw(st.sampled_from(["<", "<=", ">", ">="])), literal())
-    if entry.type is not ValueType.BOOLEAN and not isinstance(reference, Windowed) and draw(st.booleans()):
-        return Membership(reference, tuple(literal() for _ in range(draw(st.integers(1, 3)))), draw(st.booleans()))
-    ordered = entry.type in {ValueType.BYTES, ValueType.NUMBER}
-    sign = draw(st.sampled_from(signs if ordered else ["==", "!="]))
-    return Comparison(reference, sign, draw(st.just(reference)) if draw(st.booleans()) else literal())
-
-
-def trees(scope: ConditionScope) -> st.SearchStrategy[Tree]:
-    def more(inner: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
-        several = st.lists(inner, min_size=2, max_size=3).map(tuple)
-        return st.one_of(st.builds(Not, inner), st.builds(And, several), st.builds(Or, several))
-
-    return st.recursive(leaves(scope), more, max_leaves=8)
-
-
-@given(data=st.data(), scope=st.sampled_from(ConditionScope))
-def test_text_to_tree_and_back(data: st.DataObject, scope: ConditionScope) -> None:
-    tree = data.draw(trees(scope))
-    text = describe(tree)
-    assume(len(text) <= 1000)
-    condition = parse_condition(text, scope)
-    assert condition.tree == tree
-    assert condition.describe() == text
-
-
-def looked_up(reference: Reference | Literal, facts: Facts) -> Value:
-    match reference:
-        case Name(name):
-            return facts.value(name)
-        case Label(key):
-            return facts.label(key)
-        case Attribute(key):
-            return facts.attribute(key)
-        case Windowed(window):
-            return facts.window(window)
-        case Literal(fixed):
-            return fixed
-
-
-def slowly(tree: Tree, facts: Facts) -> int:
-    """Kleene's logic by arithmetic: 0 is false, 1 unknown, 2 true."""
-    match tree:
-        case Not(part):
-            return 2 - slowly(part, facts)
-        case And(parts):
-            return min(slowly(part, facts) for part in parts)
-        case Or(parts):
-            return max(slowly(part, facts) for part in parts)
-        case Flag(reference):
-            return asked("values[0]", looked_up(reference, facts))
-        case Comparison(left, sign, right):
-            return asked(f"values[0] {sign} values[1]", looked_up(left, facts), looked_up(right, facts))
-        case Membership(left, items, negated):
-            question = f"values[0] {'not in' if negated else 'in'} values[1:]"
-            return asked(question, looked_up(left, facts), *(item.value for item in items))
-
-
-def asked(question: str, *values: Value) -> int:
-    return 1 if UNKNOWN in values else 2 * bool(eval(question, {"values": values}))
-
-
-@given(data=st.data(), scope=st.sampled_from(ConditionScope))
-def test_the_closures_agree_with_a_slow_evaluator(data: st.DataObject, scope: ConditionScope) -> None:
-    tree = data.draw(trees(scope))
-    text = describe(tree)
-    assume(len(text) <= 1000)
-    values: dict[str, Value] = {}
-    for reference in references(tree):
-        asked_as, kind = str(reference), ValueType.TEXT
-        words: tuple[str, ...] = ()
-        if isinstance(reference, Windowed):
-            asked_as, kind = Facts.past(reference.window), ValueType.NUMBER
-        elif (entry := CATALOGUE.get(asked_as)) is not None:
-            kind, words = entry.type, entry.values
-        known: st.SearchStrategy[Value] = st.sampled_from([0, 1, 2.5, 80.0, 2**29, -1])
-        if kind is ValueType.BOOLEAN:
-            known = st.booleans()
-        elif kind in {ValueType.TEXT, ValueType.ENUM}:
-            known = st.sampled_from(words) if words else TEXTS
-        values[asked_as] = data.draw(st.just(UNKNOWN) | known)
-    facts = Facts(values)
-    assert parse_condition(text, scope).evaluate(facts) is (False, None, True)[slowly(tree, facts)]
-
-
-@given(text=st.text(max_size=60) | st.text("()[]<>=!.'\"%andortinlabes0129 \n", max_size=60))
-def test_junk_is_a_problem_and_never_a_crash(text: str) -> None:
-    try:
-        when(text)
-    except ConditionProblem as caught:
-        problem = caught
-    else:
-        return
-    assert 0 <= problem.offset <= len(text)
-    assert problem.remedy

@@ -1,0 +1,153 @@
+"""A wall clock that is stepped by hours, and a host that was suspended, through the whole core.
+
+On Linux the monotonic clock stands still while a host is suspended: to the agent, a night's sleep and a clock that is
+set forward are the same.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.core import Host
+from watchtower_agent.model.decision import Held
+from watchtower_agent.model.sample import SampleBatch
+
+HOURS = 3600.0
+BOTH_WAYS = pytest.mark.parametrize("step", [-9 * HOURS, 9 * HOURS], ids=["back", "forward, or suspended"])
+
+HOT = '  - {name: hot, select: {name: "*"}, when: memory.percent > 90%, for: 3s, then: {restart: {}}, cooldown: 1s}\n'
+CRASHED = '  - {name: up, select: {name: "*"}, on: {container: die}, then: {start: {}}, cooldown: 1s}\n'
+LEAK = (
+    '  - {name: leak, select: {name: "*"}, when: "min(memory.percent, 10s) > 95%", then: {restart: {}}, cooldown: 1s}\n'
+)
+GROWS = '  - {name: grows, select: {name: "*"}, when: "rate(memory.usage, 10s) > 50MiB", then: {notify: {}}}\n'
+YOUNG = '  - {name: young, select: {name: "*"}, when: uptime < 5m, then: {notify: {}}}\n'
+NEW = '  - {name: new, select: {name: "*"}, when: age < 5m, then: {notify: {}}}\n'
+
+
+def host(policies: str) -> Host:
+    """With a container that the agent saw start ten minutes ago: its stamp is of the clock as it was then."""
+    made = Host(policies, first_start=True)
+    made.connect()
+    made.docker.create()
+    made.deliver()
+    made.clock.advance(600)
+    return made
+
+
+@BOTH_WAYS
+def test_a_condition_fires_when_it_has_held_and_neither_sooner_nor_never(step: float) -> None:
+    agent = host(HOT)
+    agent.tick(2, memory_percent=95.0)
+    agent.clock.step_wall(step)
+    agent.tick(memory_percent=95.0)
+    assert agent.did == []
+    agent.tick(memory_percent=95.0)
+    assert agent.did == [("restart", "web")]
+
+
+@BOTH_WAYS
+def test_what_begins_after_the_step_fires_in_its_time_too(step: float) -> None:
+    agent = host(HOT)
+    agent.tick(memory_percent=1.0)
+    agent.clock.step_wall(step)
+    agent.tick(3, memory_percent=95.0)
+    assert agent.did == []
+    agent.tick(memory_percent=95.0)
+    assert agent.did == [("restart", "web")]
+
+
+@BOTH_WAYS
+def test_the_action_that_follows_a_step_is_carried_out_and_its_cooldown_holds(step: float) -> None:
+    agent = host(HOT)
+    agent.tick(3, memory_percent=95.0)
+    agent.clock.step_wall(step)
+    agent.tick(memory_percent=95.0)
+    (outcome,) = agent.carry_out()
+    assert outcome.result.value == "succeeded"
+    agent.tick(2, memory_percent=95.0)
+    assert agent.did == [("restart", "web")]
+
+
+@BOTH_WAYS
+def test_a_window_goes_on_over_a_step(step: float) -> None:
+    agent = host(LEAK)
+    agent.tick(4, memory_percent=97.0)
+    agent.clock.step_wall(step)
+    agent.tick(2, memory_percent=97.0)
+    assert agent.did == []
+    agent.tick(memory_percent=97.0)
+    assert agent.did == [("restart", "web")]
+
+
+@BOTH_WAYS
+def test_a_rate_over_a_step_is_per_second_that_passed(step: float) -> None:
+    agent = host(GROWS)
+    for second in range(12):
+        if second == 6:
+            agent.clock.step_wall(step)
+        agent.tick(memory_usage=second * 40 * 2.0**20)
+    assert agent.told == [], "40 MiB a second, whatever the wall clock shows"
+    for second in range(12):
+        agent.tick(memory_usage=(480 + second * 60) * 2.0**20)
+    assert len(agent.told) == 1
+
+
+def test_of_a_container_that_was_started_in_the_future_nothing_is_made_up() -> None:
+    agent = host(YOUNG + NEW)
+    agent.tick(memory_percent=1.0)
+    assert agent.told == []
+    agent.clock.step_wall(-9 * HOURS)
+    agent.tick(10, memory_percent=1.0)
+    assert agent.told == [], "it is ten minutes old, not zero seconds"
+    agent.clock.step_wall(9 * HOURS)
+    agent.tick(memory_percent=1.0)
+    assert agent.told == []
+
+
+def test_a_sample_of_the_life_before_is_not_believed_though_the_clock_was_stepped() -> None:
+    agent = host('  - {name: hot, select: {name: "*"}, when: memory.percent > 90%, then: {notify: {}}}\n')
+    agent.clock.step_wall(-9 * HOURS)
+    agent.tick(memory_percent=1.0)
+    before: SampleBatch = agent.sample({"memory_percent": 99.0})
+    agent.clock.advance(0.5)
+    agent.docker.restart()
+    agent.deliver()
+    agent.clock.advance(0.1)
+    agent.see(before)
+    assert agent.told == []
+    agent.tick(memory_percent=99.0)
+    assert len(agent.told) == 1
+
+
+@BOTH_WAYS
+def test_a_step_is_no_loss_of_the_engine_and_holds_nothing(step: float) -> None:
+    agent = host(HOT)
+    agent.tick(2, memory_percent=95.0)
+    agent.clock.step_wall(step)
+    agent.tick(2, memory_percent=95.0)
+    assert agent.of(Held) == []
+    assert [fact for fact in agent.published() if "/event/engine/down" in fact["topic"]] == []
+
+
+@BOTH_WAYS
+def test_what_crashes_after_a_step_is_healed(step: float) -> None:
+    agent = host(CRASHED)
+    agent.tick()
+    agent.clock.step_wall(step)
+    agent.tick()
+    agent.docker.crash()
+    agent.deliver()
+    assert agent.did == [("start", "web")]
+    (outcome,) = agent.carry_out()
+    assert outcome.result.value == "succeeded"
+
+
+@BOTH_WAYS
+def test_what_is_oom_killed_after_a_step_is_told(step: float) -> None:
+    agent = host('  - {name: oom, select: {name: "*"}, on: {container: oom}, then: {notify: {}}}\n')
+    agent.tick()
+    agent.clock.step_wall(step)
+    agent.docker.oom()
+    agent.deliver()
+    assert len(agent.told) == 1
