@@ -187,7 +187,8 @@ def container_sample(view: ContainerView, now: float) -> Json:
 def rounded(values: Iterable[tuple[str, float]]) -> dict[str, float]:
     """The known values, to four decimals: more than that was never measured, and short numbers are cheap to write."""
     return {
-        name: whole if (whole := int(value)) == value else round(value, 4)
+        # `round` takes four times as long, since it is right also where a number lies between two doubles
+        name: whole if (whole := int(value)) == value else math.floor(value * 10_000 + 0.5) / 10_000
         for name, value in values
         if value - value == 0.0  # neither NaN nor infinite; half the price of math.isfinite on this hot path
     }
