@@ -115,6 +115,14 @@ async def test_a_page_at_80_columns(socket: Path) -> None:
     assert seen[-1].startswith("policy cpu mem psi restarts uptime net io name - reverse")
 
 
+@pytest.mark.parametrize("columns", [88, 120, 200])
+async def test_a_line_reaches_the_last_cell(socket: Path, columns: int) -> None:
+    async with top(socket, control_of(CROWD), columns=columns) as terminal:
+        seen = await terminal.until(lambda seen: "of 6" in seen[-1])
+    assert re.search(r"  1-\d+ of 60$", seen[-1])
+    assert len(seen[-1]) == columns
+
+
 async def test_more_room_shows_more(socket: Path) -> None:
     containers = [shown(LONG), *CROWD]
     control = control_of(containers)
