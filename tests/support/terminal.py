@@ -76,7 +76,9 @@ class Screen:
                 self._row, self._column = int(row or 1) - 1, int(column or 1) - 1
                 assert self._row < self.lines, "it writes below the last line"
             case "", "K":
-                self._cells[self._row][self._column :] = [" "] * (self.columns - self._column)
+                # After the last cell the cursor stands on it, so that is what goes.
+                begin = min(self._column, self.columns - 1)
+                self._cells[self._row][begin:] = [" "] * (self.columns - begin)
             case "", "J":
                 if numbers == "2":
                     self._clear(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from rich.cells import cell_len
@@ -13,6 +13,8 @@ ELLIPSIS: Final = "…"
 _GAP: Final = 2
 _LEAST_NAME: Final = 8
 """Cells to which a name is cut before what stands around it is: `shop…b-1` says more than nothing."""
+_SHORTEST_NAME: Final = 4
+"""Cells to which it is cut where that saves all that stands around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +25,13 @@ class Part:
         text: Printable, on one line.
         style: As rich names it.
         name: It is cut first, in its middle: begin and end of a name tell it from others.
+        spare: It is left out before anything is cut at its end, and never cut itself: half of it says the wrong thing.
     """
 
     text: str
     style: str = ""
     name: bool = False
+    spare: bool = False
 
 
 Line = tuple[Part, ...]
@@ -41,6 +45,11 @@ def words(text: str, style: str = "") -> Part:
 def name(text: str, style: str = "") -> Part:
     """A piece that is cut first, and in its middle."""
     return Part(text=text, style=style, name=True)
+
+
+def spare(text: str, style: str = "") -> Part:
+    """A piece that is there whole or not at all."""
+    return Part(text=text, style=style, spare=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,35 +93,60 @@ def length(line: Line) -> int:
     return sum(cell_len(part.text) for part in line)
 
 
+def least(line: Line, *, shortest: int = _LEAST_NAME) -> int:
+    """How many cells a line takes with its names cut short."""
+    return sum(min(size, shortest) if part.name else size for part in line for size in [cell_len(part.text)])
+
+
 def fitted(line: Line, width: int | None) -> Text:
-    """The line in at most so many cells: its names are cut first, the longest most, then its end.
+    """The line in at most so many cells.
+
+    Its names are cut first, the longest most; then spare pieces are left out from the end, with `…` after those that
+    stay; then names are cut to a few cells if all the rest has room so; then the line is cut at its end.
 
     Args:
         line: Its pieces.
         width: Cells; None cuts nothing.
     """
     if width is not None:
-        line = _shortened(line, length(line) - width)
+        line = _shortened(_without_spare(line, width), width)
     text = Text()
     for part in line:
-        room = None if width is None else width - text.cell_len
-        text.append(part.text if room is None else cut(part.text, room), part.style or None)
-        if room is not None and cell_len(part.text) > room:
+        if width is not None and text.cell_len > width:
             break
+        text.append(part.text, part.style or None)
+    if width is not None and text.cell_len > width:
+        text.truncate(max(0, width), overflow="ellipsis" if width > 0 else "crop")
     return text
 
 
-def _shortened(line: Line, excess: int) -> Line:
-    """The line with its names cut by so many cells, as far as they go."""
+def _without_spare(line: Line, width: int) -> Line:
+    """The line with as many of its spare pieces, from the first, as have room beside names that are cut short."""
+    places = [index for index, part in enumerate(line) if part.spare]
+    if not places or least(line) <= width:
+        return line
+    for kept in range(len(places) - 1, 0, -1):
+        behind = places[kept - 1] + 1
+        others = (part for part in line[behind:] if not part.spare)
+        shorter = (*line[:behind], words(f" {ELLIPSIS}", "dim"), *others)
+        if least(shorter) <= width:
+            return shorter
+    return tuple(part for part in line if not part.spare)
+
+
+def _shortened(line: Line, width: int) -> Line:
+    """The line with its names cut to fit, to a few cells only if it fits then."""
+    shortest = _SHORTEST_NAME if least(line, shortest=_SHORTEST_NAME) <= width < least(line) else _LEAST_NAME
+    excess = length(line) - width
     sizes = [cell_len(part.text) if part.name else 0 for part in line]
-    while excess > 0 and max(sizes, default=0) > _LEAST_NAME:
+    while excess > 0 and max(sizes, default=0) > shortest:
         longest = sizes.index(max(sizes))
         others = sorted(sizes, reverse=True)[1:2]
-        target = max(_LEAST_NAME, sizes[longest] - excess, min(others[0] if others else 0, sizes[longest] - 1))
+        target = max(shortest, sizes[longest] - excess, min(others[0] if others else 0, sizes[longest] - 1))
         excess -= sizes[longest] - target
         sizes[longest] = target
     return tuple(
-        Part(text=cut(part.text, size, middle=True), style=part.style, name=True) if part.name else part
+        replace(part, text=cut(part.text, size, middle=True)) if part.name else part
         for part, size in zip(line, sizes, strict=True)
     )
 

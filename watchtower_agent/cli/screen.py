@@ -117,7 +117,8 @@ class Screen:
         rendered = [self._rendered(line, columns) for line in lines[:height]]
         for row, line in enumerate(rendered):
             if row >= len(self._shown) or self._shown[row] != line:
-                written.append(f"\x1b[{row + 1};1H{line}\x1b[K")
+                # Emptied first: after a line as wide as the terminal the cursor stands on its last cell.
+                written.append(f"\x1b[{row + 1};1H\x1b[K{line}")
         if len(rendered) < len(self._shown):
             written.append(f"\x1b[{len(rendered) + 1};1H\x1b[J")
         self._write("".join(written))

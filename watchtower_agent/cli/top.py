@@ -14,7 +14,8 @@ from watchtower_agent.cli.layout import fitted, words
 from watchtower_agent.cli.screen import Ended, Screen
 from watchtower_agent.cli.text import printable
 from watchtower_agent.cli.top_head import head
-from watchtower_agent.cli.top_view import attention, containers_table, lines, summary
+from watchtower_agent.cli.top_panel import attention, most_lines, reserved
+from watchtower_agent.cli.top_view import containers_table, lines, summary
 from watchtower_agent.errors import WatchtowerError
 from watchtower_agent.serving.client import ControlClient
 
@@ -43,23 +44,28 @@ _LABELS: Final = {
     "i": "io",
     "n": "name",
 }
+_OTHER_KEYS: Final = ("- reverse ↑↓ choose q quit", "- reverse ↑↓ q quit")
+"""The second where only so the number of containers has room beside them."""
 LARGEST_PAGE: Final = 200
 """Containers that the agent tells at once."""
 _SHORTEST_PAUSE: Final = 0.2
 """Seconds between two questions, however fast keys are pressed."""
-_ABOVE: Final = 4
-"""Lines of the head."""
+_AROUND: Final = 6
+"""Lines of the head, the columns' titles and the keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What the person at the terminal has chosen.
+    """What the person at the terminal has chosen, and what of it has room.
 
     Attributes:
         sort: The order.
         backwards: The other way round.
         offset: Containers above the first line.
-        rows: Lines for containers.
+        room: Lines for containers and for the details of the chosen one.
+        panel: Those of them for the details.
+        measured: Whether a page was drawn since the order or the terminal was another: the details keep the room
+            that they once needed, so that the list does not jump when a guard comes and goes.
         cursor: Number of the chosen container, over all of them.
         chosen: Its id, once it was chosen by hand: then the choice follows it as the order changes.
     """
@@ -67,27 +73,35 @@ class View:
     sort: str = "policy"
     backwards: bool = False
     offset: int = 0
-    rows: int = 0
+    room: int = 0
+    panel: int = 0
+    measured: bool = False
     cursor: int = 0
     chosen: str = ""
 
     @property
+    def rows(self) -> int:
+        """Lines for containers."""
+        return max(1, self.room - self.panel)
+
+    @property
     def question(self) -> dict[str, object]:
         """What the agent is asked."""
-        limit = min(self.rows, LARGEST_PAGE)
+        limit = min(self.room, LARGEST_PAGE)
         return {"sort": self.sort, "backwards": self.backwards, "offset": self.offset, "limit": limit}
 
     def pressed(self, key: str, total: int) -> View:
         """What is chosen after a key."""
+        first = replace(self, offset=0, cursor=0, chosen="", measured=False)
         if key in SORTS:
-            return replace(self, sort=SORTS[key], backwards=False, offset=0, cursor=0, chosen="")
+            return replace(first, sort=SORTS[key], backwards=False)
         if key == "-":
-            return replace(self, backwards=not self.backwards, offset=0, cursor=0, chosen="")
-        step = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -self.rows, "page down": self.rows, " ": self.rows}
+            return replace(first, backwards=not self.backwards)
         if key in {"home", "g"}:
-            return replace(self, offset=0, cursor=0, chosen="")
+            return first
         if key in {"end", "G"}:
             return self.at(total - 1, total)
+        step = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -self.rows, "page down": self.rows, " ": self.rows}
         return self.at(self.cursor + step[key], total) if key in step else self
 
     def at(self, cursor: int, total: int) -> View:
@@ -108,6 +122,16 @@ class View:
             # The first line stays the first: whatever is closest to firing is what is looked at.
             return replace(self, chosen=ids[index] if self.cursor else "")
         return self if not ids and total else self.at(self.cursor, max(1, total))
+
+    def fitted(self, frame: Json, columns: int, height: int) -> View:
+        """With lines for what the page needs, and the choice in sight."""
+        least = self.panel if self.measured else 0
+        most = most_lines(height)
+        containers = listed(frame, "containers")
+        panel = reserved(containers, frame, columns, room=self.room, least=least, most=most)
+        view = replace(self, panel=panel, measured=True)
+        in_sight = view.at(view.cursor, max(1, frame.get("total", 0)))
+        return view if in_sight.offset == view.offset else replace(in_sight, chosen=self.chosen)
 
 
 @dataclass(slots=True)
@@ -191,18 +215,21 @@ def watch(client: ControlClient, screen: Screen, first: Json, *, sort: str, back
     """
     asker = _Asker(client, screen.wake, interval, frame=first)
     view = View(sort=sort, backwards=backwards)
+    size = (0, 0)
     begun = False
     try:
         while True:
             columns, height = screen.size
-            view = replace(view, rows=_rows(height))
+            if size != (columns, height):
+                size = columns, height
+                view = replace(view, room=max(1, height - _AROUND), measured=False)
+            frame = asker.frame or {}
+            if frame.get("offset") == view.offset and frame.get("sort") == view.sort:
+                view = view.seen(frame).fitted(frame, columns, height)
             asker.ask(view.question)
             if not begun:
                 asker.start()
                 begun = True
-            frame = asker.frame or {}
-            if frame.get("offset") == view.offset and frame.get("sort") == view.sort:
-                view = view.seen(frame)
             screen.show(_drawn(frame, view, asker.problem, columns, height))
             for key in screen.wait(interval):
                 if key in {"q", "Q", "\x03"}:
@@ -214,23 +241,23 @@ def watch(client: ControlClient, screen: Screen, first: Json, *, sort: str, back
         asker.end()
 
 
-def _panel(height: int) -> int:
-    """Lines for the details of the chosen container."""
-    return 0 if height < 16 else max(5, min(12, height // 4))  # noqa: PLR2004 - a low terminal is for the table
-
-
-def _rows(height: int) -> int:
-    return max(1, height - _ABOVE - 2 - _panel(height))
-
-
 def _drawn(frame: Json, view: View, problem: str, columns: int, height: int) -> list[Text]:
-    line = view.cursor - frame.get("offset", 0)
-    in_sight = 0 <= line < min(view.rows, len(listed(frame, "containers")))
-    page = lines(frame, columns, rows=view.rows, selected=line if in_sight else None, panel=_panel(height))
+    frame = _in_sight(frame, view)
+    line = view.cursor - frame["offset"]
+    selected = line if 0 <= line < len(frame["containers"]) else None
+    page = lines(frame, columns, rows=view.rows, selected=selected, panel=view.panel)
     page[height - 1 :] = []
     page += [Text()] * (height - 1 - len(page))
     last = fitted((words(printable(problem), "bold red"),), columns) if problem else _keys(frame, view, columns)
     return [*page, last]
+
+
+def _in_sight(frame: Json, view: View) -> Json:
+    """The frame with the containers that have a line; those that were told already while the next page is asked for."""
+    containers, offset = listed(frame, "containers"), frame.get("offset", 0)
+    passed = view.offset - offset if frame.get("sort") == view.sort else 0
+    begin = passed if 0 < passed < len(containers) else 0
+    return {**frame, "containers": containers[begin : begin + view.rows], "offset": offset + begin}
 
 
 def _keys(frame: Json, view: View, columns: int) -> Text:
@@ -243,9 +270,13 @@ def _keys(frame: Json, view: View, columns: int) -> Text:
         line.append(label[at], f"bold underline {active}".strip())
         line.append(label[at + 1 :], active)
         line.append(" ")
-    line.append("- reverse ↑↓ choose q quit")
-    if line.cell_len > columns:
+    shown = summary(frame)
+    left = columns - line.cell_len
+    others = next((keys for keys in _OTHER_KEYS if len(keys) + 2 + len(shown) <= left), _OTHER_KEYS[0])
+    if len(others) > left:
         return fitted((words(f"sort {''.join(SORTS)}, - reverse, q quit"),), columns)
-    if columns - line.cell_len > len(summary(frame)) + 1:
-        line.append(" " * (columns - line.cell_len - len(summary(frame))) + summary(frame), "dim")
+    line.append(others)
+    left -= len(others)
+    if left > len(shown) + 1:
+        line.append(shown.rjust(left), "dim")
     return line

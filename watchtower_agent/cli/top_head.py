@@ -8,7 +8,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from watchtower_agent.cli.answer import listed, section
-from watchtower_agent.cli.layout import Line, fitted, length, name, words
+from watchtower_agent.cli.layout import Line, fitted, least, length, name, words
 from watchtower_agent.cli.quantities import number, reading
 from watchtower_agent.cli.text import counted, duration, local_time, printable
 from watchtower_agent.cli.watchers import told
@@ -36,7 +36,7 @@ def head(frame: Json, width: int | None) -> list[Text]:
         fitted(title, width),
         fitted(_whole(_host(frame), width), width),
         fitted(_whole(_engine(frame), width), width),
-        fitted(_policies(frame, policies), width),
+        fitted(_policies(frame, policies, width), width),
     ]
 
 
@@ -104,18 +104,22 @@ def _engine(frame: Json) -> Sequence[Line]:
     )
 
 
-def _policies(frame: Json, policies: Json) -> Line:
+def _policies(frame: Json, policies: Json, width: int | None) -> Line:
+    """What they do, and how close one of the host is, if there is room for that."""
     counts = [
         words(f"  {policies.get(key, 0):,} {key}", style)
         for key, style in (("firing", "bold red"), ("counting", "yellow"), ("held", "yellow"))
         if policies.get(key)
     ]
-    watchers = listed(frame, "watchers")
-    nearest = told(watchers[0], frame.get("at")) if watchers else ()
-    return (
+    line: Line = (
         words("policies  ", "dim"),
         words(f"{policies.get('in_force', 0):,} in force"),
         *(counts or [words("  none fires", "green")]),
         *([words("  the folder has mistakes, see status", "bold yellow")] if policies.get("problems") else []),
-        *([words("   host: ", "dim"), *nearest] if nearest else []),
     )
+    watchers = listed(frame, "watchers")
+    if not watchers:
+        return line
+    nearest: Line = (words("   host: ", "dim"), *told(watchers[0], frame.get("at")))
+    whole = (*line, *(part for part in nearest if not part.spare))
+    return (*line, *nearest) if width is None or least(whole) <= width else line

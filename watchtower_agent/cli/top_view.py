@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rich.cells import cell_len
 from rich.text import Text
 
 from watchtower_agent.cli.answer import listed, section
 from watchtower_agent.cli.chart import trend
-from watchtower_agent.cli.layout import Column, Line, fitted, name, table, words
+from watchtower_agent.cli.layout import Column, Line, name, table, words
 from watchtower_agent.cli.quantities import number, reading, short_duration, short_size, tenths
 from watchtower_agent.cli.text import counted, printable
 from watchtower_agent.cli.top_head import head
-from watchtower_agent.cli.watchers import details, standing, told
+from watchtower_agent.cli.top_panel import panel_of
+from watchtower_agent.cli.watchers import short, told
 
 Json = Mapping[str, Any]
 
@@ -38,6 +38,10 @@ _TREND: Final = 8
 """Cells of the trend of a container's CPU."""
 _FULL: Final = 20.0
 """Percent of a core that a full cell of the trend stands for, if there is no more: an idle container's is flat."""
+_SHOWN_AS_ZERO: Final = 0.05
+"""What is less is written 0.0. A container that never used more has no trend: hundreds of flat ones hide the others."""
+_FLAT: Final = frozenset(" ·▁")
+"""A trend of nothing else stays in the background."""
 _PRESSURES: Final = (("pressure.cpu", "c"), ("pressure.memory", "m"), ("pressure.io", "i"))
 
 
@@ -58,12 +62,12 @@ class _Shown:
     most: int = 1 << 30
 
 
-def lines(frame: Json, width: int | None, *, rows: int, selected: int | None, panel: int) -> list[Text]:
+def lines(frame: Json, width: int, *, rows: int, selected: int | None, panel: int) -> list[Text]:
     """The page from top to bottom, without the keys.
 
     Args:
         frame: The agent's answer.
-        width: Cells of the terminal; None for no terminal: then all columns are there and nothing is cut.
+        width: Cells of the terminal.
         rows: Lines for containers.
         selected: Which of the lines is shown in detail; None for none.
         panel: Lines for those details.
@@ -71,16 +75,14 @@ def lines(frame: Json, width: int | None, *, rows: int, selected: int | None, pa
     shown = head(frame, width)
     containers = listed(frame, "containers")[:rows]
     body = containers_table(containers, width, frame.get("at"))
-    if selected is not None and width is not None:
+    if selected is not None:
         line = body[selected + 1]
         line.pad_right(max(0, width - line.cell_len))
         line.stylize("reverse")
     shown += body
     shown += [Text()] * (rows - len(containers))
-    if panel > 0:
-        below = [] if selected is None else _panel(containers[selected], frame, width)
-        shown += (below + [Text()] * panel)[:panel]
-    return shown
+    below = [] if selected is None else panel_of(containers[selected], frame, width, most=panel)
+    return shown + below + [Text()] * (panel - len(below))
 
 
 # --- containers ------------------------------------------------------------------------------------------------------
@@ -119,7 +121,10 @@ def _worst_pressure(container: Json) -> Line:
 def _trend(container: Json) -> Line:
     values = container.get("trend")
     known = [number(value) for value in values] if isinstance(values, list) else []
-    return (words(trend(known, _TREND, least_top=_FULL), "dim"),)
+    if max((value for value in known if value is not None), default=0.0) < _SHOWN_AS_ZERO:
+        return ()
+    bars = trend(known, _TREND, least_top=_FULL)
+    return (words(bars, "" if set(bars) - _FLAT else "dim"),)
 
 
 def _restarts(container: Json) -> Line:
@@ -154,10 +159,10 @@ def _column(title: str, cells: int, *, right: bool = True) -> Column:
 _COLUMNS: Final = (
     _Shown(column=Column(title="name", least=14, usual=32), cell=_name),
     _Shown(column=_column("cpu %", 6), cell=_tenths("cpu.percent")),
-    _Shown(column=_column("5 min", 8, right=False), cell=_trend, least=120),
+    _Shown(column=_column("5 min", _TREND), cell=_trend, least=120),
     _Shown(column=_column("of lim", 6), cell=_tenths("cpu.percent_of_limit"), least=180),
     _Shown(column=_column("thr %", 5), cell=_tenths("cpu.throttled"), least=180),
-    _Shown(column=_column("mem", 5), cell=_size("memory.working_set"), least=70),
+    _Shown(column=_column("mem", 5), cell=_size("memory.working_set"), least=72),
     _Shown(column=_column("limit", 5), cell=_size("memory.limit"), least=92),
     _Shown(column=_column("mem %", 5), cell=_of_limit),
     _Shown(column=_column("psi", 4), cell=_worst_pressure, least=76, most=159),
@@ -165,8 +170,8 @@ _COLUMNS: Final = (
     _Shown(column=_column("mem", 5), cell=_tenths("pressure.memory"), least=160),
     _Shown(column=_column("io", 5), cell=_tenths("pressure.io"), least=160),
     _Shown(column=_column("state", 9, right=False), cell=_state),
-    _Shown(column=_column("rst", 3), cell=_restarts),
-    _Shown(column=_column("up", 4), cell=_uptime),
+    _Shown(column=_column("rst", 3), cell=_restarts, least=66),
+    _Shown(column=_column("up", 4), cell=_uptime, least=66),
     _Shown(column=_column("net in", 6), cell=_size("network.receive"), least=110),
     _Shown(column=_column("out", 5), cell=_size("network.transmit"), least=110),
     _Shown(column=_column("disk r", 6), cell=_size("io.read"), least=134),
@@ -181,9 +186,7 @@ def _nearest(container: Json, now: object) -> Line:
     if not watchers:
         return (words("-", "dim"),)
     more = container.get("watched_by", 0) - 1
-    text, style = standing(watchers[0], now)
-    policy = name(printable(watchers[0].get("policy") or "?"), style)
-    return policy, words(f" {text}", style), *([words(f" +{more}", "dim")] if more > 0 else [])
+    return *short(watchers[0], now), *([words(f" +{more}", "dim")] if more > 0 else [])
 
 
 def _nearest_in_words(container: Json, now: object) -> Line:
@@ -192,47 +195,6 @@ def _nearest_in_words(container: Json, now: object) -> Line:
         return (words("-", "dim"),)
     more = container.get("watched_by", 0) - 1
     return *told(watchers[0], now), *([words(f"  +{more}", "dim")] if more > 0 else [])
-
-
-# --- below -----------------------------------------------------------------------------------------------------------
-
-
-def _panel(container: Json, frame: Json, width: int | None) -> list[Text]:
-    many = container.get("watched_by", 0)
-    title: list[Any] = [
-        name(printable(container.get("name") or "?"), "bold"),
-        words("  "),
-        name(printable(container.get("image") or "?"), "dim"),
-        words(f"  {printable(container.get('status') or 'state not known')}"),
-    ]
-    if container.get("status") != "running" and container.get("exit_code") is not None:
-        title.append(words(f" with exit code {container['exit_code']}"))
-    if container.get("operator_action"):
-        title.append(words(f"  someone did a {printable(container['operator_action'])}", "yellow"))
-    policies = "1 policy" if many == 1 else f"{many:,} policies"
-    title.append(words(f"  watched by {policies if many else 'no policy'}", "dim"))
-    found = [fitted(tuple(title), width)]
-    for watcher in listed(container, "watchers"):
-        found += [fitted(line, width) for line in details(watcher, frame.get("at"), width)]
-    left = many - len(listed(container, "watchers"))
-    if left > 0:
-        found.append(fitted((words(f"  and {left:,} more", "dim"),), width))
-    return found
-
-
-def attention(frame: Json, width: int | None) -> list[Text]:
-    """What fires, counts or is held, in full: the end of a page that nobody can choose a line in."""
-    found: list[Text] = []
-    host = printable(section(frame, "agent").get("host", "?"))
-    targets = [(host, frame), *((container.get("name") or "?", container) for container in listed(frame, "containers"))]
-    for target, about in targets:
-        for watcher in listed(about, "watchers"):
-            if watcher.get("firing") or watcher.get("true") or watcher.get("guard") or watcher.get("under_way"):
-                room = None if width is None else width - cell_len(printable(target)) - 2
-                first, *others = details(watcher, frame.get("at"), room)
-                found.append(fitted((words("  "), name(printable(target), "bold"), *first), width))
-                found += [fitted(line, width) for line in others]
-    return found
 
 
 def summary(frame: Json) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from watchtower_agent.cli.layout import Line, Part, length, name, words
+from watchtower_agent.cli.layout import Line, Part, length, name, spare, words
 from watchtower_agent.cli.quantities import entry_of, number, reading, share, short_duration
 from watchtower_agent.cli.text import local_time, printable
 
@@ -16,14 +16,21 @@ _NEAR: Final = 0.9
 _INDENT: Final = "      "
 
 
-def standing(watcher: Json, now: object) -> tuple[str, str]:
-    """In few words, and their style: `91 %` of the way, true for `34s of 2m`, `firing`, `held: cooldown 12s`."""
+def short(watcher: Json, now: object) -> Line:
+    """Policy and how close it is, in few words: `91 %` of the way, `34s of 2m`, `firing`, `held: cooldown 12s`."""
+    text, style = _standing(watcher)
+    left = _left(watcher, now) if watcher.get("guard") and not watcher.get("under_way") else ""
+    policy = name(printable(watcher.get("policy") or "?"), style)
+    return policy, words(f" {text}", style), *([spare(f" {left}", style)] if left else [])
+
+
+def _standing(watcher: Json) -> tuple[str, str]:
+    """How close it is, and the style of that."""
     held = watcher.get("guard")
     if watcher.get("under_way"):
         return f"{printable(watcher.get('does') or 'acts')} under way", "bold cyan"
     if held:
-        left = _left(watcher, now)
-        return f"held: {printable(held)}{f' {left}' if left else ''}", "yellow"
+        return f"held: {printable(held)}", "yellow"
     return _of_event(watcher["on"]) if "on" in watcher else _of_condition(watcher)
 
 
@@ -43,12 +50,13 @@ def _of_condition(watcher: Json) -> tuple[str, str]:
 
 
 def told(watcher: Json, now: object) -> Line:
-    """On one line: policy, how close, and its comparisons with their values."""
-    text, style = standing(watcher, now)
+    """On one line: policy, how close, and as many of its comparisons with their values as have room."""
     return (
-        words(printable(watcher.get("policy") or "?"), style),
-        words(f" {text}", style),
-        *_comparisons(watcher, "  "),
+        *short(watcher, now),
+        *(
+            spare(f" {part.text}" if number else f"  {part.text}", part.style)
+            for number, part in enumerate(_comparisons(watcher))
+        ),
     )
 
 
@@ -60,7 +68,7 @@ def details(watcher: Json, now: object, room: int | None) -> list[Line]:
         now: When it was told, seconds since the epoch.
         room: Cells of a line: what has no room beside the rest gets a line of its own. None for any number.
     """
-    text, style = standing(watcher, now)
+    text, style = _standing(watcher)
     mode = watcher.get("mode")
     begin: list[Part] = [words("  "), name(printable(watcher.get("policy") or "?"), style)]
     begin.append(words(f" → {printable(watcher.get('does') or '?')}"))
@@ -71,10 +79,8 @@ def details(watcher: Json, now: object, room: int | None) -> list[Line]:
         begin.append(words(f"  on {', '.join(map(printable, events))}", "dim"))
     else:
         begin.append(words(f"  {_progress(watcher, text)}", style))
-    compared = _comparisons(watcher, "")
-    together: Line = (*begin, words("  "), *compared) if compared else tuple(begin)
-    beside = room is None or length(together) <= room
-    found: list[Line] = [together] if beside else [tuple(begin), (words(_INDENT), *compared)]
+    compared = _comparisons(watcher)
+    found = _in_lines(tuple(begin), compared, room)
     if watcher.get("guard"):
         found.append((words(f"{_INDENT}held by {_held(watcher, now)}", "yellow"),))
     return found
@@ -106,9 +112,9 @@ def _left(watcher: Json, now: object) -> str:
     return short_duration(release - at) if release is not None and at is not None and release > at else ""
 
 
-def _comparisons(watcher: Json, before: str) -> list[Part]:
+def _comparisons(watcher: Json) -> list[Part]:
     """Each value against its threshold: `memory.percent 82.0 % > 90%`. Those that hold are bold."""
-    found: list[Part] = []
+    found: list[tuple[str, str]] = []
     compared = watcher.get("comparisons")
     for each in compared if isinstance(compared, list) else []:
         if not isinstance(each, Mapping):
@@ -116,9 +122,23 @@ def _comparisons(watcher: Json, before: str) -> list[Part]:
         about = printable(each.get("name") or "?")
         value = reading(each.get("value"), entry_of(about)) if each.get("value") is not None else "not known"
         sign, threshold = printable(each.get("sign") or "?"), printable(each.get("threshold") or "?")
-        found.append(words(before if not found else ", "))
-        found.append(words(f"{about} {value} {sign} {threshold}", "bold" if each.get("true") else "dim"))
+        found.append((f"{about} {value} {sign} {threshold}", "bold" if each.get("true") else "dim"))
     left = watcher.get("comparisons_left_out")
     if isinstance(left, int) and left > 0:
-        found.append(words(f", and {left:,} more", "dim"))
+        found.append((f"and {left:,} more", "dim"))
+    return [words(text if number == len(found) else f"{text},", style) for number, (text, style) in enumerate(found, 1)]
+
+
+def _in_lines(begin: Line, pieces: Sequence[Part], room: int | None) -> list[Line]:
+    """The pieces behind the beginning if all have room there, else on lines of their own, as many on each as fit."""
+    spaced = [words(f"  {piece.text}" if piece is pieces[0] else f" {piece.text}", piece.style) for piece in pieces]
+    if room is None or length((*begin, *spaced)) <= room:
+        return [(*begin, *spaced)]
+    found: list[Line] = [begin]
+    for piece in pieces:
+        following = (*found[-1], words(f" {piece.text}", piece.style))
+        if len(found) > 1 and length(following) <= room:
+            found[-1] = following
+        else:
+            found.append((words(_INDENT), piece))
     return found
