@@ -206,12 +206,15 @@ class Answers:
         now = self.clock.now()
         page = Page(sort=Sort(sort), backwards=backwards, offset=offset, limit=limit)
         found = await _in_turns(overview(self.pipeline, page, now))
+        mqtt = self._mqtt()
         return {
             "agent": {
                 "version": __version__,
                 "host": self.settings.host,
                 "mode": self.settings.mode,
                 "uptime": now.wall - self.started.wall,
+                "broker_connected": mqtt["connected"] if mqtt is not None else None,
+                "store_error": self.loop.store_error,
                 "interval": self.settings.sampling.interval,
                 "failures": dict(self.pipeline.failing),
             }

@@ -100,6 +100,23 @@ async def test_with_the_broker_gone_it_ends_soon_and_tells_everything_the_next_t
         await host.watch.until_told("container", "start", name)
 
 
+async def test_top_tells_whether_the_broker_is_there(
+    engine: PrivateEngine, make_broker: Callable[..., PrivateBroker], make_host: Callable[..., Host]
+) -> None:
+    broker = make_broker()
+    host = make_host(engine, broker, POLICIES)
+
+    def broker_connected() -> object:
+        return host.agent.ask("top")["agent"]["broker_connected"]
+
+    await host.watch.until(lambda _: broker_connected() is True)
+    broker.stop()
+    await host.watch.until(lambda _: broker_connected() is False)
+    broker.start()
+    await host.watch.until(lambda _: broker_connected() is True)
+    assert host.agent.ask("top")["agent"]["store_error"] == ""
+
+
 async def test_with_the_engine_frozen_it_ends_soon(
     freezable_engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
 ) -> None:

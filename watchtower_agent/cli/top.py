@@ -16,6 +16,7 @@ from watchtower_agent.cli.text import printable
 from watchtower_agent.cli.top_head import head
 from watchtower_agent.cli.top_panel import attention, most_lines, reserved
 from watchtower_agent.cli.top_view import containers_table, lines, summary
+from watchtower_agent.clock import monotonic
 from watchtower_agent.errors import WatchtowerError
 from watchtower_agent.serving.client import ControlClient
 
@@ -50,6 +51,8 @@ LARGEST_PAGE: Final = 200
 """Containers that the agent tells at once."""
 _SHORTEST_PAUSE: Final = 0.2
 """Seconds between two questions, however fast keys are pressed."""
+_PATIENCE: Final = 2.0
+"""Seconds after which an answer that has not come is told."""
 _AROUND: Final = 6
 """Lines of the head, the columns' titles and the keys."""
 
@@ -141,6 +144,7 @@ class _Asker:
     Attributes:
         frame: The newest answer.
         problem: Why there is none; empty when there was one.
+        asked: When the question was asked that is not answered yet, monotonic seconds; None while there is none.
     """
 
     client: ControlClient
@@ -148,12 +152,19 @@ class _Asker:
     interval: float
     frame: Json | None = None
     problem: str = ""
+    asked: float | None = None
     _question: dict[str, object] = field(default_factory=dict)
     _bell: threading.Event = field(default_factory=threading.Event)
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="top-asks", daemon=True).start()
+
+    @property
+    def complaint(self) -> str:
+        """What is to be said in place of the keys: a page that stands still must not look as if all were well."""
+        waited = 0.0 if (asked := self.asked) is None else monotonic() - asked
+        return f"The agent has not answered for {waited:.0f} s" if waited >= _PATIENCE else self.problem
 
     def ask(self, question: dict[str, object]) -> None:
         """From now on this; at once when it is another one than before."""
@@ -168,10 +179,12 @@ class _Asker:
     def _run(self) -> None:
         while not self._ended.is_set():
             self._bell.clear()
+            self.asked = monotonic()
             try:
                 self.frame, self.problem = self.client.ask("top", **self._question), ""
             except WatchtowerError as error:
                 self.problem = str(error)
+            self.asked = None
             self.woken()
             self._ended.wait(_SHORTEST_PAUSE)
             self._bell.wait(max(0.0, self.interval - _SHORTEST_PAUSE))
@@ -230,8 +243,8 @@ def watch(client: ControlClient, screen: Screen, first: Json, *, sort: str, back
             if not begun:
                 asker.start()
                 begun = True
-            screen.show(_drawn(frame, view, asker.problem, columns, height))
-            for key in screen.wait(interval):
+            screen.show(_drawn(frame, view, asker.complaint, columns, height))
+            for key in screen.wait(min(interval, _PATIENCE)):
                 if key in {"q", "Q", "\x03"}:
                     return
                 view = view.pressed(key, frame.get("total", 0))

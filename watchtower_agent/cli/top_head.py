@@ -30,8 +30,14 @@ def head(frame: Json, width: int | None) -> list[Text]:
         words(f"  {local_time(frame.get('at'))}  "),
         words(f"{printable(agent.get('mode', '?'))}", "" if agent.get("mode") == "enforce" else "yellow"),
         words(f"  agent {printable(agent.get('version', '?'))} up {duration(agent.get('uptime'))}"),
-        *([words("  a collector fails, see status", "yellow")] if agent.get("failures") else []),
     )
+    failing = [
+        *(["broker away"] if agent.get("broker_connected") is False else []),
+        *(["store takes nothing"] if agent.get("store_error") else []),
+        *(["a collector fails"] if agent.get("failures") else []),
+    ]
+    if failing:
+        title = (*title, words(f"  ✗ {', '.join(failing)}: see status", "bold red"))
     return [
         fitted(title, width),
         fitted(_whole(_host(frame), width), width),
@@ -91,8 +97,11 @@ def _engine(frame: Json) -> Sequence[Line]:
         return () if known is None else (words(f"  {title} ", "dim"), words(reading(known, CATALOGUE.get(key))))
 
     restarts = engine.get("engine.restarts")
+    hangs = engine.get("engine.responding") is False
+    mark = words("✗ ", "bold red") if hangs else words("✓ ", "green")
     return (
-        (title, words("✓ ", "green"), words(printable(engine.get("version") or "?"))),
+        (title, mark, words(printable(engine.get("version") or "?"))),
+        (words("  does not answer", "bold red"),) if hangs else (),
         part("ping", "engine.latency"),
         part("lag", "engine.event_lag"),
         (words(f"  {counts}"),),

@@ -167,11 +167,15 @@ async def test_keys_put_in_order_choose_and_turn(socket: Path) -> None:
 
 
 class SlowControl(FakeControl):
-    """Answers only what begins with the first container."""
+    """Answers only what begins with the first container, until it is let go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = asyncio.Event()
 
     async def top(self, *, sort: str, backwards: bool, offset: int, limit: int) -> Mapping[str, object]:
         if offset:
-            await asyncio.Event().wait()
+            await self.goes_on.wait()
         return await super().top(sort=sort, backwards=backwards, offset=offset, limit=limit)
 
 
@@ -182,6 +186,17 @@ async def test_one_walks_on_while_the_agent_is_slow_to_answer(socket: Path) -> N
         terminal.press("\x1b[B" * 16)
         await terminal.until(lambda seen: seen[-3].startswith("idle-016") and seen[-4].startswith("idle-016"))
         assert terminal.screen.display()[5].startswith("idle-001")
+
+
+async def test_an_agent_that_is_held_up_is_told(socket: Path) -> None:
+    control = SlowControl()
+    control.frame = frame(CROWD, sort="policy")
+    async with top(socket, control, "--interval", "60") as terminal:
+        terminal.press("\x1b[F")
+        seen = await terminal.until(lambda seen: re.fullmatch(r"The agent has not answered for \d s", seen[-1]))
+        assert seen[5].startswith("idle-000")
+        control.goes_on.set()
+        await terminal.until(lambda seen: "quit" in seen[-1] and seen[-3].startswith("idle-059"))
 
 
 async def test_the_choice_follows_its_container(socket: Path) -> None:

@@ -83,6 +83,43 @@ def test_a_policy_of_the_host_gives_way_to_what_is_wrong() -> None:
     assert lines[1].endswith("see status   host: disk 80 %")
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, ""),
+        ({"broker_connected": None}, ""),
+        ({"broker_connected": True, "store_error": "", "failures": {}}, ""),
+        ({"broker_connected": False}, "  ✗ broker away: see status"),
+        ({"store_error": "disk full"}, "  ✗ store takes nothing: see status"),
+        (
+            {"broker_connected": False, "failures": {"memory": "denied"}},
+            "  ✗ broker away, a collector fails: see status",
+        ),
+    ],
+)
+def test_the_head_tells_what_fails(changes: dict[str, object], told: str) -> None:
+    whole = frame([])
+    agent = whole["agent"]
+    assert isinstance(agent, dict)
+    line = head(whole | {"agent": agent | changes}, 120)[0].plain
+    assert line == f"h1  14:13:20  enforce  agent 0.1.0 up 1 h 6 min{told}"
+
+
+@pytest.mark.parametrize(
+    ("responding", "text"),
+    [
+        (True, "engine  ✓ 26.1.5  ping 1 ms"),
+        (None, "engine  ✓ 26.1.5  ping"),
+        (False, "engine  ✗ 26.1.5  does not answer"),
+    ],
+)
+def test_the_head_tells_of_an_engine_that_hangs(responding: bool | None, text: str) -> None:
+    whole = frame([])
+    engine = whole["engine"]
+    assert isinstance(engine, dict)
+    assert head(whole | {"engine": engine | {"engine.responding": responding}}, 80)[2].plain.startswith(text)
+
+
 def watched(count: int) -> dict[str, object]:
     return shown(f"c{count}", watchers=[NEAR] * count, watched_by=count)
 
