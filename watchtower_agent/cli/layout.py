@@ -108,7 +108,7 @@ def fitted(line: Line, width: int | None) -> Text:
         line: Its pieces.
         width: Cells; None cuts nothing.
     """
-    if width is not None:
+    if width is not None and length(line) > width:
         line = _shortened(_without_spare(line, width), width)
     text = Text()
     for part in line:
