@@ -126,6 +126,14 @@ async def test_a_line_reaches_the_last_cell(socket: Path, columns: int) -> None:
     assert len(seen[-1]) == columns
 
 
+async def test_the_last_of_many_are_counted_at_80_columns(socket: Path) -> None:
+    control = control_of([shown(f"idle-{number:03}") for number in range(406)])
+    async with top(socket, control) as terminal:
+        terminal.press("G")
+        seen = await terminal.until(lambda seen: seen[-3].startswith("idle-405"))
+    assert seen[-1].endswith("name - reverse q quit   391-406 of 406")
+
+
 async def test_more_room_shows_more(socket: Path) -> None:
     containers = [shown(LONG), *CROWD]
     control = control_of(containers)
