@@ -45,8 +45,8 @@ _LABELS: Final = {
     "i": "io",
     "n": "name",
 }
-_OTHER_KEYS: Final = ("- reverse ↑↓ choose q quit", "- reverse ↑↓ q quit")
-"""The second where only so the number of containers has room beside them."""
+_OTHER_KEYS: Final = ("- reverse ↑↓ choose q quit", "- reverse ↑↓ q quit", "- reverse q quit")
+"""The first beside which the number of containers has room."""
 LARGEST_PAGE: Final = 200
 """Containers that the agent tells at once."""
 _SHORTEST_PAUSE: Final = 0.2
@@ -67,8 +67,8 @@ class View:
         offset: Containers above the first line.
         room: Lines for containers and for the details of the chosen one.
         panel: Those of them for the details.
-        measured: Whether a page was drawn since the order or the terminal was another: the details keep the room
-            that they once needed, so that the list does not jump when a guard comes and goes.
+        measured: Whether a page was drawn since one went to another at once: while one walks, and when a guard comes
+            and goes, the details keep the room that they once needed, so that the list does not jump.
         cursor: Number of the chosen container, over all of them.
         chosen: Its id, once it was chosen by hand: then the choice follows it as the order changes.
     """
@@ -103,9 +103,12 @@ class View:
         if key in {"home", "g"}:
             return first
         if key in {"end", "G"}:
-            return self.at(total - 1, total)
-        step = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -self.rows, "page down": self.rows, " ": self.rows}
-        return self.at(self.cursor + step[key], total) if key in step else self
+            return replace(self.at(total - 1, total), measured=False)
+        if key in {"page up", "page down", " "}:
+            step = -self.rows if key == "page up" else self.rows
+            return replace(self.at(self.cursor + step, total), measured=False)
+        walked = {"up": -1, "k": -1, "down": 1, "j": 1}.get(key, 0)
+        return self.at(self.cursor + walked, total) if walked else self
 
     def at(self, cursor: int, total: int) -> View:
         """With that container chosen, and in sight."""

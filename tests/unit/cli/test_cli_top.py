@@ -121,9 +121,16 @@ async def test_a_page_at_80_columns(socket: Path) -> None:
 @pytest.mark.parametrize("columns", [80, 88, 120, 200])
 async def test_a_line_reaches_the_last_cell(socket: Path, columns: int) -> None:
     async with top(socket, control_of(CROWD), columns=columns) as terminal:
-        seen = await terminal.until(lambda seen: "of 6" in seen[-1])
-    assert re.search(r"  1-\d+ of 60$", seen[-1])
+        seen = await terminal.until(lambda seen: re.search(r"  1-\d+ of 60$", seen[-1]))
     assert len(seen[-1]) == columns
+
+
+async def test_the_last_of_many_are_counted_at_80_columns(socket: Path) -> None:
+    control = control_of([shown(f"idle-{number:03}") for number in range(406)])
+    async with top(socket, control) as terminal:
+        terminal.press("G")
+        await terminal.until(lambda seen: seen[-1].endswith("name - reverse q quit   391-406 of 406"))
+        assert terminal.screen.display()[-3].startswith("idle-405")
 
 
 async def test_more_room_shows_more(socket: Path) -> None:

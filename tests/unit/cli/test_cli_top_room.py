@@ -183,7 +183,17 @@ def test_the_list_does_not_jump_when_a_guard_comes_and_goes() -> None:
     view = view.fitted(held, 80, 24)
     assert view.panel == 3
     assert view.fitted(calm, 80, 24).panel == 3
-    assert view.pressed("c", 2).fitted(calm, 80, 24).panel == 2
+    for key, panel in (
+        ("down", 3),
+        ("k", 3),
+        ("c", 2),
+        ("-", 2),
+        ("home", 2),
+        ("G", 2),
+        ("page down", 2),
+        ("page up", 2),
+    ):
+        assert view.pressed(key, 2).fitted(calm, 80, 24).panel == panel, key
 
 
 def test_the_choice_stays_in_sight_when_the_details_grow() -> None:
