@@ -99,7 +99,8 @@ class EngineProcessCollector:
 
     def _look(self, process: psutil.Process, now: float, at: float) -> dict[str, float]:
         with process.oneshot():
-            if not process.is_running():
+            # one that ended and was not waited for yet has a pid, and no memory
+            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
                 raise psutil.NoSuchProcess(process.pid)
             times, memory, threads = process.cpu_times(), process.memory_info(), process.num_threads()
         found = {"engine.memory": float(memory.rss), "engine.threads": float(threads)}

@@ -19,7 +19,7 @@ class FileColumn:
     """One number of each life of a container, from a file of its own.
 
     Most of what the agent costs is spent here: the loop has the system call, the parsing and the clock in it and
-    nothing else. Whose the descriptors are is settled beforehand, whenever containers come or go.
+    nothing else. Whose files are read is settled beforehand, whenever containers come or go.
 
     Args:
         choose: Gives the file of a life, None where there is none (yet).
@@ -41,7 +41,6 @@ class FileColumn:
         self._slots: list[int] = []
         self._lives: list[Life] = []
         self._files: list[NumberFile] = []
-        self._descriptors: list[int] = []
         self._numbers: list[float] = []
         self._stamps: list[float] = []
         self._before: list[float] = []
@@ -59,7 +58,6 @@ class FileColumn:
         self._slots = [slot for slot, _, _ in chosen]
         self._lives = [life for _, life, _ in chosen]
         self._files = [file for _, _, file in chosen]
-        self._descriptors = [file.descriptor for file in self._files]
         self._numbers, self._stamps = [entry[0] for entry in kept], [entry[1] for entry in kept]
         self._before, self._stamps_before = [entry[2] for entry in kept], [entry[3] for entry in kept]
         self._new = [index for index, entry in enumerate(kept) if entry is _UNREAD]
@@ -73,7 +71,8 @@ class FileColumn:
         if self._files:
             # all of them have the same size and content: cgroup versions are not mixed below one root
             parse, size, pread = self._files[0].parse, self._files[0].size, os.pread
-            for descriptor in self._descriptors:
+            # asked for anew each time: another column may have ended a life since, and its numbers be given out again
+            for descriptor in [file.descriptor for file in self._files]:
                 try:
                     number: float = parse(pread(descriptor, size, 0))
                 except (OSError, ValueError):  # also where there is no descriptor: that is a system call, too, but rare
@@ -126,8 +125,6 @@ class FileColumn:
             self.faults.add(self._explain(error))
         else:
             return math.nan if number is None else number
-        finally:
-            self._descriptors[index] = file.descriptor
         return math.nan
 
     def _per_slot(self, numbers: list[float]) -> array[float]:

@@ -158,6 +158,13 @@ def test_one_that_ended_is_unknown_and_the_next_one_is_followed(bench: Bench, ch
     assert set(bench.tick(os.getpid())) == NAMES
 
 
+def test_one_that_ended_and_was_not_waited_for_is_unknown(bench: Bench, child: Child) -> None:
+    bench.tick(child.process.pid)
+    child.process.kill()
+    os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOWAIT)
+    assert bench.tick(child.process.pid) == {}, "a zombie has a pid, no memory and one thread"
+
+
 def test_a_process_that_has_its_pid_by_now_is_not_taken_for_it(bench: Bench, child: Child) -> None:
     pid = child.process.pid
     assert bench.tick(pid)["engine.threads"] == 3
