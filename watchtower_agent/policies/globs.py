@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from watchtower_agent.policies.problem import shown
+
+_IN_BRACKETS = re.compile(r"\[!?.[^\]]*\]")
+_IN_NO_NAME = frozenset("^$|()\\")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +42,7 @@ def glob_problem(pattern: str, *, of: str = "name") -> GlobProblem | None:
             remedy=f"write {shown(pattern.strip())}",
             offset=0 if pattern[0].isspace() else len(pattern.rstrip()),
         )
-    return _brackets(pattern)
+    return _brackets(pattern) or (_other_language(pattern) if of == "name" else None)
 
 
 def value_problem(pattern: str) -> GlobProblem | None:
@@ -48,6 +52,26 @@ def value_problem(pattern: str) -> GlobProblem | None:
             message="the pattern is only blanks", remedy='write "" for a label without a value, or "*" for any value'
         )
     return _brackets(pattern)
+
+
+def _other_language(pattern: str) -> GlobProblem | None:
+    """Signs of regular expressions, and of what excludes elsewhere: no name of anything has them."""
+    if pattern.startswith("!"):
+        return GlobProblem(
+            message=f"{shown(pattern)} begins with !, which no name does",
+            remedy=f"write not: {{name: {pattern[1:].strip() or 'web'}}} for all but those",
+        )
+    outside = _IN_BRACKETS.sub(lambda found: " " * len(found[0]), pattern)
+    at = next((at for at, sign in enumerate(outside) if sign in _IN_NO_NAME), None)
+    if at is None:
+        return None
+    plain = re.sub(r"\.\*", "*", outside).strip("^$")
+    example = plain if re.fullmatch(r"[\w.*?/:-]+", plain) and plain.strip("*") else "web*"
+    return GlobProblem(
+        message=f"{shown(pattern)} has {pattern[at]}, which no name has",
+        remedy=f"write {example}: patterns have * for any text, ? for any character, [ab] for one of some",
+        offset=at,
+    )
 
 
 def _brackets(pattern: str) -> GlobProblem | None:

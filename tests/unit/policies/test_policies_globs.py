@@ -37,6 +37,25 @@ def test_what_can_match_is_taken(pattern: str) -> None:
     assert value_problem(pattern) is None
 
 
+@pytest.mark.parametrize(
+    ("pattern", "offset", "remedy"),
+    [
+        ("^web.*$", 0, "write web*:"),
+        ("shop-.*$", 7, "write shop-*:"),
+        ("web|db", 3, "write web*:"),
+        (r"web\\d", 3, "write web*:"),
+        ("!web", 0, "write not: {name: web}"),
+        ("[!a]b$", 5, "write web*:"),
+    ],
+)
+def test_what_is_written_in_another_language_is_told_in_this_one(pattern: str, offset: int, remedy: str) -> None:
+    problem = glob_problem(pattern)
+    assert problem is not None
+    assert (problem.offset, problem.remedy[: len(remedy)]) == (offset, remedy)
+    assert glob_problem(pattern, of="label") is None, "the key of a label may be anything"
+    assert value_problem(pattern) is None
+
+
 def test_the_value_of_a_label_may_be_empty_but_is_hardly_ever_only_blanks() -> None:
     assert value_problem("") is None
     assert value_problem(" a ") is None
