@@ -17,6 +17,18 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TITLE: Final = "Policies of watchtower-agent"
 _NOT_EMPTY: Final = ("ComposeKeys", "SelectKeys", "ThenKeys")
 _BELONGS_TO: Final = {"for": "when", "keep_for": "when", "where": "on"}
+_ABOUT: Final = {
+    EventKind.DAEMON: "Events of the engine about itself.",
+    EventKind.IMAGE: "Events of the engine about an image.",
+    EventKind.BUILDER: "Events of the engine about its build cache.",
+    EventKind.SERVICE: "Events of the engine about a Swarm service, told by managers.",
+    EventKind.NODE: "Events of the engine about a node of the Swarm, told by managers.",
+    EventKind.SECRET: "Events of the engine about a Swarm secret, told by managers.",
+    EventKind.CONFIG: "Events of the engine about a Swarm config, told by managers.",
+    EventKind.ENGINE: "What the agent concludes of the engine: lost, found again.",
+    EventKind.POLICY: "What the agent decides: a condition began to hold or ceased, a decision was held or dropped.",
+    EventKind.AGENT: "What the agent says of itself: started, events lost, sampling degraded.",
+}
 _TRIGGERS: Final = ("when", "on", "schedule")
 
 Schema = dict[str, Any]
@@ -66,7 +78,8 @@ def _events() -> Schema:
 
 def _actions(kind: EventKind) -> Schema:
     action = {"enum": [ANY_ACTION, *sorted(ACTIONS[kind])]}
-    return {"anyOf": [action, {"type": "array", "items": action, "minItems": 1}]}
+    several = {"type": "array", "items": action, "minItems": 1}
+    return {"description": _ABOUT.get(kind, f"Events of the engine about a {kind.value}."), "anyOf": [action, several]}
 
 
 def _tidied(schema: Any) -> Any:  # noqa: ANN401 - JSON of any shape

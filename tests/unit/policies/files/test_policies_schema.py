@@ -139,13 +139,14 @@ def test_a_file_that_is_none(text: str) -> None:
 
 
 def test_every_key_is_described() -> None:
-    def silent(schema: dict[str, Any]) -> list[str]:
-        return [
-            f"{model}.{key}"
-            for model, each in schema["$defs"].items()
-            for key, known in each.get("properties", {}).items()
-            if not known.get("description")
-        ]
+    def silent(part: Any, place: str = "") -> list[str]:  # noqa: ANN401 - JSON of any shape
+        if isinstance(part, list):
+            return [each for item in part for each in silent(item, place)]
+        if not isinstance(part, dict):
+            return []
+        keys = part.get("properties", {})
+        found = [f"{place}.{key}" for key, known in keys.items() if not known.get("description")] if place else []
+        return found + [each for key, inner in part.items() for each in silent(inner, f"{place}/{key}")]
 
     assert silent(policy_schema()) == []
     assert set(policy_schema()["properties"]) == set(FileKeys.model_fields)
