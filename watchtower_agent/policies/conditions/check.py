@@ -27,7 +27,15 @@ from watchtower_agent.policies.conditions.tree import (
     Windowed,
     quoted,
 )
-from watchtower_agent.policies.conditions.words import COMPARABLE, NOUNS, ORDERED, amount_problem, example_of, rewritten
+from watchtower_agent.policies.conditions.words import (
+    COMPARABLE,
+    NOUNS,
+    ORDERED,
+    amount_problem,
+    example_of,
+    meant,
+    rewritten,
+)
 from watchtower_agent.policies.problem import nearest, one_of, shown
 from watchtower_agent.policies.quantities import QuantityError, parse_quantity
 
@@ -321,9 +329,7 @@ class Checker:
             if name == container or name.startswith(container + "."):
                 key = name[len(container) + 1 :] or "key"
                 self._fail(node, f"{name} needs a key in brackets", f"write {container}[{quoted(key)}]")
-        near = nearest(name, self._names, cutoff=0.0)
-        hint = {"AND": "and", "OR": "or", "NOT": "not", "IN": "in", "True": "true", "False": "false"}.get(name, near)
-        return self._fail(node, f"unknown name {shown(name)}", f"did you mean {hint}?")
+        return self._fail(node, f"unknown name {shown(name)}", f"did you mean {meant(name, self._names)}?")
 
     def _misplaced(self, entry: Entry) -> tuple[str, str]:
         if self._scope is ConditionScope.WHEN:

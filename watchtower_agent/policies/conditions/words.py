@@ -7,6 +7,7 @@ from typing import Final
 
 from watchtower_agent.policies.catalogue import Entry, ValueType
 from watchtower_agent.policies.conditions.tree import Literal, quoted
+from watchtower_agent.policies.problem import nearest
 from watchtower_agent.policies.quantities import LARGEST_SIZE, QuantityError, parse_quantity
 
 COMPARABLE: Final[Mapping[ValueType, frozenset[ValueType]]] = {
@@ -35,6 +36,40 @@ NOUNS: Final = {
     ValueType.BOOLEAN: "true or false",
     ValueType.ENUM: "one of a few words",
 }
+_ELSEWHERE: Final[Mapping[str, str]] = {
+    "AND": "and",
+    "OR": "or",
+    "NOT": "not",
+    "IN": "in",
+    "True": "true",
+    "False": "false",
+    "cpu": "cpu.percent",
+    "cpu.usage": "cpu.percent",
+    "disk": "host.disk.percent",
+    "engine.down": "engine.connected",
+    "engine.running": "engine.connected",
+    "engine.up": "engine.connected",
+    "health.status": "health",
+    "healthy": "health",
+    "host.load": "host.load1",
+    "label": "labels",
+    "load": "host.load1",
+    "mem": "memory.percent",
+    "mem.usage": "memory.usage",
+    "memory": "memory.percent",
+    "memory.rss": "memory.working_set",
+    "network.rx": "network.receive",
+    "network.tx": "network.transmit",
+    "pids.count": "pids",
+    "pressure": "pressure.cpu",
+    "processes": "pids",
+    "restart_count": "restarts",
+    "running": "status",
+    "stopped": "status",
+    "swap": "host.swap.percent",
+    "unhealthy": "health",
+}
+"""What people write who know other tools, and nothing here is spelled like."""
 ORDERED: Final = frozenset({ValueType.PERCENT, ValueType.BYTES, ValueType.DURATION, ValueType.NUMBER})
 
 _NEVER_NEGATIVE: Final = frozenset({ValueType.PERCENT, ValueType.BYTES})
@@ -42,6 +77,22 @@ _SURELY_A_SLIP: Final = 1024
 """Bytes: nothing that is sampled is asked for less, but for none at all."""
 _MORE_LIKELY_MIB: Final = 16
 """Who writes `memory.usage > 2` means GiB, who writes 512 means MiB."""
+
+
+def meant(name: str, names: tuple[str, ...]) -> str:
+    """What somebody means who writes a name that there is not.
+
+    Args:
+        name: As it is written.
+        names: Those that may stand there.
+    """
+    for tried in (name, name.removeprefix("container."), name.removeprefix("containers.")):
+        if tried in names:
+            return tried
+        known = _ELSEWHERE.get(tried)
+        if known is not None and (known in names or "." not in known):
+            return known
+    return nearest(name, names, cutoff=0.0) or ""
 
 
 def example_of(entry: Entry) -> str:
