@@ -82,7 +82,8 @@ class CpuCollector:
             gauge = life.cpu
             if gauge is None:
                 continue
-            if gauge.granted is None or anew is None or life.target.container_id in anew:
+            # one that could not be read is tried, and told, at each such look: it is not mended by others that come
+            if gauge.granted is None or math.isnan(gauge.granted) or anew is None or life.target.container_id in anew:
                 gauge.granted = math.nan
                 try:
                     above = self._ancestors.least_above(gauge.directory, tick.at.monotonic)

@@ -113,7 +113,9 @@ class MemoryCollector:
             gauge = life.memory
             if gauge is None:
                 continue
-            if due or gauge.limit is None or life.target.container_id in anew:
+            # one that could not be read is tried, and told, at each such look: it is not mended by others that come
+            unknown = gauge.limit is None or math.isnan(gauge.limit)
+            if due or unknown or life.target.container_id in anew:
                 self._read_limit(life, gauge, now)
             if gauge.limit is not None:
                 self._limits[slot] = gauge.limit

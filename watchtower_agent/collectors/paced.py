@@ -48,6 +48,7 @@ class PacedCollector:
         self._changes = -1
         self._gauges: list[Gauge | None] = []
         self._numbers: list[Sequence[float]] = []
+        self._wrong: list[str] = []
         self._columns: Sequence[array[float]] = ()
         self._failure = ""
 
@@ -57,11 +58,10 @@ class PacedCollector:
         due = Pace(tick.request.demand.interval(self._needed_by, tick.interval), tick.interval).due(self._read_at, now)
         anew = tick.request.anew if self._of_limits else frozenset()
         if due or anew or changes != self._changes:
-            faults = Faults()
-            new = self._follow(tick.lives, anew, faults)
+            new = self._follow(tick.lives, anew)
             self._changes = changes
-            self._read(tick, range(len(tick.lives)) if due else new, faults)
-            self._failure = faults.sentence(self._unknown)
+            self._read(tick, range(len(tick.lives)) if due else new)
+            self._failure = self._sentence()
             self._read_at = now if due else self._read_at
         if self._failure:
             tick.failures[self.name] = self._failure
@@ -70,50 +70,64 @@ class PacedCollector:
     def close(self) -> None:
         """Nothing is kept open here: gauges are closed with their lives."""
 
-    def _follow(self, lives: Sequence[Life], limits_changed: Collection[str], faults: Faults) -> list[int]:
-        """Know the gauge of each life; what it said last stays its own.
+    def _follow(self, lives: Sequence[Life], limits_changed: Collection[str]) -> list[int]:
+        """Know the gauge of each life; what it said last, or what was wrong with it, stays its own.
 
         Gives the slots of those that were opened now. A gauge is opened anew when limits were changed: then it reads
         everything, also what it otherwise reads seldom.
         """
-        known = dict(zip(map(id, self._gauges), self._numbers, strict=True))
+        known = dict(zip(map(id, self._gauges), zip(self._numbers, self._wrong, strict=True), strict=True))
+        nothing = self._nothing, ""
         gauges: list[Gauge | None] = []
+        said = []
         new = []
         for slot, life in enumerate(lives):
             gauge = life.paced.get(self.name)
             if gauge is not None and life.target.container_id in limits_changed:
                 gauge.close()
                 gauge = None
-            if gauge is None and (gauge := self._open(life, faults)) is not None:
-                life.paced[self.name] = gauge
-                new.append(slot)
+            wrong = ""
+            if gauge is None:
+                gauge, wrong = self._open(life)
+                if gauge is not None:
+                    life.paced[self.name] = gauge
+                    new.append(slot)
             gauges.append(gauge)
-        self._numbers = [self._nothing if gauge is None else known.get(id(gauge), self._nothing) for gauge in gauges]
+            said.append((self._nothing, wrong) if gauge is None else known.get(id(gauge), nothing))
         self._gauges = gauges
+        self._numbers, self._wrong = [numbers for numbers, _ in said], [wrong for _, wrong in said]
         return new
 
-    def _open(self, life: Life, faults: Faults) -> Gauge | None:
+    def _open(self, life: Life) -> tuple[Gauge | None, str]:
         try:
-            return self._opened(life) if life.place else None
+            return (self._opened(life) if life.place else None), ""
         except AbsentError:
             life.end()
+            return None, ""
         except UnreadableError as error:
-            faults.add(str(error))
-        return None
+            return None, str(error)
 
-    def _read(self, tick: Tick, slots: Iterable[int], faults: Faults) -> None:
-        lives, gauges, numbers, monotonic = tick.lives, self._gauges, self._numbers, tick.monotonic
+    def _sentence(self) -> str:
+        faults = Faults()
+        for wrong in filter(None, self._wrong):
+            faults.add(wrong)
+        return faults.sentence(self._unknown)
+
+    def _read(self, tick: Tick, slots: Iterable[int]) -> None:
+        lives, gauges, numbers, wrong, monotonic = tick.lives, self._gauges, self._numbers, self._wrong, tick.monotonic
         for slot in slots:
             gauge = gauges[slot]
             if gauge is None:
                 continue
             try:
                 numbers[slot] = gauge.read(monotonic())
+                wrong[slot] = ""
             except AbsentError:
                 numbers[slot] = self._nothing
+                wrong[slot] = ""
                 lives[slot].end()
             except UnreadableError as error:
                 numbers[slot] = self._nothing
-                faults.add(str(error))
+                wrong[slot] = str(error)
         columns = zip(*numbers, strict=True) if numbers else ((),) * len(self._names)
         self._columns = [array("d", column) for column in columns]

@@ -94,3 +94,37 @@ def test_an_error_is_told_in_words(tmp_path: Path) -> None:
     assert "Not a directory" in bench.tick(str(file / "data")).failures["disk"]
     assert "does not exist here" in bench.tick(str(tmp_path / "data")).failures["disk"]
     assert bench.tick(str(tmp_path)).host
+
+
+def answer(*, blocks: int = 1000, free: int = 300, available: int = 200, files: int = 50) -> os.statvfs_result:
+    """Of a file system whose blocks are of 1 KiB, and which likes to be read in pieces of 64 KiB."""
+    return os.statvfs_result((65536, 1024, blocks, free, available, files, 20, 20, 0, 255))
+
+
+def test_what_the_numbers_mean() -> None:
+    host = Bench(DiskCollector(lambda _: answer())).tick().host
+    assert host == {
+        "host.disk.percent": pytest.approx(100 * 700 / 900),
+        "host.disk.free": 200 * 1024,
+        "host.disk.inodes_percent": 60.0,
+    }
+
+
+def test_without_a_fixed_number_of_inodes_or_any_blocks_the_share_is_unknown() -> None:
+    assert "host.disk.inodes_percent" not in Bench(DiskCollector(lambda _: answer(files=0))).tick().host
+    assert Bench(DiskCollector(lambda _: answer(blocks=0, free=0, available=0))).tick().host == {
+        "host.disk.inodes_percent": 60.0
+    }
+
+
+def test_while_a_question_hangs_the_last_answer_is_not_carried() -> None:
+    disk = HangingDisk()
+    disk.answers.set()
+    bench = Bench(DiskCollector(disk))
+    assert bench.tick().host
+    disk.answers.clear()
+    try:
+        assert bench.tick(seconds=4).host
+        assert not bench.tick().host
+    finally:
+        disk.answers.set()

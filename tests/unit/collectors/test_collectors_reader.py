@@ -555,6 +555,48 @@ def test_a_file_that_is_a_directory_is_a_failure_of_its_collector_alone(bench: B
     assert sample["memory.usage"] > 0
 
 
+@pytest.mark.parametrize(
+    ("v1", "v2", "column"),
+    [
+        ("blkio.throttle.io_service_bytes_recursive", "io.stat", "io.read"),
+        ("memory.limit_in_bytes", "memory.max", "memory.limit"),
+        ("memory.oom_control", "memory.events", "memory.oom_kills"),
+        ("memory.stat", "memory.stat", "memory.working_set"),
+        ("cpu.cfs_quota_us", "cpu.max", "cpu.percent_of_limit"),
+        ("pids.current", "pids.current", "pids"),
+    ],
+)
+def test_what_can_not_be_read_is_told_until_it_can_whoever_comes_meanwhile(
+    bench: Bench, tree: FakeTree, v1: str, v2: str, column: str
+) -> None:
+    file = tree.file(PATH, v1 if tree.hierarchies else v2)
+    content = file.read_bytes()
+    file.unlink()
+    file.mkdir()
+    for tick in range(14):
+        if tick == 4:
+            tree.add(f"docker/{full_id(2)}")
+            bench.watch(ID, full_id(2))
+        sample = bench.tick()
+        assert str(file) in " ".join(sample.failures.values()), tick
+        assert math.isnan(sample.column(column)[0])
+    file.rmdir()
+    file.write_bytes(content)
+    assert not bench.tick(31.0).failures
+
+
+def test_a_restart_leaves_no_descriptor_of_the_former_life_behind(bench: Bench) -> None:
+    bench.watch(SampleTarget(container_id=ID, started_at=100.0))
+    bench.tick()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for started_at in (200.0, 300.0):
+        bench.watch(SampleTarget(container_id=ID, started_at=started_at))
+        bench.tick()
+    for _ in range(3):
+        bench.tick(anew=frozenset({ID}))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 class Failing:
     name = "failing"
 
