@@ -35,6 +35,7 @@ from watchtower_agent.policies.conditions.words import (
     example_of,
     meant,
     rewritten,
+    unchained,
 )
 from watchtower_agent.policies.problem import nearest, one_of, shown
 from watchtower_agent.policies.quantities import QuantityError, parse_quantity
@@ -162,11 +163,10 @@ class Checker:
         left, sign_node, right = parts[:3]
         sign = " ".join(str(token) for token in sign_node.children)
         if len(parts) > 3:  # noqa: PLR2004 - two operands and the sign between them
-            middle = self._source(right)
             self._fail(
                 parts[3],
                 "comparisons can't be chained",
-                f"write {self._source(left)} {sign} {middle} and {middle} {' '.join(map(self._source, parts[3:5]))}",
+                f"write {unchained(sign, *map(self._source, (left, right, *parts[3:5])))}",
             )
         if sign.endswith("in"):
             return self._membership(node, left, right, negated=sign.startswith("not"))
@@ -235,9 +235,10 @@ class Checker:
             self._fail(left, f"{self._source(left)} is a fixed value", "write a name before in")
         reference, entry = operand
         if right.data != "list":
-            self._fail(
-                right, "after in comes a list", f"write it like {reference} in [{example_of(entry).split()[-1]}]"
-            )
+            fixed = isinstance(self._operand(right), Fixed)
+            listed = self._source(right) if fixed else example_of(entry).split()[-1]
+            sign = "not in" if negated else "in"
+            self._fail(right, "after in comes a list", f"write it like {reference} {sign} [{listed}]")
         items = [child for child in right.children if isinstance(child, ParseTree)]
         if not items:
             self._fail(right, "the list is empty", "name at least one value")

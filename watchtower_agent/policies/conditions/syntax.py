@@ -25,6 +25,7 @@ _OTHER_LANGUAGES: Final = (
 )
 _OTHER_WORDS: Final = MappingProxyType(
     {
+        "also": "and",
         "contains": "==, or in for several; patterns with * belong in select",
         "equals": "==",
         "is": "==",
@@ -34,6 +35,8 @@ _OTHER_WORDS: Final = MappingProxyType(
         "unless": "and not",
     }
 )
+_SHOUTED: Final = frozenset({"AND", "OR", "NOT", "IN"})
+_SPANS: Final = frozenset({"for", "during", "over", "within", "since"})
 _PIECE: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?\s*(?:%|[A-Za-z]+)", re.ASCII)
 _PIECES: Final = re.compile(rf"(?<![\w.]){_PIECE.pattern}(?:\s*{_PIECE.pattern})*", re.ASCII)
 _EXPECTED_VALUE: Final = "a name or a value belongs here, as in memory.percent > 90%"
@@ -52,13 +55,18 @@ def syntax_problem(text: str, error: UnexpectedInput) -> ConditionProblem:
     return ConditionProblem(text, end, "the condition ends too early", remedy)
 
 
-def _unexpected(text: str, error: UnexpectedToken, at: int) -> tuple[str, str]:
+def _unexpected(text: str, error: UnexpectedToken, at: int) -> tuple[str, str]:  # noqa: PLR0911 - one return per mistake
     """Message and remedy for a word where it can't stand."""
     written = str(error.token)
     word = shown(written)
+    before = text[:at].rstrip()
     if written in {")", "]"} and _opened(text) < 0:
         return f"{word} closes nothing", "remove it, or open it before"
-    if (apart := _in_pieces(text, at)) is not None:
+    if (shouted := next((each for each in (written, before.split(" ")[-1]) if each in _SHOUTED), None)) is not None:
+        return f"{shown(shouted)} is not an operator here", f"write {shouted.lower()}"
+    if written in _SPANS:
+        return f"{word} is not part of a condition", "write for: 5m beside when, or avg(cpu.percent, 5m) for a mean"
+    if (apart := _in_pieces(text, at) or _in_a_list(before, written)) is not None:
         return apart
     if (ours := _OTHER_WORDS.get(written.lower())) is not None:
         return f"{word} is not an operator here", f"write {ours}"
@@ -67,6 +75,19 @@ def _unexpected(text: str, error: UnexpectedToken, at: int) -> tuple[str, str]:
     if error.expected & {"COMPARE", "_AND", "_OR", "$END"}:
         return f"{word} is not expected here", "remove it, or put and, or, or a comparison before it"
     return f"{word} is not expected here", _EXPECTED_VALUE
+
+
+def _in_a_list(before: str, written: str) -> tuple[str, str] | None:
+    """What is wrong between brackets, if that is where it is."""
+    opener = max(before.rfind("["), before.rfind("("))
+    if opener < 0 or "]" in before[opener:] or ")" in before[opener:]:
+        return ('"," is not an operator here', "write and, or or") if written == "," else None
+    if before[opener] == "(" and re.search(r"\bin\s*\($", before[: opener + 1]):
+        return "after in comes a list", f"write it in brackets: in [{before[opener + 1 :].strip()}, …]"
+    function = re.search(r"\w\($", before[: opener + 1])
+    if written != "," and (before[opener] == "[" or function) and not before.endswith((",", "[", "(")):
+        return f"a comma is missing before {shown(written)}", "write one between two values"
+    return None
 
 
 def _in_pieces(text: str, at: int) -> tuple[str, str] | None:
@@ -89,6 +110,10 @@ def _unknown_character(text: str, at: int) -> ConditionProblem:
         return ConditionProblem(text, at, "this string has no end", f"close it with {rest[0]}")
     if (apart := _in_pieces(text, at)) is not None:
         return ConditionProblem(text, at, *apart)
+    if re.match(r"/\s*s(?:ec(?:ond)?)?\b", rest):
+        return ConditionProblem(
+            text, at, f"{shown(rest[:2])} has no meaning here", "leave it out: rates are per second"
+        )
     for foreign, ours in _OTHER_LANGUAGES:
         if rest.startswith(foreign):
             return ConditionProblem(text, at, f"{shown(foreign)} is not an operator here", f"write {ours}")

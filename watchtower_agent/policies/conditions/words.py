@@ -95,6 +95,13 @@ def meant(name: str, names: tuple[str, ...]) -> str:
     return nearest(name, names, cutoff=0.0) or ""
 
 
+def unchained(sign: str, first: str, second: str, then: str = "", last: str = "") -> str:
+    """What somebody means who chains comparisons: `50% < cpu.percent < 90%`, or `restarts > 3 in 10m`."""
+    if then == "in":
+        return f"delta({first}, {last}) {sign} {second} for so much in that time"
+    return f"{first} {sign} {second} and {second} {then} {last}"
+
+
 def example_of(entry: Entry) -> str:
     """The rest of a comparison with a name, rightly written."""
     return f"== {quoted(entry.values[0])}" if entry.values else _EXAMPLES[entry.type]
