@@ -21,12 +21,11 @@ from tests.support.agent import Host
 from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
 from tests.support.engine_stats import StatsStream, cpu_percent, docker_stats, not_stolen, settled
-from tests.support.numbers import drill
 from tests.support.schema import strict_json
 
 MIB = 1 << 20
 AGREE = 0.02
-STRETCH = float(drill(reduced=10, full=20))
+STRETCH = 20.0
 """Seconds that are compared. A tenth of a core is used in bursts of 10 ms, of which one may be cut at each end."""
 BURN = "while :; do :; done"
 EVERY_SECOND = {"sampling": {"interval": "1s"}, "mqtt": {"metrics": {"interval": "1s"}}}
