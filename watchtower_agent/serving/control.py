@@ -82,6 +82,8 @@ class ControlServer:
         if self._server is None:
             return
         self._server.close()
+        for _ in range(3):  # one that was accepted this moment becomes a connection only in the loop's next turns
+            await asyncio.sleep(0)
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
