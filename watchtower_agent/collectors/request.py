@@ -60,7 +60,7 @@ class Request:
 
 
 class Pace:
-    """When something is read again, and until when its last reading is believed.
+    """When something is read again.
 
     Ticks are never quite on time: a reading that would be due before half a tick has passed is due now.
     """
@@ -74,7 +74,3 @@ class Pace:
     def due(self, read_at: float, now: float) -> bool:
         """Whether it is time to read again what was last read then."""
         return now - read_at >= self.interval - self._early
-
-    def fresh(self, read_at: float, now: float) -> bool:
-        """Whether what was read then may still be carried."""
-        return now - read_at <= self.interval * CARRIED_INTERVALS + self._early

@@ -77,3 +77,22 @@ class Connection(Protocol):
             expiry: Seconds after which the broker may drop it, MQTT 5 only.
         """
         ...
+
+
+_NOT_AUTHORISED = 0x87
+_NEVER = frozenset({0x81, 0x82, 0x90, 0x95, 0x99})  # malformed, protocol error, topic name, too large, payload format
+
+
+def result_of(code: int, name: str) -> PublishResult:
+    """What a PUBACK's reason code means for the message: delivered, to be tried again, or never.
+
+    Args:
+        code: As the broker sent it.
+        name: What the specification calls it.
+    """
+    if code < 0x80:  # noqa: PLR2004 - the specification's border between success and failure
+        return PublishResult(verdict=Verdict.DELIVERED)
+    reason = f"{name} (0x{code:02X})"
+    if code == _NOT_AUTHORISED:
+        return PublishResult(verdict=Verdict.NOT_AUTHORISED, reason=reason)
+    return PublishResult(verdict=Verdict.NEVER if code in _NEVER else Verdict.LATER, reason=reason)

@@ -21,7 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from watchtower_agent.errors import TemporaryError
 from watchtower_agent.publishing.broker_options import BrokerAddress, MqttOptions, MqttProtocol
 from watchtower_agent.publishing.connect_sentences import REFUSALS, connect_sentence, ended_sentence
-from watchtower_agent.publishing.connection import PublishResult, Verdict
+from watchtower_agent.publishing.connection import PublishResult, Verdict, result_of
 from watchtower_agent.publishing.publish_properties import packed
 from watchtower_agent.publishing.tls import tls_context
 
@@ -29,8 +29,6 @@ _WINDOW = 20  # more publishers in parallel are slower, not faster
 _CONNECT_TIMEOUT = 10.0
 _FAREWELL_TIMEOUT = 2.0
 _SESSION_TAKEN_OVER = 0x8E
-_NOT_AUTHORISED = 0x87
-_NEVER = frozenset({0x81, 0x82, 0x90, 0x95, 0x99})  # malformed, protocol error, topic name, too large, payload format
 
 
 _LIBRARY_LOG = logging.getLogger("watchtower_agent.publishing.library")
@@ -139,7 +137,7 @@ class _Client(aiomqtt.Client):
     ) -> None:
         future = self.acks.pop(mid, None)
         if future is not None and not future.done():
-            future.set_result(_result(reason_code))
+            future.set_result(result_of(reason_code.value, str(reason_code)))
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ANN401, ARG002 - as in aiomqtt
         # aiomqtt registers the descriptor a turn of the loop later: by then it may be closed, or somebody else's.
@@ -200,16 +198,6 @@ def _properties(packet: int, **values: object) -> Properties:
     for name, value in values.items():
         setattr(properties, name, value)
     return properties
-
-
-def _result(reason_code: ReasonCode) -> PublishResult:
-    code = reason_code.value
-    if code < 0x80:  # noqa: PLR2004 - the specification's border between success and failure
-        return PublishResult(verdict=Verdict.DELIVERED)
-    reason = f"{reason_code} (0x{code:02X})"
-    if code == _NOT_AUTHORISED:
-        return PublishResult(verdict=Verdict.NOT_AUTHORISED, reason=reason)
-    return PublishResult(verdict=Verdict.NEVER if code in _NEVER else Verdict.LATER, reason=reason)
 
 
 class _Packed(Properties):
