@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from watchtower_agent.collectors.common_ground import CommonGround
 from watchtower_agent.collectors.files import Descriptors, KeptFile, MissingError
 from watchtower_agent.collectors.gauges import RateGauge
 from watchtower_agent.collectors.paced import PacedCollector
@@ -23,9 +24,10 @@ def block_io(descriptors: Descriptors) -> PacedCollector:
 
     On v1 the kernel accounts what a container's own processes send to a device, not what is written back from the
     page cache later; and since Linux 6.10 only devices that are throttled somewhere. Where it accounts nothing they
-    are unknown.
+    are unknown. The cgroup above counts for all below: while that stands still nothing else is read.
     """
     v1, v2 = _parse(blkio_bytes), _parse(io_stat)
+    ground = CommonGround(MANY_DEVICES, bytes, descriptors)
 
     def opened(life: Life) -> RateGauge | None:
         place = life.place
@@ -33,9 +35,9 @@ def block_io(descriptors: Descriptors) -> PacedCollector:
             return None
         path = f"{place.blkio}/blkio.throttle.io_service_bytes_recursive" if place.blkio else f"{place.unified}/io.stat"
         file = KeptFile(path, MANY_DEVICES, descriptors)
-        return RateGauge(file, v1 if place.blkio else v2, names=len(NAMES), unknown=_not_enabled)
+        return RateGauge(file, v1 if place.blkio else v2, names=len(NAMES), unknown=_not_enabled, ground=ground)
 
-    return PacedCollector("block_io", NAMES, opened, unknown="what they read from and write to disks is")
+    return PacedCollector("block_io", NAMES, opened, unknown="what they read from and write to disks is", ground=ground)
 
 
 def _parse(moved: Callable[[bytes], tuple[int, int] | None]) -> Callable[[bytes], Sequence[float]]:

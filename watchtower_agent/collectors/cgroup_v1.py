@@ -10,6 +10,7 @@ from watchtower_agent.collectors.files import NUMBER, TABLE, Descriptors, KeptFi
 from watchtower_agent.collectors.parsing import after, cfs_quota, cpuset_size, limit
 
 CPU_QUOTA = "cpu.cfs_quota_us"
+NO_QUOTA = b"-1\n"
 CPU_PERIOD = "cpu.cfs_period_us"
 MEMORY_LIMIT = "memory.limit_in_bytes"
 _INACTIVE = after(b"\ntotal_inactive_file ")
@@ -39,7 +40,8 @@ class CpuV1:
         cores = math.inf
         if self._quota and self._period:
             with suppress(MissingError):  # a kernel without CPU bandwidth control sets no limit
-                cores = cfs_quota(self._quota.read(), self._period.read()) or math.inf
+                quota = self._quota.read()
+                cores = math.inf if quota == NO_QUOTA else cfs_quota(quota, self._period.read()) or math.inf
         if self._cpuset:
             cores = min(cores, cpuset_size(self._cpuset.read()) or math.inf)
         return cores

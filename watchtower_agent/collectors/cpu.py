@@ -9,7 +9,7 @@ from collections.abc import Collection
 from watchtower_agent.collectors import cgroup_v1, cgroup_v2
 from watchtower_agent.collectors.ancestors import AncestorLimits
 from watchtower_agent.collectors.file_column import FileColumn
-from watchtower_agent.collectors.files import NumberFile, UnreadableError
+from watchtower_agent.collectors.files import Descriptors, NumberFile, UnreadableError
 from watchtower_agent.collectors.gauges import NEVER
 from watchtower_agent.collectors.host_facts import HostFacts
 from watchtower_agent.collectors.request import LIMITS_INTERVAL, Pace
@@ -24,17 +24,17 @@ class CpuCollector:
     """`cpu.cores` = Δusage / Δtime, `cpu.percent` = 100 * cores, `cpu.percent_of_limit` = 100 * cores / limit.
 
     The limit is min(quota / period, processors in the cpuset, online processors), the quota being the smallest of its
-    own and those of the cgroups above it. It is read every 30 s, and at once when the engine reports an update.
+    own and those of the cgroups above it. It is read every minute, and at once when the engine reports an update.
     """
 
     name = "cpu"
 
-    def __init__(self, *, roster: Roster, facts: HostFacts) -> None:
+    def __init__(self, *, roster: Roster, facts: HostFacts, descriptors: Descriptors) -> None:
         self._roster = roster
         self._facts = facts
         self._ancestors = AncestorLimits()
         self._changes = -1
-        self._used = FileColumn(_used)
+        self._used = FileColumn(_used, descriptors)
         self._online = math.nan
         self._limits = array("d")
         self._limits_at = NEVER
@@ -47,6 +47,7 @@ class CpuCollector:
             self._changes = tick.changes()
             self._used.follow(tick.lives)
         self._used.read(tick.monotonic)
+        tick.cpu_time = self._used.numbers()
         now, online = tick.at.monotonic, self._facts.online_cpus
         due = Pace(max(LIMITS_INTERVAL, tick.interval), tick.interval).due(self._limits_at, now)
         if due or changed or tick.request.anew or online != self._online:

@@ -11,7 +11,7 @@ from watchtower_agent.collectors.gauges import NEVER
 from watchtower_agent.collectors.request import Pace
 from watchtower_agent.collectors.tick import Tick
 
-EVERY: Final = 5.0
+EVERY: Final = 10.0
 """Seconds between two questions."""
 PATIENCE: Final = 0.2
 """Seconds that a tick waits for the answer, which takes 2 µs from a disk that works."""
@@ -20,7 +20,7 @@ SILENT_AFTER: Final = 10.0
 
 
 class DiskCollector:
-    """Asks statvfs every 5 s: a thread of its own costs more than the question. The data-root itself is never walked.
+    """Asks statvfs every 10 s: a thread of its own costs more than the question. The data-root itself is never walked.
 
     It is asked on a thread of its own: the answer of a file system in the network, or on a broken disk, may never come,
     and must not hold up what else is sampled. While one question is open no other is asked.

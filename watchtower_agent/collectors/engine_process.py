@@ -15,7 +15,7 @@ from watchtower_agent.collectors.tick import Tick
 NAMES = frozenset({"engine.cpu.percent", "engine.memory", "engine.threads", "engine.open_files"})
 
 OPEN_FILES_INTERVAL = 60.0
-"""Seconds: counting them is a walk through `/proc/PID/fd`, 2.5 ms for an engine with 400 containers."""
+"""Seconds: before Linux 6.2 it takes a walk through `/proc/PID/fd`, 2.5 ms for an engine with 400 containers."""
 
 PID_FILES = ("run/docker.pid", "var/run/docker.pid")
 DAEMON = "dockerd"
@@ -109,10 +109,14 @@ class EngineProcessCollector:
             found["engine.cpu.percent"] = 100 * cores
         if now - self._files_at >= OPEN_FILES_INTERVAL:
             self._files_at = now
-            found["engine.open_files"] = float(process.num_fds())
+            found["engine.open_files"] = float(self._open_files(process))
         elif "engine.open_files" in self._numbers:
             found["engine.open_files"] = self._numbers["engine.open_files"]
         return found
+
+    def _open_files(self, process: psutil.Process) -> int:
+        """The kernel tells it as the size of a directory (Linux 6.2 or newer), else its entries are counted."""
+        return Path(self._proc_root, str(process.pid), "fd").stat().st_size or process.num_fds()
 
     def _find(self) -> psutil.Process | None:
         for pid in self._candidates():

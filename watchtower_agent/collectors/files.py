@@ -59,12 +59,14 @@ class Descriptors:
     Attributes:
         limit: Files that may be kept open.
         kept: Files that are.
+        changes: Grows with each file that is opened or let go of: until then, descriptors stand for the same files.
         refused: Files read without being kept since `refused` was last set to 0.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.kept = 0
+        self.changes = 0
         self.refused = 0
 
     @classmethod
@@ -111,6 +113,7 @@ class KeptFile:
             os.close(self.descriptor)
             self.descriptor = -1
             self._descriptors.kept -= 1
+            self._descriptors.changes += 1
 
     def _read_first(self) -> bytes:
         if self._descriptors.kept >= self._descriptors.limit:
@@ -119,6 +122,7 @@ class KeptFile:
         try:
             self.descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             self._descriptors.kept += 1
+            self._descriptors.changes += 1
             return os.pread(self.descriptor, self._size, 0)
         except OSError as error:
             self.close()

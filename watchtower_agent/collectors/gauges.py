@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from watchtower_agent.collectors.files import KeptFile, NumberFile
+from watchtower_agent.collectors.common_ground import CommonGround
+from watchtower_agent.collectors.files import KeptFile, NumberFile, parent_of
 from watchtower_agent.errors import PermanentError
 
 NEVER = -math.inf
@@ -68,9 +69,22 @@ class RateGauge:
         names: How many there are.
         unknown: Whether an error only means that there is nothing to know here.
         most: No rate is more than this.
+        ground: Tells whether the file of the same name above stands still: then so does this.
     """
 
-    __slots__ = ("_at", "_before", "_file", "_most", "_parse", "_said", "_still", "_unknown")
+    __slots__ = (
+        "_above",
+        "_at",
+        "_before",
+        "_file",
+        "_ground",
+        "_most",
+        "_parse",
+        "_read_at",
+        "_said",
+        "_still",
+        "_unknown",
+    )
 
     def __init__(
         self,
@@ -80,24 +94,32 @@ class RateGauge:
         names: int,
         unknown: Callable[[PermanentError], bool],
         most: float = math.inf,
+        ground: CommonGround | None = None,
     ) -> None:
         self._file = file
         self._parse = parse
         self._unknown = unknown
         self._most = most
-        self._before: Sequence[float] = (math.nan,) * names
-        self._at = NEVER
+        self._before: Sequence[float] = (math.nan,) * names  # of the last reading of the file
+        self._at = self._read_at = NEVER
+        self._ground = ground
+        directory, _, name = file.path.rpartition("/")
+        self._above = f"{parent_of(directory)}/{name}"
         self._said: bytes | None = None
         self._still: Sequence[float] = self._before
 
     def read(self, now: float) -> Sequence[float]:
         """Δtotal / Δtime of each since the last call; unknown at the first one, and when it went down."""
+        if self._ground is not None and self._read_at >= self._ground.still_since(self._above):
+            self._at = now
+            return self._still
         try:
             data = self._file.read()
         except PermanentError as error:
             if not self._unknown(error):
                 raise
             data = b""
+        self._read_at = now
         if data == self._said:  # most files of most containers: nothing moved, and nothing need be taken apart
             self._at = now
             return self._still
@@ -186,12 +208,14 @@ class MemoryGauge:
         directory: Its cgroup, whose ancestors may be limited.
         working_set: Bytes in use without inactive page cache, as last read, NaN while unknown.
         limit: Effective limit in bytes, NaN while unknown; None: not read yet.
+        holds_until: CPU time in nanoseconds up to which what was last read of its usage holds; NaN: it does not.
     """
 
-    __slots__ = ("directory", "files", "limit", "working_set")
+    __slots__ = ("directory", "files", "holds_until", "limit", "working_set")
 
     def __init__(self, files: MemoryFiles, directory: str) -> None:
         self.files = files
         self.directory = directory
         self.working_set = math.nan
         self.limit: float | None = None
+        self.holds_until = math.nan

@@ -10,9 +10,11 @@ from watchtower_agent.collectors import cgroup_v1, cgroup_v2
 from watchtower_agent.collectors.ancestors import AncestorLimits
 from watchtower_agent.collectors.cgroup_tree import MEMORY_OFF
 from watchtower_agent.collectors.file_column import FileColumn
-from watchtower_agent.collectors.files import MissingError, UnreadableError
+from watchtower_agent.collectors.files import Descriptors, KeptFile, MissingError, UnreadableError
 from watchtower_agent.collectors.gauges import NEVER, MemoryGauge
 from watchtower_agent.collectors.host_facts import HostFacts
+from watchtower_agent.collectors.memory_usage import MemoryUsage
+from watchtower_agent.collectors.parsing import value_after
 from watchtower_agent.collectors.request import LIMITS_INTERVAL, SLOW_INTERVAL, Pace
 from watchtower_agent.collectors.roster import Life, Roster
 from watchtower_agent.collectors.tick import Faults, Tick
@@ -21,30 +23,35 @@ from watchtower_agent.errors import AbsentError, PermanentError
 WORKING_SET = frozenset({"memory.working_set", "memory.percent"})
 """The names that need `memory.stat`, which costs the kernel more than all other files of a container together."""
 NOT_ENABLED = "the memory controller is not enabled for it (a rootless engine needs it delegated: Delegate=memory)"
+VMSTAT = 1 << 14
+"""Bytes that hold `/proc/vmstat`, which counts all kills since the boot."""
 UNLIMITED = 1 << 62
 """v1's "no limit" is the largest multiple of the page size below 2^63: more than this, less than infinite."""
 
 
 class MemoryCollector:
-    """`memory.usage` at each tick; the working set where it is needed, else at the metrics interval.
+    """`memory.usage`, and the working set where it is needed, else at the metrics interval.
 
+    What is carried of the usage, and for how long, `memory_usage.py` tells.
     `memory.working_set` = usage - inactive page cache, 0 when negative; one that is carried over from an earlier tick
     is never more than the usage of this one. `memory.percent` = 100 * working set / limit.
     `memory.limit` is the smallest of the container's own, those of the cgroups above it, and what the host has: it is
-    read every 30 s, and at once when the engine reports an update. `memory.oom_kills` is read every 10 s, and at once
-    when the engine reports one.
+    read every minute, and at once when the engine reports an update. `memory.oom_kills` is read when the engine reports
+    one, and every 10 s where the kernel has killed anything at all meanwhile.
     """
 
     name = "memory"
 
-    def __init__(self, *, roster: Roster, facts: HostFacts) -> None:
+    def __init__(self, *, proc_root: str, roster: Roster, facts: HostFacts, descriptors: Descriptors) -> None:
         self._roster = roster
         self._facts = facts
         self._ancestors = AncestorLimits()
         self._changes = -1
-        self._usage = FileColumn(lambda life: life.memory.files.usage if life.memory else None, explain=_explained)
-        self._inactive = FileColumn(lambda life: life.memory.files.inactive_file if life.memory else None)
-        self._oom_kills = FileColumn(lambda life: life.memory.files.oom_kills if life.memory else None)
+        self._usage = MemoryUsage(descriptors, _explained)
+        self._inactive = FileColumn(lambda life: life.memory.files.inactive_file if life.memory else None, descriptors)
+        self._oom_kills = FileColumn(lambda life: life.memory.files.oom_kills if life.memory else None, descriptors)
+        self._vmstat = KeptFile(f"{proc_root}/vmstat", VMSTAT, descriptors)
+        self._kernels_kills: int | None = None
         self._working_sets, self._limits = array("d"), array("d")
         self._host_total = math.nan
         self._inactive_at = self._oom_kills_at = self._limits_at = NEVER
@@ -63,15 +70,15 @@ class MemoryCollector:
             self._changes = tick.changes()
             for column in (self._usage, self._inactive, self._oom_kills):
                 column.follow(tick.lives)
-        self._usage.read(tick.monotonic)
-        usage = self._usage.numbers()
+        usage = self._usage.read(tick)
         self._read_working_sets(tick, usage, changed=changed)
         self._read_oom_kills(tick)
         self._read_limits(tick, changed=changed)
         self._write(tick, usage)
 
     def close(self) -> None:
-        """Nothing is kept open here."""
+        """Let go of the host's file."""
+        self._vmstat.close()
 
     def _read_working_sets(self, tick: Tick, usage: array[float], *, changed: bool) -> None:
         now, lives = tick.at.monotonic, tick.lives
@@ -95,9 +102,19 @@ class MemoryCollector:
         now = tick.at.monotonic
         if Pace(max(SLOW_INTERVAL, tick.interval), tick.interval).due(self._oom_kills_at, now):
             self._oom_kills_at = now
-            self._oom_kills.read(tick.monotonic)
-        else:
-            self._oom_kills.read_new(tick.monotonic, tick.request.anew)
+            if self._kernel_killed() or self._oom_kills.faults:
+                self._oom_kills.read(tick.monotonic)
+                return
+        self._oom_kills.read_new(tick.monotonic, tick.request.anew)
+
+    def _kernel_killed(self) -> bool:
+        """Whether the kernel killed any process on this host since this was last asked; also where it does not tell."""
+        before = self._kernels_kills
+        try:
+            self._kernels_kills = value_after(self._vmstat.read(), b"\noom_kill ")
+        except PermanentError:
+            self._kernels_kills = None
+        return self._kernels_kills is None or self._kernels_kills != before
 
     def _read_limits(self, tick: Tick, *, changed: bool) -> None:
         now, anew, total = tick.at.monotonic, tick.request.anew, self._facts.memory_total
@@ -107,6 +124,8 @@ class MemoryCollector:
         if not (due or changed or anew):
             return
         self._limits_at = now if due else self._limits_at
+        if due or anew:
+            self._usage.forget(tick.lives)
         self._limits = array("d", [math.nan]) * len(tick.lives)
         self._limit_faults = Faults()
         for slot, life in enumerate(tick.lives):

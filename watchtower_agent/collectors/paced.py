@@ -6,12 +6,17 @@ import math
 from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+from watchtower_agent.collectors.common_ground import CommonGround
 from watchtower_agent.collectors.files import UnreadableError
 from watchtower_agent.collectors.gauges import NEVER, Gauge
-from watchtower_agent.collectors.request import Pace
+from watchtower_agent.collectors.request import LIMITS_INTERVAL, Pace
 from watchtower_agent.collectors.roster import Life
 from watchtower_agent.collectors.tick import Faults, Tick
 from watchtower_agent.errors import AbsentError
+
+_At = tuple[float, float]
+"""The CPU time that a container had used, and the monotonic time, when it was read."""
+_UNREAD: _At = (math.nan, NEVER)
 
 
 class PacedCollector:
@@ -26,6 +31,9 @@ class PacedCollector:
         opened: Gives the gauge of a life, None where there is nothing to read (yet). Asked again when that may change.
         unknown: What is unknown where a gauge can't be read, as in "network traffic is".
         of_limits: Whether a container's limits are among it: then it is read at once when those were changed.
+        of_processes: Whether only a container's own processes change it: then, where no policy asks for it, it is
+            carried for as long as they use no CPU time, but not for longer than limits are.
+        ground: Tells its gauges whether anything can have moved.
     """
 
     def __init__(
@@ -36,6 +44,8 @@ class PacedCollector:
         *,
         unknown: str,
         of_limits: bool = False,
+        of_processes: bool = False,
+        ground: CommonGround | None = None,
     ) -> None:
         self.name = name
         self._names = tuple(names)
@@ -44,11 +54,14 @@ class PacedCollector:
         self._opened = opened
         self._unknown = unknown
         self._of_limits = of_limits
+        self._of_processes = of_processes
+        self._ground = ground
         self._read_at = NEVER
         self._changes = -1
         self._gauges: list[Gauge | None] = []
         self._numbers: list[Sequence[float]] = []
         self._wrong: list[str] = []
+        self._at: list[_At] = []
         self._columns: Sequence[array[float]] = ()
         self._failure = ""
 
@@ -60,7 +73,7 @@ class PacedCollector:
         if due or anew or changes != self._changes:
             new = self._follow(tick.lives, anew)
             self._changes = changes
-            self._read(tick, range(len(tick.lives)) if due else new)
+            self._read(tick, self._moved(tick) if due else new)
             self._failure = self._sentence()
             self._read_at = now if due else self._read_at
         if self._failure:
@@ -68,7 +81,9 @@ class PacedCollector:
         tick.columns.update(zip(self._names, self._columns, strict=True))
 
     def close(self) -> None:
-        """Nothing is kept open here: gauges are closed with their lives."""
+        """Let go of what is above containers. Gauges are closed with their lives."""
+        if self._ground is not None:
+            self._ground.close()
 
     def _follow(self, lives: Sequence[Life], limits_changed: Collection[str]) -> list[int]:
         """Know the gauge of each life; what it said last, or what was wrong with it, stays its own.
@@ -76,8 +91,9 @@ class PacedCollector:
         Gives the slots of those that were opened now. A gauge is opened anew when limits were changed: then it reads
         everything, also what it otherwise reads seldom.
         """
-        known = dict(zip(map(id, self._gauges), zip(self._numbers, self._wrong, strict=True), strict=True))
-        nothing = self._nothing, ""
+        entries = zip(self._numbers, self._wrong, self._at, strict=True)
+        known = dict(zip(map(id, self._gauges), entries, strict=True))
+        nothing = self._nothing, "", _UNREAD
         gauges: list[Gauge | None] = []
         said = []
         new = []
@@ -93,9 +109,10 @@ class PacedCollector:
                     life.paced[self.name] = gauge
                     new.append(slot)
             gauges.append(gauge)
-            said.append((self._nothing, wrong) if gauge is None else known.get(id(gauge), nothing))
+            said.append((self._nothing, wrong, _UNREAD) if gauge is None else known.get(id(gauge), nothing))
         self._gauges = gauges
-        self._numbers, self._wrong = [numbers for numbers, _ in said], [wrong for _, wrong in said]
+        self._numbers, self._wrong = [numbers for numbers, _, _ in said], [wrong for _, wrong, _ in said]
+        self._at = [at for _, _, at in said]
         return new
 
     def _open(self, life: Life) -> tuple[Gauge | None, str]:
@@ -113,12 +130,28 @@ class PacedCollector:
             faults.add(wrong)
         return faults.sentence(self._unknown)
 
+    def _moved(self, tick: Tick) -> Iterable[int]:
+        """The slots of those that may have changed since they were last read."""
+        everyone, cpu_time, long_ago = range(len(tick.lives)), tick.cpu_time, tick.at.monotonic - LIMITS_INTERVAL
+        asked_for = not self._needed_by.isdisjoint(tick.request.demand.every_tick)
+        if asked_for or not self._of_processes or len(cpu_time) != len(everyone):
+            return everyone
+        return [
+            slot
+            for slot, (used, at) in enumerate(zip(cpu_time, self._at, strict=True))
+            if used != at[0] or at[1] <= long_ago or self._wrong[slot]
+        ]
+
     def _read(self, tick: Tick, slots: Iterable[int]) -> None:
         lives, gauges, numbers, wrong, monotonic = tick.lives, self._gauges, self._numbers, self._wrong, tick.monotonic
+        now, cpu_time = tick.at.monotonic, tick.cpu_time or [math.nan] * len(lives)
+        if self._ground is not None:
+            self._ground.begin(now)
         for slot in slots:
             gauge = gauges[slot]
             if gauge is None:
                 continue
+            self._at[slot] = (cpu_time[slot], now)
             try:
                 numbers[slot] = gauge.read(monotonic())
                 wrong[slot] = ""

@@ -6,9 +6,12 @@ Building a dict of `memory.stat` costs ten times as much as finding one key in i
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 _NET_DEV_COLUMNS = 16
+
+_STALLED = {kind: re.compile(rb"^%s .*total=(\d{1,20})\n" % kind, re.MULTILINE) for kind in (b"some", b"full")}
 
 CPUSET_MAX = 1 << 16
 """More processors than any kernel supports: a larger set is not a set of processors."""
@@ -178,13 +181,14 @@ def stalled(data: bytes, kind: bytes) -> float | None:
         data: Two lines like `some avg10=0.00 avg60=0.00 avg300=0.00 total=12` (microseconds).
         kind: `some`: at least one task waited. `full`: all of them did.
     """
-    begin = data.find(kind + b" ")
-    end = data.find(b"\n", begin)
-    if begin < 0 or end < 0 or data[begin - 1 : begin] not in {b"", b"\n"}:
-        return None
-    at = data.rfind(b"total=", begin, end)
-    total = integer(data[at + 6 : end]) if at >= 0 else None
-    return None if total is None else total * 1e-6
+    found = _STALLED[kind].search(data)
+    return None if found is None else int(found[1]) * 1e-6
+
+
+def total_some(data: bytes) -> bytes | None:
+    """The time in which at least one task waited, as a pressure file has it; None where it does not tell."""
+    found = _STALLED[b"some"].search(data)
+    return None if found is None else found[1]
 
 
 def traffic(data: bytes) -> tuple[int, int, int] | None:

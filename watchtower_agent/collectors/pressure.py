@@ -6,15 +6,19 @@ import errno
 import math
 from collections.abc import Callable, Sequence
 
+from watchtower_agent.collectors.common_ground import CommonGround
 from watchtower_agent.collectors.files import Descriptors, KeptFile, UnreadableError
 from watchtower_agent.collectors.gauges import RateGauge
 from watchtower_agent.collectors.paced import PacedCollector
-from watchtower_agent.collectors.parsing import stalled
+from watchtower_agent.collectors.parsing import stalled, total_some
 from watchtower_agent.collectors.roster import Life
 from watchtower_agent.errors import PermanentError
 
 SIZE = 256
 """Bytes that hold both lines of a pressure file."""
+
+LAG = 3.0
+"""Seconds: the kernel adds up what its processors counted every 2 s, for each cgroup at another moment."""
 
 RESOURCES = {
     "cpu": {"pressure.cpu": b"some"},
@@ -27,18 +31,22 @@ RESOURCES = {
 def pressure(resource: str, descriptors: Descriptors) -> PacedCollector:
     """`pressure.…` = 100 * Δtime stalled / Δtime, of one resource.
 
+    Where none waits none does below: while the cgroup above all stands still nothing else is read.
     Only the v2 hierarchy has it: on a v1 host it is known where that one is mounted beside and has the container.
     """
-    lines = RESOURCES[resource]
+    lines, name = RESOURCES[resource], f"{resource}.pressure"
     parse = _parse(tuple(lines.values()))
+    ground = CommonGround(SIZE, total_some, descriptors, lag=LAG)
 
     def opened(life: Life) -> RateGauge | None:
         if life.place is None or not life.place.unified:
             return None
-        file = KeptFile(f"{life.place.unified}/{resource}.pressure", SIZE, descriptors)
-        return RateGauge(file, parse, names=len(lines), unknown=_not_offered, most=100.0)
+        file = KeptFile(f"{life.place.unified}/{name}", SIZE, descriptors)
+        return RateGauge(file, parse, names=len(lines), unknown=_not_offered, most=100.0, ground=ground)
 
-    return PacedCollector(f"pressure_{resource}", tuple(lines), opened, unknown=f"the pressure on {resource} is")
+    return PacedCollector(
+        f"pressure_{resource}", tuple(lines), opened, unknown=f"the pressure on {resource} is", ground=ground
+    )
 
 
 def _parse(kinds: tuple[bytes, ...]) -> Callable[[bytes], Sequence[float]]:

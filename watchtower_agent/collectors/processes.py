@@ -22,11 +22,13 @@ def processes(descriptors: Descriptors) -> PacedCollector:
         directory = (life.place.pids or life.place.unified) if life.place else ""
         return PidsGauge(directory, descriptors) if directory else None
 
-    return PacedCollector("processes", NAMES, opened, unknown="the number of processes is", of_limits=True)
+    return PacedCollector(
+        "processes", NAMES, opened, unknown="the number of processes is", of_limits=True, of_processes=True
+    )
 
 
 class PidsGauge:
-    """`pids.current` and `pids.max`, the same in both cgroup versions. The limit is read every 30 s."""
+    """`pids.current` and `pids.max`, the same in both cgroup versions. The limit is read every minute."""
 
     __slots__ = ("_current", "_limit", "_limit_at", "_max")
 

@@ -24,12 +24,12 @@ from watchtower_agent.collectors.tick import Collector, Tick
 def of_cgroups(*, proc_root: str, facts: HostFacts, roster: Roster, descriptors: Descriptors) -> tuple[Collector, ...]:
     """Every collector that reads containers' cgroups and processes.
 
-    CPU and memory first: they are read at each tick and notice that a container has ended; the others, sorted by name,
-    then do not carry on what they read of it.
+    CPU first: it is read at each tick, notices that a container has ended, and tells the others whose processes have
+    done nothing. Then memory, then the others, sorted by name.
     """
     return (
-        CpuCollector(roster=roster, facts=facts),
-        MemoryCollector(roster=roster, facts=facts),
+        CpuCollector(roster=roster, facts=facts, descriptors=descriptors),
+        MemoryCollector(proc_root=proc_root, roster=roster, facts=facts, descriptors=descriptors),
         block_io(descriptors),
         network(proc_root=proc_root, process_is=roster.process_is, descriptors=descriptors),
         *(pressure(resource, descriptors) for resource in ("cpu", "io", "memory")),

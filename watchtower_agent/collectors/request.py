@@ -9,7 +9,7 @@ from watchtower_agent.model.sample import LocalEngine, SampleTarget
 
 SLOW_INTERVAL = 10.0
 """Seconds between readings of what changes seldom: OOM kills, the number of processors."""
-LIMITS_INTERVAL = 30.0
+LIMITS_INTERVAL = 60.0
 """Seconds between readings of limits: what the engine changes it tells, and it is read at once."""
 CARRIED_INTERVALS = 3
 """A reading is carried until it is this many of its own intervals old; then it is unknown."""

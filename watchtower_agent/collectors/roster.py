@@ -104,6 +104,8 @@ class Roster:
         self._search_wait = SLOW_INTERVAL
         self._hidden = ""
         self._hidden_at = 0
+        self._missing = False
+        self._looked_at = 0
         self.tree: CgroupTree | None = None
         self.problem = ""
         self.blind = False
@@ -118,7 +120,8 @@ class Roster:
             self._change(targets, now)
         if self._locator is None and now >= self._discover_at:
             self._discover(now)
-        if self._locator is not None:
+        if self._locator is not None and (self._missing or self._looked_at != self.changes):
+            self._looked_at = self.changes
             self._look(self._locator, now)
 
     def process_is(self, target: SampleTarget) -> bool:
@@ -164,6 +167,7 @@ class Roster:
 
     def _look(self, locator: Locator, now: float) -> None:
         missing = [life for life in self.lives if life.cpu is None]
+        self._missing = bool(missing)
         for life in missing:
             self._find(locator, life, now)
         missing = [life for life in missing if life.cpu is None and not life.ended]

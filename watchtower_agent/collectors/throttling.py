@@ -13,6 +13,7 @@ from watchtower_agent.collectors.request import LIMITS_INTERVAL
 from watchtower_agent.collectors.roster import Life
 
 NAMES = ("cpu.throttled",)
+_UNLIMITED = (math.nan,)
 
 
 def throttling(descriptors: Descriptors) -> PacedCollector:
@@ -32,7 +33,7 @@ def throttling(descriptors: Descriptors) -> PacedCollector:
 class ThrottlingGauge:
     """`cpu.stat` counts the periods in which a container with a quota ran, and those in which it was stopped.
 
-    The quota itself is read every 30 s.
+    The quota itself is read every minute.
 
     Args:
         directory: The cgroup with the `cpu` controller's files.
@@ -57,16 +58,20 @@ class ThrottlingGauge:
             limit = self._limit
             if now - self._limit_at >= LIMITS_INTERVAL:
                 limit, self._limit_at = self._quota.read(), now
-            limited = not limit.startswith(self._none)
-            data = self._stat.read() if limited else b""
+            if limit.startswith(self._none):  # as most containers' does: nothing more to be read
+                self._limit, self._periods, self._throttled = limit, math.nan, math.nan
+                return _UNLIMITED
+            data = self._stat.read()
         except MissingError:  # the controller is not enabled here, or the kernel has no bandwidth control: no quota
-            limit, limited, data = b"", False, b""
+            self._limit = b""
+            self._periods = self._throttled = math.nan
+            return _UNLIMITED
         if limit != self._limit:  # what was throttled before says nothing about this quota
             self._limit, self._periods, self._throttled = limit, math.nan, math.nan
         periods, throttled = value_after(data, b"\nnr_periods "), value_after(data, b"\nnr_throttled ")
-        if not limited or periods is None or throttled is None:
+        if periods is None or throttled is None:
             self._periods = self._throttled = math.nan
-            return (math.nan,)
+            return _UNLIMITED
         passed, stopped = periods - self._periods, throttled - self._throttled
         self._periods, self._throttled = periods, throttled
         if not (passed >= 0 and stopped >= 0):

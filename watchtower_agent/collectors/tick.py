@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,6 +26,8 @@ class Tick:
         columns: Catalogue name -> one number per slot, NaN for unknown. Never changed once it was handed over.
         host: Catalogue name -> number; unknown ones are absent.
         failures: Collector -> what goes wrong, a sentence for people.
+        cpu_time: CPU time that each life has used so far, in nanoseconds, NaN for unknown; empty while it is not read.
+            What only a container's own processes change has not changed while this stands still.
         anew: Those of the containers that are to be read anew of which that was done; else it takes until a later tick.
     """
 
@@ -38,6 +40,7 @@ class Tick:
     columns: dict[str, array[float]] = field(default_factory=dict)
     host: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    cpu_time: Sequence[float] = ()
     anew: frozenset[str] = frozenset()
 
 
@@ -66,6 +69,10 @@ class Faults:
     def __init__(self) -> None:
         self._count = 0
         self._first = ""
+
+    def __bool__(self) -> bool:
+        """Whether anything could not be read."""
+        return self._count > 0
 
     def add(self, what: str) -> None:
         """One more could not be read."""

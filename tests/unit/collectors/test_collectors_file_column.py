@@ -24,7 +24,7 @@ class Host:
         self.files: dict[str, NumberFile] = {}
         self.time = 0.0
         self.ended: list[str] = []
-        self.column = FileColumn(lambda life: self.files.get(life.target.container_id))
+        self.column = FileColumn(lambda life: self.files.get(life.target.container_id), self.descriptors)
 
     def life(self, name: str, content: str) -> Life:
         self.write(name, content)
@@ -113,6 +113,31 @@ def test_a_file_that_can_not_be_read_is_told(host: Host) -> None:
     assert math.isnan(host.column.numbers()[0])
 
 
+def test_levels_are_read_of_those_asked_for_alone(host: Host) -> None:
+    names = [f"c{number}" for number in range(50)]
+    lives = [host.life(name, f"{number}\n") for number, name in enumerate(names)]
+    no_file = lives.pop(3)
+    del host.files["c3"]
+    host.column.follow([*lives[:3], no_file, *lives[3:]])
+    host.column.read(host.clock)
+    for name in names:
+        host.write(name, "99\n")
+    host.column.read_levels([1, 3, 47])
+    expected = [*map(float, range(50))]
+    expected[1] = expected[47] = 99.0
+    expected[3] = -1.0
+    assert [number if number >= 0 else -1.0 for number in host.column.numbers()] == expected
+
+
+def test_one_that_can_not_be_read_hides_none_of_its_neighbours(host: Host) -> None:
+    lives = [host.life(f"c{number}", f"{number}\n") for number in range(50)]
+    host.column.follow(lives)
+    host.column.read(host.clock)
+    host.write("c30", "nonsense\n")
+    host.column.read(host.clock)
+    assert [n for n, number in enumerate(host.column.numbers()) if number != n] == [30]
+
+
 def test_new_ones_and_those_asked_for_are_read_between(host: Host) -> None:
     a, b = host.life("a", "1\n"), host.life("b", "2\n")
     host.column.follow([a])
@@ -152,7 +177,7 @@ def test_each_number_and_rate_is_its_own_whoever_comes_and_goes(
         host.column.read(host.clock)
         rates, numbers = host.column.rates(1.0), host.column.numbers()
         for slot, name in enumerate(present):
-            number, at = float((host.folder / name).read_text()), host.time - (count - 1 - slot)
+            number, at = float((host.folder / name).read_text()), host.time
             assert numbers[slot] == number
             if name in before:
                 earlier, then = before[name]

@@ -59,6 +59,13 @@ def move_blocks(tree: FakeTree, read: int, written: int) -> None:
         tree.write(PATH, "io.stat", lines)
 
 
+def use_cpu(tree: FakeTree, seconds: float) -> None:
+    if tree.hierarchies:
+        tree.write(PATH, "cpuacct.usage", f"{round(seconds * 1e9)}\n")
+    else:
+        tree.write(PATH, "cpu.stat", f"usage_usec {round(seconds * 1e6)}\nuser_usec 0\n")
+
+
 def throttle(tree: FakeTree, periods: int, throttled: int) -> None:
     tree.write(PATH, "cpu.stat", f"usage_usec 5\nnr_periods {periods}\nnr_throttled {throttled}\nthrottled_usec 9\n")
 
@@ -74,7 +81,20 @@ def limit_cpu(tree: FakeTree, text: str) -> None:
 def test_what_no_policy_needs_is_read_at_the_metrics_interval(bench: Bench, tree: FakeTree) -> None:
     assert bench.tick()["pids"] == 2
     tree.write(PATH, "pids.current", "7\n")
+    use_cpu(tree, 1000.0)
     assert [bench.tick()["pids"] for _ in range(10)] == [2] * 9 + [7]
+
+
+def test_what_only_its_processes_change_is_carried_while_they_use_no_cpu_time_and_for_a_minute_at_most(
+    bench: Bench, tree: FakeTree
+) -> None:
+    use_cpu(tree, 1000.0)
+    assert bench.tick()["pids"] == 2
+    tree.write(PATH, "pids.current", "7\n")
+    assert [bench.tick(10.0)["pids"] for _ in range(6)] == [2] * 5 + [7]
+    tree.write(PATH, "pids.current", "8\n")
+    use_cpu(tree, 1000.001)
+    assert bench.tick(10.0)["pids"] == 8
 
 
 def test_what_a_policy_needs_is_read_at_each_tick(bench: Bench, tree: FakeTree) -> None:
@@ -116,7 +136,7 @@ def test_processes_and_their_limit(bench: Bench, tree: FakeTree) -> None:
     assert bench.tick()["pids.limit"] == 50
     need(bench, "pids.limit")
     tree.write(PATH, "pids.max", "max\n")
-    assert bench.tick(29.0)["pids.limit"] == 50
+    assert bench.tick(59.0)["pids.limit"] == 50
     sample = bench.tick()
     assert math.isnan(sample["pids.limit"])
     assert sample["pids"] == 2
@@ -239,6 +259,7 @@ def test_without_the_unified_hierarchy_pressure_is_unknown_and_it_is_no_fault(tm
 def test_the_hosts_pressure(bench: Bench, proc: Path) -> None:
     folder = proc / "pressure"
     folder.mkdir()
+    need(bench, "host.pressure.cpu")
     for name, total in (("cpu", 100_000), ("memory", 0), ("io", 0)):
         (folder / name).write_text(f"some avg10=0.00 avg60=0.00 avg300=0.00 total={total}\n")
     assert "host.pressure.cpu" not in bench.tick().host
@@ -247,6 +268,16 @@ def test_the_hosts_pressure(bench: Bench, proc: Path) -> None:
     assert sample.host["host.pressure.cpu"] == pytest.approx(25)
     assert sample.host["host.pressure.memory"] == 0
     assert not sample.failures
+
+
+@pytest.mark.parametrize(("needed", "seen"), [((), [0.5] * 9 + [1.0]), (("host.load5",), [1.0] * 10)])
+def test_the_hosts_load_is_read_at_each_tick_only_where_a_policy_needs_it(
+    bench: Bench, proc: Path, needed: tuple[str, ...], seen: list[float]
+) -> None:
+    need(bench, *needed)
+    bench.tick()
+    (proc / "loadavg").write_text("4.00 1.00 0.50 1/100 4242\n")
+    assert [bench.tick().host["host.load1"] for _ in range(10)] == seen
 
 
 # --- network ---
