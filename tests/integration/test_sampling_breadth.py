@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import PrivateEngine
-from tests.support.moving import disks
+from tests.support.moving import run_accounted
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.request import Source
@@ -102,9 +102,7 @@ def test_processes_and_their_limit(engine: PrivateEngine, sampling: Sampling) ->
 def test_what_is_written_to_a_disk(engine: PrivateEngine, sampling: Sampling) -> None:
     # synced by itself: v1 accounts what the kernel writes back later to nobody
     script = "while :; do dd if=/dev/zero of=/file bs=1M count=4 conv=fsync 2>/dev/null; sleep 0.1; done"
-    # v1 has an account only of devices that are throttled: with so high a limit that it is none
-    limits = [f"--device-write-bps={device}:10gb" for device in disks()]
-    writer = engine.run("writer", "sh", "-c", script, options=limits)
+    writer = run_accounted(engine, "writer", "sh", "-c", script)
     sampling.watch(writer)
     batch = sampling.until("io.write", lambda rate: rate > MIB)
     assert not batch.failures
