@@ -113,8 +113,8 @@ OF_CONTAINERS = (
     Row("pressure.io", "pressure.io < 0.5%", "pressure.io > 1%", "disks"),
     Row("pressure.io_full", "pressure.io_full < 0.5%", "pressure.io_full > 1%", "disks"),
     # Where a kernel with cgroup v1 has counted nothing, there is nothing to tell.
-    Row("io.read", UNKNOWN, "io.read > 1MiB", "disks"),
-    Row("io.write", UNKNOWN, "io.write > 1MiB", "disks"),
+    Row("io.read", "io.read < 1MiB", "io.read > 1MiB", "disks"),
+    Row("io.write", "io.write < 1MiB", "io.write > 1MiB", "disks"),
     Row("network.receive", "network.receive < 16KiB", "network.receive > 256KiB", "client"),
     Row("network.transmit", "network.transmit < 16KiB", "network.transmit > 256KiB", "server"),
     Row("network.errors", "network.errors < 1", "network.errors > 5", "client"),
