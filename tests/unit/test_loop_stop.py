@@ -61,8 +61,8 @@ class Outside:
 
 
 @asynccontextmanager
-async def waiting_loop(inbox: WatchedInbox) -> AsyncIterator[Loop]:
-    """A loop that has nothing to do any more; at the end it ends at once."""
+async def waiting_loop(inbox: WatchedInbox) -> AsyncIterator[tuple[Loop, asyncio.Task[None]]]:
+    """A loop that has nothing to do any more, and its task."""
     clock, outside = SystemClock(), Outside()
     options = PipelineOptions(
         host="h1", mode="enforce", interval=INTERVAL, metrics_interval=INTERVAL, protection=Protection()
@@ -86,15 +86,17 @@ async def waiting_loop(inbox: WatchedInbox) -> AsyncIterator[Loop]:
     running = asyncio.create_task(loop.run())
     async with asyncio.timeout(INTERVAL / 2):
         await inbox.resting.wait()
-        yield loop
+        yield loop, running
         loop.stop()
         await running
     engine.close()
 
 
 async def test_a_loop_that_waits_ends_at_once() -> None:
-    async with waiting_loop(WatchedInbox()) as loop:
-        assert not loop.store_error
+    async with waiting_loop(WatchedInbox()) as (loop, running):
+        loop.stop()
+        done, _ = await asyncio.wait({running}, timeout=INTERVAL / 4)
+        assert done
 
 
 async def test_a_sample_that_is_a_little_late_finds_the_loop_at_rest() -> None:
