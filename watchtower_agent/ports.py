@@ -9,7 +9,7 @@ from typing import Protocol
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.decision import Verb
-from watchtower_agent.model.fact import AgentInfo, ContainerView, Fact
+from watchtower_agent.model.fact import AgentInfo, ContainerView, Fact, MetricsTable
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
 from watchtower_agent.model.observation import EngineInfo, Resume
@@ -223,7 +223,7 @@ class Composer(Protocol):
     def metrics(
         self,
         batch: SampleBatch,
-        views: Sequence[ContainerView],
+        table: MetricsTable,
         engine: Mapping[str, float],
         *,
         sequence: int,
@@ -232,7 +232,7 @@ class Composer(Protocol):
 
         Args:
             batch: The newest tick: the host's values are taken from it.
-            views: The running containers; their `last_sample` holds the values of that tick.
+            table: The running containers, with the values of that tick.
             engine: Catalogue name (`engine.…`) -> value.
             sequence: Counts batches since the agent started.
         """

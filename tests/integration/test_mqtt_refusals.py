@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -14,6 +17,7 @@ from tests.support.publishing import Station, station
 from tests.support.store_values import BASE, event, state
 from watchtower_agent.model.message import MetricsMessage
 from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol, parse_broker_url
+from watchtower_agent.publishing.connection import Verdict
 from watchtower_agent.publishing.mqtt import connect
 
 MakeBroker = Callable[..., PrivateBroker]
@@ -263,6 +267,48 @@ async def test_a_connection_knows_whether_the_broker_hung_up_or_kept_silent(make
         connection.hang_up()
         if silent:
             broker.thaw()
+
+
+async def test_what_arrived_while_the_agent_stood_still_is_no_silence(make_broker: MakeBroker) -> None:
+    broker = make_broker()
+    ours = options(broker.url, ack_timeout=0.2)
+    connection = await connect(ours, parse_broker_url(ours.url))
+    lost = asyncio.create_task(connection.lost())
+    sent = connection.publish("t", b"1", qos=0)
+    asked = connection.publish("t", b"2", qos=1)
+    async with asyncio.timeout(5):
+        await sent  # and with it, in the same turn, what was asked to be acknowledged
+        time.sleep(0.5)  # noqa: ASYNC251 - the agent stands still, the broker answers
+        assert (await asked).verdict is Verdict.DELIVERED
+        for number in range(3):  # nor is an acknowledgement that came in time for one message a silence for the next
+            assert (await connection.publish("t", b"%d" % number, qos=1)).verdict is Verdict.DELIVERED
+    assert not lost.done()
+    lost.cancel()
+    connection.hang_up()
+
+
+async def test_while_nothing_is_unacknowledged_no_timer_runs(make_broker: MakeBroker) -> None:
+    """What wakes the loop for nothing is paid for all day long."""
+    broker = make_broker()
+    ours = options(broker.url)
+    connection = await connect(ours, parse_broker_url(ours.url))
+    loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+    set_timer = loop.call_at
+
+    def noted(*args: Any, **more: Any) -> asyncio.TimerHandle:  # noqa: ANN401 - as the loop's
+        timers.append(set_timer(*args, **more))
+        return timers[-1]
+
+    with patch.object(loop, "call_at", noted):
+        lost = asyncio.create_task(connection.lost())
+        for qos in (0, 1, 1):
+            await connection.publish("t", b"1", qos=qos)
+        await asyncio.sleep(0)
+    assert timers, "while one is not acknowledged, one does run"
+    assert all(timer.cancelled() for timer in timers)
+    lost.cancel()
+    connection.hang_up()
 
 
 @pytest.mark.parametrize("protocol", list(MqttProtocol))

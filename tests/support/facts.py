@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections.abc import Mapping
 
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
@@ -18,7 +20,7 @@ from watchtower_agent.model.decision import (
     Verb,
 )
 from watchtower_agent.model.engine_event import EngineEvent, EventKind
-from watchtower_agent.model.fact import ContainerView
+from watchtower_agent.model.fact import ContainerView, MetricsTable
 from watchtower_agent.model.observation import EngineInfo
 from watchtower_agent.model.outcome import Outcome, Result
 
@@ -61,6 +63,13 @@ def view(
         oom_kills=1,
         last_sample={"cpu.percent": 12.345678, "memory.oom_kills": 1.0} if sample is None else sample,
     )
+
+
+def metrics_table(*views: ContainerView) -> MetricsTable:
+    """What the views tell, as columns."""
+    names = dict.fromkeys(name for each in views for name in each.last_sample)
+    columns = {name: array("d", [each.last_sample.get(name, math.nan) for each in views]) for name in names}
+    return MetricsTable(containers=[each.container for each in views], columns=columns)
 
 
 def engine_event(

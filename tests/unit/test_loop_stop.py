@@ -1,9 +1,10 @@
-"""The loop ends when it is told to, not when the next sample is due."""
+"""A loop to which nothing comes: it ends when it is told to, and does not go on for nothing."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from tests.support.core import INSTALL_ID
 from tests.support.store import FakeStore
@@ -25,14 +26,16 @@ INTERVAL = 20.0
 
 
 class WatchedInbox(Inbox):
-    """Says when the loop waits for the next sample."""
+    """Says when the loop waits for the next sample, and for how long it would."""
 
     def __init__(self) -> None:
         super().__init__()
         self.resting = asyncio.Event()
+        self.rest = 0.0
 
     async def take(self, within: float) -> list[Observation]:
         if within > INTERVAL / 2:
+            self.rest = within
             self.resting.set()
         return await super().take(within)
 
@@ -57,8 +60,10 @@ class Outside:
     def follow(self, timetable: tuple[Timed, ...]) -> None: ...
 
 
-async def test_a_loop_that_waits_ends_at_once() -> None:
-    clock, inbox, outside = SystemClock(), WatchedInbox(), Outside()
+@asynccontextmanager
+async def waiting_loop(inbox: WatchedInbox) -> AsyncIterator[tuple[Loop, asyncio.Task[None]]]:
+    """A loop that has nothing to do any more, and its task."""
+    clock, outside = SystemClock(), Outside()
     options = PipelineOptions(
         host="h1", mode="enforce", interval=INTERVAL, metrics_interval=INTERVAL, protection=Protection()
     )
@@ -81,6 +86,20 @@ async def test_a_loop_that_waits_ends_at_once() -> None:
     running = asyncio.create_task(loop.run())
     async with asyncio.timeout(INTERVAL / 2):
         await inbox.resting.wait()
+        yield loop, running
         loop.stop()
         await running
     engine.close()
+
+
+async def test_a_loop_that_waits_ends_at_once() -> None:
+    async with waiting_loop(WatchedInbox()) as (loop, running):
+        loop.stop()
+        done, _ = await asyncio.wait({running}, timeout=INTERVAL / 4)
+        assert done
+
+
+async def test_a_sample_that_is_a_little_late_finds_the_loop_at_rest() -> None:
+    inbox = WatchedInbox()
+    async with waiting_loop(inbox):
+        assert 1.25 * INTERVAL < inbox.rest < 2 * INTERVAL

@@ -27,6 +27,9 @@ _INSPECT_AFTER, _INSPECT_LATEST = 0.2, 5.0
 """Seconds that an inspection waits: until its container was quiet for so long, but no longer than that."""
 _INSPECTIONS_AT_ONCE = 25
 """Inspections asked for at a time, so that a fresh start on a full host does not crowd out its first samples."""
+_HEARTBEAT = 1.5
+"""Intervals between samples after which the loop goes on though nothing came. Some ticks take longer than the one
+before: a heartbeat of one interval would often be just ahead of a sample, and wake the loop for nothing."""
 _RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
 """Seconds between tries to write to a store that fails."""
 
@@ -67,7 +70,7 @@ class Loop:
         sampling: Is told whom to sample.
         schedules: Is told which policies run when.
         clock: The host's clocks.
-        interval: Seconds between samples: the loop's own heartbeat when nothing comes.
+        interval: Seconds between samples. When nothing comes, the loop goes on after one and a half of them.
         metrics_interval: Seconds between metrics batches.
         committed: Called with the events of every commit, for those who follow them.
     """
@@ -108,7 +111,7 @@ class Loop:
     async def run(self) -> None:
         """Until `stop`: one step after the other. What arrives during a commit is the next step's."""
         while not self._stopping:
-            rest = self._pipeline.rest(self._clock.now().monotonic, at_most=self._interval)
+            rest = self._pipeline.rest(self._clock.now().monotonic, at_most=_HEARTBEAT * self._interval)
             observations = await self._inbox.take(within=rest)
             await self._step(self._pipeline.step(observations, self._clock.now()))
 

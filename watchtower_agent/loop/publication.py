@@ -213,5 +213,5 @@ class Publication:
         self._sampled = self._sampled or first
         self._metrics_due = now.monotonic + every - interval / 2
         self._batches += 1
-        views = [self.state.view(r, now) for r in self.state.containers.values() if r.container.running]
-        self.out.metrics.extend(self.composer.metrics(batch, views, engine_values(self.state), sequence=self._batches))
+        table, engine = self.state.table(now), engine_values(self.state)
+        self.out.metrics.extend(self.composer.metrics(batch, table, engine, sequence=self._batches))

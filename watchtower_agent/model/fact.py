@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from watchtower_agent.model.container import Container
@@ -48,6 +49,19 @@ class ContainerView:
     hands_off_until: float | None = None
     oom_kills: int | None = None
     last_sample: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsTable:
+    """Running containers with the newest values of their sampled metrics, as columns: a batch of metrics.
+
+    Attributes:
+        containers: As the engine describes them.
+        columns: Catalogue name -> one number per container, in their order. NaN where it is not known.
+    """
+
+    containers: Sequence[Container] = ()
+    columns: Mapping[str, array[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from watchtower_agent import __version__
 from watchtower_agent.model.decision import Decision, Dropped, Edge, Held, Severity, Target, TargetKind, Verb
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, SWARM_KINDS, EngineEvent, EventKind, Origin
-from watchtower_agent.model.fact import AgentInfo, ContainerView, Fact
+from watchtower_agent.model.fact import AgentInfo, ContainerView, Fact, MetricsTable
 from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import EngineInfo
@@ -22,6 +22,7 @@ from watchtower_agent.publishing import engine_data, payloads
 from watchtower_agent.publishing.decision_data import decision_data, dropped_data, edge_data, held_data, outcome_data
 from watchtower_agent.publishing.encoding import bounded, clipped, rfc3339, rfc3339_ns, to_json
 from watchtower_agent.publishing.payloads import AllowedLabels, Json
+from watchtower_agent.publishing.sample_lines import SampleLines
 from watchtower_agent.publishing.topics import Topics, container_key, key
 
 LARGEST_EVENT: Final = 128 * 1024
@@ -91,6 +92,7 @@ class CloudEventComposer:
         self._exec_events = exec_events
         self._metrics_interval = metrics_interval
         self._per_container = per_container
+        self._lines = SampleLines()
         self._engine: EngineInfo | None = None
         self._source = f"/watchtower/hosts/{quote(host, safe='')}"
 
@@ -166,7 +168,7 @@ class CloudEventComposer:
     def metrics(
         self,
         batch: SampleBatch,
-        views: Sequence[ContainerView],
+        table: MetricsTable,
         engine: Mapping[str, float],
         *,
         sequence: int,
@@ -179,22 +181,23 @@ class CloudEventComposer:
         head["time"] = rfc3339(batch.at.wall)
         head["interval"] = self._metrics_interval
         head["sequence"] = sequence
-        lines = [payloads.container_sample(view, batch.at.wall) for view in views]
         content = {
             **head,
-            "host_metrics": payloads.rounded(item for item in batch.host.items() if item[0].startswith("host.")),
-            "engine": payloads.rounded(engine.items()),
-            "containers": lines,
+            "host_metrics": payloads.known_numbers(item for item in batch.host.items() if item[0].startswith("host.")),
+            "engine": payloads.known_numbers(engine.items()),
         }
-        messages = [MetricsMessage(topic=self._topics.metrics, payload=to_json(content), expiry=expiry)]
+        lines = self._lines.of(table, batch.at.wall)
+        payload = f'{_opened(content)},"containers":[{",".join(lines)}]}}'.encode()
+        messages = [MetricsMessage(topic=self._topics.metrics, payload=payload, expiry=expiry)]
         if self._per_container:
+            opened = _opened(head)
             messages += [
                 MetricsMessage(
-                    topic=self._topics.container_metrics(view.container.name),
-                    payload=to_json({**head, **line}),
+                    topic=self._topics.container_metrics(container.name),
+                    payload=f"{opened},{line.removeprefix('{')}".encode(),
                     expiry=expiry,
                 )
-                for view, line in zip(views, lines, strict=True)
+                for container, line in zip(table.containers, lines, strict=True)
             ]
         return messages
 
@@ -289,6 +292,11 @@ class CloudEventComposer:
     def _add_container(self, data: Json, target: Target, view: ContainerView | None) -> None:
         if view is not None and target.kind is TargetKind.CONTAINER:
             data["container"] = payloads.container_identity(view.container, self._allowed)
+
+
+def _opened(content: Json) -> str:
+    """As JSON whose end is left open, so that more can follow."""
+    return to_json(content).decode().removesuffix("}")
 
 
 def _subject(kind: str, name: str) -> str:

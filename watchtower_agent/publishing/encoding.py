@@ -13,6 +13,9 @@ from typing import Final
 LONGEST_TEXT: Final = 2048
 """Characters of one text in a payload at most."""
 
+TO_DECIMALS: Final = 10_000
+"""A number times this, without what is behind the point, has the decimals that are published."""
+
 _MOST_ITEMS: Final = 200
 _DEEPEST: Final = 8
 _LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that RFC 3339 can write
@@ -48,6 +51,12 @@ def to_json(value: Mapping[str, object]) -> bytes:
 def clipped(text: str, longest: int = LONGEST_TEXT) -> str:
     """The text, its end replaced by `…` when it is longer."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def rounded(value: float) -> float:
+    """To four decimals: more than that was never measured, and short numbers are cheap to write. Must be finite."""
+    # `round` takes four times as long, since it is right also where a number lies between two doubles
+    return whole if (whole := int(value)) == value else math.floor(value * TO_DECIMALS + 0.5) / TO_DECIMALS
 
 
 def bounded(value: object, *, depth: int = _DEEPEST) -> object:

@@ -18,7 +18,7 @@ from watchtower_agent.publishing.payloads import (
     Json,
     container_identity,
     identity,
-    rounded,
+    known_numbers,
 )
 from watchtower_agent.publishing.topics import SELF, container_key, image_name, key
 
@@ -125,7 +125,7 @@ def _container_event(event: EngineEvent, view: ContainerView | None, allowed: Al
     if event.action in EXEC_ACTIONS and (exec_id := attributes.get("execID")) and "execID" not in labels:
         data["exec_id"] = clipped(exec_id, LONGEST_NAME)
     if view is not None and view.last_sample:
-        data["last_sample"] = rounded(view.last_sample.items())
+        data["last_sample"] = known_numbers(view.last_sample.items())
     if view is not None and view.oom_kills is not None:
         data["oom_kills"] = view.oom_kills
     return data

@@ -227,6 +227,9 @@ class MqttConnection:
         self._loop = asyncio.get_running_loop()
         self._unacknowledged = 0
         self._since = self._progress = self._loop.time()
+        self._given_up: asyncio.Future[str] = self._loop.create_future()
+        self._patience: asyncio.TimerHandle | None = None
+        """Runs while something is unacknowledged: at other times nothing wakes the loop."""
         self.ended_busy = False
         """Whether messages waited for an acknowledgement when it ended."""
         self.silent = False
@@ -282,6 +285,7 @@ class MqttConnection:
         if qos > 0:
             if not self._unacknowledged:
                 self._progress = self._loop.time()
+                self._wait_for_progress()
             self._unacknowledged += 1
             future.add_done_callback(self._acknowledged)
         return future
@@ -289,6 +293,23 @@ class MqttConnection:
     def _acknowledged(self, _: asyncio.Future[PublishResult]) -> None:
         self._unacknowledged -= 1
         self._progress = self._loop.time()
+        if not self._unacknowledged and self._patience is not None:
+            self._patience.cancel()
+
+    def _wait_for_progress(self) -> None:
+        # Judged a turn after the timer fired: if the loop stood still, what came meanwhile is read in that very turn.
+        if self._patience is not None:
+            self._patience.cancel()
+        ends = self._progress + self._options.ack_timeout
+        self._patience = self._loop.call_at(ends, self._loop.call_soon, self._judge_silence)
+
+    def _judge_silence(self) -> None:
+        if not self._unacknowledged or self._given_up.done():
+            return
+        if self._loop.time() - self._progress < self._options.ack_timeout:
+            self._wait_for_progress()
+        else:
+            self._given_up.set_result(f"it acknowledged nothing for {self._options.ack_timeout:g} s")
 
     def _refused(self, reason: str) -> asyncio.Future[PublishResult]:
         future: asyncio.Future[PublishResult] = self._loop.create_future()
@@ -300,12 +321,9 @@ class MqttConnection:
         # Somebody must read, or a publish in flight would not end with the connection.
         reading = asyncio.create_task(_read(self._client), name="mqtt reading")
         try:
-            while not reading.done():
-                await asyncio.wait({reading}, timeout=self._options.ack_timeout / 4)
-                if self._unacknowledged and self._loop.time() - self._progress > self._options.ack_timeout:
-                    self.silent = True
-                    return f"it acknowledged nothing for {self._options.ack_timeout:g} s"
-            return reading.result()
+            await asyncio.wait({reading, self._given_up}, return_when=asyncio.FIRST_COMPLETED)
+            self.silent = not reading.done()
+            return (self._given_up if self.silent else reading).result()
         finally:
             reading.cancel()
 

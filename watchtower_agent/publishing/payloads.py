@@ -12,7 +12,7 @@ from watchtower_agent.model.container import Container
 from watchtower_agent.model.decision import Number
 from watchtower_agent.model.fact import AgentInfo, ContainerView
 from watchtower_agent.model.observation import EngineInfo
-from watchtower_agent.publishing.encoding import clipped, rfc3339
+from watchtower_agent.publishing.encoding import clipped, rfc3339, rounded
 from watchtower_agent.publishing.topics import swarm_task
 
 Json = dict[str, object]
@@ -163,9 +163,8 @@ def agent_info(info: AgentInfo, *, host: str, version: str, install_id: str, eng
     return said
 
 
-def container_sample(view: ContainerView, now: float) -> Json:
-    """One container's line in the batch: who it is, how it is, and its newest values by catalogue name."""
-    container = view.container
+def container_head(container: Container) -> Json:
+    """What a container's line in a batch of metrics begins with: who it is, and how its health check judges it."""
     said: Json = {"name": clipped(container.name, LONGEST_NAME), "id": clipped(container.id, LONGEST_NAME)}
     labels = container.labels
     if project := labels.get(COMPOSE_PROJECT):
@@ -177,18 +176,9 @@ def container_sample(view: ContainerView, now: float) -> Json:
         if task and task.slot.isdecimal():
             said["task_slot"] = int(task.slot)
     said["health"] = container.health.value
-    detail = container.detail
-    if detail is not None and detail.started_at is not None:
-        said["uptime"] = round(max(0.0, now - detail.started_at), 1)
-    said.update(rounded(view.last_sample.items()))
     return said
 
 
-def rounded(values: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """The known values, to four decimals: more than that was never measured, and short numbers are cheap to write."""
-    return {
-        # `round` takes four times as long, since it is right also where a number lies between two doubles
-        name: whole if (whole := int(value)) == value else math.floor(value * 10_000 + 0.5) / 10_000
-        for name, value in values
-        if value - value == 0.0  # neither NaN nor infinite; half the price of math.isfinite on this hot path
-    }
+def known_numbers(values: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Those of the values that are finite, to four decimals."""
+    return {name: rounded(value) for name, value in values if math.isfinite(value)}

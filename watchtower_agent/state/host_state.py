@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, EngineEvent, EventKind, Origin
-from watchtower_agent.model.fact import ContainerView
+from watchtower_agent.model.fact import ContainerView, MetricsTable
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.observation import ContainerObserved, InventoryObserved
 from watchtower_agent.model.outcome import Intent, Outcome, Result
@@ -23,7 +23,7 @@ from watchtower_agent.state.engine_state import EngineState
 from watchtower_agent.state.history import History
 from watchtower_agent.state.own_action import own_action
 from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, judge_signal_anew, met
-from watchtower_agent.state.sampled import OF_LIMITS, OOM_KILLS, known_oom_kills, learn_oom_kills, row, sampled
+from watchtower_agent.state.sampled import OF_LIMITS, OOM_KILLS, known_oom_kills, learn_oom_kills, row, sampled, table
 
 _EVENT_MAY_LAG = 1.5
 """Seconds by which an inspection may be ahead of the event that tells the same. Longer than an interruption of the
@@ -356,7 +356,7 @@ class HostState:
         )
 
     def _row(self, record: ContainerRecord, now: Instant) -> dict[str, float]:
-        """What `metric` gives of every name that was sampled, for all at once: metrics batches ask for thousands."""
+        """What `metric` gives of every name that was sampled."""
         batch = self.samples
         if batch is None or now.monotonic - batch.at.monotonic > 3 * batch.interval:
             return {}
@@ -365,6 +365,14 @@ class HostState:
             for name in OF_LIMITS:
                 found.pop(name, None)
         return found
+
+    def table(self, now: Instant) -> MetricsTable:
+        """The running containers, with the samples that `view` gives of each."""
+        records = [record for record in self.containers.values() if record.container.running]
+        batch = self.samples
+        if batch is None or now.monotonic - batch.at.monotonic > 3 * batch.interval:
+            return MetricsTable(containers=[record.container for record in records])
+        return table(batch, self.slots, records, now.wall, other_limits=self._other_limits)
 
     def detail(self, container_id: str) -> ContainerDetail | None:
         """What only an inspection told of a container, if there was one."""
