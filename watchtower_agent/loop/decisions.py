@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from watchtower_agent.loop.breaking import Breaking
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Decision, Dropped, Edge, Guard, Held, Mode, Target, Verb
@@ -50,6 +51,7 @@ class Decisions:
         cooldowns: When each policy last acted on each target.
         conditions: Follows the conditions over time.
         last: Policy name -> its newest decision to act.
+        breaking: What was done too often.
     """
 
     state: HostState
@@ -61,12 +63,16 @@ class Decisions:
     cooldowns: Cooldowns = field(default_factory=Cooldowns)
     conditions: Conditions = field(default_factory=Conditions)
     last: dict[str, Decision] = field(default_factory=dict)
+    breaking: Breaking = field(init=False)
     _policies_known: bool = False
     _open: dict[str, Intent] = field(default_factory=dict)
     _interrupted: Interrupted = field(default_factory=Interrupted)
     _begun: dict[str, Waiting] = field(default_factory=dict)
     """Decisions from events under way, by id, with what triggered them: an action that was not carried out after all
     is wanted still."""
+
+    def __post_init__(self) -> None:
+        self.breaking = Breaking(self.state, self.publication)
 
     def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
         """Take in what the store remembers of an earlier run; the state has its records already."""
@@ -76,6 +82,7 @@ class Decisions:
             if isinstance(at, int | float):
                 age = now.since(at, stored.get("monotonic"), stored.get("boot"))
                 self.cooldowns.last[policy, target] = Instant(wall=at, monotonic=now.monotonic - age, boot=now.boot)
+        self.breaking.resume(resume, now)
         pending = [_waiting(stored, now) for stored in resume.records.get("pending", {}).values()]
         known = [each for each in pending if each is not None and each.decision.expires_at > now.wall]
         for waiting in sorted(known, key=lambda each: (each.since, each.decision.target.name)):
@@ -144,6 +151,8 @@ class Decisions:
             self.policies,
             self.state,
             self.cooldowns,
+            self.breaking.ledger,
+            self.breaking.breakers,
             self.protection,
             now,
             busy=self._busy,
@@ -157,6 +166,20 @@ class Decisions:
             self._begin(waiting, now)
         for key, value in stored_forms(verdicts.changed):
             self.publication.out.records.append(Record(kind="pending", key=key, value=value))
+        self._tell_of_breakers(now)
+
+    def look_at_breakers(self, now: Instant) -> None:
+        """See who has recovered, and whether what breakers let pass has helped."""
+        if self._policies_known:
+            acting = [w.decision for w in self.agenda.waiting.values() if w.decision.verb is not Verb.NOTIFY]
+            wanted = {decision.target.name for decision in acting}
+            self.breaking.look(self.policies, now, busy=self._busy, wanted=wanted)
+
+    def _tell_of_breakers(self, now: Instant) -> None:
+        for notice in self.breaking.turned(now):
+            correlation = notice.correlation_id or self.publication.next_correlation()
+            self.publication.tell(notice, correlation, now)
+            self.trigger(notice, None, correlation, now)
 
     def _give_up(self, dropped: Sequence[Dropped], now: Instant) -> None:
         for each in dropped:
@@ -166,7 +189,8 @@ class Decisions:
         decision = waiting.decision
         record = self.state.containers.get(decision.target.id)
         detail = record.container.detail if record else None
-        intent = Intent(decision=decision, at=now.wall, started_at_before=detail.started_at if detail else None)
+        before = detail.started_at if detail else None
+        intent = Intent(decision=decision, at=now.wall, started_at_before=before, moment=now)
         self._cool(decision, now)
         if decision.verb is Verb.NOTIFY:
             outcome = Outcome(
@@ -176,6 +200,7 @@ class Decisions:
                 started_at=now.wall,
                 finished_at=now.wall,
                 numbers=decision.numbers,
+                moment=now,
             )
             self.publication.out.told.append(intent)
             self.publication.out.outcomes.append(outcome)
@@ -199,8 +224,9 @@ class Decisions:
     def recheck(self, intent: Intent, now: Instant) -> Held | Dropped | None:
         """Whether it is wanted still, and every guard once more, immediately before the write.
 
-        The action's own cooldown does not count. Only with this yes does the action begin: what happens to the target
-        before, while the intent becomes durable or waits for its turn, is somebody else's doing, and is seen as that.
+        The action itself does not count among those that were done. Only with this yes does the action begin: what
+        happens to the target before, while the intent becomes durable or waits for its turn, is somebody else's doing,
+        and is seen as that.
 
         Returns:
             Held by a guard, or given up since it came too late; None: go on.
@@ -221,6 +247,8 @@ class Decisions:
                 state=self.state,
                 record=record,
                 cooldowns=Cooldowns(),
+                ledger=self.breaking.ledger,
+                breakers=self.breaking.breakers,
                 protection=self.protection,
                 now=now,
             )
@@ -233,13 +261,14 @@ class Decisions:
 
     def ended(self, outcome: Outcome, now: Instant) -> None:
         """Take in how an action ended."""
-        decision = outcome.decision
+        decision, outcome = outcome.decision, replace(outcome, moment=now)
         waiting = self._begun.pop(decision.id, None)
         if waiting is not None:
             self.publication.out.records.append(Record(kind="begun", key=decision.id, value=None))
         self._open.pop(decision.target.id, None)
         self.state.apply_outcome(outcome)
         self.conditions.acted(decision.target, now)
+        self.breaking.ended(outcome, now)
         if outcome.result is not Result.ABANDONED:
             self._cool(decision, now)
         self.publication.out.outcomes.append(outcome)
@@ -313,6 +342,7 @@ class Decisions:
         for key, waiting in self._begun.items():
             out.records.append(Record(kind="begun", key=key, value=waiting_json(waiting)))
         out.intents_again.extend(self._open.values())
+        self.breaking.remember_again()
 
     def forget_cooldowns(self, now: Instant) -> None:
         """Names of targets come and go: what counts no more is not kept for ever."""

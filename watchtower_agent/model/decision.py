@@ -54,6 +54,9 @@ class Guard(StrEnum):
     STARTING = "starting"
     RESTART_POLICY = "restart_policy"
     COOLDOWN = "cooldown"
+    BACKOFF = "backoff"
+    BREAKER = "breaker"
+    BUDGET = "budget"
 
 
 Number = float | int | str | bool | None

@@ -10,8 +10,18 @@ from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.policies.catalogue import ACTIONS, ANY_ACTION, CATALOGUE, Scope
 from watchtower_agent.policies.conditions.condition import Condition, ConditionProblem, ConditionScope, parse_condition
 from watchtower_agent.policies.conditions.tree import Label, references
-from watchtower_agent.policies.files.document import KillKeys, NotifyKeys, PolicyKeys, SelectKeys, StopKeys
+from watchtower_agent.policies.files.document import (
+    BackoffKeys,
+    BudgetKeys,
+    KillKeys,
+    NotifyKeys,
+    PolicyKeys,
+    SelectKeys,
+    StopKeys,
+)
 from watchtower_agent.policies.policy import (
+    Backoff,
+    Budget,
     MaintenanceWindow,
     Notify,
     OnTrigger,
@@ -28,6 +38,7 @@ from watchtower_agent.policies.times.moments import Schedule
 
 _TRIGGERS: Final = ("when", "on", "schedule")
 _VERBS: Final = tuple(verb for verb in Verb if verb is not Verb.NOTIFY)
+_BRINGS_BACK: Final = frozenset({Verb.RESTART, Verb.START})
 _EVERY_CONTAINER: Final = 'add select: {name: "*"} to mean every container, or a narrower one'
 
 
@@ -72,6 +83,8 @@ class Meaning:
                 for each in keys.windows or ()
             ),
             cooldown=keys.cooldown,
+            backoff=_backoff(keys.backoff),
+            budget=_budget(keys.budget),
             restart_stopped=keys.restart_stopped,
             place=place,
         )
@@ -205,6 +218,7 @@ class Meaning:
         if isinstance(trigger, OnTrigger):
             self._event_policy(trigger, then, selected=selected)
         self._windows(then)
+        self._pacing(then)
 
     def _needs_containers(self, then: Then | None) -> None:
         if then is not None and then.verb is not None:
@@ -217,6 +231,20 @@ class Meaning:
         if self._given("windows") and then is not None and then.verb is None:
             message = "windows hold actions back, and this policy only notifies"
             self._find(("windows",), message, "leave them out: notifications are told at any time", at_key=True)
+
+    def _pacing(self, then: Then | None) -> None:
+        if then is None:
+            return
+        if self._given("backoff") and then.verb not in _BRINGS_BACK:
+            does = f"does a {then.verb}" if then.verb is not None else "only notifies"
+            message = f"backoff is for restart and start, and this policy {does}"
+            self._find(("backoff",), message, "leave it out, or use cooldown", at_key=True)
+        if self._given("budget") and then.verb is None:
+            message = "a budget is for actions, and this policy only notifies"
+            self._find(("budget",), message, "leave it out, or use cooldown", at_key=True)
+        backoff = self._keys.backoff
+        if backoff is not None and "backoff" not in self._broken and backoff.longest < backoff.initial:
+            self._find(("backoff", "max"), "max is less than initial", "write a max that is at least initial")
 
     def _event_policy(self, trigger: OnTrigger, then: Then | None, *, selected: bool) -> None:
         others = sorted({str(kind) for kind, _ in trigger.events} - {EventKind.CONTAINER})
@@ -273,6 +301,18 @@ def _parameters(keys: object) -> dict[str, Number]:
 
 def _notify(keys: NotifyKeys | None) -> Notify | None:
     return None if keys is None else Notify(severity=keys.severity, message=keys.message)
+
+
+def _backoff(keys: BackoffKeys | None) -> Backoff:
+    return (
+        Backoff()
+        if keys is None
+        else Backoff(initial=keys.initial, factor=keys.factor, longest=keys.longest, reset_after=keys.reset_after)
+    )
+
+
+def _budget(keys: BudgetKeys | None) -> Budget:
+    return Budget() if keys is None else Budget(most=keys.most, per=keys.per, probe_after=keys.probe_after)
 
 
 def _of_container(condition: Condition) -> bool:

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Final
 
 from watchtower_agent.model.decision import Held, Verb
+from watchtower_agent.policies.guards.budget import breaker, budget
 from watchtower_agent.policies.guards.intent import operator_intent
 from watchtower_agent.policies.guards.knowledge import engine_down, stale
-from watchtower_agent.policies.guards.pacing import cooldown
+from watchtower_agent.policies.guards.ledger import ATTEMPTS
+from watchtower_agent.policies.guards.pacing import backoff, cooldown
 from watchtower_agent.policies.guards.permission import mode, outside_window
 from watchtower_agent.policies.guards.protected import protected
 from watchtower_agent.policies.guards.question import Question
@@ -28,8 +30,11 @@ _ORDER: Final[tuple[tuple[Callable[[Question], Held | None], frozenset[Verb]], .
     (engine_down, _ON_CONTAINERS),
     (stale, _ON_CONTAINERS),
     (starting, _ON_CONTAINERS),
-    (restart_policy, frozenset({Verb.RESTART, Verb.START})),
+    (restart_policy, ATTEMPTS),
     (cooldown, _EVERY),
+    (backoff, ATTEMPTS),
+    (breaker, _ON_CONTAINERS),
+    (budget, _ON_CONTAINERS),
 )
 
 
