@@ -525,6 +525,10 @@ class Host:
         """Which guards stopped something, in order."""
         return [held.guard.value for held in self.of(Held)]
 
+    def of_guard(self, guard: str) -> list[Held]:
+        """What that guard stopped, in order."""
+        return [held for held in self.of(Held) if held.guard.value == guard]
+
     @property
     def did(self) -> list[tuple[str, str]]:
         """Verb and target of everything begun."""

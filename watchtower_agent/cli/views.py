@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from watchtower_agent.cli.layout import Column, Line, Part, name, table, words
 from watchtower_agent.cli.page import Page
+from watchtower_agent.cli.pauses import show_paused
 from watchtower_agent.cli.text import age, counted, duration, local_day_and_time, local_time, printable, size
 
 Json = Mapping[str, Any]
@@ -55,6 +56,7 @@ def show_status(page: Page, status: Json, now: float) -> None:
     page.fact("containers", words(counts))
     policies = _section(status, "policies")
     _policies(page, policies, now)
+    show_paused(page, status)
     _pending(page, status.get("pending", []))
     _problems(page, policies)
 

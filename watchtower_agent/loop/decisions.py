@@ -20,6 +20,7 @@ from watchtower_agent.model.observation import ContainerObserved, Resume
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.policies.agenda import Agenda
 from watchtower_agent.policies.evaluate import Conditions
+from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.order import ask
 from watchtower_agent.policies.guards.pacing import DEFAULT_COOLDOWN, cooldown_of
@@ -52,6 +53,7 @@ class Decisions:
         conditions: Follows the conditions over time.
         last: Policy name -> its newest decision to act.
         breaking: What was done too often.
+        circumstances: What holds for the host as a whole.
     """
 
     state: HostState
@@ -64,6 +66,7 @@ class Decisions:
     conditions: Conditions = field(default_factory=Conditions)
     last: dict[str, Decision] = field(default_factory=dict)
     breaking: Breaking = field(init=False)
+    circumstances: Circumstances = field(default_factory=Circumstances)
     _policies_known: bool = False
     _open: dict[str, Intent] = field(default_factory=dict)
     _interrupted: Interrupted = field(default_factory=Interrupted)
@@ -153,6 +156,7 @@ class Decisions:
             self.cooldowns,
             self.breaking.ledger,
             self.breaking.breakers,
+            self.circumstances,
             self.protection,
             now,
             busy=self._busy,
@@ -249,6 +253,7 @@ class Decisions:
                 cooldowns=Cooldowns(),
                 ledger=self.breaking.ledger,
                 breakers=self.breaking.breakers,
+                circumstances=self.circumstances,
                 protection=self.protection,
                 now=now,
             )

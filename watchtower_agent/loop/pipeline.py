@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from watchtower_agent.loop import announcements
 from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
-from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineWatch
+from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineTold, EngineWatch
+from watchtower_agent.loop.pausing import Pausing
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.loop.sample_watch import SampleWatch
 from watchtower_agent.loop.scheduling import KIND, Scheduling
@@ -32,8 +33,10 @@ from watchtower_agent.model.observation import (
     ScheduleDue,
 )
 from watchtower_agent.model.outcome import Intent, Outcome
+from watchtower_agent.model.pause import PauseAsked, ResumeAsked
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.policies.conditions.subject import remember
+from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.ports import Composer
@@ -42,7 +45,17 @@ from watchtower_agent.state.host_state import INSPECT_AFTER, READ_ANEW_AFTER, Ho
 from watchtower_agent.state.record import is_ours
 from watchtower_agent.state.remembered import record_from_json
 
-Observation = EngineObservation | SampleBatch | Outcome | PolicySet | PoliciesRejected | ScheduleDue | Notice
+Observation = (
+    EngineObservation
+    | SampleBatch
+    | Outcome
+    | PolicySet
+    | PoliciesRejected
+    | ScheduleDue
+    | Notice
+    | PauseAsked
+    | ResumeAsked
+)
 """Everything that can reach the inbox."""
 
 
@@ -81,6 +94,7 @@ class Pipeline:
         state: The host as it is known.
         publication: What was and will be published.
         decisions: What is wanted, waits and is under way.
+        pausing: What people told to keep still.
         problems: Of the newest policy folder that could not be taken, at most a thousand; empty when it was.
         problem_count: How many there are.
     """
@@ -90,6 +104,7 @@ class Pipeline:
     state: HostState = field(init=False)
     publication: Publication = field(init=False)
     decisions: Decisions = field(init=False)
+    pausing: Pausing = field(init=False)
     problems: tuple[str, ...] = ()
     problem_count: int = 0
     _tick: bool = False
@@ -105,7 +120,11 @@ class Pipeline:
         self.state = HostState(options.host, averages=Averages(options.keep, options.interval))
         self.state.engine.silence_allowed = SIGNS_MISSED * max(options.ping_interval, options.interval)
         self.publication = Publication(self.composer, self.state)
-        self.decisions = Decisions(self.state, self.publication, options.protection, options.interval)
+        circumstances = Circumstances()
+        self.decisions = Decisions(
+            self.state, self.publication, options.protection, options.interval, circumstances=circumstances
+        )
+        self.pausing = Pausing(self.publication, circumstances.pauses, self._say)
         self._engine = EngineWatch(self.state, self.publication, self._say)
         self._sampler = SampleWatch(options.interval, self._say)
         self._scheduling = Scheduling(self.state, self.publication, self.decisions, self._say)
@@ -134,6 +153,7 @@ class Pipeline:
         self._clock = Instant.restored(resume.records.get("clock", {}).get("seen"))
         self.decisions.resume(resume, interrupted, now)
         self._scheduling.resume(resume.records.get(KIND, {}))
+        self.pausing.resume(resume, now)
         if resume.store_was_reset:
             self._say(announcements.store_reset(resume.store_was_reset, now.wall), now)
 
@@ -153,6 +173,7 @@ class Pipeline:
         if self._sampler.held_up(now):
             self._go_on_without_samples(now)
         self._scheduling.run(now)
+        self.pausing.look(now)
         if self._tick:
             self.decisions.evaluate(now)
             self.decisions.look_at_breakers(now)
@@ -203,12 +224,12 @@ class Pipeline:
                 self._policies(observation, now)
             case ScheduleDue():
                 self._scheduling.due(observation)
+            case PauseAsked() | ResumeAsked():
+                self.pausing.take(observation, now)
             case Notice():
                 self._say(observation, now)
             case _:
-                if isinstance(observation, GapObserved) and observation.reason == "store_reset":
-                    self._remember_again(now)
-                self._engine.take(observation, now)
+                self._engine_room(observation, now)
 
     def _engine_events(self, seen: EventsObserved, now: Instant) -> None:
         self.state.engine.event_lag = seen.lag
@@ -246,6 +267,11 @@ class Pipeline:
 
     # --- what the engine room tells ---------------------------------------------------------------------
 
+    def _engine_room(self, seen: EngineTold, now: Instant) -> None:
+        if isinstance(seen, GapObserved) and seen.reason == "store_reset":
+            self._remember_again(now)
+        self._engine.take(seen, now)
+
     def _remember_again(self, now: Instant) -> None:
         """The store turned out to be damaged and was set aside: what the next start must know goes into the new one."""
         if self.state.baseline:
@@ -257,6 +283,7 @@ class Pipeline:
         self.publication.publish_again()
         self.decisions.remember_again()
         self._scheduling.remember_again()
+        self.pausing.remember_again()
 
     def _inventory(self, inventory: InventoryObserved, now: Instant) -> None:
         self._engine.alive(now)

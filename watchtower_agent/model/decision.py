@@ -47,6 +47,7 @@ class Guard(StrEnum):
 
     PROTECTED = "protected"
     MODE = "mode"
+    PAUSED = "paused"
     OUTSIDE_WINDOW = "outside_window"
     OPERATOR_INTENT = "operator_intent"
     ENGINE_DOWN = "engine_down"

@@ -14,6 +14,7 @@ from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards.breakers import Breakers
 from watchtower_agent.policies.guards.budget import used_up
+from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.ledger import Ledger
 from watchtower_agent.policies.guards.order import ask
@@ -121,6 +122,7 @@ class Agenda:
         cooldowns: Cooldowns,
         ledger: Ledger,
         breakers: Breakers,
+        circumstances: Circumstances,
         protection: Protection,
         now: Instant,
         *,
@@ -136,6 +138,7 @@ class Agenda:
             cooldowns: When each policy last acted on each target.
             ledger: What was done; what passes is entered, so that what is asked about after it finds it there.
             breakers: Those that are open; a budget of which more is wanted opens one.
+            circumstances: What holds for the host as a whole.
             protection: What no policy may touch.
             now: The present.
             busy: Whether an action on that target is under way: its decisions wait without a word.
@@ -170,6 +173,7 @@ class Agenda:
                 cooldowns=cooldowns,
                 ledger=ledger,
                 breakers=breakers,
+                circumstances=circumstances,
                 protection=protection,
                 now=now,
             )

@@ -14,7 +14,7 @@ from watchtower_agent.policies.guards.intent import operator_intent
 from watchtower_agent.policies.guards.knowledge import engine_down, stale
 from watchtower_agent.policies.guards.ledger import ATTEMPTS
 from watchtower_agent.policies.guards.pacing import backoff, cooldown
-from watchtower_agent.policies.guards.permission import mode, outside_window
+from watchtower_agent.policies.guards.permission import mode, outside_window, paused
 from watchtower_agent.policies.guards.protected import protected
 from watchtower_agent.policies.guards.question import Question
 from watchtower_agent.policies.guards.readiness import restart_policy, starting
@@ -25,6 +25,7 @@ _ON_CONTAINERS: Final = _EVERY - {Verb.NOTIFY}
 _ORDER: Final[tuple[tuple[Callable[[Question], Held | None], frozenset[Verb]], ...]] = (
     (protected, _ON_CONTAINERS),
     (mode, _EVERY),
+    (paused, _EVERY),
     (outside_window, _ON_CONTAINERS),
     (operator_intent, _ON_CONTAINERS),
     (engine_down, _ON_CONTAINERS),

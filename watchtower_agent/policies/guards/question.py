@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from watchtower_agent.model.decision import Decision, Guard, Held, Number
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards.breakers import Breakers
+from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.ledger import Ledger
 from watchtower_agent.policies.policy import Budget, Policy
@@ -57,6 +58,7 @@ class Question:
     cooldowns: Cooldowns
     ledger: Ledger = field(default_factory=Ledger)
     breakers: Breakers = field(default_factory=Breakers)
+    circumstances: Circumstances = field(default_factory=Circumstances)
     protection: Protection
     now: Instant
 
