@@ -128,6 +128,7 @@ class Answers:
                 "items": [self._policy(policy) for policy in self.pipeline.policies.policies],
             },
             "paused": list(self.pipeline.pausing.told(now)),
+            "shared_cause": self._shared_cause(now),
             "pending": [
                 {
                     "policy": waiting.decision.policy,
@@ -140,6 +141,18 @@ class Answers:
                 }
                 for waiting in self.pipeline.decisions.agenda.waiting.values()
             ],
+        }
+
+    def _shared_cause(self, now: Instant) -> dict[str, object] | None:
+        cause = self.pipeline.decisions.circumstances.shared_cause
+        if cause is None:
+            return None
+        return {
+            "cause": cause.kind.value,
+            "reason": cause.reason,
+            "numbers": dict(cause.numbers),
+            "since": cause.since.wall,
+            "until": now.wall + cause.left(now),
         }
 
     def _engine(self) -> dict[str, object]:

@@ -33,6 +33,7 @@ from watchtower_agent.model.observation import (
 )
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
+from watchtower_agent.model.shared_cause import SharedCauseRule
 from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.policy import PolicySet
@@ -49,6 +50,8 @@ INFO = EngineInfo(
     url="unix:///run/docker.sock",
 )
 INSTALL_ID = "0123456789abcdef"
+NO_SHARED_CAUSES = SharedCauseRule(hold=0.0)
+"""What a test is about must not be held back by what fails beside it."""
 
 T = TypeVar("T")
 F = TypeVar("F")
@@ -323,6 +326,7 @@ class Host:
         mode: str = "enforce",
         protection: Protection | None = None,
         first_start: bool = False,
+        shared_cause: SharedCauseRule = NO_SHARED_CAUSES,
     ) -> None:
         self.clock = FakeClock()
         self.docker = Docker(self.clock)
@@ -339,6 +343,7 @@ class Host:
             interval=1.0,
             metrics_interval=10.0,
             protection=protection or Protection(observe=mode == "observe"),
+            shared_cause=shared_cause,
         )
         self.policies = policy_set(policies)
         self._sequence = 0

@@ -16,6 +16,7 @@ from watchtower_agent.loop.pausing import Pausing
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.loop.sample_watch import SampleWatch
 from watchtower_agent.loop.scheduling import KIND, Scheduling
+from watchtower_agent.loop.shared_causes import SharedCauses
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Dropped, Held
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, Cursor, EngineEvent, EventKind, Origin
@@ -24,6 +25,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
     ContainerObserved,
+    EngineFound,
     EngineObservation,
     EventsObserved,
     GapObserved,
@@ -35,6 +37,7 @@ from watchtower_agent.model.observation import (
 from watchtower_agent.model.outcome import Intent, Outcome
 from watchtower_agent.model.pause import PauseAsked, ResumeAsked
 from watchtower_agent.model.sample import SampleBatch
+from watchtower_agent.model.shared_cause import SharedCauseRule
 from watchtower_agent.policies.conditions.subject import remember
 from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.question import Protection
@@ -71,6 +74,7 @@ class PipelineOptions:
         metrics_interval: Seconds between metrics batches.
         keep: Seconds of the past that are kept for people who look back; 0 for none.
         protection: What no policy may touch.
+        shared_cause: When many failures are taken for one.
         settings_digest: Hash over the settings, for the `info` topic.
     """
 
@@ -81,6 +85,7 @@ class PipelineOptions:
     metrics_interval: float
     keep: float = USUAL
     protection: Protection
+    shared_cause: SharedCauseRule = field(default_factory=SharedCauseRule)
     settings_digest: str = ""
 
 
@@ -112,6 +117,7 @@ class Pipeline:
     _engine: EngineWatch = field(init=False)
     _sampler: SampleWatch = field(init=False)
     _scheduling: Scheduling = field(init=False)
+    _causes: SharedCauses = field(init=False)
     _clock: Instant | None = None
     """When the wall clock was looked at; moved when it was stepped. Durable."""
 
@@ -125,6 +131,7 @@ class Pipeline:
             self.state, self.publication, options.protection, options.interval, circumstances=circumstances
         )
         self.pausing = Pausing(self.publication, circumstances.pauses, self._say)
+        self._causes = SharedCauses(self.state, self.publication, circumstances, options.shared_cause, self._say)
         self._engine = EngineWatch(self.state, self.publication, self._say)
         self._sampler = SampleWatch(options.interval, self._say)
         self._scheduling = Scheduling(self.state, self.publication, self.decisions, self._say)
@@ -154,6 +161,7 @@ class Pipeline:
         self.decisions.resume(resume, interrupted, now)
         self._scheduling.resume(resume.records.get(KIND, {}))
         self.pausing.resume(resume, now)
+        self._causes.resume(resume, now)
         if resume.store_was_reset:
             self._say(announcements.store_reset(resume.store_was_reset, now.wall), now)
 
@@ -174,6 +182,7 @@ class Pipeline:
             self._go_on_without_samples(now)
         self._scheduling.run(now)
         self.pausing.look(now)
+        self._causes.look(self.policies, now)
         if self._tick:
             self.decisions.evaluate(now)
             self.decisions.look_at_breakers(now)
@@ -255,6 +264,8 @@ class Pipeline:
             self._inspect([event.actor_id])
         if event.kind is EventKind.CONTAINER and event.action in READ_ANEW_AFTER:
             self.publication.out.anew.append(event.actor_id)
+        if own is None and record is not None:
+            self._causes.take(event, record, now)
         if own is None:  # what the agent itself caused triggers nothing
             self.decisions.trigger(event, record, correlation, now)
 
@@ -270,6 +281,8 @@ class Pipeline:
     def _engine_room(self, seen: EngineTold, now: Instant) -> None:
         if isinstance(seen, GapObserved) and seen.reason == "store_reset":
             self._remember_again(now)
+        if isinstance(seen, EngineFound) and seen.restarted:
+            self._causes.engine_restarted()
         self._engine.take(seen, now)
 
     def _remember_again(self, now: Instant) -> None:
@@ -284,6 +297,7 @@ class Pipeline:
         self.decisions.remember_again()
         self._scheduling.remember_again()
         self.pausing.remember_again()
+        self._causes.remember_again()
 
     def _inventory(self, inventory: InventoryObserved, now: Instant) -> None:
         self._engine.alive(now)

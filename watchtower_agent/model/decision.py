@@ -58,6 +58,7 @@ class Guard(StrEnum):
     BACKOFF = "backoff"
     BREAKER = "breaker"
     BUDGET = "budget"
+    SHARED_CAUSE = "shared_cause"
 
 
 Number = float | int | str | bool | None

@@ -234,8 +234,8 @@ def _asked(question: Question) -> Held | None:
 
 
 def _patient(decision: Decision, held: Held) -> Decision:
-    """What backoff, budget or breaker hold waits beyond its time: else a crash loop would end with nobody trying."""
-    paced = held.guard in {Guard.BACKOFF, Guard.BREAKER, Guard.BUDGET}
+    """What is held for being too much waits beyond its time: else a crash loop would end with nobody trying."""
+    paced = held.guard in {Guard.BACKOFF, Guard.BREAKER, Guard.BUDGET, Guard.SHARED_CAUSE}
     if not decision.from_event or not paced or held.release_at is None:
         return decision
     latest = held.release_at + PENDING_FOR

@@ -230,6 +230,7 @@ ACTIONS: Final[Mapping[EventKind, frozenset[str]]] = MappingProxyType(
         ),
         EventKind.AGENT: frozenset(
             {"event_gap", "started", "stopping", "sampling_degraded", "sampling_restored", "paused", "resumed"}
+            | {"shared_cause", "shared_cause_over"}
         ),
     }
 )

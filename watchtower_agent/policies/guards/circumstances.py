@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from watchtower_agent.model.shared_cause import SharedCause
 from watchtower_agent.policies.guards.pauses import Pauses
 
 
@@ -13,6 +14,8 @@ class Circumstances:
 
     Attributes:
         pauses: What people told to keep still.
+        shared_cause: What is behind the troubles of many containers; None when nothing is known to be.
     """
 
     pauses: Pauses = field(default_factory=Pauses)
+    shared_cause: SharedCause | None = None

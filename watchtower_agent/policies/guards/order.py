@@ -18,6 +18,7 @@ from watchtower_agent.policies.guards.permission import mode, outside_window, pa
 from watchtower_agent.policies.guards.protected import protected
 from watchtower_agent.policies.guards.question import Question
 from watchtower_agent.policies.guards.readiness import restart_policy, starting
+from watchtower_agent.policies.guards.shared_cause import shared_cause
 
 _EVERY: Final = frozenset(Verb)
 _ON_CONTAINERS: Final = _EVERY - {Verb.NOTIFY}
@@ -36,6 +37,7 @@ _ORDER: Final[tuple[tuple[Callable[[Question], Held | None], frozenset[Verb]], .
     (backoff, ATTEMPTS),
     (breaker, _ON_CONTAINERS),
     (budget, _ON_CONTAINERS),
+    (shared_cause, _ON_CONTAINERS),
 )
 
 
