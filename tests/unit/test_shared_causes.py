@@ -228,6 +228,13 @@ def test_on_a_full_disk_nothing_is_done_while_it_is_full_and_a_while_after(*, us
         assert told(host) == ["shared_cause", "shared_cause_over"]
 
 
+def test_a_disk_that_stays_full_is_not_written_down_at_every_sample() -> None:
+    host = host_of(1)
+    host.tick(50, host_disk_percent=96.0)
+    written = [record for step in host.steps for record in step.records if record.kind == "shared_cause"]
+    assert len(written) == 1
+
+
 # --- how long --------------------------------------------------------------------------------------------------------
 
 
@@ -325,12 +332,13 @@ def test_an_agent_that_is_started_again_goes_on_counting_and_holding(failed: int
 
 def test_what_was_replayed_counts_from_when_it_happened() -> None:
     host = host_of(6)
-    crash(host, 0, 1)
     host.dies(1)
-    host.docker.crash("web5")
+    for number in range(3):
+        host.docker.crash(f"web{number}")
     host.clock.advance(130)
     host.comes_back()
     assert told(host) == []
+    assert len(host.did) == 3
 
 
 def test_a_store_that_was_lost_is_told_again() -> None:

@@ -264,7 +264,7 @@ class Pipeline:
             self._inspect([event.actor_id])
         if event.kind is EventKind.CONTAINER and event.action in READ_ANEW_AFTER:
             self.publication.out.anew.append(event.actor_id)
-        if own is None and record is not None:
+        if record is not None:
             self._causes.take(event, record, now)
         if own is None:  # what the agent itself caused triggers nothing
             self.decisions.trigger(event, record, correlation, now)

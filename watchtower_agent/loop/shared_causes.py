@@ -64,7 +64,7 @@ class SharedCauses:
             self.circumstances.shared_cause = replace(cause, since=since, seen=last)
 
     def take(self, event: EngineEvent, record: ContainerRecord, now: Instant) -> None:
-        """Take in what happened to a container, not by the agent's doing; the record has it already."""
+        """Take in what happened to a container; the record has it already."""
         if self._failures.take(event, record, now):
             self._news = True
             stored = self._failures.at[event.actor_id].stored()
