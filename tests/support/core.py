@@ -95,6 +95,7 @@ def container(
     image: str = "web:1",
     identity: str = "",
     ports: tuple[int, ...] = (),
+    network_mode: str = "",
     **detail: object,
 ) -> Container:
     """As an inspection shows it: started an hour ago unless told otherwise."""
@@ -108,6 +109,7 @@ def container(
         health=health,
         created_at=NOW - 7200,
         published_ports=ports,
+        network_mode=network_mode,
         detail=ContainerDetail(**known),  # type: ignore[arg-type] # fields of any type, given by name
     )
 

@@ -30,6 +30,7 @@ from watchtower_agent.policies.obsolescence import obsolete
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.triggers import triggered
 from watchtower_agent.policies.waiting import Waiting, stored_forms, waiting_from_json, waiting_json
+from watchtower_agent.state.dependencies import Dependencies
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.interrupted import Interrupted, deadline, left_stopped
 from watchtower_agent.state.record import ContainerRecord
@@ -254,6 +255,8 @@ class Decisions:
                 ledger=self.breaking.ledger,
                 breakers=self.breaking.breakers,
                 circumstances=self.circumstances,
+                dependencies=Dependencies(self.state.containers),
+                under_way=self._under_way,
                 protection=self.protection,
                 now=now,
             )
@@ -358,7 +361,10 @@ class Decisions:
             self.publication.out.records.append(Record(kind="cooldown", key=f"{policy}\0{target}", value=None))
 
     def _busy(self, target: Target) -> bool:
-        return bool(target.id) and (target.id in self._open or target.id in self._interrupted.intents)
+        return bool(target.id) and self._under_way(target.id)
+
+    def _under_way(self, container_id: str) -> bool:
+        return container_id in self._open or container_id in self._interrupted.intents
 
     def _acts(self, policy: str) -> bool:
         """Whether an action of that policy is under way."""

@@ -54,6 +54,7 @@ class Guard(StrEnum):
     STALE = "stale"
     STARTING = "starting"
     RESTART_POLICY = "restart_policy"
+    DEPENDENCY = "dependency"
     COOLDOWN = "cooldown"
     BACKOFF = "backoff"
     BREAKER = "breaker"

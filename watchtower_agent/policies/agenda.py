@@ -19,10 +19,11 @@ from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.ledger import Ledger
 from watchtower_agent.policies.guards.order import ask
 from watchtower_agent.policies.guards.question import Protection, Question
-from watchtower_agent.policies.making import PENDING_FOR
+from watchtower_agent.policies.making import PENDING_FOR, container_target
 from watchtower_agent.policies.obsolescence import obsolete, overtaken
 from watchtower_agent.policies.policy import PolicySet, ScheduleTrigger
 from watchtower_agent.policies.waiting import Waiting, key_of
+from watchtower_agent.state.dependencies import Dependencies
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
@@ -149,7 +150,13 @@ class Agenda:
         by_name = {policy.name: policy for policy in policies.policies if policy.mode is not Mode.OFF}
         taken: set[str] = set()
         begun: set[str] = set()
-        for key, waiting in list(self.waiting.items()):
+        dependencies = Dependencies(state.containers)
+
+        def under_way(container_id: str) -> bool:
+            record = state.containers.get(container_id)
+            return container_id in taken or (record is not None and busy(container_target(record)))
+
+        for key, waiting in self._in_order(dependencies):
             decision = waiting.decision
             policy, record = by_name.get(decision.policy), state.containers.get(decision.target.id)
             if policy is None:
@@ -174,6 +181,8 @@ class Agenda:
                 ledger=ledger,
                 breakers=breakers,
                 circumstances=circumstances,
+                dependencies=dependencies,
+                under_way=under_way,
                 protection=protection,
                 now=now,
             )
@@ -191,6 +200,10 @@ class Agenda:
             reviewed.changed[key] = self.waiting.get(key)
         self._unsaved.clear()
         return reviewed.verdicts()
+
+    def _in_order(self, dependencies: Dependencies) -> list[tuple[tuple[str, str], Waiting]]:
+        """As they came, but a container after all that it needs."""
+        return sorted(self.waiting.items(), key=lambda item: dependencies.depth(item[1].decision.target.id))
 
     def _leave(self, key: tuple[str, str], reviewed: _Reviewed) -> None:
         del self.waiting[key]

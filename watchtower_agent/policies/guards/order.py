@@ -10,6 +10,7 @@ from typing import Final
 
 from watchtower_agent.model.decision import Held, Verb
 from watchtower_agent.policies.guards.budget import breaker, budget
+from watchtower_agent.policies.guards.dependency import dependency
 from watchtower_agent.policies.guards.intent import operator_intent
 from watchtower_agent.policies.guards.knowledge import engine_down, stale
 from watchtower_agent.policies.guards.ledger import ATTEMPTS
@@ -33,6 +34,7 @@ _ORDER: Final[tuple[tuple[Callable[[Question], Held | None], frozenset[Verb]], .
     (stale, _ON_CONTAINERS),
     (starting, _ON_CONTAINERS),
     (restart_policy, ATTEMPTS),
+    (dependency, _ON_CONTAINERS),
     (cooldown, _EVERY),
     (backoff, ATTEMPTS),
     (breaker, _ON_CONTAINERS),
