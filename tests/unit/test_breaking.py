@@ -409,6 +409,64 @@ def test_a_breaker_of_which_nothing_is_wanted_closes_after_a_day() -> None:
     assert not agent.store_records("breaker")
 
 
+STOPS = SICK.replace("then", "cooldown: 0s, budget: {max: 1, per: 1h, on_open: stop}, then")
+
+
+def sick_until_it_opens(agent: Host) -> None:
+    """One restart does not mend it."""
+    agent.docker.health()
+    waits(agent, 3)
+    assert agent.did == [("restart", "web")]
+    agent.clear()
+    agent.docker.health()
+    for _ in range(60):
+        agent.tick()
+        if opened(agent):
+            return
+    raise AssertionError("it did not open")
+
+
+def test_a_policy_can_have_the_container_stopped_when_its_breaker_opens() -> None:
+    agent = host(STOPS, check=True)
+    sick_until_it_opens(agent)
+    agent.see()
+    assert agent.did == [("stop", "web")]
+    (outcome,) = agent.carry_out()
+    agent.tick(2)
+
+    assert outcome.result is Result.SUCCEEDED
+    assert outcome.decision.reason.startswith("its breaker has opened (on_open: stop): unhealthy")
+    assert outcome.decision.correlation_id == notices(agent, "breaker_open")[0].correlation_id
+    assert agent.waiting == []
+    assert agent.docker.find("web").status == "exited"
+    waits(agent, 4000)
+    assert agent.did == [("stop", "web")]
+    assert not notices(agent, "breaker_half_open")  # the stop was no probe
+
+
+def test_that_stop_is_remembered_and_held_by_every_guard_but_the_pacing() -> None:
+    agent = host(STOPS, check=True)
+    sick_until_it_opens(agent)
+    agent.see()
+    (intent,) = agent.open.values()
+    agent.see(EngineLost(reason="gone", at=agent.clock.wall))
+    agent.see(agent.attempt(intent))
+    assert agent.guards[-1] == "engine_down"
+    agent.dies(away=5)
+    agent.comes_back()
+    agent.tick(2)
+
+    assert agent.did == [("stop", "web")] * 2
+
+
+def test_what_is_down_already_is_not_stopped() -> None:
+    agent = with_open_breaker(ON_DIE.replace("then", "budget: {on_open: stop}, then"))
+    agent.tick(3)
+
+    assert len(agent.did) == 5
+    assert agent.waiting == ["revive"]
+
+
 # --- the host -------------------------------------------------------------------------------------------------------
 
 

@@ -150,6 +150,9 @@ class BudgetKeys(_Keys):
         default=Budget().probe_after,
         description="How long the breaker is open before one action is tried; twice as long each time, 6h at most.",
     )
+    on_open: Literal["notify", "stop"] = Field(
+        default="notify", description="When the breaker opens: tell people, or stop the container as well."
+    )
 
 
 class PolicyKeys(_Keys):

@@ -312,7 +312,9 @@ def _backoff(keys: BackoffKeys | None) -> Backoff:
 
 
 def _budget(keys: BudgetKeys | None) -> Budget:
-    return Budget() if keys is None else Budget(most=keys.most, per=keys.per, probe_after=keys.probe_after)
+    if keys is None:
+        return Budget()
+    return Budget(most=keys.most, per=keys.per, probe_after=keys.probe_after, stops=keys.on_open == "stop")
 
 
 def _of_container(condition: Condition) -> bool:
