@@ -142,6 +142,23 @@ def test_who_runs_unhealthily_does_not_start_anew() -> None:
     assert len(agent.did) == 2, "the second wait is 20 s and its jitter"
 
 
+def test_an_end_that_no_tick_saw_ends_the_time_of_being_well() -> None:
+    agent = host(ON_DIE.replace("then", "cooldown: 0s, then"))
+    crash(agent)
+    agent.tick(300)
+    agent.docker.crash()
+    agent.docker.start()  # at once, before anybody looks
+    agent.deliver()
+    agent.tick(400)
+    crash(agent)
+    agent.clear()
+    agent.docker.crash()
+    agent.deliver()
+
+    (held,) = [fact for fact in agent.facts if getattr(fact, "guard", None) == "backoff"]
+    assert held.numbers["attempts"] == 2  # type: ignore[union-attr] # only Held has a guard
+
+
 # --- budget and breaker ---------------------------------------------------------------------------------------------
 
 
@@ -594,6 +611,25 @@ def test_a_backoff_survives(fate: Callable[[Host], None]) -> None:
     waits(agent, 160)
     assert len(agent.did) == 1
     waits(agent, 200)
+
+    assert len(agent.did) == 2
+
+
+def test_a_backoff_counts_from_the_end_of_a_restart_that_took_long_also_after_a_kill() -> None:
+    agent = host(WHILE_DOWN.replace("then", "backoff: {initial: 2m, max: 1h}, then"))
+    agent.docker.crash()
+    agent.tick(2)
+    (intent,) = agent.open.values()
+    agent.begins(intent)
+    agent.clock.advance(600)
+    agent.docker.do(intent)
+    agent.deliver()
+    agent.see(ended(intent, Result.SUCCEEDED, agent.clock.wall - 600, agent.clock.wall))
+    killed(agent)
+    agent.docker.crash()
+    waits(agent, 80)
+    assert len(agent.did) == 1
+    waits(agent, 80)
 
     assert len(agent.did) == 2
 
