@@ -142,6 +142,23 @@ def test_who_runs_unhealthily_does_not_start_anew() -> None:
     assert len(agent.did) == 2, "the second wait is 20 s and its jitter"
 
 
+def test_an_end_that_no_tick_saw_ends_the_time_of_being_well() -> None:
+    agent = host(ON_DIE.replace("then", "cooldown: 0s, then"))
+    crash(agent)
+    agent.tick(300)
+    agent.docker.crash()
+    agent.docker.start()  # at once, before anybody looks
+    agent.deliver()
+    agent.tick(400)
+    crash(agent)
+    agent.clear()
+    agent.docker.crash()
+    agent.deliver()
+
+    (held,) = [fact for fact in agent.facts if getattr(fact, "guard", None) == "backoff"]
+    assert held.numbers["attempts"] == 2  # type: ignore[union-attr] # only Held has a guard
+
+
 # --- budget and breaker ---------------------------------------------------------------------------------------------
 
 
@@ -409,6 +426,64 @@ def test_a_breaker_of_which_nothing_is_wanted_closes_after_a_day() -> None:
     assert not agent.store_records("breaker")
 
 
+STOPS = SICK.replace("then", "cooldown: 0s, budget: {max: 1, per: 1h, on_open: stop}, then")
+
+
+def sick_until_it_opens(agent: Host) -> None:
+    """One restart does not mend it."""
+    agent.docker.health()
+    waits(agent, 3)
+    assert agent.did == [("restart", "web")]
+    agent.clear()
+    agent.docker.health()
+    for _ in range(60):
+        agent.tick()
+        if opened(agent):
+            return
+    raise AssertionError("it did not open")
+
+
+def test_a_policy_can_have_the_container_stopped_when_its_breaker_opens() -> None:
+    agent = host(STOPS, check=True)
+    sick_until_it_opens(agent)
+    agent.see()
+    assert agent.did == [("stop", "web")]
+    (outcome,) = agent.carry_out()
+    agent.tick(2)
+
+    assert outcome.result is Result.SUCCEEDED
+    assert outcome.decision.reason.startswith("its breaker has opened (on_open: stop): unhealthy")
+    assert outcome.decision.correlation_id == notices(agent, "breaker_open")[0].correlation_id
+    assert agent.waiting == []
+    assert agent.docker.find("web").status == "exited"
+    waits(agent, 4000)
+    assert agent.did == [("stop", "web")]
+    assert not notices(agent, "breaker_half_open")  # the stop was no probe
+
+
+def test_that_stop_is_remembered_and_held_by_every_guard_but_the_pacing() -> None:
+    agent = host(STOPS, check=True)
+    sick_until_it_opens(agent)
+    agent.see()
+    (intent,) = agent.open.values()
+    agent.see(EngineLost(reason="gone", at=agent.clock.wall))
+    agent.see(agent.attempt(intent))
+    assert agent.guards[-1] == "engine_down"
+    agent.dies(away=5)
+    agent.comes_back()
+    agent.tick(2)
+
+    assert agent.did == [("stop", "web")] * 2
+
+
+def test_what_is_down_already_is_not_stopped() -> None:
+    agent = with_open_breaker(ON_DIE.replace("then", "budget: {on_open: stop}, then"))
+    agent.tick(3)
+
+    assert len(agent.did) == 5
+    assert agent.waiting == ["revive"]
+
+
 # --- the host -------------------------------------------------------------------------------------------------------
 
 
@@ -536,6 +611,25 @@ def test_a_backoff_survives(fate: Callable[[Host], None]) -> None:
     waits(agent, 160)
     assert len(agent.did) == 1
     waits(agent, 200)
+
+    assert len(agent.did) == 2
+
+
+def test_a_backoff_counts_from_the_end_of_a_restart_that_took_long_also_after_a_kill() -> None:
+    agent = host(WHILE_DOWN.replace("then", "backoff: {initial: 2m, max: 1h}, then"))
+    agent.docker.crash()
+    agent.tick(2)
+    (intent,) = agent.open.values()
+    agent.begins(intent)
+    agent.clock.advance(600)
+    agent.docker.do(intent)
+    agent.deliver()
+    agent.see(ended(intent, Result.SUCCEEDED, agent.clock.wall - 600, agent.clock.wall))
+    killed(agent)
+    agent.docker.crash()
+    waits(agent, 80)
+    assert len(agent.did) == 1
+    waits(agent, 80)
 
     assert len(agent.did) == 2
 

@@ -15,7 +15,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Outcome, Result
-from watchtower_agent.policies.guards.breakers import Breaker, Breakers, Probe
+from watchtower_agent.policies.guards.breakers import Breaker, Breakers, Probe, Turn
 from watchtower_agent.policies.guards.ledger import ATTEMPTS, Ledger, Scope
 from watchtower_agent.policies.policy import Backoff, Budget, PolicySet
 from watchtower_agent.policies.waiting import Waiting, waiting_from_json, waiting_json
@@ -106,13 +106,13 @@ class Breaking:
         for target in self.ledger.forget(now):
             self.publication.out.records.append(Record(kind=WELL, key=target, value=None))
 
-    def turned(self, now: Instant) -> Iterator[Notice]:
+    def turned(self, now: Instant) -> Iterator[tuple[Turn, Notice]]:
         """Remember how breakers have changed since this was asked last, and say what people are told of it."""
         turns, self.breakers.turns = self.breakers.turns, []
         for turn in turns:
             self._remember(turn.scope)
             if turn.why:
-                yield announcements.breaker_turned(turn, self.state.host, now)
+                yield turn, announcements.breaker_turned(turn, self.state.host, now)
 
     def remember_again(self) -> None:
         """The store was lost while running: put what it must know into the new one."""
@@ -183,7 +183,7 @@ def _stored(breaker: Breaker) -> dict[str, object]:
     probe, budget = breaker.probe, breaker.budget
     return {
         "policy": breaker.policy,
-        "budget": {"most": budget.most, "per": budget.per, "probe_after": budget.probe_after},
+        "budget": {"most": budget.most, "per": budget.per, "probe_after": budget.probe_after, "stops": budget.stops},
         "times": breaker.times,
         "since": breaker.since.stored(),
         "probe": None

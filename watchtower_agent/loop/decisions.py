@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from watchtower_agent.loop.breaking import Breaking
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.model.commit import Record
+from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.decision import Decision, Dropped, Edge, Guard, Held, Mode, Target, Verb
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
@@ -25,7 +26,7 @@ from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.order import ask
 from watchtower_agent.policies.guards.pacing import DEFAULT_COOLDOWN, cooldown_of
 from watchtower_agent.policies.guards.question import Protection, Question
-from watchtower_agent.policies.making import PENDING_FOR, digest
+from watchtower_agent.policies.making import PENDING_FOR, digest, last_resort
 from watchtower_agent.policies.obsolescence import obsolete
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.triggers import triggered
@@ -181,10 +182,12 @@ class Decisions:
             self.breaking.look(self.policies, now, busy=self._busy, wanted=wanted)
 
     def _tell_of_breakers(self, now: Instant) -> None:
-        for notice in self.breaking.turned(now):
+        for turn, notice in self.breaking.turned(now):
             correlation = notice.correlation_id or self.publication.next_correlation()
             self.publication.tell(notice, correlation, now)
             self.trigger(notice, None, correlation, now)
+            if turn.decision is not None and turn.ends_in_a_stop and self._is_up(turn.decision.target):
+                self._want(last_resort(turn.decision, now), None, now)
 
     def _give_up(self, dropped: Sequence[Dropped], now: Instant) -> None:
         for each in dropped:
@@ -365,6 +368,13 @@ class Decisions:
 
     def _under_way(self, container_id: str) -> bool:
         return container_id in self._open or container_id in self._interrupted.intents
+
+    def _is_up(self, target: Target) -> bool:
+        """Whether a stop would change anything: it runs, or the engine is about to start it again."""
+        record = self.state.containers.get(target.id)
+        return record is not None and (
+            record.container.running or record.container.status is ContainerStatus.RESTARTING
+        )
 
     def _acts(self, policy: str) -> bool:
         """Whether an action of that policy is under way."""

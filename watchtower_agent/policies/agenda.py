@@ -219,6 +219,8 @@ class Agenda:
             self._leave(key, reviewed)
         elif news or decision is not waiting.decision:
             reviewed.changed[key] = self.waiting[key] = replace(waiting, decision=decision, held=held)
+        else:  # no news, but whoever asks is told how it is now
+            self.waiting[key] = replace(waiting, held=held)
 
 
 @dataclass(slots=True)

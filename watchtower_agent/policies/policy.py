@@ -127,11 +127,13 @@ class Budget:
         most: Actions.
         per: Seconds, at most a day.
         probe_after: Seconds after which one action is tried, once more were wanted and the breaker has opened.
+        stops: When the breaker opens the container is stopped, once.
     """
 
     most: int = 5
     per: float = 1800.0
     probe_after: float = 1800.0
+    stops: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

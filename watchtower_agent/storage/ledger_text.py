@@ -31,6 +31,7 @@ def decision_text(decision: Decision) -> str:
             "correlation_id": decision.correlation_id,
             "cause_id": decision.cause_id,
             "from_event": decision.from_event,
+            **({"last_resort": True} if decision.last_resort else {}),
             "decided_at": decision.decided_at,
             "expires_at": decision.expires_at,
         }

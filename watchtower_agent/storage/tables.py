@@ -93,6 +93,8 @@ class Tables:
             self._write_ledger(intent)
         for outcome in commit.outcomes:
             self._write_outcome(outcome)
+        for told in {outcome.decision.verb is Verb.NOTIFY for outcome in commit.outcomes}:
+            self._trim_ledger(told=told)
         for record in commit.records:
             where = (record.kind, record.key)
             if record.value is None:
@@ -137,7 +139,9 @@ class Tables:
             "UPDATE ledger SET result = ?, outcome = ?, ended = ? WHERE id = ?",
             (outcome.result, outcome_text(outcome), moment_text(outcome.moment), outcome.decision.id),
         )
-        told = outcome.decision.verb is Verb.NOTIFY
+
+    def _trim_ledger(self, *, told: bool) -> None:
+        """Forget the oldest notifications, or actions. Once a commit: it has to count what is kept."""
         self._db.execute(
             """DELETE FROM ledger WHERE result IS NOT NULL AND (verb = 'notify') = :told AND number <=
             (SELECT number FROM ledger WHERE (verb = 'notify') = :told ORDER BY number DESC LIMIT 1 OFFSET :kept)""",

@@ -614,3 +614,18 @@ def test_a_breaker_says_since_what_and_until_when_and_how_often_it_was_tried() -
     assert again is not None
     assert "did not help, nor did the one tried since; one is tried 1h after that" in again.reason
     assert again.numbers == {"scope": "container", "opened_by": "p", "times_opened": 2, "probe_after": 3600.0}
+
+
+def test_the_ledger_keeps_what_counts_and_no_more_than_the_store() -> None:
+    asked = question(known())
+    for number in range(10_050):
+        made = replace(asked.decision, id=f"d{number}")
+        asked.ledger.began(made, Instant(wall=NOW, monotonic=MOMENT.monotonic + number / 1000))
+    asked.ledger.forget(MOMENT)
+
+    kept = asked.ledger.newest(HOST, 100_000, -math.inf)
+    assert (len(kept), kept[0].id, kept[-1].id) == (10_000, "d10049", "d50")
+    assert len(asked.ledger.attempts("web")) == 10_000
+
+    asked.ledger.forget(Instant(wall=NOW, monotonic=MOMENT.monotonic + 86400.0505))
+    assert asked.ledger.newest(HOST, 100_000, -math.inf)[-1].id == "d51"  # what is a day old counts no more

@@ -140,6 +140,10 @@ class BackoffKeys(_Keys):
         description="How long the container has to be well before the next attempt is the first again.",
     )
 
+    def value(self) -> Backoff:
+        """What the pipeline uses."""
+        return Backoff(initial=self.initial, factor=self.factor, longest=self.longest, reset_after=self.reset_after)
+
 
 class BudgetKeys(_Keys):
     """How many actions on one container this policy puts up with; past it the breaker opens."""
@@ -150,6 +154,14 @@ class BudgetKeys(_Keys):
         default=Budget().probe_after,
         description="How long the breaker is open before one action is tried; twice as long each time, 6h at most.",
     )
+    on_open: Literal["notify", "stop"] = Field(
+        default="notify", description="When the breaker opens: tell people, or stop the container as well."
+    )
+
+    def value(self) -> Budget:
+        """What the pipeline uses."""
+        stops = self.on_open == "stop"
+        return Budget(most=self.most, per=self.per, probe_after=self.probe_after, stops=stops)
 
 
 class PolicyKeys(_Keys):

@@ -11,8 +11,6 @@ from watchtower_agent.policies.catalogue import ACTIONS, ANY_ACTION, CATALOGUE, 
 from watchtower_agent.policies.conditions.condition import Condition, ConditionProblem, ConditionScope, parse_condition
 from watchtower_agent.policies.conditions.tree import Label, references
 from watchtower_agent.policies.files.document import (
-    BackoffKeys,
-    BudgetKeys,
     KillKeys,
     NotifyKeys,
     PolicyKeys,
@@ -83,8 +81,8 @@ class Meaning:
                 for each in keys.windows or ()
             ),
             cooldown=keys.cooldown,
-            backoff=_backoff(keys.backoff),
-            budget=_budget(keys.budget),
+            backoff=keys.backoff.value() if keys.backoff else Backoff(),
+            budget=keys.budget.value() if keys.budget else Budget(),
             restart_stopped=keys.restart_stopped,
             place=place,
         )
@@ -301,18 +299,6 @@ def _parameters(keys: object) -> dict[str, Number]:
 
 def _notify(keys: NotifyKeys | None) -> Notify | None:
     return None if keys is None else Notify(severity=keys.severity, message=keys.message)
-
-
-def _backoff(keys: BackoffKeys | None) -> Backoff:
-    return (
-        Backoff()
-        if keys is None
-        else Backoff(initial=keys.initial, factor=keys.factor, longest=keys.longest, reset_after=keys.reset_after)
-    )
-
-
-def _budget(keys: BudgetKeys | None) -> Budget:
-    return Budget() if keys is None else Budget(most=keys.most, per=keys.per, probe_after=keys.probe_after)
 
 
 def _of_container(condition: Condition) -> bool:

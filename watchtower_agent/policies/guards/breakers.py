@@ -13,7 +13,7 @@ from typing import Final
 
 from watchtower_agent.model.decision import Decision
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.policies.guards.ledger import Scope, scopes_of
+from watchtower_agent.policies.guards.ledger import HOST, Scope, scopes_of
 from watchtower_agent.policies.policy import Budget
 
 LONGEST_WAIT: Final = 6 * 3600.0
@@ -98,6 +98,11 @@ class Turn:
     why: str
     decision: Decision | None = None
 
+    @property
+    def ends_in_a_stop(self) -> bool:
+        """Whether the policy has a target stopped whose breaker has opened."""
+        return self.phase is Phase.OPEN and self.scope != HOST and self.breaker.budget.stops and bool(self.why)
+
 
 @dataclass(slots=True)
 class Breakers:
@@ -115,7 +120,9 @@ class Breakers:
         return True
 
     def began(self, decision: Decision, now: Instant) -> None:
-        """An action begins: where a breaker is open it was let pass as its probe."""
+        """An action begins: where a breaker is open it was let pass as its probe. A last resort is none."""
+        if decision.last_resort:
+            return
         for scope in scopes_of(decision):
             breaker = self.by.get(scope)
             if breaker is not None and breaker.probe is None:

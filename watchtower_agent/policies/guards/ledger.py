@@ -17,6 +17,9 @@ from watchtower_agent.model.outcome import Act
 KEPT: Final = 86400.0
 """Seconds for which an action counts: no budget looks further back, and no backoff."""
 
+MOST_KEPT: Final = 10_000
+"""Actions that are remembered, as in the store: more within a day are counted by nobody who wants few."""
+
 ATTEMPTS: Final = frozenset({Verb.RESTART, Verb.START})
 """Verbs that are to bring a target back: each that did not makes the next one wait longer."""
 
@@ -116,8 +119,9 @@ class Ledger:
 
     def forget(self, now: Instant) -> list[str]:
         """Forget what counts no more. Gives the targets of which `well` is told no more."""
-        for act in list(self._acts.get(HOST, {}).values()):
-            if now.monotonic - act.at.monotonic < KEPT:
+        acts = list(self._acts.get(HOST, {}).values())
+        for number, act in enumerate(acts):
+            if now.monotonic - act.at.monotonic < KEPT and len(acts) - number <= MOST_KEPT:
                 break
             self._leave(act.target, act.id)
         over = [target for target in self.well if Scope(TargetKind.CONTAINER, target) not in self._acts]

@@ -43,10 +43,14 @@ _ORDER: Final[tuple[tuple[Callable[[Question], Held | None], frozenset[Verb]], .
 )
 
 
+_PACING: Final = frozenset({cooldown, backoff, breaker, budget})
+"""What they limit, a last resort ends."""
+
+
 def ask(question: Question) -> Held | None:
     """The first guard that stops the decision, or None when it may be carried out."""
     for guard, verbs in _ORDER:
-        if question.decision.verb not in verbs:
+        if question.decision.verb not in verbs or (question.decision.last_resort and guard in _PACING):
             continue
         held = guard(question)
         if held is not None:

@@ -47,7 +47,7 @@ def test_a_file_becomes_policies() -> None:
     )
     assert (heal.cooldown, heal.restart_stopped) == (300.0, True)
     assert heal.backoff == Backoff(initial=5.0, factor=1.5, longest=120.0, reset_after=3600.0)
-    assert heal.budget == Budget(most=3, per=7200.0, probe_after=2700.0)
+    assert heal.budget == Budget(most=3, per=7200.0, probe_after=2700.0, stops=True)
     assert heal.place == Place(file="a.yaml", line=3, column=5)
     assert isinstance(oom.trigger, OnTrigger)
     assert oom.trigger.events == {

@@ -409,6 +409,11 @@ policies:
         ("restart", "budget: {per: 500ms}", "7:19: A.budget.per: no budget is counted over so long or short"),
         ("restart", "budget: {probe_after: 7h}", "7:27: A.budget.probe_after: no breaker waits for so long or short"),
         ("restart", "budget: {probe_after: 0s}", "7:27: A.budget.probe_after: no breaker waits for so long or short"),
+        (
+            "restart",
+            "budget: {on_open: kill}",
+            '7:23: A.budget.on_open: "kill" is not known here, choose one of notify,',
+        ),
         ("restart", "budget: 5", "7:13: A.budget: this is not a mapping, write {max: 5, per: 30m}"),
         ("restart", "backoff: 10s", "7:14: A.backoff: this is not a mapping, write {initial: 10s, max: 15m}"),
         ("restart", "backoff: {factor: 0.5}", "7:23: A.backoff.factor: this is not a factor, write a number from 1"),
