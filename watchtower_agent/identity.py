@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from watchtower_agent.model.observation import Resume
-from watchtower_agent.policies.guards import Protection
+from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.settings import LoadedSettings, Settings, with_host
 
 log = structlog.get_logger("watchtower_agent.identity")

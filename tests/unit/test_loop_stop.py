@@ -18,7 +18,7 @@ from watchtower_agent.loop.loop import Loop
 from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOptions
 from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
-from watchtower_agent.policies.guards import Protection
+from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.timetable import Timed
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
 

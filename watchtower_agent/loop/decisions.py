@@ -19,7 +19,10 @@ from watchtower_agent.model.observation import ContainerObserved, Resume
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.policies.agenda import Agenda
 from watchtower_agent.policies.evaluate import Conditions
-from watchtower_agent.policies.guards import DEFAULT_COOLDOWN, Cooldowns, Protection, Question, ask, cooldown_of
+from watchtower_agent.policies.guards.cooldowns import Cooldowns
+from watchtower_agent.policies.guards.order import ask
+from watchtower_agent.policies.guards.pacing import DEFAULT_COOLDOWN, cooldown_of
+from watchtower_agent.policies.guards.question import Protection, Question
 from watchtower_agent.policies.making import PENDING_FOR, digest
 from watchtower_agent.policies.obsolescence import obsolete
 from watchtower_agent.policies.policy import Policy, PolicySet

@@ -34,7 +34,7 @@ from watchtower_agent.model.observation import (
 from watchtower_agent.model.outcome import Intent, Outcome
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.policies.conditions.subject import remember
-from watchtower_agent.policies.guards import Protection
+from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.ports import Composer
 from watchtower_agent.state.averages import USUAL, Averages

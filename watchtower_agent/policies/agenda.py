@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from watchtower_agent.model.decision import Decision, Dropped, Held, Mode, Target, Verb
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.policies.guards import Cooldowns, Protection, Question, ask
+from watchtower_agent.policies.guards.cooldowns import Cooldowns
+from watchtower_agent.policies.guards.order import ask
+from watchtower_agent.policies.guards.question import Protection, Question
 from watchtower_agent.policies.obsolescence import obsolete, overtaken
 from watchtower_agent.policies.policy import PolicySet, ScheduleTrigger
 from watchtower_agent.policies.waiting import Waiting, key_of

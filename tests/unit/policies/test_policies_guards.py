@@ -11,7 +11,10 @@ from tests.support.slow_cron import utc
 from watchtower_agent.model.container import Container, ContainerStatus, Health
 from watchtower_agent.model.decision import Decision, Held, Target, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.policies.guards import Cooldowns, Protection, Question, ask, image_name
+from watchtower_agent.policies.guards.cooldowns import Cooldowns
+from watchtower_agent.policies.guards.order import ask
+from watchtower_agent.policies.guards.protected import image_name
+from watchtower_agent.policies.guards.question import Protection, Question
 from watchtower_agent.policies.policy import Policy
 from watchtower_agent.state.attribution import EndCause, OperatorIntent
 from watchtower_agent.state.host_state import HostState

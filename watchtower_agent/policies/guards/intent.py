@@ -1,0 +1,64 @@
+"""What a person meant by ending, killing or restarting a container. Pure."""
+
+from __future__ import annotations
+
+from watchtower_agent.model.decision import Guard, Held
+from watchtower_agent.policies.guards.question import SETTLE, Question
+from watchtower_agent.state.attribution import HANDS_OFF, EndCause, signal_name
+from watchtower_agent.state.record import ContainerRecord
+
+
+def operator_intent(q: Question) -> Held | None:
+    """What a person ended, killed or restarted is left alone."""
+    record = q.record
+    if record is None:
+        return None
+    name = record.container.name
+    if not record.container.running and record.end_cause in {EndCause.UNKNOWN, EndCause.OPERATOR}:
+        if q.policy.restart_stopped:
+            return _ended_just_now(q, record)
+        if record.end_cause is EndCause.UNKNOWN:
+            return q.hold(
+                Guard.OPERATOR_INTENT,
+                f"{name} ended while the agent could not see how: it may have been stopped on purpose. "
+                f"Start it by hand, or set restart_stopped: true",
+            )
+        what = record.operator.action if record.operator else "stop"
+        return q.hold(
+            Guard.OPERATOR_INTENT,
+            f"someone else ended {name} on purpose{_by(record)}: it is left alone until it is started by hand",
+            numbers={"operator_action": what, "operator_at": record.operator.at if record.operator else None},
+        )
+    operator = record.operator
+    if operator is not None and q.now.wall < operator.until:
+        left = min(HANDS_OFF, operator.until - q.now.wall)
+        return q.hold(
+            Guard.OPERATOR_INTENT,
+            f"someone else did a {operator.action} on {name}: it is left alone for {HANDS_OFF / 60:.0f} min after that",
+            numbers={"operator_action": operator.action, "operator_at": operator.at},
+            release_in=left,
+        )
+    return None
+
+
+def _ended_just_now(q: Question, record: ContainerRecord) -> Held | None:
+    """The policy acts on what a person stopped, too: but a restart and a removal by hand begin with the same end."""
+    operator = record.operator
+    if operator is None:
+        return None
+    left = operator.until - HANDS_OFF + SETTLE - q.now.wall
+    if left <= 0:
+        return None
+    return q.hold(
+        Guard.OPERATOR_INTENT,
+        f"someone else has just ended {record.container.name}{_by(record)}: it may be about to be started or removed",
+        numbers={"operator_action": operator.action, "operator_at": operator.at},
+        release_in=min(SETTLE, left),
+    )
+
+
+def _by(record: ContainerRecord) -> str:
+    """The engine says `stop` only after the end: until then the signal is all that is known."""
+    if record.operator is not None and record.operator.action != "kill":
+        return f" ({record.operator.action})"
+    return f" (it was sent SIG{signal_name(record.kill_signal)})" if record.kill_signal else ""

@@ -1,0 +1,44 @@
+"""The guards in their order, and which verbs each is asked about; the first that stops a decision names itself. Pure.
+
+Asked when a decision is made, again whenever something changes while it waits, and once more just before the write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from watchtower_agent.model.decision import Held, Verb
+from watchtower_agent.policies.guards.intent import operator_intent
+from watchtower_agent.policies.guards.knowledge import engine_down, stale
+from watchtower_agent.policies.guards.pacing import cooldown
+from watchtower_agent.policies.guards.permission import mode, outside_window
+from watchtower_agent.policies.guards.protected import protected
+from watchtower_agent.policies.guards.question import Question
+from watchtower_agent.policies.guards.readiness import restart_policy, starting
+
+_EVERY: Final = frozenset(Verb)
+_ON_CONTAINERS: Final = _EVERY - {Verb.NOTIFY}
+
+_ORDER: Final[tuple[tuple[Callable[[Question], Held | None], frozenset[Verb]], ...]] = (
+    (protected, _ON_CONTAINERS),
+    (mode, _EVERY),
+    (outside_window, _ON_CONTAINERS),
+    (operator_intent, _ON_CONTAINERS),
+    (engine_down, _ON_CONTAINERS),
+    (stale, _ON_CONTAINERS),
+    (starting, _ON_CONTAINERS),
+    (restart_policy, frozenset({Verb.RESTART, Verb.START})),
+    (cooldown, _EVERY),
+)
+
+
+def ask(question: Question) -> Held | None:
+    """The first guard that stops the decision, or None when it may be carried out."""
+    for guard, verbs in _ORDER:
+        if question.decision.verb not in verbs:
+            continue
+        held = guard(question)
+        if held is not None:
+            return held
+    return None

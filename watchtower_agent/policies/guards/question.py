@@ -1,0 +1,71 @@
+"""What a guard is asked, and how it answers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from watchtower_agent.model.decision import Decision, Guard, Held, Number
+from watchtower_agent.model.instant import Instant
+from watchtower_agent.policies.guards.cooldowns import Cooldowns
+from watchtower_agent.policies.policy import Policy
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.record import ContainerRecord
+
+SETTLE = 2.0
+"""Seconds after which an inspection asks again whether the engine still means to restart a container by itself, and for
+which the end that a person made may be the first half of a restart or a removal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """What no policy may touch, and how far the agent as a whole may go.
+
+    Attributes:
+        observe: The agent publishes decisions and acts on nothing.
+        stateful_images: Names of images that are touched only when a policy selects them by exact name or label.
+        own_containers: Ids (or prefixes of at least 12 characters) of the containers that the agent itself runs in.
+        peers: Host names by which the agent reaches its broker or a proxy before the engine's socket: a container
+            or Compose service of that name is protected.
+        peer_ports: Ports on this host by which the agent reaches its broker or such a proxy: a container that
+            publishes one, or exposes it in the host's network, is protected.
+    """
+
+    observe: bool = False
+    stateful_images: frozenset[str] = frozenset()
+    own_containers: tuple[str, ...] = ()
+    peers: frozenset[str] = frozenset()
+    peer_ports: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Everything that a guard may look at."""
+
+    decision: Decision
+    policy: Policy
+    state: HostState
+    record: ContainerRecord | None
+    cooldowns: Cooldowns
+    protection: Protection
+    now: Instant
+
+    def hold(
+        self,
+        guard: Guard,
+        reason: str,
+        *,
+        numbers: Mapping[str, Number] | None = None,
+        release_in: float | None = None,
+        final: bool = False,
+    ) -> Held:
+        """The answer of a guard that stops the decision; `release_in` in seconds from now."""
+        return Held(
+            decision=self.decision,
+            guard=guard,
+            reason=reason,
+            numbers=numbers or {},
+            release_at=None if release_in is None else self.now.wall + release_in,
+            final=final,
+            at=self.now.wall,
+        )
