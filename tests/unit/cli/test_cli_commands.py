@@ -58,7 +58,7 @@ async def test_status_for_people(socket: Path) -> None:
     assert lines[0] == "watchtower-agent 0.1.0 on h1, mode enforce, up 1 h 6 min"
     text = " ".join(" ".join(lines).split())
     for fact in (
-        "✓ 26.1.5 at unix:///var/run/docker.sock (default), since 13:06:41",
+        "✓ 26.1.5 at unix:///var/run/docker.sock (default), since 21 Sep",
         "1,234 events, 1 gap, 1 ms behind",
         "✗ not connected to mqtt://broker:1883 connection refused",
         "34 events waiting (34.6 kB), the oldest for",
@@ -66,7 +66,7 @@ async def test_status_for_people(socket: Path) -> None:
         "12 running, 1 paused, 3 stopped",
         "heal-unhealthy enforce 3 web restart web succeeded",
         "notify-oom shadow 16 - -",
-        "restart db by heal-unhealthy: operator_intent until 14:25:20 a person stopped it 3 min ago",
+        "restart db by heal-unhealthy: operator_intent until 21 Sep",
         'heal.yaml:3:5: policies[0].whn: unknown key "whn", did you mean when?',
     ):
         assert fact in text

@@ -295,7 +295,8 @@ class Checker:
 
     def _operand(self, node: ParseTree[Token]) -> Named | Fixed:  # noqa: PLR0911 - one return per kind of node
         token = node.children[0] if node.children else None
-        text = str(token)
+        # Only of a token: a tree's text is made by recursion, and lists may be nested as deep as the text is long.
+        text = str(token) if isinstance(token, Token) else ""
         match node.data:
             case "name":
                 return self._name(node, text)
