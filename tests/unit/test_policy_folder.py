@@ -191,7 +191,7 @@ def test_a_file_alone_is_checked_like_a_folder_of_one(tmp_path: Path) -> None:
     bad.write_text(BROKEN)
     assert (check_folder(good).problems, check_folder(good).policies) == ((), 1)
     (problem, *_) = check_folder(bad).problems
-    assert (problem.file, problem.line) == (str(bad), 3)
+    assert (problem.file, problem.line) == (str(bad), 2)
     (problem,) = check_folder(bad / "x").problems
     assert str(problem) == f"{bad / 'x'}: this is not a folder, name the folder that holds the policy files"
 

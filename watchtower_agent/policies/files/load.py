@@ -15,6 +15,7 @@ from watchtower_agent.policies.files.validation import findings_of
 from watchtower_agent.policies.files.yaml_nodes import (
     MappingNode,
     Plain,
+    ScalarNode,
     SequenceNode,
     YamlText,
     plain,
@@ -131,7 +132,8 @@ class _File:
     def _find(self, text: YamlText, findings: list[Finding]) -> None:
         for finding in findings:
             place = text.place(finding.path, at_key=finding.at_key, offset=finding.offset)
-            if place in self._refused and finding.path and not finding.at_key:
+            node = text.node(finding.path)
+            if place in self._refused and isinstance(node, ScalarNode) and node.null:
                 continue  # an alias stands there, and was told of
             self._add(replace(finding, path=text.written(finding.path)), place)
 

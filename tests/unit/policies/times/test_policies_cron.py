@@ -84,6 +84,7 @@ def test_what_an_expression_means(
         ("0 0 * * mnday", 8, '"mnday" is no weekday, did you mean mon?'),
         ("0 0 * juny *", 6, '"juny" is no month, did you mean jun?'),
         ("0 0 * * mony", 8, '"mony" is no weekday, did you mean mon?'),
+        ("0 3 * * 1-", 10, "a weekday is missing here, write both ends of a range, as in 1-5"),
         ("x 0 * * *", 0, '"x" is no minute, write 0 to 59, *, a range (1-5), a list (1,5) or a step (*/2)'),
         ("0 0 ? * mon", 4, '"?" is no day, write *'),
         ("0 0 L * *", 4, '"L" is no day, L, W and # are of other schedulers, cron has none of them: name the days'),
