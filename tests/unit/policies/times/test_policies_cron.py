@@ -93,7 +93,7 @@ def test_what_an_expression_means(
         ("0 0 * * 5L", 8, "L, W and # are of other schedulers"),
         ("0,,5 0 * * *", 2, "a minute is missing here, take out the comma"),
         ("0, 0 * * *", 2, "a minute is missing here"),
-        ("-5 0 * * *", 0, '"" is no minute'),
+        ("-5 0 * * *", 0, "a minute is missing here, write both ends of a range"),
         ("1-2-3 0 * * *", 2, '"2-3" is no minute'),
         ("0 22-2 * * *", 2, '"22-2" goes backwards, write 22-23,0-2 for both its parts, or turn it round'),
         ("0 0 20-10 * *", 4, '"20-10" goes backwards, write 20-31,1-10'),
