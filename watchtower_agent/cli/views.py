@@ -76,7 +76,8 @@ def _engine(page: Page, engine: Json, now: float) -> None:
         page.fact("engine", words(f"{version} at "), *where, words(f", since {begun}"), good=True)
     else:
         to = " to " if engine.get("url") else ""
-        page.fact("engine", words(f"not connected{to}"), *where, good=False)
+        away = [words(f", since {since(engine['since'], now)}")] if engine.get("since") else []
+        page.fact("engine", words(f"not connected{to}"), *where, *away, good=False)
         page.explain(printable(engine.get("last_error") or "trying"))
     lag = f", {duration(engine['lag'])} behind" if engine.get("lag") is not None else ""
     gaps = engine.get("gaps", 0)

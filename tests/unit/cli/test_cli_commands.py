@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -71,6 +72,15 @@ async def test_status_for_people(socket: Path) -> None:
     ):
         assert fact in text
     assert "\x1b" not in out
+
+
+async def test_status_says_since_when_the_engine_is_away(socket: Path) -> None:
+    engine = {"connected": False, "url": "unix:///e.sock", "since": time.time() - 400 * 86400, "last_error": "gone"}
+    code, out, _ = await asked(socket, "status", answer=status(engine=engine))
+    assert code == 1
+    assert re.search(
+        r"not connected to unix:///e\.sock, since \d+ [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d$", out, re.MULTILINE
+    )
 
 
 async def test_status_of_a_hostile_host_stays_readable(socket: Path) -> None:
