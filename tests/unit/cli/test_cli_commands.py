@@ -229,7 +229,7 @@ def test_run_tells_a_wrong_configuration_without_a_stack(tmp_path: Path, capsys:
     config.write_text("mode: on\n")
     assert main(["run", "--config", str(config)]) == 1
     assert capsys.readouterr().err == (
-        f"watchtower-agent: {config}:1:7: mode: this value is not known, choose one of enforce, observe\n"
+        f'watchtower-agent: {config}:1:7: mode: "on" is not known here, choose one of enforce, observe\n'
     )
     assert main(["run", "--config", str(config), "--set", "mqtt.url=x", "--set", "mode=observe"]) == 1
     assert "command line: mqtt.url" in capsys.readouterr().err
