@@ -6,7 +6,7 @@ The descriptions here are what editors show (`schema`).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
@@ -24,6 +24,7 @@ from watchtower_agent.policies.files.document_values import (
     OpenFor,
     Signal,
     StopTimeout,
+    Version,
     Word,
     ZoneName,
 )
@@ -165,5 +166,5 @@ class PolicyKeys(_Keys):
 class FileKeys(_Keys):
     """One file of a policy folder."""
 
-    version: Literal[1] = Field(description="Of the policy language.")
+    version: Version = Field(description="Of the policy language.")
     policies: list[PolicyKeys] = Field(description="The policies of this file.")
