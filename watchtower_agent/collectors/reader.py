@@ -37,6 +37,7 @@ class Reader:
         interval: Seconds between ticks.
         seconds: Collector -> seconds it took at the last tick.
         source: Where the containers' numbers came from at the last tick: cgroup files or the stats API.
+        at_work: What reads at this moment: a collector's name, `cgroup` for who looks for cgroups; empty between ticks.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Reader:
         if collectors is not None:
             self._of_host, self._of_cgroups, self._of_stats = (), collectors, ()
         self._anew: frozenset[str] = frozenset()
+        self.at_work = ""
         self.seconds: Mapping[str, float] = {}
         self.source = Source.STATS_API if source is Source.STATS_API else Source.CGROUP
 
@@ -74,6 +76,7 @@ class Reader:
         at = self._clock.now()
         began = self._monotonic()
         self._descriptors.refused = 0
+        self._begins("cgroup")
         failures = self._prepare(request, at.monotonic)
         # What the stats API was asked for and has not answered yet is read from files once there are some.
         waiting = self._anew | request.anew
@@ -90,7 +93,8 @@ class Reader:
             anew=frozenset() if self.source is Source.STATS_API else request.anew,
         )
         of_containers = self._of_stats if self.source is Source.STATS_API else self._of_cgroups
-        self.seconds = registry.run((*of_containers, *self._of_host), tick)
+        self.seconds = registry.run((*of_containers, *self._of_host), tick, self._begins)
+        self.at_work = ""
         # Of who is not read there is nothing that could be out of date.
         anew = tick.anew
         if waiting - anew:
@@ -108,6 +112,9 @@ class Reader:
             failures=tick.failures,
             anew=anew,
         )
+
+    def _begins(self, name: str) -> None:
+        self.at_work = name
 
     def close(self) -> None:
         """Let go of all descriptors."""

@@ -5,6 +5,8 @@ In place of those that read cgroups, `stats_api.py` asks the engine where there 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from watchtower_agent.collectors.block_io import block_io
 from watchtower_agent.collectors.cpu import CpuCollector
 from watchtower_agent.collectors.disk import DiskCollector
@@ -47,8 +49,13 @@ def of_host(*, proc_root: str, facts: HostFacts, descriptors: Descriptors) -> tu
     )
 
 
-def run(chosen: tuple[Collector, ...], tick: Tick) -> dict[str, float]:
+def run(chosen: tuple[Collector, ...], tick: Tick, begins: Callable[[str], None]) -> dict[str, float]:
     """Let each collector write its part.
+
+    Args:
+        chosen: The collectors, in their order.
+        tick: What they write to.
+        begins: Told the name of each before it is let: one that hangs is told by it.
 
     Returns:
         Collector -> seconds it took.
@@ -56,6 +63,7 @@ def run(chosen: tuple[Collector, ...], tick: Tick) -> dict[str, float]:
     seconds = {}
     began = tick.monotonic()
     for collector in chosen:
+        begins(collector.name)
         try:
             collector.collect(tick)
         except Exception as error:  # noqa: BLE001 - whatever one collector meets, the others go on

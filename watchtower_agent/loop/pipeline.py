@@ -139,18 +139,21 @@ class Pipeline:
 
     # --- the step -------------------------------------------------------------------------------------
 
-    def step(self, observations: Sequence[Observation], now: Instant, *, last: bool = False) -> Effects:
+    def step(
+        self, observations: Sequence[Observation], now: Instant, *, last: bool = False, sampler_waits_for: str = ""
+    ) -> Effects:
         """Take observations in, in their order, and say what follows from them.
 
         Args:
             observations: What the shell saw since the last step.
             now: The present.
             last: No step will follow: hold nothing back.
+            sampler_waits_for: What holds up the sampler, where it is held up, as far as can be told.
         """
         self._look_at_clock(now)
         for observation in observations:
             self._take(observation, now)
-        if self._sampler.held_up(now):
+        if self._sampler.held_up(now, sampler_waits_for):
             self._go_on_without_samples(now)
         self._scheduling.run(now)
         if self._tick:
