@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -61,16 +60,6 @@ async def test_a_session_that_lasted_begins_the_tries_anew(stable_after: float, 
         assert (time.monotonic() - begun > RETRY / 2) is waits
 
 
-class Audited(ScriptedEngine):
-    """Counts how often its memory is looked at."""
-
-    audits = 0
-
-    def past_events(self, since_ns: int, until_ns: int) -> Sequence[bytes]:
-        self.audits += 1
-        return super().past_events(since_ns, until_ns)
-
-
 class BusyWatch(EngineWatch):
     """A loop that takes its time for every step."""
 
@@ -81,15 +70,15 @@ class BusyWatch(EngineWatch):
 
 
 async def test_what_waits_for_a_busy_loop_is_not_taken_for_lost() -> None:
-    engine = Audited(SteppedClock())
+    engine = ScriptedEngine(SteppedClock())
     timing = replace(FAST, audit_every=0.02, in_flight=0.03, settle=0.0)
     async with BusyWatch(engine, timing=timing) as watch:
         await watch.until_listed()
         names = [f"v{number}" for number in range(20 * BATCH)]
         engine.happen(*names)
         await watch.until(lambda: len(watch.events) == len(names))
-        audits = engine.audits
-        await watch.until(lambda: engine.audits >= audits + 5)
+        audits = engine.looked_back
+        await watch.until(lambda: engine.looked_back >= audits + 5)
         assert [event.actor_id for event in watch.events] == names
         assert not watch.of(GapObserved)
         assert watch.session.counts.reconnects == 0
