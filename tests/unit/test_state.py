@@ -97,6 +97,24 @@ def test_an_inspection_that_events_overtook_is_asked_for_again() -> None:
     assert list(agent.to_inspect) == [container_id("web")]
 
 
+def test_an_inspection_of_the_life_before_a_restart_tells_nothing_of_the_one_after() -> None:
+    agent = host()
+    seen = inspection(agent)
+    agent.clock.advance(0.5)
+    agent.docker.restart()
+    agent.read()
+    agent.to_inspect.clear()
+    began = agent.record().started
+
+    agent.see(seen)
+
+    detail = agent.record().container.detail
+    assert agent.record().started == began
+    assert detail is not None
+    assert (detail.pid, detail.started_at) == (0, None), "not known yet, rather than the former one's"
+    assert list(agent.to_inspect) == [container_id("web")]
+
+
 def test_what_was_asked_before_a_rename_does_not_undo_it() -> None:
     agent = host()
     seen = inspection(agent)

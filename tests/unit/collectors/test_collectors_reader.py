@@ -626,6 +626,15 @@ def test_a_failing_collector_stops_no_other(tmp_path: Path) -> None:
     assert set(bench.reader.seconds) == {"failing", "working"}
 
 
+def test_a_search_for_cgroups_that_fails_as_nobody_foresaw_leaves_the_host_its_numbers(tmp_path: Path) -> None:
+    bench = Bench(v2_tree(tmp_path / "cgroup"), fake_proc(tmp_path / "proc"))
+    bench.watch(SampleTarget(container_id=full_id(1), cgroup_parent="/\ud800"))  # no path that the system takes
+    for _ in range(2):
+        sample = bench.tick()
+        assert "UnicodeEncodeError" in sample.failures["cgroup"]
+        assert sample.host["host.memory.available"] > 0
+
+
 def test_too_few_descriptors_cost_time_and_no_values(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1\n")
     (tmp_path / "b").write_text("2\n")
