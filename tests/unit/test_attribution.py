@@ -616,6 +616,19 @@ def test_an_end_that_only_the_listing_shows_is_held_and_said() -> None:
     assert agent.guards == ["operator_intent"]
 
 
+def test_an_end_that_only_a_listing_shows_is_held_though_no_event_is_known_to_be_lost() -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.docker.lose_events()
+    agent.relist()
+    agent.deliver()
+    agent.tick(3)
+
+    assert agent.actions_seen()[-1] == ("die", "synthetic")
+    assert agent.did == []
+    assert agent.guards == ["operator_intent"]
+
+
 @pytest.mark.parametrize(("away", "acts"), [(4 * 60, True), (6 * 60, False)])
 def test_a_crash_that_is_replayed_triggers_while_it_is_fresh(away: float, *, acts: bool) -> None:
     agent = host()
