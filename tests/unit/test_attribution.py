@@ -702,11 +702,16 @@ def test_a_person_is_forgotten_after_15_minutes_and_the_state_topic_says_so() ->
     assert "operator" not in (agent.retained("container/web") or {})
 
 
-def test_the_15_minutes_do_not_grow_when_the_clock_is_stepped_back() -> None:
+@pytest.mark.parametrize("rebooted", [False, True], ids=["while it runs", "over a reboot"])
+def test_the_15_minutes_do_not_grow_when_the_clock_is_stepped_back(*, rebooted: bool) -> None:
     agent = host(SICK, check=True)
     agent.docker.restart()
     agent.deliver()
+    if rebooted:
+        agent.clock.reboot(1)  # and by how much it was stepped can't be told
     agent.clock.step_wall(-24 * 3600)
+    if rebooted:
+        agent.comes_back()
     agent.docker.health()
     agent.deliver()
 

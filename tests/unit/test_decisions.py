@@ -439,9 +439,11 @@ def test_events_that_only_subscribers_miss_make_nothing_stale() -> None:
     assert agent.did == [("restart", "web")]
 
 
-def test_after_an_outage_nothing_is_done_before_the_listing() -> None:
+@pytest.mark.parametrize("told", [True, False], ids=["told as a loss", "too short to be told"])
+def test_after_an_outage_nothing_is_done_before_the_listing(*, told: bool) -> None:
     agent = host()
-    agent.see(EngineLost(reason="gone", at=agent.clock.wall))
+    if told:
+        agent.see(EngineLost(reason="gone", at=agent.clock.wall))
     agent.see(EngineFound(info=INFO, restarted=False, at=agent.clock.wall))
     agent.docker.crash()
     agent.read()
