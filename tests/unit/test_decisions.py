@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.core import INFO, NOW, Docker, Host, now, policy_set
+from tests.support.core import INFO, NOW, Docker, Host, event, now, policy_set
 from watchtower_agent.model.commit import Commit, Record
 from watchtower_agent.model.decision import Dropped, Edge, Held
 from watchtower_agent.model.notice import Notice
@@ -14,6 +14,7 @@ from watchtower_agent.model.observation import (
     EngineFound,
     EngineLost,
     EnginePinged,
+    EventsObserved,
     GapObserved,
     PoliciesRejected,
 )
@@ -402,6 +403,9 @@ def test_an_engine_that_says_nothing_is_not_acted_on_until_it_does(sign: str) ->
     assert agent.did == []
     assert agent.guards == ["stale"]
     assert agent.of(Held)[0].numbers["silence_allowed"] == 15.0
+
+    agent.see(EventsObserved(events=(event("exec_start", at=agent.clock.wall - 20, position=99),), lag=20.0))
+    assert agent.did == [], "that it lived when it said so is no news"
 
     match sign:
         case "ping":
