@@ -190,6 +190,30 @@ async def test_what_an_earlier_connection_did_not_deliver_comes_first() -> None:
         assert bench.sent == list(range(1, 1002))
 
 
+class WrittenMeanwhile(FakeStore):
+    """While its first page is asked for, another event is written, told, and read with that page."""
+
+    tell: Callable[[EventMessage], None] | None = None
+
+    async def pending_events(self, *, after: int, limit: int) -> Sequence[EventMessage]:
+        if self.tell is not None:
+            tell, self.tell = self.tell, None
+            await self.commit(Commit(events=(event(3),)))
+            tell(event(3))
+        return await super().pending_events(after=after, limit=limit)
+
+
+async def test_what_is_told_while_a_page_with_it_is_read_goes_out_once() -> None:
+    store = WrittenMeanwhile()
+    await store.commit(Commit(events=(event(1), event(2))))
+    bench = Bench(store, FakeConnection(), Suspect())
+    store.tell = lambda message: bench.delivery.committed((message,), ())
+    bench.draining.set()
+    async with asyncio.timeout(5):
+        await bench.delivery.run(bench.draining)
+    assert bench.sent == [1, 2, 3]
+
+
 async def test_only_the_newest_state_waits_behind_one_on_its_way() -> None:
     connection = FakeConnection(verdict=silent)
     async with running(connection) as bench:
