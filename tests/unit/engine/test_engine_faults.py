@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.engine_watch import FAST, EngineWatch
 from tests.support.scripted_engine import ScriptedEngine, SteppedClock
+from watchtower_agent.engine import session
+from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.calls import EngineGreeting
 from watchtower_agent.engine.event_stream import EventStream, StreamEnd
 from watchtower_agent.engine.session import BATCH
@@ -69,6 +71,29 @@ class BusyWatch(EngineWatch):
         super().sink(observation)
 
 
+class RefusesTwice(ScriptedEngine):
+    """On a socket of this host."""
+
+    def __init__(self, clock: SteppedClock) -> None:
+        super().__init__(clock)
+        self.address = EngineAddress(url="unix:///nowhere", source="settings")
+        self.refusals = 0
+
+    def connect(self) -> EngineGreeting:
+        self.refusals += 1
+        if self.refusals <= 2:
+            raise TemporaryError("not yet")
+        return super().connect()
+
+
+async def test_an_engine_on_this_host_is_tried_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "LOCAL_RETRY_CAP", 0.1)
+    async with EngineWatch(
+        RefusesTwice(SteppedClock()), timing=replace(FAST, retry_first=60.0, retry_cap=60.0)
+    ) as watch:
+        await watch.until_listed(timeout=10)
+
+
 async def test_what_waits_for_a_busy_loop_is_not_taken_for_lost() -> None:
     engine = ScriptedEngine(SteppedClock())
     timing = replace(FAST, audit_every=0.02, in_flight=0.03, settle=0.0)
@@ -82,3 +107,17 @@ async def test_what_waits_for_a_busy_loop_is_not_taken_for_lost() -> None:
         assert [event.actor_id for event in watch.events] == names
         assert not watch.of(GapObserved)
         assert watch.session.counts.reconnects == 0
+
+
+async def test_what_was_lost_and_stamped_before_the_last_audit_is_found_by_the_next() -> None:
+    clock = SteppedClock()
+    engine = ScriptedEngine(clock)
+    async with EngineWatch(engine, clock=clock, timing=replace(FAST, audit_every=0.02, in_flight=0.02)) as watch:
+        await watch.until_listed()
+        audits = engine.looked_back
+        await watch.until(lambda: engine.looked_back >= audits + 3)
+        clock.offset = -0.02  # the engine stamps an event some time before it shows it
+        engine.happen("late", lost=True)
+        clock.offset = 0.0
+        await watch.until(lambda: [event.actor_id for event in watch.events] == ["late"], timeout=5)
+        assert [gap.reason for gap in watch.of(GapObserved)] == ["audit"]

@@ -297,6 +297,34 @@ async def test_draining_ends_when_all_is_acknowledged() -> None:
     assert (await bench.store.facts()).outbox_depth == 0
 
 
+async def test_a_store_that_can_not_forget_for_a_while_forgets_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgetful(FakeStore):
+        refusals = 0
+
+        async def events_delivered(self, sequences: Sequence[int]) -> None:
+            self.refuse()
+            await super().events_delivered(sequences)
+
+        async def states_delivered(self, states: Sequence[StateMessage]) -> None:
+            self.refuse()
+            await super().states_delivered(states)
+
+        def refuse(self) -> None:
+            self.refusals += 1
+            if self.refusals <= 4:
+                raise TemporaryError("the disk is full")
+
+    monkeypatch.setattr(delivery, "_STORE_RETRY", 0.01)
+    for events, states in (([event(1), event(2)], []), ([], [state("web", b"1")])):
+        store = Forgetful()
+        async with running(FakeConnection(), store=store) as bench:
+            await bench.commit(*events, states=states)
+            async with asyncio.timeout(5):
+                while (await store.facts()).outbox_depth or await store.pending_states():
+                    await bench.next_news()
+        assert store.refusals > 4
+
+
 async def test_a_store_that_fails_for_a_while_delays_and_loses_nothing() -> None:
     class Failing(FakeStore):
         trouble = True
