@@ -132,7 +132,7 @@ class Pipeline:
                 self.state.containers[container_id] = record
         self.state.baseline = bool(resume.records.get("baseline"))
         self._clock = Instant.restored(resume.records.get("clock", {}).get("seen"))
-        self.decisions.resume(resume, interrupted, now)
+        self.decisions.resume(resume, interrupted, now, stepped=now.stepped_since(self._clock))
         self._scheduling.resume(resume.records.get(KIND, {}))
         if resume.store_was_reset:
             self._say(announcements.store_reset(resume.store_was_reset, now.wall), now)
@@ -174,6 +174,7 @@ class Pipeline:
         step = now.stepped_since(self._clock)
         if step:
             self.state.operator_acts_move(step)
+            self.decisions.clock_stepped(step)
         if step or self._clock is None or self._clock.boot != now.boot:
             self._clock = now
             self._remember_clock()

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import math
+import resource
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.support.cgroups import GIB, Bench, FakeTree, SteppedClock, fake_proc, full_id, v1_tree, v2_tree
-from watchtower_agent.collectors.files import Descriptors, KeptFile, read_once
+from watchtower_agent.collectors.files import Descriptors, KeptFile, raise_descriptor_limit, read_once
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.request import Demand, Request, Source
 from watchtower_agent.collectors.roster import LONGEST_SEARCH_WAIT
@@ -709,6 +710,42 @@ def test_a_failing_collector_stops_no_other(tmp_path: Path) -> None:
     assert "as it happens" in sample.failures["failing"]
     assert sample.host["host.works"] == 1.0
     assert set(bench.reader.seconds) == {"failing", "working"}
+
+
+def test_a_search_for_cgroups_that_fails_as_nobody_foresaw_leaves_the_host_its_numbers(tmp_path: Path) -> None:
+    bench = Bench(v2_tree(tmp_path / "cgroup"), fake_proc(tmp_path / "proc"))
+    bench.watch(SampleTarget(container_id=full_id(1), cgroup_parent="/\ud800"))  # no path that the system takes
+    for _ in range(2):
+        sample = bench.tick()
+        assert "UnicodeEncodeError" in sample.failures["cgroup"]
+        assert sample.host["host.memory.available"] > 0
+
+
+@pytest.fixture
+def limits() -> Iterator[tuple[int, int]]:
+    """How many files this process may have open, and how many if it asks."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lower = 1 << 16 if hard == resource.RLIM_INFINITY else hard - 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lower, hard))
+    yield lower, hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_the_limit_on_open_files_is_raised_as_far_as_it_may_be(limits: tuple[int, int], tmp_path: Path) -> None:
+    lower, hard = limits
+    Bench(v2_tree(tmp_path / "cgroup"), fake_proc(tmp_path / "proc"))
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard) != (lower, hard)
+
+
+def test_where_the_limit_on_open_files_may_not_be_raised_it_is_kept(
+    limits: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_which: int, _limits: tuple[int, int]) -> None:
+        raise PermissionError("a sandbox")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resource, "setrlimit", refuse)
+        assert raise_descriptor_limit() == limits[0]
 
 
 def test_too_few_descriptors_cost_time_and_no_values(tmp_path: Path) -> None:
