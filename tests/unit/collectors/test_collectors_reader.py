@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.support.cgroups import GIB, Bench, FakeTree, SteppedClock, fake_proc, full_id, v1_tree, v2_tree
+from watchtower_agent.collectors.cgroup_paths import Locator
 from watchtower_agent.collectors.files import Descriptors, KeptFile, raise_descriptor_limit, read_once
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.request import Demand, Request, Source
@@ -712,12 +713,31 @@ def test_a_failing_collector_stops_no_other(tmp_path: Path) -> None:
     assert set(bench.reader.seconds) == {"failing", "working"}
 
 
-def test_a_search_for_cgroups_that_fails_as_nobody_foresaw_leaves_the_host_its_numbers(tmp_path: Path) -> None:
-    bench = Bench(v2_tree(tmp_path / "cgroup"), fake_proc(tmp_path / "proc"))
-    bench.watch(SampleTarget(container_id=full_id(1), cgroup_parent="/\ud800"))  # no path that the system takes
+@pytest.mark.parametrize("parent", ["/\ud800", "/a\0b", "/" + "x" * 5000, "/../../etc"])
+def test_a_parent_that_no_directory_can_have_hides_that_container_alone(
+    bench: Bench, tree: FakeTree, parent: str
+) -> None:
+    bench.watch(SampleTarget(container_id=full_id(2), cgroup_parent=parent), ID)
     for _ in range(2):
         sample = bench.tick()
-        assert "UnicodeEncodeError" in sample.failures["cgroup"]
+        assert [math.isnan(number) for number in sample.column("memory.usage")] == [True, False]
+        assert not sample.failures
+    tree.add(f"docker/{full_id(2)}")
+    assert not any(math.isnan(number) for number in bench.tick(10.0).column("memory.usage"))
+
+
+def test_a_search_for_cgroups_that_fails_as_nobody_foresaw_leaves_the_host_its_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unforeseen(_: Locator, __: SampleTarget) -> None:
+        raise ZeroDivisionError("as it happens")
+
+    monkeypatch.setattr(Locator, "find", unforeseen)
+    bench = Bench(v2_tree(tmp_path / "cgroup"), fake_proc(tmp_path / "proc"))
+    bench.watch(full_id(1))
+    for _ in range(2):
+        sample = bench.tick()
+        assert "ZeroDivisionError" in sample.failures["cgroup"]
         assert sample.host["host.memory.available"] > 0
 
 
