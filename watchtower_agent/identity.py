@@ -17,6 +17,7 @@ import structlog
 
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.policy import Budget
 from watchtower_agent.settings import LoadedSettings, Settings, with_host
 
 log = structlog.get_logger("watchtower_agent.identity")
@@ -170,6 +171,7 @@ async def protection(
         own_containers=own,
         peers=peers,
         peer_ports=ports,
+        host_budget=Budget(most=settings.guards.host_budget.max, per=settings.guards.host_budget.per),
     )
 
 

@@ -67,7 +67,7 @@ def test_within_the_cooldown_it_waits_and_then_it_is_done() -> None:
 
 @pytest.mark.parametrize(("cooldown", "waits"), [("0s", 0), ("5s", 5), ("2m", 120)])
 def test_the_policys_own_cooldown(cooldown: str, waits: int) -> None:
-    agent = host(ON_DIE.replace("then", f"cooldown: {cooldown}, then"))
+    agent = host(ON_DIE.replace("then", f"cooldown: {cooldown}, backoff: {{initial: 0s}}, then"))
     crash_loop(agent)
     if waits:
         agent.tick(waits - 1)

@@ -164,7 +164,7 @@ def test_the_engine_got_no_further_than_the_stop(*, lost: bool) -> None:
 
 
 def test_until_it_is_known_what_became_of_it_nothing_else_is_done_to_it() -> None:
-    agent = host(SICK.replace("then", "cooldown: 0s, then"), check=True)
+    agent = host(SICK.replace("then", "cooldown: 0s, backoff: {initial: 0s}, then"), check=True)
     agent.docker.health()
     agent.deliver()
     agent.tick(1)

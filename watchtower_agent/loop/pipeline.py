@@ -158,6 +158,7 @@ class Pipeline:
         self._scheduling.run(now)
         if self._tick:
             self.decisions.evaluate(now)
+            self.decisions.look_at_breakers(now)
         self.decisions.review(now)
         if self._tick:
             self.state.operator_acts_end(now.wall)

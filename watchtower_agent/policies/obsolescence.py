@@ -33,7 +33,7 @@ def obsolete(
     target = decision.target
     if decision.verb is Verb.NOTIFY:
         return _old_news(waiting, policy, record, now)
-    if policy.then.verb is not decision.verb:
+    if policy.then.verb is not decision.verb and not (decision.last_resort and policy.budget.stops):
         return f"policy {decision.policy} does not {decision.verb} any more"
     if target.kind is TargetKind.CONTAINER and record is None:
         return f"{target.name} was removed"

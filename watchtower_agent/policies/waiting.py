@@ -31,8 +31,8 @@ class Waiting:
 
 
 def key_of(decision: Decision) -> tuple[str, str]:
-    """A policy has at most one action and one notification waiting per target."""
-    kind = "notify" if decision.verb is Verb.NOTIFY else "act"
+    """A policy has at most one action, one last resort and one notification waiting per target."""
+    kind = "notify" if decision.verb is Verb.NOTIFY else "last" if decision.last_resort else "act"
     return decision.policy, f"{kind}:{decision.target.id}"
 
 
@@ -68,6 +68,7 @@ def waiting_json(waiting: Waiting) -> dict[str, object]:
         "parameters": dict(decision.parameters),
         "correlation_id": decision.correlation_id,
         "cause_id": decision.cause_id,
+        "last_resort": decision.last_resort,
         "decided_at": decision.decided_at,
         "expires_at": decision.expires_at,
         "since": waiting.since,
@@ -102,6 +103,7 @@ def waiting_from_json(stored: Mapping[str, object]) -> Waiting:
         correlation_id=str(stored["correlation_id"]),
         cause_id=str(stored["cause_id"]),
         from_event=True,
+        last_resort=stored.get("last_resort") is True,
         decided_at=float(str(stored["decided_at"])),
         expires_at=float(str(stored["expires_at"])),
     )
