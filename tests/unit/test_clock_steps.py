@@ -18,7 +18,10 @@ HOURS = 3600.0
 BOTH_WAYS = pytest.mark.parametrize("step", [-9 * HOURS, 9 * HOURS], ids=["back", "forward, or suspended"])
 
 HOT = '  - {name: hot, select: {name: "*"}, when: memory.percent > 90%, for: 3s, then: {restart: {}}, cooldown: 1s}\n'
-CRASHED = '  - {name: up, select: {name: "*"}, on: {container: die}, then: {start: {}}, cooldown: 1s, backoff: {initial: 0s}}\n'
+CRASHED = (
+    '  - {name: up, select: {name: "*"}, on: {container: die}, then: {start: {}}, cooldown: 1s, '
+    "backoff: {initial: 0s}}\n"
+)
 LEAK = (
     '  - {name: leak, select: {name: "*"}, when: "min(memory.percent, 10s) > 95%", then: {restart: {}}, cooldown: 1s}\n'
 )

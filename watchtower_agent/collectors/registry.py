@@ -22,6 +22,9 @@ from watchtower_agent.collectors.roster import Roster
 from watchtower_agent.collectors.throttling import throttling
 from watchtower_agent.collectors.tick import Collector, Tick
 
+LEVELS = 2
+"""How many of those that read cgroups come first: CPU and memory."""
+
 
 def of_cgroups(*, proc_root: str, facts: HostFacts, roster: Roster, descriptors: Descriptors) -> tuple[Collector, ...]:
     """Every collector that reads containers' cgroups and processes.

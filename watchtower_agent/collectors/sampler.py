@@ -156,6 +156,7 @@ class Sampler:
             source=self._reader.source,
         )
         self._deliver(batch)
+        self._reader.catch_up()
 
     def _count_overrun(self) -> None:
         self._counters = replace(self._counters, overruns=self._counters.overruns + 1)

@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 from tests.support.cgroups import GIB, Bench, FakeTree, SteppedClock, fake_proc, full_id, v1_tree, v2_tree
 from watchtower_agent.collectors.cgroup_paths import Locator
 from watchtower_agent.collectors.files import Descriptors, KeptFile, raise_descriptor_limit, read_once
-from watchtower_agent.collectors.reader import Reader
+from watchtower_agent.collectors.reader import MANY, Reader
 from watchtower_agent.collectors.request import Demand, Request, Source
 from watchtower_agent.collectors.roster import LONGEST_SEARCH_WAIT
 from watchtower_agent.collectors.tick import Tick
@@ -592,6 +592,29 @@ def test_every_descriptor_is_given_back(bench: Bench) -> None:
     bench.tick()
     bench.reader.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_of_many_at_once_the_first_tick_tells_levels_and_the_second_everything(tree: FakeTree, tmp_path: Path) -> None:
+    ids = [full_id(n) for n in range(1, MANY + 2)]
+    for container_id in ids[1:]:
+        tree.add(f"docker/{container_id}")
+    bench = Bench(tree, fake_proc(tmp_path / "proc"))
+    bench.watch(*ids)
+    first = bench.tick()
+    assert not any(math.isnan(number) for number in first.column("memory.usage"))
+    assert "pids" not in first.batch.columns
+    bench.reader.catch_up()
+    for container_id in ids:
+        tree.write(f"docker/{container_id}", "pids.current", "9\n")  # too late for what was read between the ticks
+    second = bench.tick()
+    assert list(second.column("pids")) == [2] * len(ids)
+    assert list(second.column("cpu.cores")) == [0] * len(ids)
+    assert second.batch.columns.keys() > first.batch.columns.keys()
+    bench.reader.catch_up()
+    tree.add(f"docker/{full_id(500)}")
+    bench.watch(*ids, full_id(500))
+    assert bench.tick().column("pids")[-1] == 2, "one more is read at once"
+    bench.reader.close()
 
 
 # --- faults ---
