@@ -4,7 +4,7 @@ Many containers, one sample a second, first idle, then all waking five times a s
 counted for every thread of a process. The limit in C is a small program that reads CPU, memory and memory.stat of each
 container once a second from files that it keeps open, and does nothing else. `docker stats` is what most scripts ask;
 what it costs is in the engine's processes as well as in its own: in the daemon, its containerd, and a shim for each
-container. Other programs that watch containers are installed when they are asked for with `--peers`.
+container. Other programs that watch containers are installed for the run; `--peers` says which, all without it.
 
 Beside that: resident memory after an hour, which is given to an agent in half a minute (`memory.py`, `hour.py`); how
 late the agent's own loop is, measured inside; and of the core alone, on simulated containers (`simulated.py`), what a
@@ -240,8 +240,8 @@ def main() -> int:
     parser.add_argument(
         "--peers",
         type=_several(tuple(peers.PEERS)),
-        default=(),
-        help=f"programs to install for this run and measure, of {', '.join(peers.PEERS)} (default: none)",
+        default=tuple(peers.PEERS),
+        help=f"programs to install for this run and measure, of {', '.join(peers.PEERS)} (default: all; '' for none)",
     )
     parser.add_argument(
         "--parts",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import stat
 import threading
@@ -60,7 +61,8 @@ class _Texts:
 
 def check_folder(path: Path) -> FolderCheck:
     """Read and check a folder once, or one file of it, for `watchtower-agent check`."""
-    texts = _read_file(path) if os.path.isfile(path) else _read(path)  # noqa: PTH113 - pathlib's fails on odd names
+    named = path.suffix in _SUFFIXES and not os.path.isdir(path)  # noqa: PTH112 - pathlib's fails on odd names
+    texts = _read_file(path) if named or os.path.isfile(path) else _read(path)  # noqa: PTH113 - likewise
     loaded = load_policies(texts.files)
     problems = texts.problems + (() if isinstance(loaded, PolicySet) else loaded)
     return FolderCheck(
@@ -226,7 +228,14 @@ def _read_file(path: Path) -> _Texts:
 
 
 def _unreadable(name: str, error: OSError) -> Problem:
-    return _problem(name, f"the file can't be read: {_words(error)}", "make it readable for the agent, or remove it")
+    match error:
+        case FileNotFoundError():
+            return _problem(name, "there is no such file, or it is a link to none", "write it, or remove the link")
+        case PermissionError():
+            return _problem(name, "the file may not be read", "let the agent's user read it, or remove it")
+    if error.errno == errno.ELOOP:
+        return _problem(name, "the file is a link that leads back to itself", "put a file in its place, or remove it")
+    return _problem(name, f"the file can't be read: {_words(error)}", "put a readable file in its place, or remove it")
 
 
 def _folder_problem(path: Path, error: OSError) -> Problem:
@@ -249,8 +258,16 @@ def _names(path: Path) -> list[str]:
         return sorted(
             entry.name
             for entry in entries
-            if entry.name.endswith(_SUFFIXES) and not entry.name.startswith((".", "#")) and not entry.is_dir()
+            if entry.name.endswith(_SUFFIXES) and not entry.name.startswith((".", "#")) and not _is_folder(entry)
         )
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """A link that leads nowhere is no folder: reading it as a file tells what is wrong."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _content(path: Path) -> bytes:

@@ -191,21 +191,30 @@ def test_a_file_alone_is_checked_like_a_folder_of_one(tmp_path: Path) -> None:
     bad.write_text(BROKEN)
     assert (check_folder(good).problems, check_folder(good).policies) == ((), 1)
     (problem, *_) = check_folder(bad).problems
-    assert (problem.file, problem.line) == (str(bad), 3)
+    assert (problem.file, problem.line) == (str(bad), 2)
     (problem,) = check_folder(bad / "x").problems
     assert str(problem) == f"{bad / 'x'}: this is not a folder, name the folder that holds the policy files"
 
 
-@pytest.mark.parametrize("kind", ["pipe", "dangling"])
-def test_what_is_no_file_is_a_problem_and_never_waited_for(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("link", "told"),
+    [
+        (None, "the file can't be read: it is not a regular file, put a readable file in its place, or remove it"),
+        ("nowhere", "there is no such file, or it is a link to none, write it, or remove the link"),
+        ("strange.yaml", "the file is a link that leads back to itself, put a file in its place, or remove it"),
+    ],
+)
+def test_what_is_no_file_is_a_problem_and_never_waited_for(tmp_path: Path, link: str | None, told: str) -> None:
     strange = tmp_path / "strange.yaml"
-    if kind == "pipe":
+    if link is None:
         os.mkfifo(strange)
     else:
-        strange.symlink_to("nowhere")
+        strange.symlink_to(link)
+    (alone,) = check_folder(strange).problems
+    assert str(alone) == f"{strange}: {told}"
     (tmp_path / "wrong.yaml").write_text("version: 1\npolicies: {}\n")
     lines = [str(problem) for problem in check_folder(tmp_path).problems]
-    assert lines[0].startswith("strange.yaml: the file can't be read: ")
+    assert lines[0] == f"strange.yaml: {told}"
     assert lines[1].startswith("wrong.yaml:2:11: policies: ")
     assert len(lines) == 2
 

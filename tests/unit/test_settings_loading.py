@@ -178,6 +178,27 @@ def test_what_is_no_plain_yaml_mapping_is_refused(file: Path, content: str, plac
     assert any(line.startswith(f"{file}:{place}: ") for line in problems(file)), problems(file)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("host: *web", '1:7: host: a text that begins with "*" needs quotes, write "*web"'),
+        ("mqtt: {labels: [*]}", '1:17: a text that begins with "*" needs quotes, write "*"'),
+        ("mode: shadow", '1:7: mode: "shadow" is not known here, did you mean observe? choose one of enforce, observe'),
+        (
+            "log: {level: warn}",
+            '1:14: log.level: "warn" is not known here, did you mean warning? choose one of debug, ',
+        ),
+        ("mode: [observe]", "1:7: mode: this value is not known, choose one of enforce, observe"),
+    ],
+)
+def test_a_mistake_is_told_once_with_what_is_meant(file: Path, content: str, told: str) -> None:
+    file.write_text(content + "\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(file)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{file}:{told}")
+
+
 def test_a_file_that_is_too_large_is_refused(file: Path) -> None:
     file.write_text("# " + "x" * 2**20 + "\nhost: h\n")
     assert "1 MiB" in problems(file)[0]

@@ -43,11 +43,11 @@ LEAK = (
 )
 
 
-def host_of(count: int, rule: SharedCauseRule = RULE, policies: str = HEAL, **of_each: object) -> Host:
+def host_of(count: int, rule: SharedCauseRule = RULE, policies: str = HEAL, health: Health = Health.NONE) -> Host:
     """So many containers web0, web1, …, all well."""
     host = Host(policies, protection=PLENTY, shared_cause=rule)
     for number in range(count):
-        host.docker.create(f"web{number}", silent=True, **of_each)
+        host.docker.create(f"web{number}", silent=True, health=health)
     host.relist()
     host.deliver()
     host.clear()

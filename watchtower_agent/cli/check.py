@@ -61,6 +61,8 @@ class CheckResult:
         policies = "1 policy" if self.policies == 1 else f"{self.policies:,} policies"
         where = "" if self.folder is not None and self.folder.is_file() else f" in {counted(self.files, 'file')}"
         lines = [f"{self.folder}: {policies}{where}, no problems"]
+        if not self.files:
+            lines = [f"{self.folder}: no file in it is named *.yaml or *.yml, so there are no policies"]
         if self.settings is not None:
             lines.insert(0, f"{self.settings}: no problems")
         return "\n".join(lines)

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
-from watchtower_agent.cli.text import local_time, printable
+from watchtower_agent.cli.text import local_time, printable, since
 
 _KIND_WIDTH: Final = 23
 _ID_LENGTH: Final = 6
@@ -96,7 +96,7 @@ def event_sentence(topic: str, event: Mapping[str, Any]) -> str:
     data = event.get("data")
     data = data if isinstance(data, Mapping) else {}
     if kind == "policy" and "policy" in data:
-        return _policy_sentence(action, data)
+        return _policy_sentence(action, data, event.get("time"))
     if kind == "action":
         return _action_sentence(action, data)
     if kind in {"engine", "agent", "policy"}:
@@ -147,7 +147,7 @@ def _signal_name(number: object) -> str:
         return f"signal {number}" if number else "a signal"
 
 
-def _policy_sentence(action: str, data: Mapping[str, Any]) -> str:
+def _policy_sentence(action: str, data: Mapping[str, Any], at: object) -> str:
     policy, whom, verb = data["policy"], _target(data), data.get("verb", "act on")
     reason = data.get("reason", "")
     match action:
@@ -158,7 +158,7 @@ def _policy_sentence(action: str, data: Mapping[str, Any]) -> str:
         case "decision":
             return f"{policy} wants to {verb} {whom}: {reason}"
         case "held":
-            until = f", until {local_time(data['release_at'])}" if "release_at" in data else ""
+            until = f", until {since(data['release_at'], at)}" if "release_at" in data else ""
             return f"{policy} may not {verb} {whom} ({data.get('guard', 'guard')}{until}): {reason}"
         case "dropped":
             return f"{policy} no longer wants to {verb} {whom}: {reason}"

@@ -31,6 +31,22 @@ def local_day_and_time(at: object) -> str:
     return f"{moment.day:>2} {moment:%b %H:%M:%S}" if moment else "-"
 
 
+def since(at: object, now: object) -> str:
+    """`14:13:20` for a moment of today, `21 Sep 14:13:20` for one of another day, with the year where that is another.
+
+    Args:
+        at: Seconds since the epoch, or RFC 3339.
+        now: The present, likewise; where it can't be told the day is always there.
+    """
+    moment, present = _moment(at), _moment(now)
+    if moment is None:
+        return local_time(at)
+    if present is not None and moment.date() == present.date():
+        return f"{moment:%H:%M:%S}"
+    year = f" {moment.year}" if present is not None and moment.year != present.year else ""
+    return f"{moment.day} {moment:%b}{year} {moment:%H:%M:%S}"
+
+
 def _moment(at: object) -> datetime | None:
     try:
         if isinstance(at, int | float):

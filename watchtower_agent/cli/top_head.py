@@ -10,7 +10,7 @@ from rich.text import Text
 from watchtower_agent.cli.answer import listed, section
 from watchtower_agent.cli.layout import Line, fitted, least, length, name, words
 from watchtower_agent.cli.quantities import number, reading
-from watchtower_agent.cli.text import counted, duration, local_time, printable
+from watchtower_agent.cli.text import counted, duration, local_time, printable, since
 from watchtower_agent.cli.watchers import told
 from watchtower_agent.policies.catalogue import CATALOGUE
 
@@ -84,9 +84,9 @@ def _engine(frame: Json) -> Sequence[Line]:
     engine = section(frame, "engine")
     title = words("engine  ", "dim")
     if not engine.get("engine.connected"):
-        since = f" since {local_time(engine['since'])}" if engine.get("since") else ""
+        away = f" since {since(engine['since'], frame.get('at'))}" if engine.get("since") else ""
         why = printable(engine.get("last_error") or "trying")
-        return ((title, words("✗ ", "bold red"), words(f"not connected{since}: {why}", "bold red")),)
+        return ((title, words("✗ ", "bold red"), words(f"not connected{away}: {why}", "bold red")),)
     counts = ", ".join(
         f"{reading(engine.get(f'engine.containers.{state}'), None)} {state}"
         for state in ("running", "paused", "stopped")

@@ -8,7 +8,7 @@ from typing import Any, Final
 from watchtower_agent.cli.layout import Column, Line, Part, name, table, words
 from watchtower_agent.cli.page import Page
 from watchtower_agent.cli.pauses import show_paused
-from watchtower_agent.cli.text import age, counted, duration, local_day_and_time, local_time, printable, size
+from watchtower_agent.cli.text import age, counted, duration, local_day_and_time, local_time, printable, since, size
 
 Json = Mapping[str, Any]
 
@@ -47,8 +47,8 @@ def show_status(page: Page, status: Json, now: float) -> None:
         words(f", mode {printable(agent.get('mode', '?'))}, up {duration(agent.get('uptime'))}"),
     )
     page.write()
-    _engine(page, _section(status, "engine"))
-    _broker(page, status.get("mqtt"))
+    _engine(page, _section(status, "engine"), now)
+    _broker(page, status.get("mqtt"), now)
     _outbox(page, _section(status, "outbox"), agent.get("store_error"), now)
     _sampling(page, _section(status, "sampling"))
     containers = _section(status, "containers")
@@ -58,7 +58,7 @@ def show_status(page: Page, status: Json, now: float) -> None:
     _shared_cause(page, status)
     _policies(page, policies, now)
     show_paused(page, status)
-    _pending(page, status.get("pending", []))
+    _pending(page, status.get("pending", []), now)
     _problems(page, policies)
 
 
@@ -67,7 +67,7 @@ def _section(status: Json, name: str) -> Json:
     return value if isinstance(value, Mapping) else {}
 
 
-def _engine(page: Page, engine: Json) -> None:
+def _engine(page: Page, engine: Json, now: float) -> None:
     source = engine.get("url_source")
     where = [name(printable(engine.get("url") or ""))]
     if source:
@@ -75,11 +75,12 @@ def _engine(page: Page, engine: Json) -> None:
     if engine.get("connected") and engine.get("responding") is False:
         page.fact("engine", words("does not answer at "), *where, good=False)
     elif engine.get("connected"):
-        version, since = printable(engine.get("version", "?")), local_time(engine.get("since"))
-        page.fact("engine", words(f"{version} at "), *where, words(f", since {since}"), good=True)
+        version, begun = printable(engine.get("version", "?")), since(engine.get("since"), now)
+        page.fact("engine", words(f"{version} at "), *where, words(f", since {begun}"), good=True)
     else:
         to = " to " if engine.get("url") else ""
-        page.fact("engine", words(f"not connected{to}"), *where, good=False)
+        away = [words(f", since {since(engine['since'], now)}")] if engine.get("since") else []
+        page.fact("engine", words(f"not connected{to}"), *where, *away, good=False)
         page.explain(printable(engine.get("last_error") or "trying"))
     lag = f", {duration(engine['lag'])} behind" if engine.get("lag") is not None else ""
     gaps = engine.get("gaps", 0)
@@ -87,13 +88,13 @@ def _engine(page: Page, engine: Json) -> None:
     page.fact("", words(counts, "yellow" if gaps else ""))
 
 
-def _broker(page: Page, mqtt: object) -> None:
+def _broker(page: Page, mqtt: object, now: float) -> None:
     if not isinstance(mqtt, Mapping):
         page.fact("broker", words("none: mqtt.url is null, events stay in the outbox file"))
         return
     url = name(printable(mqtt.get("url", "?")))
     if mqtt.get("connected"):
-        page.fact("broker", url, words(f", since {local_time(mqtt.get('since'))}"), good=True)
+        page.fact("broker", url, words(f", since {since(mqtt.get('since'), now)}"), good=True)
     else:
         page.fact("broker", words("not connected to "), url, good=False)
         page.explain(printable(mqtt.get("last_error") or "trying"))
@@ -177,14 +178,14 @@ def _last_decision(decision: object, now: float) -> list[Part]:
     return line
 
 
-def _pending(page: Page, pending: Sequence[Json]) -> None:
+def _pending(page: Page, pending: Sequence[Json], now: float) -> None:
     if not pending:
         return
     page.write()
     page.write(words("Waiting for their guards:"), indent=2)
     for held in pending:
         release = held.get("release_at")
-        until = f" until {local_time(release)}" if release is not None else ""
+        until = f" until {since(release, now)}" if release is not None else ""
         verb, target, policy = (printable(held.get(key, "?")) for key in ("verb", "target", "policy"))
         guard, reason = printable(held.get("guard") or "next in turn"), printable(held.get("reason", ""))
         page.write(words(f"{verb} "), name(target), words(" by "), name(policy), words(f": {guard}{until}"), indent=4)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from watchtower_agent.cli.layout import Line, Part, length, name, spare, words
 from watchtower_agent.cli.quantities import entry_of, number, reading, share, short_duration
-from watchtower_agent.cli.text import local_time, printable
+from watchtower_agent.cli.text import printable, since
 
 Json = Mapping[str, Any]
 
@@ -101,7 +101,7 @@ def _progress(watcher: Json, text: str) -> str:
 
 def _held(watcher: Json, now: object) -> str:
     left = _left(watcher, now)
-    until = f" until {local_time(watcher.get('release_at'))} ({left})" if left else ""
+    until = f" until {since(watcher.get('release_at'), now)} ({left})" if left else ""
     reason = printable(watcher.get("guard_reason") or "")
     return f"{printable(watcher.get('guard'))}{until}" + (f": {reason}" if reason else "")
 

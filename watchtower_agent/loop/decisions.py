@@ -30,7 +30,14 @@ from watchtower_agent.policies.making import PENDING_FOR, digest, last_resort
 from watchtower_agent.policies.obsolescence import obsolete
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.triggers import triggered
-from watchtower_agent.policies.waiting import Waiting, stored_forms, waiting_from_json, waiting_json
+from watchtower_agent.policies.waiting import (
+    Waiting,
+    keeps_to_the_wall_clock,
+    moved,
+    stored_forms,
+    waiting_from_json,
+    waiting_json,
+)
 from watchtower_agent.state.dependencies import Dependencies
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.interrupted import Interrupted, deadline, left_stopped
@@ -79,8 +86,16 @@ class Decisions:
     def __post_init__(self) -> None:
         self.breaking = Breaking(self.state, self.publication)
 
-    def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
-        """Take in what the store remembers of an earlier run; the state has its records already."""
+    def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant, *, stepped: float) -> None:
+        """Take in what the store remembers of an earlier run; the state has its records already.
+
+        Args:
+            resume: What it remembers.
+            interrupted: Intents without an outcome.
+            now: The present.
+            stepped: Seconds by which the wall clock was stepped since; `clock_stepped` is yet to be told of them.
+        """
+        then = now.wall - stepped
         for key, stored in resume.records.get("cooldown", {}).items():
             policy, _, target = key.partition("\0")
             at = stored.get("at")
@@ -88,20 +103,28 @@ class Decisions:
                 age = now.since(at, stored.get("monotonic"), stored.get("boot"))
                 self.cooldowns.last[policy, target] = Instant(wall=at, monotonic=now.monotonic - age, boot=now.boot)
         self.breaking.resume(resume, now)
-        pending = [_waiting(stored, now) for stored in resume.records.get("pending", {}).values()]
-        known = [each for each in pending if each is not None and each.decision.expires_at > now.wall]
+        pending = [_waiting(stored, now, then) for stored in resume.records.get("pending", {}).values()]
+        known = [each for each in pending if each is not None and each.decision.expires_at > then]
         for waiting in sorted(known, key=lambda each: (each.since, each.decision.target.name)):
             self.agenda.restore(waiting)
         for decision_id, stored in resume.records.get("begun", {}).items():
-            begun = _waiting(stored, now)
+            begun = _waiting(stored, now, then)
             if begun is not None:
                 self._begun[decision_id] = begun
         for intent in interrupted:
-            self._interrupted.intents[intent.decision.target.id] = intent
+            self._interrupted.add(intent, then)
             self.state.apply_intent(intent, until=deadline(intent))
         for record in self.state.containers.values():
             if record.own is not None and record.own.ended is None:
                 record.own = None  # its intent is in no ledger: it is not under way
+
+    def clock_stepped(self, step: float) -> None:
+        """The wall clock was stepped by so many seconds: whatever waits does so for as long as before."""
+        self.agenda.clock_stepped(step)
+        self._interrupted.clock_stepped(step)
+        for key, begun in self._begun.items():
+            self._begun[key] = moved(begun, step)
+            self.publication.out.records.append(Record(kind="begun", key=key, value=waiting_json(self._begun[key])))
 
     def policies_changed(self, policies: PolicySet) -> None:
         """From now on these are in force."""
@@ -239,12 +262,13 @@ class Decisions:
         Returns:
             Held by a guard, or given up since it came too late; None: go on.
         """
-        decision = intent.decision
+        waiting = self._begun.get(intent.decision.id)
+        waiting = waiting or Waiting(decision=intent.decision, since=intent.decision.decided_at)
+        decision = waiting.decision
         policy, record = self._policy(decision.policy), self.state.containers.get(decision.target.id)
         if policy is None or policy.mode is Mode.OFF:
             why = f"policy {decision.policy} is not in force any more"
         else:
-            waiting = self._begun.get(decision.id) or Waiting(decision=decision, since=decision.decided_at)
             why = obsolete(waiting, policy, record, now, self.conditions.fires)
         if policy is None or why:
             return Dropped(decision=decision, reason=why, at=now.wall)
@@ -291,7 +315,7 @@ class Decisions:
         if done and decision.verb in _ENDS_A_LIFE:
             self._give_up(self.agenda.acted(decision, now, events_before=outcome.started_at), now)
         if outcome.result is Result.ABANDONED and "guard" in outcome.numbers and decision.from_event:
-            self._want_again(decision, waiting, now)
+            self._want_again(decision if waiting is None else waiting.decision, waiting, now)
 
     def under_way(self, target_id: str) -> Intent | None:
         """What is being done to that target, if anything."""
@@ -320,7 +344,7 @@ class Decisions:
         self.ended(outcome, now)
         if outcome.numbers.get("engine_did_it") is not False or seen.container is None:
             return
-        decision = intent.decision
+        decision = intent.decision if waiting is None else waiting.decision
         if left_stopped(intent, seen):
             # The engine got no further than the stop: whoever wanted a restart wants the start, whatever its trigger.
             self.state.ended_by_agent(seen.container_id)
@@ -385,13 +409,20 @@ class Decisions:
         return next((policy for policy in self.policies.policies if policy.name == name), None)
 
 
-def _waiting(stored: Mapping[str, object], now: Instant) -> Waiting | None:
-    """What the store remembers of a decision; None when that can't be read."""
+def _waiting(stored: Mapping[str, object], now: Instant, then: float) -> Waiting | None:
+    """What the store remembers of a decision; None when that can't be read.
+
+    Args:
+        stored: As `waiting_json` made it.
+        now: The present.
+        then: The present on the wall clock as it was when that was stored, as far as is known.
+    """
     try:
         waiting = waiting_from_json(stored)
     except (KeyError, TypeError, ValueError):
         return None
-    # It never waits for longer than it was to, even if the clock was stepped back meanwhile.
+    # It never waits for longer than it was to, even if the clock was stepped back and nobody knows by how much.
     decision = waiting.decision
-    latest = min(decision.expires_at, now.wall + max(0.0, decision.expires_at - decision.decided_at))
-    return replace(waiting, decision=replace(decision, expires_at=latest))
+    present = now.wall if keeps_to_the_wall_clock(decision) else then
+    latest = min(decision.expires_at, present + max(0.0, decision.expires_at - waiting.since))
+    return replace(waiting, decision=replace(decision, expires_at=latest), since=min(waiting.since, present))

@@ -22,7 +22,7 @@ from watchtower_agent.policies.guards.question import Protection, Question
 from watchtower_agent.policies.making import PENDING_FOR, container_target
 from watchtower_agent.policies.obsolescence import obsolete, overtaken
 from watchtower_agent.policies.policy import PolicySet, ScheduleTrigger
-from watchtower_agent.policies.waiting import Waiting, key_of
+from watchtower_agent.policies.waiting import Waiting, key_of, moved
 from watchtower_agent.state.dependencies import Dependencies
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
@@ -78,6 +78,11 @@ class Agenda:
         key = key_of(waiting.decision)
         if key not in self.waiting:
             self._put(key, waiting)
+
+    def clock_stepped(self, step: float) -> None:
+        """The wall clock was stepped by so many seconds: what waits does so for as long as before."""
+        for key, waiting in list(self.waiting.items()):
+            self._put(key, moved(waiting, step))
 
     def _put(self, key: tuple[str, str], waiting: Waiting) -> None:
         self.waiting[key] = waiting

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from watchtower_agent.policies.problem import shown
 
 _IN_BRACKETS = re.compile(r"\[!?.[^\]]*\]")
-_IN_NO_NAME = frozenset("^$|()\\")
+_IN_NO_NAME = frozenset("^$|()\\{},")
+_BRACES = re.compile(r"([^{}]*)\{([^{}]*)\}([^{}]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +62,22 @@ def _other_language(pattern: str) -> GlobProblem | None:
             message=f"{shown(pattern)} begins with !, which no name does",
             remedy=f"write not: {{name: {pattern[1:].strip() or 'web'}}} for all but those",
         )
+    if pattern.startswith("/"):
+        return GlobProblem(
+            message=f"{shown(pattern)} begins with /, which no name does",
+            remedy=f"write {pattern.lstrip('/') or 'web'}",
+        )
     outside = _IN_BRACKETS.sub(lambda found: " " * len(found[0]), pattern)
     at = next((at for at, sign in enumerate(outside) if sign in _IN_NO_NAME), None)
     if at is None:
         return None
+    if pattern[at] in "{,":
+        braces = _BRACES.fullmatch(pattern)
+        before, inside, after = braces.groups() if braces else ("", pattern, "")
+        several = [f'"{before}{each.strip()}{after}"' for each in inside.split(",") if each.strip()]
+        sign = "a comma" if pattern[at] == "," else pattern[at]
+        message = f"{shown(pattern)} has {sign}, which no name has"
+        return GlobProblem(message=message, remedy=f"write a list: [{', '.join(several[:4])}]", offset=at)
     plain = re.sub(r"\.\*", "*", outside).strip("^$")
     example = plain if re.fullmatch(r"[\w.*?/:-]+", plain) and plain.strip("*") else "web*"
     return GlobProblem(

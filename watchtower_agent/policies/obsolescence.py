@@ -58,7 +58,7 @@ def _old_news(waiting: Waiting, policy: Policy, record: ContainerRecord | None, 
 
 
 def _too_old(waiting: Waiting, now: Instant) -> str:
-    return f"it waited for {(now.wall - waiting.decision.decided_at) / 60:.0f} min"
+    return f"it waited for {(now.wall - waiting.since) / 60:.0f} min"
 
 
 def overtaken(waiting: Waiting, record: ContainerRecord | None, now: Instant) -> str:

@@ -82,44 +82,75 @@ _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "action": ("then",),
         "actions": ("then",),
+        "alert": ("notify",),
+        "audit": ("shadow", "observe"),
         "condition": ("when",),
-        "containers": ("select",),
+        "container": ("name", "select"),
+        "containers": ("name", "select"),
+        "crash": ("die",),
         "cron": ("schedule",),
         "disabled": ("off", "mode"),
+        "delay": ("for",),
         "do": ("then",),
-        "dry-run": ("shadow",),
+        "dry-run": ("shadow", "observe"),
+        "dry_run": ("shadow",),
+        "dryrun": ("shadow",),
         "duration": ("for",),
+        "email": ("notify",),
         "enabled": ("enforce", "mode"),
         "error": ("critical",),
         "event": ("on",),
         "events": ("on",),
         "every": ("schedule",),
+        "exclude": ("not",),
+        "exit": ("die",),
+        "expr": ("when",),
+        "fatal": ("critical",),
         "filter": ("select", "where"),
+        "healthy": ("health_status",),
+        "high": ("critical",),
         "if": ("when",),
         "keep_firing_for": ("keep_for",),
+        "level": ("severity",),
+        "low": ("info",),
+        "mail": ("notify",),
         "maintenance": ("windows",),
         "match": ("select",),
+        "matches": ("select",),
         "observe": ("shadow",),
         "project": ("compose",),
+        "prune": (),
+        "reboot": ("restart",),
+        "resize": (),
+        "restart_engine": (),
+        "scale": (),
         "service": ("compose",),
+        "shadow": ("observe",),
+        "slack": ("notify",),
         "stopped": ("exited",),
         "target": ("select",),
         "targets": ("select",),
+        "text": ("message",),
         "time_zone": ("timezone",),
         "tz": ("timezone",),
         "trigger": ("on", "when"),
+        "unhealthy": ("health_status",),
         "up": ("running",),
+        "wait": ("for",),
+        "webhook": ("notify",),
         "window": ("windows",),
     }
 )
-"""What other tools call it, or people: no spelling is near, and yet one thing is meant."""
+"""What other tools call it, or people: no spelling is near, and yet one thing is meant. Of (), nothing is."""
 
 
 def meant(word: str, known: Iterable[str]) -> str | None:
     """The known word that is most likely meant: another tool's word for it, or the nearest in spelling."""
     words = tuple(known)
-    elsewhere = _ELSEWHERE.get(word.lower(), ())
-    return next((each for each in elsewhere if each in words), None) or nearest(word, words)
+    elsewhere = _ELSEWHERE.get(word.lower())
+    if elsewhere == ():
+        return None
+    return next((each for each in elsewhere or () if each in words), None) or nearest(word, words)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -104,6 +104,10 @@ def parse_quantity(text: str) -> Quantity:
         return Quantity(value=size, type=ValueType.BYTES)
     if unit not in {"", "%"}:
         near = _nearest_unit(unit)
+        if re.fullmatch(r"[kKMGT]?(bits?|bps)", unit):
+            raise QuantityError(f"unknown unit {shown(unit)}", "write bytes, as in 1MB: rates are bytes per second")
+        if re.fullmatch(r"w|weeks?", unit) and len(digits) < 4:  # noqa: PLR2004 - ten years have 522
+            raise QuantityError(f"unknown unit {shown(unit)}", f"write {float(digits) * 7:g}d")
         hint = f"did you mean {digits}{near}?" if near else f"the units are {', '.join(_UNITS)}"
         raise QuantityError(f"unknown unit {shown(unit)}", hint)
     number = int(value) if value.is_integer() and abs(value) < 2**53 else value
@@ -113,7 +117,7 @@ def parse_quantity(text: str) -> Quantity:
 def _nearest_unit(unit: str) -> str | None:
     """`Mi` means MiB, `sec` means s."""
     longer = [known for known in _UNITS if known.lower().startswith(unit.lower())]
-    shorter = [known for known in DURATION_UNITS if unit.lower().startswith(known)]
+    shorter = [known for words, known in _WORDS_FOR_UNITS if re.fullmatch(words, unit, re.IGNORECASE)]
     return next(iter(longer), None) or nearest(unit, _UNITS) or max(shorter, key=len, default=None)
 
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from watchtower_agent.errors import SettingsError
-from watchtower_agent.policies.problem import Path as KeyPath, joined, shown
+from watchtower_agent.policies.problem import Path as KeyPath, joined, meant, one_of, shown
 from watchtower_agent.settings.layers import (
     Layer,
     Tree,
@@ -108,10 +108,12 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, object] | 
     from_file = settings_file(file) if file is not None else _no_file()
     layers = (command_line(overrides or {}), environment(), secrets(), from_file)
     problems = [problem for layer in layers for problem in layer.problems]
+    refused = frozenset(map(_place_of, problems))
     problems += _misplaced_password(from_file)
     problems += [problem for layer in layers for problem in _unknown_keys(layer, layer.values, ())]
     settings, wrong = _validated(layers)
-    problems += wrong
+    # What was refused as YAML is left out, which is no second mistake.
+    problems += [problem for problem in wrong if _place_of(problem) not in refused]
     host_given = settings is not None and bool(settings.host)
     if settings is not None:
         settings, wrong = _completed(settings, layers)
@@ -187,6 +189,11 @@ def _overlay(merged: Tree, values: Mapping[str, object], above: tuple[str, ...],
             merged[name] = value
 
 
+def _place_of(problem: str) -> str:
+    """`agent.yaml:3:7`."""
+    return problem.partition(": ")[0]
+
+
 def _validated(layers: tuple[Layer, ...]) -> tuple[Settings | None, list[str]]:
     try:
         return Settings.model_validate(_merged(layers)), []
@@ -210,9 +217,16 @@ def _sentence(error: ErrorDetails) -> tuple[str, str]:
     kind = error["type"]
     if kind == "literal_error":
         expected = str(error.get("ctx", {}).get("expected", "")).replace("'", "").replace(" or ", ", ")
-        return "this value is not known", f"choose one of {expected}"
+        return _not_one_of(error["input"], tuple(expected.split(", ")))
     text = error["msg"]
     return _SENTENCES.get(kind, (text[:1].lower() + text[1:], "see the reference of the settings"))
+
+
+def _not_one_of(given: object, words: tuple[str, ...]) -> tuple[str, str]:
+    if not isinstance(given, str):
+        return "this value is not known", one_of(words)
+    near = meant(given, words)
+    return f"{shown(given)} is not known here", (f"did you mean {near}? " if near else "") + one_of(words)
 
 
 def _completed(settings: Settings, layers: tuple[Layer, ...]) -> tuple[Settings, list[str]]:

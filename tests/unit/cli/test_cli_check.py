@@ -87,6 +87,14 @@ def test_check_of_the_configuration_as_if_it_were_a_policy_file(capsys: pytest.C
     assert re.search(r"agent.yaml: this is the agent's configuration and no policy file, ask with: .* --config ", line)
 
 
+def test_check_of_a_folder_without_a_policy_file_says_which_names_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "heal.txt").write_text("version: 1\n")
+    assert main(["check", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}: no file in it is named *.yaml or *.yml, so there are no policies\n"
+
+
 def test_check_of_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "none"
     assert main(["check", str(folder)]) == 1

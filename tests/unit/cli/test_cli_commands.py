@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,7 +59,7 @@ async def test_status_for_people(socket: Path) -> None:
     assert lines[0] == "watchtower-agent 0.1.0 on h1, mode enforce, up 1 h 6 min"
     text = " ".join(" ".join(lines).split())
     for fact in (
-        "✓ 26.1.5 at unix:///var/run/docker.sock (default), since 13:06:41",
+        "✓ 26.1.5 at unix:///var/run/docker.sock (default), since 21 Sep",
         "1,234 events, 1 gap, 1 ms behind",
         "✗ not connected to mqtt://broker:1883 connection refused",
         "34 events waiting (34.6 kB), the oldest for",
@@ -66,11 +67,20 @@ async def test_status_for_people(socket: Path) -> None:
         "12 running, 1 paused, 3 stopped",
         "heal-unhealthy enforce 3 web restart web succeeded",
         "notify-oom shadow 16 - -",
-        "restart db by heal-unhealthy: operator_intent until 14:25:20 a person stopped it 3 min ago",
+        "restart db by heal-unhealthy: operator_intent until 21 Sep",
         'heal.yaml:3:5: policies[0].whn: unknown key "whn", did you mean when?',
     ):
         assert fact in text
     assert "\x1b" not in out
+
+
+async def test_status_says_since_when_the_engine_is_away(socket: Path) -> None:
+    engine = {"connected": False, "url": "unix:///e.sock", "since": time.time() - 400 * 86400, "last_error": "gone"}
+    code, out, _ = await asked(socket, "status", answer=status(engine=engine))
+    assert code == 1
+    assert re.search(
+        r"not connected to unix:///e\.sock, since \d+ [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d$", out, re.MULTILINE
+    )
 
 
 async def test_status_of_a_hostile_host_stays_readable(socket: Path) -> None:
@@ -219,7 +229,7 @@ def test_run_tells_a_wrong_configuration_without_a_stack(tmp_path: Path, capsys:
     config.write_text("mode: on\n")
     assert main(["run", "--config", str(config)]) == 1
     assert capsys.readouterr().err == (
-        f"watchtower-agent: {config}:1:7: mode: this value is not known, choose one of enforce, observe\n"
+        f'watchtower-agent: {config}:1:7: mode: "on" is not known here, choose one of enforce, observe\n'
     )
     assert main(["run", "--config", str(config), "--set", "mqtt.url=x", "--set", "mode=observe"]) == 1
     assert "command line: mqtt.url" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from tests.support import facts
 from watchtower_agent.cli.lines import event_line, event_sentence
-from watchtower_agent.cli.text import counted, duration, local_day_and_time, local_time, printable, size
+from watchtower_agent.cli.text import counted, duration, local_day_and_time, local_time, printable, since, size
 from watchtower_agent.model.decision import Severity, Verb
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.fact import Fact
@@ -180,3 +180,26 @@ def test_numbers_and_times() -> None:
     )
     assert (local_day_and_time(facts.NOW), local_day_and_time(1e300)) == ("21 Sep 14:13:20", "-")
     assert printable("a\x1b\u202e\nb") == r"a\x1b\u202e\nb"
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "text"),
+    [
+        (1_790_000_000.0, 1_790_000_001.0, "14:13:20"),
+        (1_790_000_000.0, 1_790_000_000.0 + 9 * 3600, "14:13:20"),
+        (1_790_000_000.0, 1_790_000_000.0 + 10 * 3600, "21 Sep 14:13:20"),
+        (1_790_000_000.0 + 10 * 3600, "2026-09-21T14:13:20Z", "22 Sep 00:13:20"),
+        (1_790_000_000.0, 1_800_000_000.0, "21 Sep 2026 14:13:20"),
+        (1_790_000_000.0, None, "21 Sep 14:13:20"),
+        (None, 1_790_000_000.0, "--:--:--"),
+    ],
+)
+def test_a_moment_of_another_day_has_its_day(at: object, now: object, text: str) -> None:
+    assert since(at, now) == text
+
+
+def test_what_holds_into_the_next_day_says_the_day() -> None:
+    data = {"policy": "heal", "target": "web", "verb": "restart", "guard": "window", "reason": "closed"}
+    event = {"time": "2026-09-21T23:13:20Z", "data": {**data, "release_at": "2026-09-22T02:00:00Z"}}
+    said = event_sentence("watchtower/h1/event/policy/held", event)
+    assert "(window, until 22 Sep 02:00:00)" in said

@@ -61,6 +61,8 @@ _CONTINUOUS: Final = frozenset({ValueType.PERCENT, ValueType.DURATION})
 _EQUALITY: Final = frozenset({"==", "!="})
 _COMPUTED: Final = frozenset({WindowFunction.AVG, WindowFunction.P95, WindowFunction.RATE})
 """Functions whose answers are hardly ever exactly a fixed value, whatever they are about."""
+_PLAIN_NAMES: Final = frozenset({Name("name"), Name("image")})
+"""What never has a * in it."""
 _WINDOW_EXAMPLE: Final = "as in avg(cpu.percent, 5m) > 80%"
 
 
@@ -217,6 +219,8 @@ class Checker:
             self._fail(left_node, f"{reference} has no order to compare with {sign}", "use == or != or in")
         if isinstance(right, Named):
             other, other_entry = right
+            if other == reference:
+                self._fail(right_node, f"this compares {reference} with itself", "compare it with something else")
             if (other_entry.type, other_entry.values) != (entry.type, entry.values):
                 self._fail(
                     right_node,
@@ -284,6 +288,12 @@ class Checker:
                 f"{reference} is never {shown(word)}",
                 (f"did you mean {quoted(near)}? " if near else "") + f"{one_of(entry.values)}",
             )
+        if reference in _PLAIN_NAMES and "*" in str(literal.value):
+            self._fail(
+                node,
+                f"{reference} is never {literal}: patterns are not for conditions",
+                f"put it under select: {{{reference}: {literal}}}",
+            )
         measured = isinstance(reference, Windowed) and reference.window.function in _COMPUTED
         if sign in _EQUALITY and (measured or (entry.type in _CONTINUOUS and literal.value != 0)):
             self._fail(
@@ -295,7 +305,8 @@ class Checker:
 
     def _operand(self, node: ParseTree[Token]) -> Named | Fixed:  # noqa: PLR0911 - one return per kind of node
         token = node.children[0] if node.children else None
-        text = str(token)
+        # Only of a token: a tree's text is made by recursion, and lists may be nested as deep as the text is long.
+        text = str(token) if isinstance(token, Token) else ""
         match node.data:
             case "name":
                 return self._name(node, text)
@@ -330,7 +341,14 @@ class Checker:
             if name == container or name.startswith(container + "."):
                 key = name[len(container) + 1 :] or "key"
                 self._fail(node, f"{name} needs a key in brackets", f"write {container}[{quoted(key)}]")
-        return self._fail(node, f"unknown name {shown(name)}", f"did you mean {meant(name, self._names)}?")
+        if name.startswith("event.") and self._scope is ConditionScope.WHEN:
+            self._fail(node, "what begins with event. is known only of an event", "use it in where, beside on")
+        for entry in map(CATALOGUE.__getitem__, ("health", "status")):
+            if name in entry.values:
+                self._fail(node, f"unknown name {shown(name)}", f"did you mean {entry.name} == {quoted(name)}?")
+        near = meant(name, self._names)
+        remedy = f"did you mean {near}?" if near else "watchtower-agent metrics lists all names"
+        return self._fail(node, f"unknown name {shown(name)}", remedy)
 
     def _misplaced(self, entry: Entry) -> tuple[str, str]:
         if self._scope is ConditionScope.WHEN:
@@ -343,6 +361,10 @@ class Checker:
     def _windowed(self, node: ParseTree[Token], function: str) -> Named:
         functions = tuple(str(known) for known in WindowFunction)
         if function not in functions:
+            if function in CATALOGUE:
+                self._fail(
+                    node, f"{function} is no function", f"write avg({function}, 5m) for a mean over five minutes"
+                )
             near = nearest(function, functions)
             hint = f"did you mean {near}? " if near else ""
             self._fail(node, f"unknown function {shown(function)}", f"{hint}{one_of(functions)}, {_WINDOW_EXAMPLE}")
@@ -383,6 +405,9 @@ class Checker:
             return Named(Attribute(key), entry)
         if name == ATTRIBUTES:
             self._fail(node, f"{name} is known only of an event", "use it in where, beside on")
+        near = nearest(name, (LABELS, ATTRIBUTES)) if name not in CATALOGUE else None
+        if near is not None:
+            self._fail(node, f"unknown name {shown(name)}", f"did you mean {near}[{quoted(key)}]?")
         return self._fail(
             node, f"{shown(name)} takes no key in brackets", f'only {LABELS}["k"] and {ATTRIBUTES}["k"] do'
         )

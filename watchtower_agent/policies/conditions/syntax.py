@@ -23,6 +23,30 @@ _OTHER_LANGUAGES: Final = (
     ("!", "not"),
     ("%", "% directly after the number, as in 80%"),
 )
+_ARITHMETIC: Final = "compare with a fixed value or a name; shares are names of their own, such as memory.percent"
+_STRAIGHT: Final = 'write straight quotes, as in "unhealthy"'
+_OTHER_SIGNS: Final = MappingProxyType(
+    {
+        "“": _STRAIGHT,
+        "”": _STRAIGHT,
+        "„": _STRAIGHT,
+        "\u2018": _STRAIGHT,
+        "\u2019": _STRAIGHT,
+        "`": _STRAIGHT,
+        "≥": "write >=",
+        "≤": "write <=",
+        "≠": "write !=",
+        "\xa0": "write an ordinary blank",
+        "*": _ARITHMETIC,
+        "/": _ARITHMETIC,
+        "+": _ARITHMETIC,
+        "-": _ARITHMETIC,
+        "~": "write ==, or in for several; patterns with * belong in select",
+        ";": "write and, or or",
+        "#": "put a comment on a line of its own, outside of the condition",
+        "$": "write the value itself: variables are not filled in",
+    }
+)
 _OTHER_WORDS: Final = MappingProxyType(
     {
         "also": "and",
@@ -35,7 +59,9 @@ _OTHER_WORDS: Final = MappingProxyType(
         "unless": "and not",
     }
 )
-_SHOUTED: Final = frozenset({"AND", "OR", "NOT", "IN"})
+_OPERATORS: Final = frozenset({"and", "or", "not", "in"})
+_SCOPES_OF_KEYS: Final = re.compile(r"\b(labels|event\.attributes)\[$")
+_LAST_NAME: Final = re.compile(r"([A-Za-z_][\w.]*)\s*([<>]=?)\s*(\S+)$|([A-Za-z_][\w.]*)$", re.ASCII)
 _SPANS: Final = frozenset({"for", "during", "over", "within", "since"})
 _PIECE: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?\s*(?:%|[A-Za-z]+)", re.ASCII)
 _PIECES: Final = re.compile(rf"(?<![\w.]){_PIECE.pattern}(?:\s*{_PIECE.pattern})*", re.ASCII)
@@ -62,8 +88,10 @@ def _unexpected(text: str, error: UnexpectedToken, at: int) -> tuple[str, str]: 
     before = text[:at].rstrip()
     if written in {")", "]"} and _opened(text) < 0:
         return f"{word} closes nothing", "remove it, or open it before"
-    if (shouted := next((each for each in (written, before.split(" ")[-1]) if each in _SHOUTED), None)) is not None:
+    if (shouted := next(filter(_shouted, (written, before.split(" ")[-1])), None)) is not None:
         return f"{shown(shouted)} is not an operator here", f"write {shouted.lower()}"
+    if (meant := _in_a_number(text, at, written) or _of_other_languages(text[:at].rstrip(), written)) is not None:
+        return meant
     if written in _SPANS:
         return f"{word} is not part of a condition", "write for: 5m beside when, or avg(cpu.percent, 5m) for a mean"
     if (apart := _in_pieces(text, at) or _in_a_list(before, written)) is not None:
@@ -77,6 +105,43 @@ def _unexpected(text: str, error: UnexpectedToken, at: int) -> tuple[str, str]: 
     return f"{word} is not expected here", _EXPECTED_VALUE
 
 
+def _shouted(word: str) -> bool:
+    return word.lower() in _OPERATORS and word not in _OPERATORS
+
+
+def _in_a_number(text: str, at: int, written: str) -> tuple[str, str] | None:
+    """`1,5GiB` and `1_000`."""
+    before, word = text[:at], shown(written)
+    if written == "," and before[-1:].isdigit() and text[at + 1 : at + 2].isdigit():
+        return '"," is not part of a number', "write a point, as in 1.5GiB"
+    if re.fullmatch(r"_\d[\d_]*", written) and before[-1:].isdigit():
+        return f"{word} is not part of a number", "write the number without _"
+    return None
+
+
+def _of_other_languages(before: str, written: str) -> tuple[str, str] | None:  # noqa: PLR0911 - one return a mistake
+    """Sentences and calls as other languages have them, in which the word is in place."""
+    word = shown(written)
+    last = _LAST_NAME.search(before)
+    if before == "if":
+        return '"if" is not part of a condition', "leave it out"
+    if written == "then":
+        return f"{word} is not part of a condition", "write then: beside when"
+    if written == "per" and last is not None and last[1]:
+        return f"{word} is not part of a condition", f"write delta({last[1]}, 10m) {last[2]} {last[3]} for ten minutes"
+    if written == "between" and last is not None and last[4]:
+        return f"{word} is not an operator here", f"write {last[4]} >= 10% and {last[4]} <= 20%, as the numbers are"
+    if (keyed := _SCOPES_OF_KEYS.search(before)) is not None:
+        return f"{word} is not in quotes", f"write {keyed[1]}[{shown(written)}]"
+    if before.endswith("[") and (name := _LAST_NAME.search(before[:-1])) is not None and name[4]:
+        return f"{word} is not expected here", f"write avg({name[4]}, 5m) for a mean, or max, min, p95, rate, delta"
+    if last is not None and last[4] in {"avg", "max", "min", "p95", "rate", "delta"}:
+        return f"{last[4]} takes a name and a duration in parentheses", f"write {last[4]}({written}, 5m)"
+    if written == ">" and before.endswith(">"):
+        return '">>" is not an operator here', "write >"
+    return None
+
+
 def _in_a_list(before: str, written: str) -> tuple[str, str] | None:
     """What is wrong between brackets, if that is where it is."""
     opener = max(before.rfind("["), before.rfind("("))
@@ -85,6 +150,8 @@ def _in_a_list(before: str, written: str) -> tuple[str, str] | None:
     if before[opener] == "(" and re.search(r"\bin\s*\($", before[: opener + 1]):
         return "after in comes a list", f"write it in brackets: in [{before[opener + 1 :].strip()}, …]"
     function = re.search(r"\w\($", before[: opener + 1])
+    if before[opener] == "[" and re.search(r"\w\[$", before[: opener + 1]):
+        return f"{shown(written)} is not expected here", "close the bracket before it, with ]"
     if written != "," and (before[opener] == "[" or function) and not before.endswith((",", "[", "(")):
         return f"a comma is missing before {shown(written)}", "write one between two values"
     return None
@@ -101,25 +168,40 @@ def _in_pieces(text: str, at: int) -> tuple[str, str] | None:
 
 
 def _unknown_character(text: str, at: int) -> ConditionProblem:
-    rest = text[at:]
-    if rest[0] in {'"', "'"}:
-        if "\\" in rest:
-            return ConditionProblem(
-                text, at, "this string is not well formed", 'a backslash stands only before " or \\'
-            )
-        return ConditionProblem(text, at, "this string has no end", f"close it with {rest[0]}")
+    message, remedy = _of_string(text[at:]) or _of_number(text, at) or _of_sign(text[at:])
+    return ConditionProblem(text, at, message, remedy)
+
+
+def _of_string(rest: str) -> tuple[str, str] | None:
+    if rest[0] not in {'"', "'"}:
+        return None
+    if "\\" in rest:
+        return "this string is not well formed", 'a backslash stands only before " or \\'
+    return "this string has no end", f"close it with {rest[0]}"
+
+
+def _of_number(text: str, at: int) -> tuple[str, str] | None:
+    """Numbers and units as they are written elsewhere."""
+    before, rest = text[:at], text[at:]
     if (apart := _in_pieces(text, at)) is not None:
-        return ConditionProblem(text, at, *apart)
+        return apart
     if re.match(r"/\s*s(?:ec(?:ond)?)?\b", rest):
-        return ConditionProblem(
-            text, at, f"{shown(rest[:2])} has no meaning here", "leave it out: rates are per second"
-        )
+        return f"{shown(rest[:2])} has no meaning here", "leave it out: rates are per second"
+    if (number := re.match(r"\.[0-9]+\w*%?", rest)) is not None:
+        return f"{shown(number[0])} begins with a point", f"write 0{number[0]}"
+    if rest[0] == "." and before[-1:].isdigit():
+        return "a number ends with a point", "leave the point out"
+    if (minutes := re.search(r"[0-9]+$", before)) and (seconds := re.match(r":[0-9]+", rest)):
+        return f"{shown(minutes[0] + seconds[0])} is not a duration", "write it with one unit, as in 90s or 90m"
+    return None
+
+
+def _of_sign(rest: str) -> tuple[str, str]:
     for foreign, ours in _OTHER_LANGUAGES:
         if rest.startswith(foreign):
-            return ConditionProblem(text, at, f"{shown(foreign)} is not an operator here", f"write {ours}")
-    return ConditionProblem(
-        text, at, f"{shown(rest[0])} has no meaning here", "use names, numbers, quoted text, comparisons, and, or, not"
-    )
+            return f"{shown(foreign)} is not an operator here", f"write {ours}"
+    usual = "use names, numbers, quoted text, comparisons, and, or, not"
+    return f"{shown(rest[0])} has no meaning here", _OTHER_SIGNS.get(rest[0], usual)
 
 
 def _opened(text: str) -> int:

@@ -60,6 +60,8 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
     "memory.rss": "memory.working_set",
     "network.rx": "network.receive",
     "network.tx": "network.transmit",
+    "oom": "memory.oom_kills",
+    "oom_kills": "memory.oom_kills",
     "pids.count": "pids",
     "pressure": "pressure.cpu",
     "processes": "pids",
@@ -85,6 +87,9 @@ def meant(name: str, names: tuple[str, ...]) -> str:
     Args:
         name: As it is written.
         names: Those that may stand there.
+
+    Returns:
+        The one that is meant; empty where nothing is near.
     """
     for tried in (name, name.removeprefix("container."), name.removeprefix("containers.")):
         if tried in names:
@@ -92,7 +97,7 @@ def meant(name: str, names: tuple[str, ...]) -> str:
         known = _ELSEWHERE.get(tried)
         if known is not None and (known in names or "." not in known):
             return known
-    return nearest(name, names, cutoff=0.0) or ""
+    return nearest(name, names, cutoff=0.4) or ""
 
 
 def unchained(sign: str, first: str, second: str, then: str = "", last: str = "") -> str:
@@ -119,7 +124,7 @@ def rewritten(entry: Entry, literal: Literal, kind: ValueType) -> str:
     return ""
 
 
-def amount_problem(
+def amount_problem(  # noqa: PLR0911 - one return per mistake
     reference: str, entry: Entry, literal: Literal, kind: ValueType, sign: str
 ) -> tuple[str, str] | None:
     """What is wrong with an amount that has the right type and that nobody can mean; None when it makes sense.
@@ -143,6 +148,11 @@ def amount_problem(
         return (
             f"{reference} is a number of bytes and {literal} has no unit",
             f"did you mean {literal}{unit}? write {literal}B if it is bytes",
+        )
+    if entry.type is ValueType.PERCENT and kind is ValueType.NUMBER and 0 < value < 1:
+        return (
+            f"{reference} is a percentage, and {literal} of it is less than one percent",
+            f"did you mean {value * 100:g}%? write {literal}% if not",
         )
     if entry.at_most is not None and (value > entry.at_most or (value == entry.at_most and sign == ">")):
         always = "always" if sign in {"<", "<="} else "never"

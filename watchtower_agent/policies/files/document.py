@@ -28,6 +28,7 @@ from watchtower_agent.policies.files.document_values import (
     OpenFor,
     Signal,
     StopTimeout,
+    Version,
     Word,
     ZoneName,
 )
@@ -211,5 +212,5 @@ class PolicyKeys(_Keys):
 class FileKeys(_Keys):
     """One file of a policy folder."""
 
-    version: Literal[1] = Field(description="Of the policy language.")
+    version: Version = Field(description="Of the policy language.")
     policies: list[PolicyKeys] = Field(description="The policies of this file.")

@@ -6,7 +6,7 @@ A value that is wrong brings its own message and remedy; `validation` finds its 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -79,6 +79,8 @@ def _glob(text: str) -> str:
 def _key(text: str) -> str:
     if not text.strip():
         raise wrong("a label needs a name", 'write it like {autoheal: "true"}')
+    if "*" in text:
+        raise wrong("the names of labels are no patterns", "write the whole name; its value may be a pattern")
     return text
 
 
@@ -139,6 +141,13 @@ def _zone(value: object) -> Zone:
         raise wrong(error.message, error.remedy) from None
 
 
+def _version(value: object) -> object:
+    # True is 1 to Python.
+    if isinstance(value, bool):
+        raise wrong(f"{shown(str(value).lower())} is no version", "write 1")
+    return value
+
+
 def _open_for(value: float) -> float:
     if not 0 < value <= LONGEST_WINDOW:
         what = "no window is open for so long" if value else "a window that is open for no time lets nothing pass"
@@ -184,6 +193,8 @@ _DURATION: Final = WithJsonSchema(
     {"type": "string", "pattern": rf"^\+?{_NUMBER}(ms|s|m|h|d)$", "examples": ["500ms", "30s", "5m", "2h", "7d"]}
 )
 
+Version = Annotated[Literal[1], BeforeValidator(_version)]
+"""Of the policy language."""
 Duration = Annotated[float, BeforeValidator(_duration), _DURATION]
 """Seconds, written with a unit."""
 StopTimeout = Annotated[float, BeforeValidator(_duration), AfterValidator(_stop_timeout), _DURATION]

@@ -15,6 +15,7 @@ from watchtower_agent.policies.files.validation import findings_of
 from watchtower_agent.policies.files.yaml_nodes import (
     MappingNode,
     Plain,
+    ScalarNode,
     SequenceNode,
     YamlText,
     plain,
@@ -74,11 +75,14 @@ class _File:
     policies: list[Policy] = field(default_factory=list)
     names: list[tuple[str, Problem]] = field(default_factory=list)
     """Every well-formed name, with the problem that it would be if it were taken already."""
+    _refused: frozenset[tuple[int, int]] = frozenset()
+    """Where something stands that was refused as YAML: what is missing for it is no second mistake."""
 
     def load(self, content: bytes) -> _File:
         text, mistakes = read_yaml(content)
         for mark, finding in mistakes:
             self._add(finding, (mark.line, mark.column))
+        self._refused = frozenset((mark.line, mark.column) for mark, _ in mistakes)
         if text is not None:
             self._load_root(text)
         return self
@@ -128,6 +132,9 @@ class _File:
     def _find(self, text: YamlText, findings: list[Finding]) -> None:
         for finding in findings:
             place = text.place(finding.path, at_key=finding.at_key, offset=finding.offset)
+            node = text.node(finding.path)
+            if place in self._refused and isinstance(node, ScalarNode) and node.null:
+                continue  # an alias stands there, and was told of
             self._add(replace(finding, path=text.written(finding.path)), place)
 
     def _add(self, finding: Finding, place: tuple[int, int]) -> None:
@@ -217,8 +224,16 @@ def _values_left_out(text: YamlText, root: Path) -> Iterator[Finding]:
             if path[-1] not in _VERBATIM:
                 waiting.extend(((*path, key), each) for key, each in node.values.items())
         elif node.null and len(path) > len(root):
-            remedy = "write {} for no parameters" if path[-2] == "then" else "give it one, or leave the key out"
-            yield Finding(path=path, message="there is no value", remedy=remedy)
+            yield _value_left_out(path)
+
+
+def _value_left_out(path: Path) -> Finding:
+    key, colon, value = str(path[-1]).partition(":")
+    if key and colon and value:
+        message = f"a blank is missing after the colon in {shown(str(path[-1]))}"
+        return Finding(path=path, message=message, remedy=f"write {key}: {value}", at_key=True)
+    remedy = "write {} for no parameters" if path[-2] == "then" else "give it one, or leave the key out"
+    return Finding(path=path, message="there is no value", remedy=remedy)
 
 
 def _repeated_names(files: list[_File]) -> Iterator[Problem]:

@@ -30,10 +30,11 @@ from watchtower_agent.policies.policy import (
     Trigger,
     WhenTrigger,
 )
-from watchtower_agent.policies.problem import Finding, Path, did_you_mean, shown
+from watchtower_agent.policies.problem import Finding, Path, did_you_mean, meant, shown
 from watchtower_agent.policies.selector import Patterns, Selector
 from watchtower_agent.policies.times.moments import Schedule
 
+_KEYS: Final = frozenset(info.alias or name for name, info in PolicyKeys.model_fields.items())
 _TRIGGERS: Final = ("when", "on", "schedule")
 _VERBS: Final = tuple(verb for verb in Verb if verb is not Verb.NOTIFY)
 _BRINGS_BACK: Final = frozenset({Verb.RESTART, Verb.START})
@@ -58,7 +59,8 @@ class Meaning:
         self.findings: list[Finding] = []
         self._keys = keys
         self._root = root
-        self._broken = broken
+        # What an unknown key most likely stands for is not missing on top of that.
+        self._broken = broken | {meant(key, _KEYS) or key for key in broken - _KEYS}
 
     def policy(self, place: Place) -> Policy | None:
         """The policy, or None when there are findings."""
@@ -105,7 +107,9 @@ class Meaning:
 
     def _empty_selects(self, select: SelectKeys, path: Path) -> None:
         if not select.model_fields_set:
-            self._find(path, "this selects by nothing", 'write {name: "*"} to mean every container')
+            instead = "name what is left out, or remove not"
+            remedy = instead if path[-1] == "not" else 'write {name: "*"} to mean every container'
+            self._find(path, "this selects by nothing", remedy)
         if select.labels is not None and not select.labels:
             self._find((*path, "labels"), "no label is named", 'write them like {autoheal: "true"}')
         if select.compose is not None and not select.compose.model_fields_set:

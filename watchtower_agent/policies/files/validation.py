@@ -43,7 +43,10 @@ _EXAMPLES: Final[Mapping[str, str]] = {
 _MISSING: Final[Mapping[str, str]] = {
     "cron": '"30 3 * * *" for 03:30, or another time',
     "for": "3h, or another duration",
+    "name": "NAME, one that no other policy has",
+    "policies": "[], or a list of them",
     "timezone": "UTC, or an IANA name such as Europe/Berlin",
+    "version": "1",
 }
 """Key -> what is written after it, for those that have no default and more than one meaning elsewhere."""
 
@@ -98,6 +101,8 @@ def _of_type(detail: ErrorDetails, path: Path, *, at_key: bool) -> Finding:
 def _example(path: Path, given: object) -> str:
     """What would be right for a key, with the text that was given in its place if that is one of the words."""
     key = str(path[-1]) if path else ""
+    if isinstance(path[-1], int):
+        return _EXAMPLES.get(str(path[-2]), "").removeprefix("[").removesuffix("]")
     if key == "then" and isinstance(given, str) and given in ThenKeys.model_fields:
         return f"{{{given}: {{}}}}"
     if (
@@ -115,7 +120,12 @@ def _closed_set(path: Path, detail: ErrorDetails, expected: str) -> Finding:
     given = detail["input"]
     if isinstance(given, str) and given in words and given.isdecimal():
         return Finding(path=path, message=f"{shown(given)} in quotes is a text", remedy=f"write {given} without quotes")
-    message = f"{shown(str(given))} is not known here"
+    if isinstance(given, list | dict):
+        kind = "list" if isinstance(given, list) else "mapping"
+        return Finding(path=path, message=f"a {kind} can't stand here", remedy=one_of(words))
+    if given is None:
+        return Finding(path=path, message="there is no value", remedy=one_of(words))
+    message = f"{shown(str(given).lower() if isinstance(given, bool) else str(given))} is not known here"
     near = meant(given, words) if isinstance(given, str) else None
     hint = f"did you mean {near}? " if near else ""
     return Finding(path=path, message=message, remedy=hint + one_of(words))

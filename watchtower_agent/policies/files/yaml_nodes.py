@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import yaml
 
 from watchtower_agent.policies.files.text_place import position_inside
+from watchtower_agent.policies.files.yaml_words import Stumble, in_quotes, said
 from watchtower_agent.policies.problem import Finding, Path, shown
 
 LARGEST_FILE: Final = 1024 * 1024
@@ -150,7 +151,10 @@ def read_yaml(content: bytes) -> tuple[YamlText | None, tuple[tuple[Mark, Findin
     try:
         root = reader.read()
     except _UnreadableError as unreadable:
-        return None, (*reader.problems, (unreadable.mark, unreadable.finding))
+        told = {mark.line for mark, _ in reader.problems}
+        # `name: *web foo`: the rest of a line that was refused already is no second mistake.
+        rest = () if unreadable.mark.line in told else ((unreadable.mark, unreadable.finding),)
+        return None, (*reader.problems, *rest)
     return YamlText(text=text, root=root), tuple(reader.problems)
 
 
@@ -255,6 +259,7 @@ class _Reader:
         self._stack: list[SequenceNode | MappingNode] = []
         self._keys: list[ScalarNode | None] = []
         self._paths: list[Path] = [()]
+        self._anchors: set[str] = set()
 
     def read(self) -> Node:
         root: Node | None = None
@@ -278,21 +283,10 @@ class _Reader:
 
     def _take(self, event: yaml.Event, mark: Mark) -> Node | None:
         if isinstance(event, yaml.AliasEvent):
-            self._refuse(
-                mark,
-                f"{shown('*' + str(event.anchor))} is an alias",
-                "write the value out: aliases and anchors are not read",
-            )
+            self._refuse(mark, *self._alias(str(event.anchor), mark))
             return self._add(ScalarNode(mark=mark, text="", quoted=False))
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
-            if event.anchor is not None:
-                self._refuse(
-                    mark, f"{shown('&' + event.anchor)} is an anchor", "remove it: aliases and anchors are not read"
-                )
-            if event.tag is not None:
-                self._refuse(
-                    mark, f"{shown(event.tag)} is a tag", "remove it: types follow from how a value is written"
-                )
+            self._name_or_type(event, mark)
         if isinstance(event, yaml.ScalarEvent):
             return self._add(ScalarNode(mark=mark, text=event.value, quoted=bool(event.style)))
         if isinstance(event, yaml.SequenceStartEvent):
@@ -304,6 +298,25 @@ class _Reader:
             self._keys.pop()
             self._paths.pop()
         return None
+
+    def _alias(self, anchor: str, mark: Mark) -> tuple[str, str]:
+        if anchor in self._anchors:
+            return f"{shown('*' + anchor)} is an alias", "write the value out: aliases and anchors are not read"
+        if self._keys and self._keys[-1] is not None and self._keys[-1].text == "<<":
+            return "keys are not merged here", "write them out: aliases and anchors are not read"
+        # Nothing has that name: a pattern was meant.
+        return 'a text that begins with "*" needs quotes', f"write {in_quotes(self._text, mark.index)}"
+
+    def _name_or_type(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, mark: Mark) -> None:
+        # A text that was meant to begin with the sign, or a name or type that was meant to be one.
+        or_text = f"; or write {in_quotes(self._text, mark.index)}" if isinstance(event, yaml.ScalarEvent) else ""
+        if event.anchor is not None:
+            self._anchors.add(str(event.anchor))
+            remedy = f"remove it: aliases and anchors are not read{or_text}"
+            self._refuse(mark, f"{shown('&' + event.anchor)} is an anchor", remedy)
+        if event.tag is not None:
+            remedy = f"remove it: types follow from how a value is written{or_text}"
+            self._refuse(mark, f"{shown(event.tag)} is a tag", remedy)
 
     def _open(self, node: SequenceNode | MappingNode) -> Node:
         where = self._where()
@@ -364,25 +377,16 @@ class _Reader:
         try:
             yield from yaml.parse(self._text, Loader=yaml.CSafeLoader)
         except yaml.MarkedYAMLError as error:
-            what = error.problem or "this is not YAML"
-            # A quote without an end is found at the file's end, and mended at its begin.
-            places = (error.problem_mark, error.context_mark)
-            mark = self._mark(next(filter(None, reversed(places) if "end of stream" in what else places), None))
-            context = f" {error.context}" if error.context else ""
-            remedy = _syntax_remedy(what, self._text, mark)
-            raise _UnreadableError(mark, f"not valid YAML: {what}{context}", remedy) from None
-        except yaml.YAMLError as error:
-            raise _UnreadableError(_START, f"not valid YAML: {error}", "save it as plain UTF-8 text") from None
+            at = self._index(error.problem_mark or error.context_mark)
+            begun = self._index(error.context_mark or error.problem_mark)
+            stumble = Stumble(what=error.problem or "", context=error.context or "", at=at, begun=begun)
+            found = said(self._text, stumble)
+            raise _UnreadableError(self._lines.mark(found.at), found.message, found.remedy) from None
+        except yaml.YAMLError:
+            raise _UnreadableError(_START, "this can't be read as YAML", "save it as plain UTF-8 text") from None
+
+    def _index(self, mark: _LibyamlMark | None) -> int:
+        return 0 if mark is None else min(mark.index, len(self._text))
 
     def _mark(self, mark: _LibyamlMark | None) -> Mark:
         return _START if mark is None else self._lines.mark(mark.index)
-
-
-def _syntax_remedy(what: str, text: str, mark: Mark) -> str:
-    if "mapping values" in what:
-        return 'put a value that contains ": " in quotes'
-    if text[mark.index : mark.index + 1] == "\t":
-        return "indent with spaces, not with a tab"
-    if "end of stream" in what:
-        return "close the quote or bracket"
-    return "check indentation, quotes and brackets here and just above"

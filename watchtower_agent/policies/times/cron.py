@@ -102,6 +102,8 @@ class _Field:
         Raises:
             CronError: It is neither, or out of range.
         """
+        if not text:
+            raise CronError(f"a {self.name} is missing here", "write both ends of a range, as in 1-5", at)
         if text.isascii() and text.isdecimal():
             number = int(text[:4])
             highest = _SUNDAY_TOO if self.name == "weekday" else self.last

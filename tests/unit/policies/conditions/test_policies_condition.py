@@ -129,7 +129,7 @@ def test_a_condition_tells_what_it_looks_at() -> None:
         ("   ", 1, "empty", "write it like"),
         ("memory.prcent > 90%", 1, 'unknown name "memory.prcent"', "memory.percent"),
         ("memory > 90%", 1, 'unknown name "memory"', "did you mean memory."),
-        ("xyzzy > 1", 1, 'unknown name "xyzzy"', "did you mean"),
+        ("xyzzy > 1", 1, 'unknown name "xyzzy"', "watchtower-agent metrics lists all names"),
         ("cpu.usage > 1", 1, "unknown name", "did you mean cpu.percent?"),
         ("container.cpu.percent > 1", 1, "unknown name", "did you mean cpu.percent?"),
         ("container.memory > 1", 1, "unknown name", "did you mean memory.percent?"),
@@ -230,7 +230,8 @@ def test_a_condition_tells_what_it_looks_at() -> None:
         ("(cpu.cores > 1", 15, "ends too early", "close"),
         ("cpu.cores > 1)", 14, "closes nothing", "remove it"),
         ("cpu.cores > 1 health", 15, "not expected", "and, or"),
-        ("cpu.cores > ; 1", 13, '";"', "use names"),
+        ("cpu.cores > ; 1", 13, '";"', "write and, or or"),
+        ("cpu.cores > @1", 13, '"@"', "use names"),
         ("cpu.cores > 1e999", 13, "too large", "smaller"),
     ],
 )

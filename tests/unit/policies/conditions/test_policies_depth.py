@@ -112,6 +112,8 @@ def test_more_than_thirty_levels_are_refused_in_words_and_at_their_place(shape: 
         by_turns(60),
         "(" * 1000,
         "[" * 1000,
+        "[" * 490 + "1" + "]" * 490,
+        "not " + "[" * 490 + LEAF + "]" * 490,
         "not " * 250,
         "avg(" * 250,
         "exit_code in " + "[" * 490 + "1" + "]" * 490,
