@@ -175,9 +175,11 @@ def test_auto_asks_the_engine_where_no_cgroup_is_to_be_found(engine: PrivateEngi
 
 
 def test_the_stats_api_of_a_frozen_engine_holds_up_nothing_and_is_told(own_engine: PrivateEngine) -> None:
-    calls = EngineCalls(resolve_address(own_engine.url, None, environment={}), clock=SystemClock(), timeout=0.5)
+    calls = EngineCalls(
+        resolve_address(own_engine.url, None, environment={}), clock=SystemClock(), timeout=patient(0.5)
+    )
     batches: queue.Queue[SampleBatch] = queue.Queue()
-    reader = Reader(clock=SystemClock(), interval=0.2, source=Source.STATS_API, ask=calls.stats)
+    reader = Reader(clock=SystemClock(), interval=patient(0.2), source=Source.STATS_API, ask=calls.stats)
     sampler = Sampler(reader=reader, deliver=batches.put)
     sampler.demand(NEEDED, 10.0)
     sampler.engine(LocalEngine(data_root=str(own_engine.directory), pid=own_engine.pid))
