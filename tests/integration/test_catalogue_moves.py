@@ -33,6 +33,7 @@ from tests.support.moving import (
     waiting_tasks,
     waiting_threads,
 )
+from tests.support.patience import patient
 from watchtower_agent.policies.catalogue import CATALOGUE, Scope
 
 UNKNOWN = ""
@@ -244,7 +245,7 @@ class Scene:
 
     def rests(self) -> None:
         """Write a policy for how each name stands before it is moved, and one for after; wait until all rest."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + patient(30)
         while len(now := self._numbers()) < len(self.values()):
             assert time.monotonic() < deadline, f"known is only: {sorted(now)}"
             time.sleep(0.1)
@@ -296,7 +297,7 @@ class Scene:
     def shake(self) -> None:
         """Move everything of the engine, one after the other; what others need of it is let go before."""
         for moving in self._moving:
-            moving.result(60)
+            moving.result(patient(60))
         del self.ballast
         (self.engine.directory / "data" / "filling").unlink()
         self.engine.docker("kill", "burner", "disks", "client", "server", "patient")

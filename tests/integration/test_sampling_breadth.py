@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.engine import PrivateEngine
 from tests.support.moving import run_accounted
+from tests.support.patience import patient
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.request import Source
@@ -32,7 +33,7 @@ SLEEP = ("sleep", "600")
 def until(batches: queue.Queue[SampleBatch], wanted: Callable[[SampleBatch], bool]) -> SampleBatch:
     """The first batch with a container that is as wanted."""
     for _ in range(100):
-        batch = batches.get(timeout=10)
+        batch = batches.get(timeout=patient(10))
         if batch.targets and wanted(batch):
             return batch
     pytest.fail("no batch was ever as wanted")
@@ -64,7 +65,7 @@ class Sampling:
         """The first batch in which the container's number is as wanted."""
         seen = []
         for _ in range(60):
-            batch = self.batches.get(timeout=10)
+            batch = self.batches.get(timeout=patient(10))
             if len(batch.targets) > slot:
                 seen.append(batch.columns[name][slot])
                 if wanted(seen[-1]):
@@ -174,9 +175,11 @@ def test_auto_asks_the_engine_where_no_cgroup_is_to_be_found(engine: PrivateEngi
 
 
 def test_the_stats_api_of_a_frozen_engine_holds_up_nothing_and_is_told(own_engine: PrivateEngine) -> None:
-    calls = EngineCalls(resolve_address(own_engine.url, None, environment={}), clock=SystemClock(), timeout=0.5)
+    calls = EngineCalls(
+        resolve_address(own_engine.url, None, environment={}), clock=SystemClock(), timeout=patient(0.5)
+    )
     batches: queue.Queue[SampleBatch] = queue.Queue()
-    reader = Reader(clock=SystemClock(), interval=0.2, source=Source.STATS_API, ask=calls.stats)
+    reader = Reader(clock=SystemClock(), interval=patient(0.2), source=Source.STATS_API, ask=calls.stats)
     sampler = Sampler(reader=reader, deliver=batches.put)
     sampler.demand(NEEDED, 10.0)
     sampler.engine(LocalEngine(data_root=str(own_engine.directory), pid=own_engine.pid))

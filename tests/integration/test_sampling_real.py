@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.cgroup_parent import limited_parent
 from tests.support.engine import PrivateEngine
+from tests.support.patience import patient
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.sampler import Sampler
@@ -40,7 +41,7 @@ class Running:
     def until(self, wanted: Callable[[SampleBatch], bool], what: str, batches: int = 60) -> SampleBatch:
         """The first batch of which something holds."""
         for _ in range(batches):
-            batch = self.batches.get(timeout=10)
+            batch = self.batches.get(timeout=patient(10))
             if wanted(batch):
                 return batch
         pytest.fail(f"not within {batches} batches: {what}")

@@ -24,10 +24,11 @@ import pytest
 
 from tests.support.broker import PersistentSubscriber, PrivateBroker, Received
 from tests.support.engine import PrivateEngine
+from tests.support.patience import patient
 from tests.support.proxy import EngineProxy, Request
 from tests.support.schema import strict_json, validate_message
 from tests.support.tape import Recorded
-from watchtower_agent.serving.client import ControlClient
+from watchtower_agent.serving.client import ANSWER_TIME, ControlClient
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 VALIDATED = 300
@@ -79,7 +80,7 @@ class AgentProcess:
                 "host": self.host,
                 "policies": str(self.policies),
                 "state_dir": str(self.directory / "state"),
-                "engine": {"url": engine_url, "timeout": "2s"},
+                "engine": {"url": engine_url, "timeout": f"{patient(2):g}s"},
                 "sampling": {"interval": "200ms"},
                 "mqtt": {"url": mqtt_url, "metrics": {"interval": "2s"}},
                 "control": {"socket": str(self.socket)},
@@ -170,7 +171,7 @@ class AgentProcess:
         assert process is not None
         assert reader is not None
         try:
-            code = process.wait(within)
+            code = process.wait(patient(within))
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the agent still runs after {within:g} s: {self.tail()}") from None
         reader.join(10)
@@ -216,7 +217,7 @@ class AgentProcess:
 
     def wait_log(self, event: str, *, count: int = 1, timeout: float = 20.0, **fields: object) -> list[Json]:
         """Wait for such lines of the newest start."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patient(timeout)
         with self._news:
             while len(found := self.logged(event, **fields)) < count:
                 assert self.running, f"the agent ended before {event}: {self.tail()}"
@@ -239,7 +240,7 @@ class AgentProcess:
 
     def ask(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - JSON is any of its types
         """Ask over the control socket."""
-        return ControlClient(self.socket).ask(command, **arguments)
+        return ControlClient(self.socket, answer_time=patient(ANSWER_TIME)).ask(command, **arguments)
 
     def status(self) -> Json:
         """Its answer to `status`."""

@@ -24,6 +24,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from tests.support.patience import patient
+
 
 def free_port() -> int:
     """A loopback port that nobody listens on at the moment."""
@@ -161,7 +163,7 @@ class PrivateBroker:
             self._process = subprocess.Popen(
                 ["mosquitto", "-c", str(configuration)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + patient(10)
         while True:
             if self._process.poll() is not None:
                 raise AssertionError(f"the broker ended with {self._process.returncode}: {self.log}")
@@ -298,7 +300,7 @@ class PersistentSubscriber:
         properties.SessionExpiryInterval = 3600
         self._client.connect_async("127.0.0.1", self._port, keepalive=10, clean_start=False, properties=properties)
         self._client.loop_start()
-        if not self._subscribed.wait(10):
+        if not self._subscribed.wait(patient(10)):
             self.stop()
             raise AssertionError("the subscriber got no confirmation from the broker")
         return self
@@ -338,7 +340,7 @@ class PersistentSubscriber:
         entry = (asyncio.get_running_loop(), news)
         self._waiting.add(entry)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(patient(timeout)):
                 while not predicate(self.messages):
                     await news.wait()
                     await asyncio.sleep(0.005)  # let a burst come in before the predicate looks again

@@ -21,6 +21,7 @@ from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from tests.support.bridge import Bridge
+from tests.support.patience import patient
 
 IMAGE = "busybox:local"
 IDLE = ("sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done")
@@ -132,12 +133,12 @@ class PrivateEngine:
 
     def wait_until_up(self, timeout: float = 60.0) -> None:
         """Wait until the engine answers."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patient(timeout)
         while time.monotonic() < deadline:
             if not self.running:
                 raise EngineFailedError(f"dockerd ended:\n{self.log_tail()}")
             with contextlib.suppress(OSError, http.client.HTTPException):
-                if self.api("GET", "/_ping", timeout=5) == "OK":
+                if self.api("GET", "/_ping", timeout=patient(5)) == "OK":
                     return
             time.sleep(0.02)
         raise EngineFailedError(f"dockerd did not answer within {timeout:.0f} s:\n{self.log_tail()}")
@@ -150,7 +151,7 @@ class PrivateEngine:
             self._daemon.send_signal(signal.SIGCONT)
             self._daemon.terminate()
         try:
-            self._daemon.wait(timeout=30)
+            self._daemon.wait(timeout=patient(30))
         except subprocess.TimeoutExpired:
             self.kill()
 
@@ -255,7 +256,12 @@ class PrivateEngine:
             Its standard output, stripped.
         """
         done = subprocess.run(
-            ["docker", *args], env=self.environment(), capture_output=True, text=True, timeout=timeout, check=False
+            ["docker", *args],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=patient(timeout),
+            check=False,
         )
         if check and done.returncode != 0:
             raise EngineFailedError(f"docker {' '.join(args)}: exit {done.returncode}: {done.stderr.strip()}")
@@ -309,7 +315,7 @@ class PrivateEngine:
             connection: One that is kept between calls (storms); else a new one.
             query: Parameters of the query string.
         """
-        own = connection or UnixConnection(self.socket, timeout)
+        own = connection or UnixConnection(self.socket, patient(timeout))
         try:
             target = quote(path, safe="/:%") + (f"?{urlencode(query)}" if query else "")
             payload = None if body is None else json.dumps(body)

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from tests.support.engine import PrivateEngine, UnixConnection
+from tests.support.patience import patient
 
 STILL = 64 << 10
 """Bytes by which the memory of a container that does nothing varies."""
@@ -105,7 +106,7 @@ class StatsStream:
     def until(self, wanted: Callable[[Sequence[Frame]], bool], timeout: float = 60.0) -> Sequence[Frame]:
         """Wait until something holds for the frames that came; all of them."""
         with self._news:
-            came = self._news.wait_for(lambda: wanted(self._frames), timeout)
+            came = self._news.wait_for(lambda: wanted(self._frames), patient(timeout))
         assert came, f"not within {timeout:g} s, after {len(self._frames)} frames: {self._frames[-3:]}"
         return self.frames
 

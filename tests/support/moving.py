@@ -17,6 +17,7 @@ from typing import Final
 
 from tests.support.cgroups import fake_proc
 from tests.support.engine import IMAGE, EngineFailedError, PrivateEngine, UnixConnection
+from tests.support.patience import patient
 
 OTHER_IMAGE: Final = "busybox:other"
 MIB: Final = 1 << 20
@@ -308,7 +309,7 @@ def make_it_swell(engine: PrivateEngine) -> None:
 
 def stutter(engine: PrivateEngine, enough: Callable[[], bool]) -> None:
     """Until it is enough the engine stands still most of the time, and answers in between."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patient(30)
     while not enough() and time.monotonic() < deadline:
         engine.freeze()
         time.sleep(1.0)
@@ -339,7 +340,7 @@ def waiting_threads(engine: PrivateEngine, container: str, count: int) -> Iterat
 @contextlib.contextmanager
 def held_connections(engine: PrivateEngine, count: int) -> Iterator[None]:
     """So many connections that ask nothing, made as soon as the engine's socket is there."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patient(30)
     with contextlib.ExitStack() as held:
         while True:
             first = held.enter_context(socket.socket(socket.AF_UNIX))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.engine import PrivateEngine
+from tests.support.patience import patient
 from watchtower_agent.collectors.cgroup_tree import CgroupTree, discover
 
 ROOT = Path("/sys/fs/cgroup")
@@ -84,7 +85,7 @@ class OuterCgroup:
 
     def remove(self) -> None:
         """Remove it and what is left below it. Processes that were killed take a moment to be gone."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + patient(10)
         for top in self.directories:
             for directory in [*sorted((each for each in top.rglob("*") if each.is_dir()), reverse=True), top]:
                 while directory.exists():
@@ -161,6 +162,6 @@ class NestedEngine(PrivateEngine):
 
 def run_in(command: list[str], *arguments: str) -> str:
     """Run a program somewhere else, and give back what it wrote."""
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=patient(60))
     assert done.returncode == 0, done.stderr
     return done.stdout
