@@ -523,3 +523,70 @@ def test_a_failed_action_is_told_and_its_cooldown_counts() -> None:
 
     assert [each["severity"] for each in agent.published() if "/action/failed/" in each["topic"]] == ["warning"]
     assert agent.guards == ["cooldown"]
+
+
+# --- what has changed since the last tick -----------------------------------------------------------------------------
+
+UP = '  - {name: up, select: {name: "*"}, when: status == "exited", for: 1s, then: {restart: {}}}\n'
+
+
+def test_what_a_person_starts_again_is_not_acted_on_for_what_it_was_at_the_last_tick() -> None:
+    agent = host(UP)
+    agent.docker.stop()
+    agent.deliver()
+    agent.tick(5)
+    assert agent.guards == ["operator_intent"]
+    agent.docker.start()
+    agent.deliver()
+    assert agent.wanted == [agent.of_guard("operator_intent")[0].decision]
+    assert not agent.of(Outcome)
+    agent.tick(5)
+    agent.carry_out()
+    assert agent.did == []
+    assert [each.reason for each in agent.of(Dropped)] == ["its condition does not hold any more"]
+
+
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_a_restart_by_hand_while_the_agent_waits_sets_nothing_off(*, one_by_one: bool) -> None:
+    agent = host(UP)
+    agent.docker.stop()
+    agent.deliver()
+    agent.tick(3)
+    agent.docker.restart()
+    agent.deliver(one_by_one=one_by_one)
+    agent.tick(3)
+    agent.carry_out()
+    assert agent.did == []
+
+
+def test_just_before_the_write_the_condition_is_asked_once_more() -> None:
+    agent = host(UP)
+    agent.docker.crash()
+    agent.deliver()
+    agent.tick(3)
+    (intent,) = agent.intents
+    agent.docker.start()
+    agent.read()
+    dropped = agent.pipeline.recheck(intent, agent.clock.now())
+    assert isinstance(dropped, Dropped)
+    assert dropped.reason == "its condition does not hold any more"
+
+
+def test_what_is_not_known_at_this_moment_is_waited_for_and_not_acted_on() -> None:
+    agent = Host(FULL.replace("for: 5s, then", "cooldown: 20s, backoff: {initial: 0s}, then"), first_start=True)
+    agent.docker.create(silent=True)
+    agent.connect()
+    agent.clock.advance(60)
+    agent.tick(2, memory_percent=95.0)
+    agent.carry_out()
+    agent.tick(19, memory_percent=95.0)
+    assert agent.guards == ["cooldown"]
+    assert agent.did == [("restart", "web")]
+    agent.docker.crash()
+    agent.docker.start()  # another life, of which nothing was sampled yet
+    agent.deliver()
+    agent.clock.advance(1)
+    agent.see()
+    assert agent.did == [("restart", "web")]
+    agent.tick(2, memory_percent=95.0)
+    assert agent.did == [("restart", "web")] * 2

@@ -6,7 +6,7 @@ nothing that is wanted is forgotten without a word, not even by a crash.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from watchtower_agent.loop.breaking import Breaking
@@ -27,7 +27,7 @@ from watchtower_agent.policies.guards.order import ask
 from watchtower_agent.policies.guards.pacing import DEFAULT_COOLDOWN, cooldown_of
 from watchtower_agent.policies.guards.question import Protection, Question
 from watchtower_agent.policies.making import PENDING_FOR, digest, last_resort
-from watchtower_agent.policies.obsolescence import obsolete
+from watchtower_agent.policies.obsolescence import in_doubt, obsolete
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.triggers import triggered
 from watchtower_agent.policies.waiting import (
@@ -186,7 +186,7 @@ class Decisions:
             now,
             busy=self._busy,
             acts=self._acts,
-            fires=self.conditions.fires,
+            fires=self._fires(now),
         )
         for held in verdicts.held:
             self.publication.tell(held, held.decision.correlation_id, now)
@@ -266,10 +266,13 @@ class Decisions:
         waiting = waiting or Waiting(decision=intent.decision, since=intent.decision.decided_at)
         decision = waiting.decision
         policy, record = self._policy(decision.policy), self.state.containers.get(decision.target.id)
+        fires = self._fires(now)
         if policy is None or policy.mode is Mode.OFF:
             why = f"policy {decision.policy} is not in force any more"
         else:
-            why = obsolete(waiting, policy, record, now, self.conditions.fires)
+            why = obsolete(waiting, policy, record, now, fires)
+            if not why and in_doubt(decision, fires):
+                why = "it is not known at this moment whether its condition holds"
         if policy is None or why:
             return Dropped(decision=decision, reason=why, at=now.wall)
         held = ask(
@@ -386,6 +389,9 @@ class Decisions:
         longest = max((policy.cooldown or 0.0 for policy in self.policies.policies), default=0.0)
         for policy, target in self.cooldowns.forget(now, max(longest, *DEFAULT_COOLDOWN.values())):
             self.publication.out.records.append(Record(kind="cooldown", key=f"{policy}\0{target}", value=None))
+
+    def _fires(self, now: Instant) -> Callable[[str, str], bool | None]:
+        return lambda policy, target_id: self.conditions.still_fires(self._policy(policy), target_id, self.state, now)
 
     def _busy(self, target: Target) -> bool:
         return bool(target.id) and self._under_way(target.id)

@@ -20,7 +20,7 @@ from watchtower_agent.policies.guards.ledger import Ledger
 from watchtower_agent.policies.guards.order import ask
 from watchtower_agent.policies.guards.question import Protection, Question
 from watchtower_agent.policies.making import PENDING_FOR, container_target
-from watchtower_agent.policies.obsolescence import obsolete, overtaken
+from watchtower_agent.policies.obsolescence import in_doubt, obsolete, overtaken
 from watchtower_agent.policies.policy import PolicySet, ScheduleTrigger
 from watchtower_agent.policies.waiting import Waiting, key_of, moved
 from watchtower_agent.state.dependencies import Dependencies
@@ -134,7 +134,7 @@ class Agenda:
         *,
         busy: Callable[[Target], bool],
         acts: Callable[[str], bool],
-        fires: Callable[[str, str], bool],
+        fires: Callable[[str, str], bool | None],
     ) -> Verdicts:
         """Ask the guards about everything that waits.
 
@@ -149,7 +149,7 @@ class Agenda:
             now: The present.
             busy: Whether an action on that target is under way: its decisions wait without a word.
             acts: Whether an action of that policy is under way: a scheduled one takes its targets one after the other.
-            fires: Whether a policy's condition still fires for a target id.
+            fires: Whether a policy's condition still fires for a target id; None while that is not known.
         """
         reviewed = _Reviewed()
         by_name = {policy.name: policy for policy in policies.policies if policy.mode is not Mode.OFF}
@@ -175,7 +175,8 @@ class Agenda:
                 continue
             only_tells = decision.verb is Verb.NOTIFY
             in_turn = isinstance(policy.trigger, ScheduleTrigger) and (policy.name in begun or acts(policy.name))
-            if not only_tells and (busy(decision.target) or decision.target.id in taken or in_turn):
+            taken_or_busy = busy(decision.target) or decision.target.id in taken
+            if not only_tells and (taken_or_busy or in_turn or in_doubt(decision, fires)):
                 continue
             question = Question(
                 decision=decision,

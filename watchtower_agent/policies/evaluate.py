@@ -150,12 +150,33 @@ class Conditions:
                     tracked.since = now
 
     def fires(self, policy: str, target_id: str) -> bool:
-        """Whether the policy fires for that target now (the empty id is the host), and its condition holds.
+        """Whether the policy fires for that target (the empty id is the host), and its condition held at the last tick.
 
         What is only kept firing (`keep_for`) is no reason to act.
         """
         tracked = self._tracked.get((policy, target_id))
         return tracked is not None and tracked.firing and tracked.ended is None
+
+    def still_fires(self, policy: Policy | None, target_id: str, state: HostState, now: Instant) -> bool | None:
+        """Whether the policy fires for that target, and its condition holds at this moment, not just at the last tick.
+
+        An event may have come since: what a person has started again is not to be started on account of its end.
+
+        Args:
+            policy: As it is now; None when it is not in force.
+            target_id: A container's, empty for the host.
+            state: The host.
+            now: The present.
+
+        Returns:
+            None while that is not known.
+        """
+        if policy is None or not isinstance(policy.trigger, WhenTrigger) or not self.fires(policy.name, target_id):
+            return False
+        if not target_id:
+            return policy.trigger.condition.evaluate(HostSubject(state, now))
+        record = state.containers.get(target_id)
+        return record is not None and policy.trigger.condition.evaluate(ContainerSubject(state, now, record))
 
     def firing(self, policy: str) -> list[str]:
         """Ids of the targets for which the policy fires now (the empty id is the host), kept or not."""

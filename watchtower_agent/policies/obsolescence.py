@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from watchtower_agent.model.decision import TargetKind, Verb
+from watchtower_agent.model.decision import Decision, TargetKind, Verb
 from watchtower_agent.model.engine_event import Origin
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.policy import Policy
@@ -18,7 +18,7 @@ def obsolete(
     policy: Policy,
     record: ContainerRecord | None,
     now: Instant,
-    fires: Callable[[str, str], bool],
+    fires: Callable[[str, str], bool | None],
 ) -> str:
     """Why a waiting decision is not wanted any more; empty while it is.
 
@@ -27,7 +27,7 @@ def obsolete(
         policy: As it is now.
         record: Of the target, when it is a container that is there.
         now: The present.
-        fires: Whether a policy's condition still fires for a target id.
+        fires: Whether a policy's condition still fires for a target id; None while that is not known.
     """
     decision = waiting.decision
     target = decision.target
@@ -41,7 +41,13 @@ def obsolete(
         return f"policy {decision.policy} does not select {target.name} any more"
     if decision.from_event:
         return overtaken(waiting, record, now)
-    return "" if fires(decision.policy, target.id) else "its condition does not hold any more"
+    return "its condition does not hold any more" if fires(decision.policy, target.id) is False else ""
+
+
+def in_doubt(decision: Decision, fires: Callable[[str, str], bool | None]) -> bool:
+    """Whether it is not known at this moment that a condition's action is still wanted: then nothing is done."""
+    acts = not decision.from_event and not decision.last_resort and decision.verb is not Verb.NOTIFY
+    return acts and fires(decision.policy, decision.target.id) is None
 
 
 def _old_news(waiting: Waiting, policy: Policy, record: ContainerRecord | None, now: Instant) -> str:
