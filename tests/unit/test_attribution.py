@@ -11,7 +11,7 @@ from tests.support.core import NOW, Docker, Host, ended, event
 from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.decision import Dropped, Held
 from watchtower_agent.model.engine_event import Origin
-from watchtower_agent.model.observation import EventsObserved, GapObserved
+from watchtower_agent.model.observation import EngineLost, EventsObserved, GapObserved
 from watchtower_agent.model.outcome import Outcome, Result
 from watchtower_agent.state.attribution import EndCause, signal_ended_it
 
@@ -77,6 +77,26 @@ def test_why_it_is_left_alone_is_said(act: Callable[[Docker], None]) -> None:
     assert held.guard == "operator_intent"
     assert "on purpose" in held.reason
     assert "until it is started by hand" in held.reason
+
+
+@pytest.mark.parametrize(
+    ("restarted", "whose"), [(True, "the engine, as it restarted, or someone"), (False, "someone")]
+)
+def test_what_ends_while_the_engine_restarts_may_be_the_engines_doing(*, restarted: bool, whose: str) -> None:
+    """A daemon that goes down, or that comes back after a crash, ends containers with a signal, as a person does."""
+    agent = host()
+    agent.clock.advance(600)
+    agent.see(EngineLost(reason="gone", at=agent.clock.wall))
+    agent.docker.stop()
+    agent.clock.advance(2)
+
+    agent.connect(restarted=restarted, origin=Origin.REPLAY)
+    agent.tick(400)
+
+    held = agent.of(Held)[-1]
+    assert held.guard == "operator_intent"
+    assert f"{whose} else ended web on purpose" in held.reason
+    assert agent.did == []
 
 
 @pytest.mark.parametrize("code", [0, 1, 137, 143])
@@ -790,10 +810,9 @@ def test_a_stop_by_hand_while_our_intent_waits_for_its_turn_is_a_person_s() -> N
     agent.docker.stop()
     agent.deliver()
 
-    held = agent.pipeline.recheck(intent, agent.clock.now())
+    dropped = agent.pipeline.recheck(intent, agent.clock.now())
 
-    assert isinstance(held, Held)
-    assert held.guard.value == "operator_intent"
+    assert isinstance(dropped, Dropped), "what is stopped is not unhealthy any more"
     assert agent.record().end_cause is EndCause.OPERATOR
 
 

@@ -27,6 +27,8 @@ EngineTold = EngineFound | EngineDescribed | EngineLost | EnginePinged | ImagesC
 SIGNS_MISSED = 3
 """Pings or samples, whichever take longer, that may fail to come before what is known of containers is out of date."""
 
+_GOES_DOWN = 60.0
+"""Seconds within which a daemon that is told to end ends its containers, before it can be seen that it has gone."""
 _SEEN_BY_THE_AGENT = frozenset({"outbox_overflow", "store_reset"})
 """Causes of gaps in what subscribers see: the agent itself had seen those events."""
 
@@ -96,6 +98,8 @@ class EngineWatch:
         engine.listed = False
         self.alive(now)
         engine.restarts += seen.restarted
+        if seen.restarted and self._lost_at is not None:
+            engine.restarting = (self._lost_at - _GOES_DOWN, seen.at)
         engine.clock_offset = seen.clock_offset
         engine.last_error = ""
         self.publication.engine_changed(seen.info)

@@ -24,6 +24,8 @@ class EngineState:
             seconds; None before the first. As long as it does, what is known of its containers is as new as its events.
         silence_allowed: Seconds without a sign of life after which what is known of its containers is out of date.
         restarts: Of the daemon, seen by the agent.
+        restarting: From when to when, seconds since the epoch, its last restart that the agent saw took: a daemon that
+            goes down, or comes back after a crash, ends containers as a person does.
         last_error: Why it was last lost; empty while it is there.
         gaps: Gaps in its events since the agent started.
         events: Its events handled since the agent started.
@@ -43,6 +45,7 @@ class EngineState:
     alive_at: float | None = None
     silence_allowed: float = 15.0
     restarts: int = 0
+    restarting: tuple[float, float] = (0.0, 0.0)
     last_error: str = ""
     gaps: int = 0
     events: int = 0

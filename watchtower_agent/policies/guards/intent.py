@@ -26,7 +26,7 @@ def operator_intent(q: Question) -> Held | None:
         what = record.operator.action if record.operator else "stop"
         return q.hold(
             Guard.OPERATOR_INTENT,
-            f"someone else ended {name} on purpose{_by(record)}: it is left alone until it is started by hand",
+            f"{_who(q, record)} ended {name} on purpose{_by(record)}: it is left alone until it is started by hand",
             numbers={"operator_action": what, "operator_at": record.operator.at if record.operator else None},
         )
     operator = record.operator
@@ -55,6 +55,14 @@ def _ended_just_now(q: Question, record: ContainerRecord) -> Held | None:
         numbers={"operator_action": operator.action, "operator_at": operator.at},
         release_in=min(SETTLE, left),
     )
+
+
+def _who(q: Question, record: ContainerRecord) -> str:
+    """A daemon that ends, or that finds containers of one that crashed, ends them with the signals of `docker stop`."""
+    begun, over = q.state.engine.restarting
+    if record.operator is not None and begun <= record.operator.at <= over:
+        return "the engine, as it restarted, or someone else"
+    return "someone else"
 
 
 def _by(record: ContainerRecord) -> str:
