@@ -85,6 +85,27 @@ async def test_what_was_ended_by_hand_is_left_alone(
     assert {item["target"] for item in host.agent.status()["pending"]} >= {"stopped", "killed"}
 
 
+async def test_what_is_started_again_by_hand_is_not_acted_on_for_having_been_stopped(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, POLICIES)
+    names = [f"again-{number}" for number in range(5)]
+    for name in names:
+        engine.run(name, labels=LABELS)
+        await host.watch.until_told("container", "start", name)
+        engine.docker("stop", "--time=1", name)
+        assert (await said_why(host, name, "keep-up")).guard == "operator_intent"
+
+    for name in names:
+        engine.docker("start", name)
+
+    for name in names:
+        await host.watch.until_told("container", "start", name, count=2)
+    canary = await still_acts(host)
+    assert {call.path for call in host.calls()} == {f"/containers/{canary}/restart"}
+    assert {item["target"] for item in host.agent.status()["pending"]}.isdisjoint(names)
+
+
 async def test_what_was_removed_by_hand_stays_away(
     engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host], tmp_path: Path
 ) -> None:
