@@ -1,0 +1,160 @@
+"""What no sequence of events may make the agent do. Each looks at the world as it is, not as the agent knows it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import UTC, datetime
+from typing import ClassVar, Final
+
+from tests.support.simulation.agent import Act, SimulatedAgent
+from tests.support.simulation.world import World
+from watchtower_agent.model.container import ContainerStatus, Health
+from watchtower_agent.model.decision import Mode, Verb
+from watchtower_agent.policies.guards.pacing import DEFAULT_COOLDOWN
+from watchtower_agent.policies.policy import Policy
+
+_HANDS_OFF: Final = 900.0
+"""Seconds that a container is left alone after a person restarted it."""
+_SLACK: Final = 1e-6
+
+
+class Invariant(ABC):
+    """Something that always holds.
+
+    Attributes:
+        guards: Names of the guards that keep it: without them it is broken.
+    """
+
+    guards: ClassVar[frozenset[str]]
+
+    def __init__(self, world: World, agent: SimulatedAgent) -> None:
+        self.world = world
+        self.agent = agent
+
+    @abstractmethod
+    def wrong(self, act: Act) -> str:
+        """What is wrong with an action that is about to be done; empty when nothing is."""
+
+    def policy(self, act: Act) -> Policy:
+        """Whose action it is."""
+        return next(each for each in self.agent.policies.policies if each.name == act.intent.decision.policy)
+
+
+class NothingProtected(Invariant):
+    guards = frozenset({"protected"})
+
+    def wrong(self, act: Act) -> str:
+        return "it is protected" if act.container.name in self.world.protected else ""
+
+
+class NothingInShadow(Invariant):
+    guards = frozenset({"mode"})
+
+    def wrong(self, act: Act) -> str:
+        return "" if self.policy(act).mode is Mode.ENFORCE else "its policy only looks on"
+
+
+class OnlyInWindows(Invariant):
+    """The simulated policies' windows are from two to five, UTC."""
+
+    guards = frozenset({"outside_window"})
+
+    def wrong(self, act: Act) -> str:
+        hour = datetime.fromtimestamp(act.wall, UTC).hour
+        return f"no window is open at {hour} o'clock" if self.policy(act).windows and not 2 <= hour < 5 else ""
+
+
+class NothingAgainstPeople(Invariant):
+    guards = frozenset({"operator_intent"})
+
+    def wrong(self, act: Act) -> str:
+        name = act.container.name
+        if name in self.world.stopped_by_people:
+            return "a person stopped it"
+        touched, life = self.world.touched_by_people.get(name, (-1e9, 0))
+        since = act.at - touched
+        # what a person restarted, and what then ended by itself and was started again, is nobody's any more
+        if since < _HANDS_OFF - 1 and act.container.running and self.world.lives[name] == life:
+            return f"a person restarted it {since:.0f} s ago"
+        return ""
+
+
+class NothingWhileTheEngineIsAway(Invariant):
+    guards = frozenset({"engine_down", "stale"})
+
+    def wrong(self, act: Act) -> str:  # noqa: ARG002 - whatever it is
+        return "" if self.world.reachable else "the engine does not answer"
+
+
+class NothingOnWhatIsNotKnown(Invariant):
+    """The containers were listed, and the numbers that led to it are at most two ticks old."""
+
+    guards = frozenset({"stale"})
+
+    def wrong(self, act: Act) -> str:
+        if not self.agent.listed:
+            return "the containers have not been listed since the engine came back"
+        if "memory.percent" not in act.intent.decision.numbers:
+            return ""
+        at, percent = self.agent.memory.get(act.container.id, (-1e9, 0.0))
+        age = act.at - at
+        if age > 2 * self.agent.interval + 1:
+            return f"its memory was last known {age:.0f} s ago"
+        return "" if percent > 50 else f"its memory is at {percent:.0f} %"
+
+
+class NothingThatStarts(Invariant):
+    guards = frozenset({"starting"})
+
+    def wrong(self, act: Act) -> str:
+        here = act.container
+        if not here.running or here.health is Health.NONE or here.detail is None or here.detail.started_at is None:
+            return ""
+        wait = here.detail.health_start_period + here.detail.health_interval
+        uptime = act.wall - here.detail.started_at
+        return (
+            f"its health counts only after {wait:.0f} s, it has been up for {uptime:.1f}"
+            if uptime < wait - 1e-3
+            else ""
+        )
+
+
+class NothingBesideTheEngine(Invariant):
+    """What the engine is about to start by itself is not started by the agent as well."""
+
+    guards = frozenset({"restart_policy"})
+
+    def wrong(self, act: Act) -> str:
+        starts = act.intent.decision.verb in {Verb.RESTART, Verb.START}
+        racing = act.container.status is ContainerStatus.RESTARTING
+        return "the engine is about to start it by itself" if starts and racing else ""
+
+
+class NothingWithinItsCooldown(Invariant):
+    guards = frozenset({"cooldown"})
+
+    def __init__(self, world: World, agent: SimulatedAgent) -> None:
+        super().__init__(world, agent)
+        self._last: dict[tuple[str, str], float] = {}
+
+    def wrong(self, act: Act) -> str:
+        policy = self.policy(act)
+        key = policy.name, act.container.name
+        since = act.at - self._last.get(key, -1e9)
+        self._last[key] = act.at
+        cooldown = DEFAULT_COOLDOWN[act.intent.decision.verb] if policy.cooldown is None else policy.cooldown
+        return f"the same policy did so {since:.1f} s ago (cooldown: {cooldown:g})" if since < cooldown - _SLACK else ""
+
+
+INVARIANTS: Final[tuple[type[Invariant], ...]] = (
+    NothingProtected,
+    NothingInShadow,
+    OnlyInWindows,
+    NothingAgainstPeople,
+    NothingWhileTheEngineIsAway,
+    NothingOnWhatIsNotKnown,
+    NothingThatStarts,
+    NothingBesideTheEngine,
+    NothingWithinItsCooldown,
+)
+"""All that is looked at before each action. A new guard brings its own."""

@@ -1,0 +1,176 @@
+"""A simulated host with everything that can go wrong on it, and the invariants watched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from tests.support.simulation.agent import Act, SimulatedAgent
+from tests.support.simulation.invariants import INVARIANTS, Invariant
+from tests.support.simulation.workload import Workload, any_workload, crash_loop, falls_sick, flaps, leaks
+from tests.support.simulation.world import World, world
+from watchtower_agent.policies.guards.question import Protection
+
+POLICIES: Final = """
+  - {name: revive, select: {name: "*"}, on: {container: [die, oom]}, cooldown: 20s, then: {restart: {}}}
+  - {name: hasty, select: {name: "*"}, on: {container: health_status}, where: health != "healthy", then: {restart: {}}}
+  - {name: heal, select: {name: "*"}, when: health == "unhealthy", for: 10s, cooldown: 1m, then: {restart: {}}}
+  - {name: leak, select: {name: "*"}, when: memory.percent > 90%, cooldown: 45s, then: {restart: {}}}
+  - {name: nightly, select: {name: "*"}, when: memory.percent > 70%, cooldown: 1h, then: {restart: {}}, \
+windows: [{cron: "0 2 * * *", for: 3h}]}
+  - {name: trial, mode: shadow, select: {labels: {group: web}}, when: memory.percent > 60%, then: {stop: {}}}
+"""
+OWN: Final = "agent"
+PROTECTED: Final = ("agent", "kept", "db", "task")
+
+
+@dataclass(slots=True)
+class Simulation:
+    """One run.
+
+    Attributes:
+        world: The host.
+        agent: The agent on it.
+        violations: Every breach of an invariant, with its name.
+    """
+
+    world: World
+    agent: SimulatedAgent
+    violations: list[tuple[type[Invariant], str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for kind in INVARIANTS:
+            self.agent.before_each_act.append(partial(self._look, kind(self.world, self.agent)))
+
+    def _look(self, invariant: Invariant, act: Act) -> None:
+        wrong = invariant.wrong(act)
+        if wrong:
+            decision = act.intent.decision
+            what = f"{decision.policy}: {decision.verb} of {decision.target.name} at {act.at:.1f} s: {wrong}"
+            self.violations.append((type(invariant), what))
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        self.world.run(seconds)
+
+    # --- what goes wrong --------------------------------------------------------------------------------------------
+
+    def engine_goes(self, seconds: float, *, lost: bool = False) -> None:
+        """The engine does not answer for so long; then it remembers what happened, or not."""
+        if self.world.reachable:
+            self.world.reachable = False
+            self.agent.disconnects()
+            went = self.world.clock.monotonic
+            self.world.after(seconds, partial(self._engine_comes, went, lost=lost))
+
+    def _engine_comes(self, went: float, *, lost: bool) -> None:
+        self.world.reachable = True
+        if lost:
+            self.world.forget_people_since(went)
+        if self.agent.alive:
+            self.agent.connects(lost=lost)
+
+    def agent_dies(self, seconds: float) -> None:
+        """kill -9, and a supervisor that starts it again after so long."""
+        if self.agent.alive:
+            self.agent.dies()
+            self.world.after(seconds, self.agent.starts)
+
+    def together(self, names: list[str]) -> None:
+        """One cause: all of these fall sick within a few seconds."""
+        for name in names:
+            self.world.after(self.world.random.uniform(0.0, 5.0), partial(self.world.sickens, name))
+
+
+def simulation(workloads: dict[str, Workload], *, seed: int = 0, interval: float = 1.0) -> Simulation:
+    """A host with these containers, and those that are protected: they fail as badly as any other.
+
+    Args:
+        workloads: Name -> how it behaves. A name that begins with `always` has a restart policy, one with `plain` no
+            health check.
+        seed: Of what is drawn.
+        interval: Seconds between samples, while nothing happens.
+    """
+    host = world(seed)
+    for name, workload in workloads.items():
+        policy = {"restart_policy": "always"} if name.startswith("always") else {}
+        host.create(name, workload, check=not name.startswith("plain"), labels={"group": "web"}, **START, **policy)
+    host.create("agent", crash_loop(50.0), check=True, **START)
+    host.create("kept", falls_sick(70.0), check=True, labels={"watchtower-agent.protect": "true"}, **START)
+    host.create("db", crash_loop(90.0), check=True, image="library/postgres:16", **START)
+    host.create("task", falls_sick(60.0), check=True, labels={"com.docker.swarm.task.id": "t1"}, **START)
+    host.protected.update(PROTECTED)
+    protection = Protection(stateful_images=frozenset({"postgres"}), own_containers=(host.docker.find("agent").id,))
+    agent = SimulatedAgent(host, POLICIES, interval=interval, protection=protection)
+    made = Simulation(host, agent)
+    agent.starts()
+    return made
+
+
+START: Final[dict[str, object]] = {"health_start_period": 20.0, "health_interval": 5.0}
+
+
+def busy(seed: int, *, containers: int = 16) -> Simulation:
+    """A small host where everything goes wrong all the time."""
+    kinds = (
+        crash_loop(30.0),
+        leaks(400.0),
+        falls_sick(8.0),
+        falls_sick(200.0, lives=3),
+        flaps(40.0),
+        crash_loop(5.0, lives=6),
+        Workload(memory=95.0),
+        Workload(memory=75.0),
+    )
+    names = ("web", "always", "plain")
+    made = simulation(
+        {f"{names[number % 3]}{number}": kinds[number % len(kinds)] for number in range(containers)}, seed=seed
+    )
+    every = [*made.world.workloads]
+    troubles(made, [name for name in every if name not in PROTECTED], every_seconds=45.0)
+    return made
+
+
+def host_of(containers: int, *, seed: int, interval: float) -> Simulation:
+    """A host as there are many: most containers are well for days, and something happens every hour or two."""
+    draw = world(seed).random
+    names = ("web", "always", "plain")
+    workloads = {f"{names[number % 3]}{number}": any_workload(draw) for number in range(containers)}
+    made = simulation(workloads, seed=seed, interval=interval)
+    # what loops all the time would make most of the events
+    for name in PROTECTED:
+        made.world.workloads[name] = falls_sick(86_400.0)
+    troubles(made, list(workloads), every_seconds=2 * 3600.0)
+    return made
+
+
+def troubles(made: Simulation, names: list[str], *, every_seconds: float) -> None:
+    """From now on something goes wrong, or somebody does something, about so often."""
+    host, draw = made.world, made.world.random
+
+    def next_one() -> None:
+        name = draw.choice(names)
+        match draw.randrange(10):
+            case 0:
+                made.engine_goes(draw.uniform(1, 120), lost=draw.random() < 0.3)
+            case 1:
+                made.agent_dies(draw.uniform(0, 300))
+            case 2:
+                host.person_stops(name)
+                host.after(draw.uniform(60, 7200), partial(host.person_starts, name))
+            case 3:
+                host.person_restarts(name)
+            case 4:
+                made.together(draw.sample(names, k=max(1, len(names) // 3)))
+            case 5:
+                made.agent.blinded([each.id for each in host.docker.containers.values()], draw.uniform(5, 300))
+            case 6:
+                made.agent.sampler_hangs(draw.uniform(2, 60) * made.agent.interval)
+            case 7 | 8:
+                host.crashes(name, draw.choice([0, 1, 137]))
+            case _:
+                host.sickens(name)
+        host.after(draw.expovariate(1 / every_seconds), next_one)
+
+    host.after(draw.expovariate(1 / every_seconds), next_one)
