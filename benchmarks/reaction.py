@@ -29,7 +29,12 @@ policies:
     on: {container: die}
     then: {restart: {stop_timeout: 1s}}
     cooldown: 0s
+    backoff: {initial: 0s}
+    budget: {max: 1000, per: 1s}
 """
+
+SETTINGS = {"guards": {"host_budget": {"max": 1000, "per": "1s"}}}
+"""It is to act as often as containers die."""
 
 PEER = """
 import sys, docker
@@ -78,7 +83,7 @@ def reactions(seen: list[Json]) -> list[float]:
 
 def with_agent(stage: Stage, containers: list[str], count: int) -> list[float]:
     recorder, url = stage.recorder()
-    with running(stage, stage.agent(POLICIES, engine_url=url)):
+    with running(stage, stage.agent(POLICIES, engine_url=url, settings=SETTINGS)):
         time.sleep(2)  # the inspections of the start are over
         kill_them(stage, containers, count)
     return reactions(recorder.end())

@@ -18,6 +18,7 @@ import structlog
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.linter.surroundings import Surroundings, surroundings
+from watchtower_agent.policies.policy import Budget
 from watchtower_agent.settings import LoadedSettings, Settings, with_host
 
 log = structlog.get_logger("watchtower_agent.identity")
@@ -171,6 +172,7 @@ async def protection(
         own_containers=own,
         peers=peers,
         peer_ports=ports,
+        host_budget=Budget(most=settings.guards.host_budget.max, per=settings.guards.host_budget.per),
     )
 
 

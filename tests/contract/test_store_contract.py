@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,8 +15,9 @@ from watchtower_agent.clock import SystemClock
 from watchtower_agent.model.commit import Commit, Record
 from watchtower_agent.model.decision import Verb
 from watchtower_agent.model.engine_event import Cursor
+from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import EventMessage, StateMessage
-from watchtower_agent.model.outcome import Result
+from watchtower_agent.model.outcome import Act, Result
 from watchtower_agent.ports import Outbox, Store
 from watchtower_agent.storage import SqliteStore
 
@@ -200,6 +202,31 @@ async def test_an_intent_is_open_until_its_outcome(store: StoreAndOutbox, reopen
     newest, oldest = await store.history(limit=10)
     assert (newest.intent, newest.outcome) == (intent(2), None)
     assert (oldest.intent, oldest.outcome) == (intent(1), outcome(intent(1), Result.FAILED))
+
+
+async def test_the_ledger_tells_what_was_done_and_when_by_both_clocks(store: StoreAndOutbox, reopen: Reopen) -> None:
+    begun, ended = (Instant(wall=1000.5 + n, monotonic=20.25 + n, boot="b") for n in (0, 9))
+    first, second, third, tells = intent(1), intent(2, name="db"), intent(3), intent(4, verb=Verb.NOTIFY)
+    intents = tuple(replace(each, moment=begun) for each in (first, second, third, tells))
+    await store.commit(Commit(intents=intents))
+    abandoned = outcome(third, Result.ABANDONED)
+    outcomes = (replace(outcome(second, Result.FAILED), moment=ended), replace(abandoned, moment=ended))
+    await store.commit(Commit(outcomes=(*outcomes, outcome(tells))))
+    store = await reopen(store)
+
+    assert (await store.load()).acts == (
+        Act(id="d1", policy="heal", target="web", verb=Verb.RESTART, at=begun),
+        Act(id="d2", policy="heal", target="db", verb=Verb.RESTART, at=ended),
+    )
+    (row,) = await store.history(limit=10, target="db")
+    assert (row.intent.moment, row.outcome and row.outcome.moment) == (begun, ended)
+    assert list(await store.open_intents()) == [intents[0]]
+
+
+async def test_what_has_the_wall_clock_alone_is_told_by_it(store: StoreAndOutbox) -> None:
+    await store.commit(Commit(intents=(intent(1),)))
+    (act,) = (await store.load()).acts
+    assert (act.at.wall, act.at.boot) == (1001.5, "")
 
 
 async def test_an_outcome_without_intent_is_in_the_history(store: StoreAndOutbox) -> None:

@@ -20,11 +20,15 @@ policies:
     on: {container: die}
     then: {restart: {stop_timeout: 1s}}
     cooldown: 1500ms
+    backoff: {initial: 0s}
+    budget: {max: 1000, per: 1s}
   - name: sick
     select: {labels: {heal: sick}}
     when: health == "unhealthy"
     then: {restart: {stop_timeout: 2s}}
     cooldown: 1500ms
+    backoff: {initial: 0s}
+    budget: {max: 1000, per: 1s}
 """
 SICK = ("--health-cmd=test -e /tmp/good", "--health-interval=200ms", "--health-retries=1")
 DEAF = ("sh", "-c", "trap '' TERM; test -e /tmp/once && touch /tmp/good; touch /tmp/once; while :; do sleep 0.2; done")

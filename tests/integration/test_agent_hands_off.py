@@ -195,6 +195,8 @@ policies:
     when: health == "unhealthy"
     then: {restart: {}}
     cooldown: 500ms
+    backoff: {initial: 0s}
+    budget: {max: 1000, per: 1s}
 """
 DEAF = ("sleep", "3600")
 """As pid 1 it ignores TERM: whoever stops it waits for the stop timeout."""

@@ -27,6 +27,8 @@ policies:
     on: {container: die}
     then: {restart: {stop_timeout: 1s}}
     cooldown: 1500ms
+    backoff: {initial: 0s}
+    budget: {max: 1000, per: 1s}
 """
 BY_WILDCARD = """
 version: 1

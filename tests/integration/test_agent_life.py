@@ -172,10 +172,11 @@ async def test_it_tells_how_late_its_own_loop_is(
     assert 0 <= loop["lag"]["p99"] <= loop["lag"]["p99.9"] <= loop["longest"]
 
     asked = asyncio.create_task(asyncio.to_thread(agent.ask, "lag", seconds=2))
-    await asyncio.sleep(3)  # it is in the midst of its timers; nothing that happens tells when
-    agent.send(signal.SIGSTOP)
-    await asyncio.sleep(0.4)  # for so long it is held up
-    agent.send(signal.SIGCONT)
+    while not asked.done():  # once of these times, at least, it is in the midst of its timers
+        agent.send(signal.SIGSTOP)
+        await asyncio.sleep(0.4)  # for so long it is held up
+        agent.send(signal.SIGCONT)
+        await asyncio.wait({asked}, timeout=1)
     found = await asked
     assert found["timers"]["late"]["longest"] > 0.3
     assert found["timers"]["count"] > 20

@@ -96,7 +96,7 @@ async def test_a_file_that_never_answers_is_said_once_and_the_engine_is_watched_
 
     (told,) = await host.watch.until_told("agent", "sampling_degraded", timeout=30)
     assert told.data["collector"] == "sampler"
-    assert "does not answer" in host.agent.status()["sampling"]["failures"]["sampler"]
+    assert f"the collector memory waits for {file}" in host.agent.status()["sampling"]["failures"]["sampler"]
     own_engine.freeze()
     try:
         await host.watch.until_told("policy", "firing", timeout=20, where=lambda told: told.data["policy"] == "silent")

@@ -83,6 +83,8 @@ class AgentProcess:
                 "sampling": {"interval": "200ms"},
                 "mqtt": {"url": mqtt_url, "metrics": {"interval": "2s"}},
                 "control": {"socket": str(self.socket)},
+                # what a test is about must not be held back by what the tests before it did
+                "guards": {"host_budget": {"max": 1000, "per": "1s"}},
                 "log": {"level": "info", "format": "json"},
             },
             settings or {},

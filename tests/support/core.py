@@ -16,6 +16,7 @@ from tests.support.store import FakeStore
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.overview import Page, overview
 from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOptions
+from watchtower_agent.model.commit import Commit, Record
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
 from watchtower_agent.model.decision import Decision, Held, Verb
 from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
@@ -555,6 +556,14 @@ class Host:
         payload = states.get(f"watchtower/v1/h1/state/{topic}")
         said: dict[str, Any] | None = json.loads(payload) if payload else None
         return said
+
+    def store_records(self, kind: str) -> dict[str, Any]:
+        """What the store remembers of that kind."""
+        return dict(now(self.store.load()).records.get(kind, {}))
+
+    def remember(self, kind: str, key: str, value: Mapping[str, object]) -> None:
+        """The store remembers something else."""
+        now(self.store.commit(Commit(records=(Record(kind=kind, key=key, value=dict(value)),))))
 
     def actions_seen(self, name: str = "web") -> list[tuple[str, str]]:
         """Action and origin of the engine's events about a container."""

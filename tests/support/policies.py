@@ -28,6 +28,8 @@ policies:
       restart: {stop_timeout: 30s}
       notify: {severity: critical, message: Sick again}
     cooldown: 5m
+    backoff: {initial: 5s, factor: 1.5, max: 2m, reset_after: 1h}
+    budget: {max: 3, per: 2h, probe_after: 45m, on_open: stop}
     restart_stopped: true
     windows:
       - {cron: "0 2 * * *", for: 3h, timezone: Europe/Berlin}

@@ -66,6 +66,7 @@ class ScriptedEngine(EngineCalls):
         info: What it says of itself.
         described: How often it was asked for that anew.
         listed: How often its containers were listed.
+        looked_back: How often it was asked for past events, which each audit does once.
         hung: Answers that would have come too late: their end is in the engine's future.
         knows_zero: An end at 0 gives the whole ring; else nothing, as an engine might that takes it by its word.
     """
@@ -79,6 +80,7 @@ class ScriptedEngine(EngineCalls):
         self.hung = 0
         self.described = 0
         self.listed = 0
+        self.looked_back = 0
         self.knows_zero = True
         self._kept: list[tuple[int, bytes]] = []
         self._feeds: list[ScriptedFeed] = []
@@ -144,6 +146,7 @@ class ScriptedEngine(EngineCalls):
         return 0
 
     def past_events(self, since_ns: int, until_ns: int) -> Sequence[bytes]:
+        self.looked_back += 1
         if max(since_ns, until_ns) > (self._clock.now().wall + 1) * 1e9:
             self.hung += 1
             raise EngineTimeoutError("reading past events: the engine did not answer in time")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from watchtower_agent.errors import WatchtowerError
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.decision import Verb
 from watchtower_agent.model.engine_event import Cursor
+from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import EventMessage, StateMessage
 from watchtower_agent.model.observation import Resume
-from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.model.outcome import Act, Intent, Outcome, Result
 from watchtower_agent.ports import LedgerRow, StoreFacts
 
 SEEN_KEPT = 2048
@@ -57,7 +58,16 @@ class FakeStore:
             install_id=self._install_id,
             retained_topics=tuple(sorted(self._states)),
             store_was_reset=self._store_was_reset,
+            acts=tuple(self._acts()),
         )
+
+    def _acts(self) -> Iterator[Act]:
+        for intent, outcome in self._ledger.values():
+            decision = intent.decision
+            if decision.verb is Verb.NOTIFY or (outcome is not None and outcome.result is Result.ABANDONED):
+                continue
+            at = (outcome.moment if outcome else None) or intent.moment or Instant(wall=intent.at, monotonic=0.0)
+            yield Act(id=decision.id, policy=decision.policy, target=decision.target.name, verb=decision.verb, at=at)
 
     async def commit(self, commit: Commit) -> None:
         if self.fail:

@@ -26,6 +26,8 @@ policies:
     on: {container: die}
     then: {restart: {stop_timeout: 1s}}
     cooldown: 1s
+    backoff: {initial: 0s}
+    budget: {max: 1000, per: 1s}
 """
 
 

@@ -616,6 +616,19 @@ def test_an_end_that_only_the_listing_shows_is_held_and_said() -> None:
     assert agent.guards == ["operator_intent"]
 
 
+def test_an_end_that_only_a_listing_shows_is_held_though_no_event_is_known_to_be_lost() -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.docker.lose_events()
+    agent.relist()
+    agent.deliver()
+    agent.tick(3)
+
+    assert agent.actions_seen()[-1] == ("die", "synthetic")
+    assert agent.did == []
+    assert agent.guards == ["operator_intent"]
+
+
 @pytest.mark.parametrize(("away", "acts"), [(4 * 60, True), (6 * 60, False)])
 def test_a_crash_that_is_replayed_triggers_while_it_is_fresh(away: float, *, acts: bool) -> None:
     agent = host()
@@ -689,11 +702,16 @@ def test_a_person_is_forgotten_after_15_minutes_and_the_state_topic_says_so() ->
     assert "operator" not in (agent.retained("container/web") or {})
 
 
-def test_the_15_minutes_do_not_grow_when_the_clock_is_stepped_back() -> None:
+@pytest.mark.parametrize("rebooted", [False, True], ids=["while it runs", "over a reboot"])
+def test_the_15_minutes_do_not_grow_when_the_clock_is_stepped_back(*, rebooted: bool) -> None:
     agent = host(SICK, check=True)
     agent.docker.restart()
     agent.deliver()
+    if rebooted:
+        agent.clock.reboot(1)  # and by how much it was stepped can't be told
     agent.clock.step_wall(-24 * 3600)
+    if rebooted:
+        agent.comes_back()
     agent.docker.health()
     agent.deliver()
 

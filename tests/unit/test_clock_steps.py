@@ -9,14 +9,19 @@ from __future__ import annotations
 import pytest
 
 from tests.support.core import Host
-from watchtower_agent.model.decision import Held
+from watchtower_agent.model.decision import Dropped, Held
+from watchtower_agent.model.observation import EngineLost
+from watchtower_agent.model.outcome import Outcome, Result
 from watchtower_agent.model.sample import SampleBatch
 
 HOURS = 3600.0
 BOTH_WAYS = pytest.mark.parametrize("step", [-9 * HOURS, 9 * HOURS], ids=["back", "forward, or suspended"])
 
 HOT = '  - {name: hot, select: {name: "*"}, when: memory.percent > 90%, for: 3s, then: {restart: {}}, cooldown: 1s}\n'
-CRASHED = '  - {name: up, select: {name: "*"}, on: {container: die}, then: {start: {}}, cooldown: 1s}\n'
+CRASHED = (
+    '  - {name: up, select: {name: "*"}, on: {container: die}, then: {start: {}}, cooldown: 1s, '
+    "backoff: {initial: 0s}}\n"
+)
 LEAK = (
     '  - {name: leak, select: {name: "*"}, when: "min(memory.percent, 10s) > 95%", then: {restart: {}}, cooldown: 1s}\n'
 )
@@ -151,3 +156,177 @@ def test_what_is_oom_killed_after_a_step_is_told(step: float) -> None:
     agent.docker.oom()
     agent.deliver()
     assert len(agent.told) == 1
+
+
+# --- what waits while the clock is stepped, be it while the agent is away ---------------------------------------------
+
+
+SEEN = pytest.mark.parametrize("away", [False, True], ids=["while it runs", "while it is away"])
+
+
+def steps(agent: Host, step: float, *, away: bool) -> None:
+    """The clock is stepped: before the agent's eyes, or between two runs of it on one boot."""
+    agent.tick()
+    agent.clock.step_wall(step)
+    if away:
+        agent.dies(away=1)
+        agent.comes_back()
+
+
+@SEEN
+@BOTH_WAYS
+def test_what_waits_for_its_cooldown_is_done_after_it(step: float, *, away: bool) -> None:
+    agent = crashed_twice("cooldown: 30s")
+    steps(agent, step, away=away)
+    agent.tick(20)
+    assert agent.did == [("start", "web")]
+    agent.tick(12)
+    assert agent.did == [("start", "web")] * 2
+    assert agent.of(Dropped) == []
+
+
+@SEEN
+@BOTH_WAYS
+def test_what_waits_is_given_up_after_15_minutes(step: float, *, away: bool) -> None:
+    agent = crashed_twice("cooldown: 2h")
+    steps(agent, step, away=away)
+    agent.clock.advance(14 * 60)
+    agent.tick()
+    assert agent.of(Dropped) == []
+    agent.clock.advance(60)
+    agent.tick()
+    assert [dropped.reason for dropped in agent.of(Dropped)] == ["it waited for 15 min"]
+
+
+@BOTH_WAYS
+def test_what_waits_is_remembered_as_it_was_after_the_step(step: float) -> None:
+    agent = crashed_twice("cooldown: 2h")
+    steps(agent, step, away=False)
+    agent.tick()
+    agent.dies(away=13 * 60)
+    agent.comes_back()
+    agent.tick()
+    assert agent.of(Dropped) == []
+    agent.clock.advance(2 * 60)
+    agent.tick()
+    assert [dropped.reason for dropped in agent.of(Dropped)] == ["it waited for 15 min"]
+
+
+def crashed_twice(cooldown: str) -> Host:
+    """With a second crash that waits for the cooldown of the first."""
+    agent = host(CRASHED.replace("cooldown: 1s", cooldown))
+    agent.docker.crash()
+    agent.deliver()
+    agent.carry_out()
+    agent.clock.advance(1)
+    agent.docker.crash()
+    agent.deliver()
+    assert agent.waiting == ["up"]
+    return agent
+
+
+@SEEN
+@BOTH_WAYS
+def test_what_a_crash_of_the_agent_interrupted_is_found_out_about_in_its_time(step: float, *, away: bool) -> None:
+    agent = host(CRASHED.replace("cooldown: 1s", "cooldown: 30s"))
+    agent.docker.crash()
+    agent.deliver()
+    agent.dies(away=1)
+    if away:
+        agent.clock.step_wall(step)
+    agent.comes_back()
+    if not away:
+        agent.clock.step_wall(step)
+    agent.tick(3)
+    assert interrupted(agent) == [], "the engine may still be at it"
+    agent.tick(3)
+    (outcome,) = interrupted(agent)
+    assert outcome.numbers["engine_did_it"] is False
+    agent.tick(31)
+    assert agent.did == [("start", "web")] * 2
+
+
+@BOTH_WAYS
+def test_what_was_interrupted_after_a_step_is_found_out_about_and_wanted_still(step: float) -> None:
+    agent = host(CRASHED)
+    agent.docker.crash()
+    agent.deliver()
+    steps(agent, step, away=False)
+    agent.tick()
+    agent.dies(away=1)
+    agent.comes_back()
+    agent.tick(8)
+    assert len(interrupted(agent)) == 1
+    assert agent.did == [("start", "web")] * 2
+
+
+@BOTH_WAYS
+def test_an_action_that_waits_for_its_turn_is_carried_out_after_a_step(step: float) -> None:
+    agent = host(CRASHED)
+    agent.docker.crash()
+    agent.deliver()
+    steps(agent, step, away=False)
+    agent.tick()
+    (outcome,) = agent.carry_out()
+    assert outcome.result is Result.SUCCEEDED
+
+
+@BOTH_WAYS
+def test_an_action_that_was_stopped_at_the_last_moment_is_still_wanted_after_a_step(step: float) -> None:
+    agent = host(CRASHED)
+    agent.docker.crash()
+    agent.deliver()
+    agent.clock.step_wall(step)
+    agent.tick()
+    agent.see(EngineLost(reason="gone", at=agent.clock.wall))
+    (outcome,) = agent.carry_out()
+    assert outcome.numbers["guard"] == "engine_down"
+    agent.connect()
+    assert agent.did == [("start", "web")] * 2
+
+
+def test_over_a_reboot_nothing_waits_for_longer_than_it_would_have() -> None:
+    agent = crashed_twice("cooldown: 2h")
+    agent.clock.reboot(60)
+    agent.clock.step_wall(-9 * HOURS)
+    agent.comes_back()
+    agent.clock.advance(14 * 60)
+    agent.tick()
+    assert agent.of(Dropped) == []
+    agent.clock.advance(60)
+    agent.tick()
+    assert [dropped.reason for dropped in agent.of(Dropped)] == ["it waited for 15 min"]
+
+
+def test_over_a_reboot_too_it_is_found_out_about_what_was_interrupted() -> None:
+    agent = host(CRASHED)
+    agent.docker.crash()
+    agent.deliver()
+    agent.clock.reboot(60)
+    agent.clock.step_wall(-9 * HOURS)
+    agent.comes_back()
+    agent.tick(6)
+    (outcome,) = interrupted(agent)
+    assert outcome.numbers["engine_did_it"] is False
+
+
+def interrupted(agent: Host) -> list[Outcome]:
+    return [each for each in agent.of(Outcome) if each.result is Result.INTERRUPTED]
+
+
+@BOTH_WAYS
+def test_nobody_is_asked_in_vain_about_what_was_interrupted_for_long(step: float) -> None:
+    agent = host(CRASHED.replace("start", "restart"))
+    agent.docker.crash()
+    agent.deliver()
+    agent.dies(away=1)
+    agent.comes_back()
+    asked = []
+    for second in range(30):
+        if second == 17:
+            agent.clock.step_wall(step)
+        agent.clock.advance(1)
+        agent.to_inspect.clear()  # and nobody answers
+        agent.see(agent.sample({}))
+        asked.append(agent.docker.find("web").id in agent.to_inspect)
+    assert sum(asked) == 2

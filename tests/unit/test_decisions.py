@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.core import INFO, NOW, Docker, Host, now, policy_set
+from tests.support.core import INFO, NOW, Docker, Host, event, now, policy_set
 from watchtower_agent.model.commit import Commit, Record
 from watchtower_agent.model.decision import Dropped, Edge, Held
 from watchtower_agent.model.notice import Notice
@@ -14,6 +14,7 @@ from watchtower_agent.model.observation import (
     EngineFound,
     EngineLost,
     EnginePinged,
+    EventsObserved,
     GapObserved,
     PoliciesRejected,
 )
@@ -66,7 +67,7 @@ def test_within_the_cooldown_it_waits_and_then_it_is_done() -> None:
 
 @pytest.mark.parametrize(("cooldown", "waits"), [("0s", 0), ("5s", 5), ("2m", 120)])
 def test_the_policys_own_cooldown(cooldown: str, waits: int) -> None:
-    agent = host(ON_DIE.replace("then", f"cooldown: {cooldown}, then"))
+    agent = host(ON_DIE.replace("then", f"cooldown: {cooldown}, backoff: {{initial: 0s}}, then"))
     crash_loop(agent)
     if waits:
         agent.tick(waits - 1)
@@ -88,7 +89,7 @@ def test_a_step_of_the_wall_clock_changes_no_cooldown(step: float) -> None:
 
     agent.tick(3)
 
-    assert len(agent.did) == (2 if step <= 0 else 1)  # two hours on, the decision itself is too old
+    assert len(agent.did) == 2
 
 
 @pytest.mark.parametrize(
@@ -403,6 +404,9 @@ def test_an_engine_that_says_nothing_is_not_acted_on_until_it_does(sign: str) ->
     assert agent.guards == ["stale"]
     assert agent.of(Held)[0].numbers["silence_allowed"] == 15.0
 
+    agent.see(EventsObserved(events=(event("exec_start", at=agent.clock.wall - 20, position=99),), lag=20.0))
+    assert agent.did == [], "that it lived when it said so is no news"
+
     match sign:
         case "ping":
             agent.ping()
@@ -439,9 +443,11 @@ def test_events_that_only_subscribers_miss_make_nothing_stale() -> None:
     assert agent.did == [("restart", "web")]
 
 
-def test_after_an_outage_nothing_is_done_before_the_listing() -> None:
+@pytest.mark.parametrize("told", [True, False], ids=["told as a loss", "too short to be told"])
+def test_after_an_outage_nothing_is_done_before_the_listing(*, told: bool) -> None:
     agent = host()
-    agent.see(EngineLost(reason="gone", at=agent.clock.wall))
+    if told:
+        agent.see(EngineLost(reason="gone", at=agent.clock.wall))
     agent.see(EngineFound(info=INFO, restarted=False, at=agent.clock.wall))
     agent.docker.crash()
     agent.read()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
-from tests.support.core import NOW, Host, container, container_id, event, now
+from tests.support.core import NOW, Host, container, container_id, ended, event, now
+from watchtower_agent.model.commit import Commit, Record
 from watchtower_agent.model.container import Container, ContainerStatus, Health
 from watchtower_agent.model.decision import Decision, Number, Target, TargetKind, Verb
 from watchtower_agent.model.observation import ContainerObserved, EventsObserved
@@ -130,6 +133,20 @@ def test_the_container_is_removed_while_the_agent_waits_for_the_engine() -> None
     assert ledger(agent) == ["interrupted"]
 
 
+def test_the_container_was_seen_to_be_removed_before_the_agent_could_write_down_the_outcome() -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.deliver()
+    agent.docker.remove()
+    agent.read()
+    agent.dies(away=1)
+    agent.comes_back()
+
+    (outcome,) = interrupted(agent)
+    assert "web is gone" in outcome.reason
+    assert ledger(agent) == ["interrupted"]
+
+
 @pytest.mark.parametrize("lost", [True, False], ids=["events lost", "events replayed"])
 def test_the_engine_got_no_further_than_the_stop(*, lost: bool) -> None:
     agent = host(SICK, check=True)
@@ -147,7 +164,7 @@ def test_the_engine_got_no_further_than_the_stop(*, lost: bool) -> None:
 
 
 def test_until_it_is_known_what_became_of_it_nothing_else_is_done_to_it() -> None:
-    agent = host(SICK.replace("then", "cooldown: 0s, then"), check=True)
+    agent = host(SICK.replace("then", "cooldown: 0s, backoff: {initial: 0s}, then"), check=True)
     agent.docker.health()
     agent.deliver()
     agent.tick(1)
@@ -214,6 +231,34 @@ def test_the_last_events_of_our_own_action_come_after_its_outcome_and_a_crash() 
     record = agent.record()
     assert record.operator is None
     assert (record.restarts, record.restarts_by_agent) == (1, 1)
+
+
+def test_an_action_that_no_ledger_knows_hides_no_crash() -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.deliver()
+    agent.begins(agent.intents[0])
+    agent.docker.do(agent.intents[0])
+    agent.clock.advance(0.1)
+    agent.read(one_by_one=True)
+    stored = now(agent.store.load()).records["container"][container_id("web")]
+    own = {
+        **cast("dict[str, object]", stored["own"]),
+        "ended": None,
+        "complete": False,
+        "begun_again": None,
+        "seen": [],
+    }
+    agent.see(ended(agent.intents[0], Result.SUCCEEDED, agent.clock.wall, agent.clock.wall))
+    agent.tick(40)
+    damaged = Record(kind="container", key=container_id("web"), value={**stored, "own": own})
+    now(agent.store.commit(Commit(records=(damaged,))))
+    agent.dies(away=1)
+    agent.comes_back()
+    agent.docker.crash()
+    agent.deliver()
+
+    assert agent.did == [("restart", "web")] * 2
 
 
 def test_the_agent_asks_again_when_nobody_answers() -> None:
@@ -319,7 +364,8 @@ def test_whether_a_restart_left_it_stopped(asked: Intent, found: Container, *, l
 
 @pytest.mark.parametrize(("at", "resolved"), [(14.9, False), (15.0, True)])
 def test_that_it_did_not_is_only_believed_once_its_time_is_over(at: float, *, resolved: bool) -> None:
-    unsettled = Interrupted(intents={container_id("web"): intent(Verb.RESTART)})
+    unsettled = Interrupted()
+    unsettled.add(intent(Verb.RESTART), NOW)
     seen = ContainerObserved(container_id=container_id("web"), container=container(), after_position=0, at=NOW + at)
 
     assert (unsettled.resolve(seen, NOW + at) is not None) is resolved

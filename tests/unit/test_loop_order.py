@@ -85,6 +85,9 @@ class Outside:
 
     def read_anew(self, container_id: str) -> None: ...
 
+    def waits_for(self) -> str:
+        return ""
+
     def follow(self, timetable: tuple[Timed, ...]) -> None: ...
 
     async def until(self, condition: Callable[[], bool]) -> None:

@@ -55,6 +55,15 @@ def test_it_is_said_once_and_the_return_too() -> None:
     assert agent.pipeline.failing == {}
 
 
+def test_what_it_waits_for_is_told_where_that_is_known() -> None:
+    said: list[Notice] = []
+    watch = SampleWatch(1.0, lambda notice, _now: said.append(notice))
+    for second in range(20):
+        watch.held_up(Instant(wall=NOW + second, monotonic=float(second)), "the collector disk waits for /data")
+    (notice,) = said
+    assert "for 13 s: the collector disk waits for /data." in notice.reason
+
+
 def test_a_first_tick_that_never_ends_is_said() -> None:
     agent = Host(first_start=True)
     silence(agent, 20)

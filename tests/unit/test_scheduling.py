@@ -135,6 +135,17 @@ def test_what_waits_for_its_turn_for_an_hour_is_given_up() -> None:
     ]
 
 
+@pytest.mark.parametrize(("step", "dropped"), [(0, False), (2 * 3600, True)], ids=["steady", "set forward"])
+def test_a_clock_that_is_set_forward_by_hours_makes_what_waits_too_late(step: float, *, dropped: bool) -> None:
+    agent = host(containers=2)
+    agent.at("2027-01-01 02:30")
+    agent.look()
+    agent.clock.step_wall(step)
+    agent.ping()
+    agent.carry_out()
+    assert [each.reason for each in agent.of(Dropped)] == (["it waited for 120 min"] if dropped else [])
+
+
 def test_without_a_selector_it_tells_once() -> None:
     agent = host(TOLD)
     agent.at("2027-01-01 03:30")

@@ -363,3 +363,24 @@ def test_a_size_with_a_blank_is_told_as_it_is_written(file: Path, written: str, 
     file.write_text(f"outbox: {{max_size: {written}}}\n")
     (problem,) = problems(file)
     assert remedy in problem
+
+
+@pytest.mark.parametrize("written", ["0", "1001", "-1", "1.5", "true", "many", "'99999999999'"])
+def test_a_budget_of_the_host_is_a_number_of_actions(file: Path, written: str) -> None:
+    file.write_text(f"guards: {{host_budget: {{max: {written}}}}}\n")
+    (problem,) = problems(file)
+    assert problem.startswith(f"{file}:1:29: guards.host_budget.max: ")
+    assert "is not a number of actions, write one from 1 to 1000" in problem
+
+
+def test_the_hosts_budget_is_counted_over_a_day_at_most(file: Path) -> None:
+    file.write_text("guards: {host_budget: {per: 25h}}\n")
+    (problem,) = problems(file)
+    assert "guards.host_budget.per: this duration is out of range" in problem
+
+
+def test_the_hosts_budget_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHTOWER_AGENT_GUARDS__HOST_BUDGET__MAX", "12")
+    monkeypatch.setenv("WATCHTOWER_AGENT_GUARDS__HOST_BUDGET__PER", "1h")
+    budget = load_settings(None).settings.guards.host_budget
+    assert (budget.max, budget.per) == (12, 3600.0)

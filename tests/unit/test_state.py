@@ -6,11 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.core import Docker, Host, container_id, event, now
+from tests.support.core import INFO, Docker, Host, container_id, event, now
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.container import ContainerStatus, Health
+from watchtower_agent.model.engine_event import Origin
 from watchtower_agent.model.message import StateMessage
-from watchtower_agent.model.observation import ContainerObserved, EventsObserved, InventoryObserved
+from watchtower_agent.model.observation import (
+    ContainerObserved,
+    EngineFound,
+    EngineLost,
+    EventsObserved,
+    InventoryObserved,
+)
 
 
 def host() -> Host:
@@ -94,6 +101,56 @@ def test_an_inspection_that_events_overtook_is_asked_for_again() -> None:
     agent.see(seen)
 
     assert agent.record().container.status is ContainerStatus.EXITED
+    assert list(agent.to_inspect) == [container_id("web")]
+
+
+def test_what_an_inspection_shows_before_the_listing_is_left_to_the_replay() -> None:
+    agent = host()
+    agent.see(EngineLost(reason="gone", at=agent.clock.wall))
+    agent.clear()
+    agent.docker.crash()
+    for found in (False, True):
+        if found:
+            agent.see(EngineFound(info=INFO, restarted=False, at=agent.clock.wall))
+        for _ in range(2):  # the answer to a question of before may come that late
+            agent.see(inspection(agent))
+            agent.clock.advance(1.6)
+    assert agent.actions_seen() == []
+    agent.read(origin=Origin.REPLAY)
+    agent.relist()
+    agent.deliver()
+
+    assert agent.actions_seen() == [("die", "replay")]
+
+
+def test_what_a_second_inspection_confirms_is_told_though_the_clock_was_stepped_back_between() -> None:
+    agent = host()
+    agent.clear()
+    agent.docker.crash()
+    agent.docker.lose_events()
+    agent.see(inspection(agent))
+    agent.clock.step_wall(-3600)
+    agent.clock.advance(1.6)
+    agent.see(inspection(agent))
+
+    assert agent.actions_seen() == [("die", "synthetic")]
+
+
+def test_an_inspection_of_the_life_before_a_restart_tells_nothing_of_the_one_after() -> None:
+    agent = host()
+    seen = inspection(agent)
+    agent.clock.advance(0.5)
+    agent.docker.restart()
+    agent.read()
+    agent.to_inspect.clear()
+    began = agent.record().started
+
+    agent.see(seen)
+
+    detail = agent.record().container.detail
+    assert agent.record().started == began
+    assert detail is not None
+    assert (detail.pid, detail.started_at) == (0, None), "not known yet, rather than the former one's"
     assert list(agent.to_inspect) == [container_id("web")]
 
 
@@ -228,6 +285,19 @@ def test_a_listing_says_nothing_of_a_container_with_later_events() -> None:
 
     assert {origin for name in ("web", "gone", "new") for _, origin in agent.actions_seen(name)} == {"stream"}
     assert {r.container.name for r in agent.pipeline.state.containers.values()} == {"web", "new"}
+
+
+def test_on_the_first_start_who_is_not_listed_after_its_events_is_gone() -> None:
+    agent = Host(first_start=True)
+    agent.see(EngineFound(info=INFO, restarted=False, at=agent.clock.wall))
+    agent.docker.create()
+    agent.read()
+    agent.docker.remove(force=True)
+    agent.docker.lose_events()
+    agent.relist()
+
+    assert agent.pipeline.state.containers == {}
+    assert agent.retained("container/web") is None
 
 
 def test_on_the_first_start_events_are_newer_than_the_listing_that_was_asked_for_before_them() -> None:

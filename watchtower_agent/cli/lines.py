@@ -57,7 +57,8 @@ _DONE: Final = {
     "untag": "was untagged",
     "update": "was updated",
 }
-_OF_SCHEDULES: Final = frozenset({"scheduled", "missed"})
+_SAY_ALL: Final = frozenset({"scheduled", "missed", "breaker_open", "breaker_half_open", "breaker_closed"})
+"""Actions of policies whose reason tells them."""
 _FOUND: Final = {"replay": " (while nobody listened)", "synthetic": " (found by comparing)"}
 
 
@@ -161,7 +162,7 @@ def _policy_sentence(action: str, data: Mapping[str, Any], at: object) -> str:
             return f"{policy} may not {verb} {whom} ({data.get('guard', 'guard')}{until}): {reason}"
         case "dropped":
             return f"{policy} no longer wants to {verb} {whom}: {reason}"
-    return f"{policy}: {reason}" if action in _OF_SCHEDULES else f"{policy} {action.replace('_', ' ')}: {reason}"
+    return f"{policy}: {reason}" if action in _SAY_ALL else f"{policy} {action.replace('_', ' ')}: {reason}"
 
 
 def _action_sentence(action: str, data: Mapping[str, Any]) -> str:

@@ -180,7 +180,7 @@ def is_directory(path: str) -> bool:
     """Whether there is such a directory. Asked a thousand times at the start: pathlib would double the price."""
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 - see above
-    except OSError:
+    except (OSError, ValueError):  # no file can have such a name: a zero byte, half a character
         return False
 
 

@@ -5,6 +5,8 @@ In place of those that read cgroups, `stats_api.py` asks the engine where there 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from watchtower_agent.collectors.block_io import block_io
 from watchtower_agent.collectors.cpu import CpuCollector
 from watchtower_agent.collectors.disk import DiskCollector
@@ -19,6 +21,9 @@ from watchtower_agent.collectors.processes import processes
 from watchtower_agent.collectors.roster import Roster
 from watchtower_agent.collectors.throttling import throttling
 from watchtower_agent.collectors.tick import Collector, Tick
+
+LEVELS = 2
+"""How many of those that read cgroups come first: CPU and memory."""
 
 
 def of_cgroups(*, proc_root: str, facts: HostFacts, roster: Roster, descriptors: Descriptors) -> tuple[Collector, ...]:
@@ -47,8 +52,13 @@ def of_host(*, proc_root: str, facts: HostFacts, descriptors: Descriptors) -> tu
     )
 
 
-def run(chosen: tuple[Collector, ...], tick: Tick) -> dict[str, float]:
+def run(chosen: tuple[Collector, ...], tick: Tick, begins: Callable[[str], None]) -> dict[str, float]:
     """Let each collector write its part.
+
+    Args:
+        chosen: The collectors, in their order.
+        tick: What they write to.
+        begins: Told the name of each before it is let: one that hangs is told by it.
 
     Returns:
         Collector -> seconds it took.
@@ -56,6 +66,7 @@ def run(chosen: tuple[Collector, ...], tick: Tick) -> dict[str, float]:
     seconds = {}
     began = tick.monotonic()
     for collector in chosen:
+        begins(collector.name)
         try:
             collector.collect(tick)
         except Exception as error:  # noqa: BLE001 - whatever one collector meets, the others go on

@@ -7,10 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.request import Demand, Request, Source
+from watchtower_agent.collectors.waiting import file_waited_for
 from watchtower_agent.model.sample import LocalEngine, SampleBatch, SampleTarget
+
+LATE_AFTER: Final = 5.0
+"""Seconds after which a tick is asked what it waits for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,7 @@ class Sampler:
         self._stopping = False
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._began = 0.0
         self._counters = SamplerCounters()
 
     @property
@@ -115,6 +121,14 @@ class Sampler:
         with self._anew_lock:
             self._anew.add(container_id)
 
+    def waits_for(self) -> str:
+        """What a tick waits for that has not come back for seconds, in words; empty when none is so late."""
+        name = self._reader.at_work
+        if not name or time.monotonic() - self._began < LATE_AFTER or self._thread is None:
+            return ""
+        file = file_waited_for(self._thread.native_id or 0)
+        return f"the collector {name} waits for {file or 'an answer of the kernel'}"
+
     def _run(self) -> None:
         due = time.monotonic()
         while not self._stopping:
@@ -129,6 +143,7 @@ class Sampler:
     def _tick(self) -> None:
         with self._anew_lock:
             anew, self._anew = frozenset(self._anew), set()
+        self._began = time.monotonic()
         batch = self._reader.sample(Request(targets=self._targets, demand=self._demand, engine=self._engine, anew=anew))
         before = self._counters
         self._counters = SamplerCounters(
@@ -141,6 +156,7 @@ class Sampler:
             source=self._reader.source,
         )
         self._deliver(batch)
+        self._reader.catch_up()
 
     def _count_overrun(self) -> None:
         self._counters = replace(self._counters, overruns=self._counters.overruns + 1)

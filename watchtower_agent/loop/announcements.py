@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from watchtower_agent.loop.meanwhile import Meanwhile
-from watchtower_agent.model.decision import Number, Severity
+from watchtower_agent.model.decision import Number, Severity, TargetKind
 from watchtower_agent.model.engine_event import EventKind
+from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import EngineLost, GapObserved, PoliciesRejected
+from watchtower_agent.policies.guards.breakers import Phase, Turn
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.timetable import LATE, Run
 from watchtower_agent.policies.wording import as_written, scheduled_at
@@ -187,6 +189,40 @@ def schedule_missed(run: Run, correlation_id: str, numbers: Mapping[str, Number]
         data={"policy": run.policy.name, **numbers},
         at=at,
         correlation_id=correlation_id,
+    )
+
+
+def breaker_turned(turn: Turn, host: str, now: Instant) -> Notice:
+    """A breaker opened, lets one action pass, or closed. `host` is this host's name."""
+    breaker, scope = turn.breaker, turn.scope
+    name = scope.name or host
+    whose = f"of {name}" if scope.kind is not TargetKind.HOST else "of this host"
+    data: dict[str, object] = {
+        "policy": breaker.policy,
+        "target": {"kind": scope.kind.value, "name": name},
+        "budget": {"max": breaker.budget.most, "per": breaker.budget.per},
+        "times_opened": breaker.times,
+    }
+    match turn.phase:
+        case Phase.OPEN:
+            action, severity = "breaker_open", Severity.CRITICAL
+            reason = f"the breaker {whose} is open: {turn.why}; one is tried in {as_written(breaker.wait)}"
+            data |= {"probe_after": breaker.wait, "probe_at": round(now.wall + breaker.left(now), 3)}
+        case Phase.HALF_OPEN:
+            action, severity = "breaker_half_open", Severity.WARNING
+            reason = f"the breaker {whose} is half-open: {turn.why}"
+        case _:
+            action, severity = "breaker_closed", Severity.INFO
+            reason = f"the breaker {whose} is closed: {turn.why}"
+    return Notice(
+        kind=EventKind.POLICY,
+        action=action,
+        subject=breaker.policy,
+        severity=severity,
+        reason=reason,
+        data=data,
+        at=now.wall,
+        correlation_id=turn.decision.correlation_id if turn.decision is not None else "",
     )
 
 

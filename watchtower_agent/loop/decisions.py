@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from watchtower_agent.loop.breaking import Breaking
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.model.commit import Record
+from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.decision import Decision, Dropped, Edge, Guard, Held, Mode, Target, Verb
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
@@ -23,11 +25,18 @@ from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.order import ask
 from watchtower_agent.policies.guards.pacing import DEFAULT_COOLDOWN, cooldown_of
 from watchtower_agent.policies.guards.question import Protection, Question
-from watchtower_agent.policies.making import PENDING_FOR, digest
+from watchtower_agent.policies.making import PENDING_FOR, digest, last_resort
 from watchtower_agent.policies.obsolescence import obsolete
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.triggers import triggered
-from watchtower_agent.policies.waiting import Waiting, stored_forms, waiting_from_json, waiting_json
+from watchtower_agent.policies.waiting import (
+    Waiting,
+    keeps_to_the_wall_clock,
+    moved,
+    stored_forms,
+    waiting_from_json,
+    waiting_json,
+)
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.interrupted import Interrupted, deadline, left_stopped
 from watchtower_agent.state.record import ContainerRecord
@@ -50,6 +59,7 @@ class Decisions:
         cooldowns: When each policy last acted on each target.
         conditions: Follows the conditions over time.
         last: Policy name -> its newest decision to act.
+        breaking: What was done too often.
     """
 
     state: HostState
@@ -61,6 +71,7 @@ class Decisions:
     cooldowns: Cooldowns = field(default_factory=Cooldowns)
     conditions: Conditions = field(default_factory=Conditions)
     last: dict[str, Decision] = field(default_factory=dict)
+    breaking: Breaking = field(init=False)
     _policies_known: bool = False
     _open: dict[str, Intent] = field(default_factory=dict)
     _interrupted: Interrupted = field(default_factory=Interrupted)
@@ -68,28 +79,48 @@ class Decisions:
     """Decisions from events under way, by id, with what triggered them: an action that was not carried out after all
     is wanted still."""
 
-    def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
-        """Take in what the store remembers of an earlier run; the state has its records already."""
+    def __post_init__(self) -> None:
+        self.breaking = Breaking(self.state, self.publication)
+
+    def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant, *, stepped: float) -> None:
+        """Take in what the store remembers of an earlier run; the state has its records already.
+
+        Args:
+            resume: What it remembers.
+            interrupted: Intents without an outcome.
+            now: The present.
+            stepped: Seconds by which the wall clock was stepped since; `clock_stepped` is yet to be told of them.
+        """
+        then = now.wall - stepped
         for key, stored in resume.records.get("cooldown", {}).items():
             policy, _, target = key.partition("\0")
             at = stored.get("at")
             if isinstance(at, int | float):
                 age = now.since(at, stored.get("monotonic"), stored.get("boot"))
                 self.cooldowns.last[policy, target] = Instant(wall=at, monotonic=now.monotonic - age, boot=now.boot)
-        pending = [_waiting(stored, now) for stored in resume.records.get("pending", {}).values()]
-        known = [each for each in pending if each is not None and each.decision.expires_at > now.wall]
+        self.breaking.resume(resume, now)
+        pending = [_waiting(stored, now, then) for stored in resume.records.get("pending", {}).values()]
+        known = [each for each in pending if each is not None and each.decision.expires_at > then]
         for waiting in sorted(known, key=lambda each: (each.since, each.decision.target.name)):
             self.agenda.restore(waiting)
         for decision_id, stored in resume.records.get("begun", {}).items():
-            begun = _waiting(stored, now)
+            begun = _waiting(stored, now, then)
             if begun is not None:
                 self._begun[decision_id] = begun
         for intent in interrupted:
-            self._interrupted.intents[intent.decision.target.id] = intent
+            self._interrupted.add(intent, then)
             self.state.apply_intent(intent, until=deadline(intent))
         for record in self.state.containers.values():
             if record.own is not None and record.own.ended is None:
                 record.own = None  # its intent is in no ledger: it is not under way
+
+    def clock_stepped(self, step: float) -> None:
+        """The wall clock was stepped by so many seconds: whatever waits does so for as long as before."""
+        self.agenda.clock_stepped(step)
+        self._interrupted.clock_stepped(step)
+        for key, begun in self._begun.items():
+            self._begun[key] = moved(begun, step)
+            self.publication.out.records.append(Record(kind="begun", key=key, value=waiting_json(self._begun[key])))
 
     def policies_changed(self, policies: PolicySet) -> None:
         """From now on these are in force."""
@@ -144,6 +175,8 @@ class Decisions:
             self.policies,
             self.state,
             self.cooldowns,
+            self.breaking.ledger,
+            self.breaking.breakers,
             self.protection,
             now,
             busy=self._busy,
@@ -157,6 +190,22 @@ class Decisions:
             self._begin(waiting, now)
         for key, value in stored_forms(verdicts.changed):
             self.publication.out.records.append(Record(kind="pending", key=key, value=value))
+        self._tell_of_breakers(now)
+
+    def look_at_breakers(self, now: Instant) -> None:
+        """See who has recovered, and whether what breakers let pass has helped."""
+        if self._policies_known:
+            acting = [w.decision for w in self.agenda.waiting.values() if w.decision.verb is not Verb.NOTIFY]
+            wanted = {decision.target.name for decision in acting}
+            self.breaking.look(self.policies, now, busy=self._busy, wanted=wanted)
+
+    def _tell_of_breakers(self, now: Instant) -> None:
+        for turn, notice in self.breaking.turned(now):
+            correlation = notice.correlation_id or self.publication.next_correlation()
+            self.publication.tell(notice, correlation, now)
+            self.trigger(notice, None, correlation, now)
+            if turn.decision is not None and turn.ends_in_a_stop and self._is_up(turn.decision.target):
+                self._want(last_resort(turn.decision, now), None, now)
 
     def _give_up(self, dropped: Sequence[Dropped], now: Instant) -> None:
         for each in dropped:
@@ -166,7 +215,8 @@ class Decisions:
         decision = waiting.decision
         record = self.state.containers.get(decision.target.id)
         detail = record.container.detail if record else None
-        intent = Intent(decision=decision, at=now.wall, started_at_before=detail.started_at if detail else None)
+        before = detail.started_at if detail else None
+        intent = Intent(decision=decision, at=now.wall, started_at_before=before, moment=now)
         self._cool(decision, now)
         if decision.verb is Verb.NOTIFY:
             outcome = Outcome(
@@ -176,6 +226,7 @@ class Decisions:
                 started_at=now.wall,
                 finished_at=now.wall,
                 numbers=decision.numbers,
+                moment=now,
             )
             self.publication.out.told.append(intent)
             self.publication.out.outcomes.append(outcome)
@@ -199,18 +250,20 @@ class Decisions:
     def recheck(self, intent: Intent, now: Instant) -> Held | Dropped | None:
         """Whether it is wanted still, and every guard once more, immediately before the write.
 
-        The action's own cooldown does not count. Only with this yes does the action begin: what happens to the target
-        before, while the intent becomes durable or waits for its turn, is somebody else's doing, and is seen as that.
+        The action itself does not count among those that were done. Only with this yes does the action begin: what
+        happens to the target before, while the intent becomes durable or waits for its turn, is somebody else's doing,
+        and is seen as that.
 
         Returns:
             Held by a guard, or given up since it came too late; None: go on.
         """
-        decision = intent.decision
+        waiting = self._begun.get(intent.decision.id)
+        waiting = waiting or Waiting(decision=intent.decision, since=intent.decision.decided_at)
+        decision = waiting.decision
         policy, record = self._policy(decision.policy), self.state.containers.get(decision.target.id)
         if policy is None or policy.mode is Mode.OFF:
             why = f"policy {decision.policy} is not in force any more"
         else:
-            waiting = self._begun.get(decision.id) or Waiting(decision=decision, since=decision.decided_at)
             why = obsolete(waiting, policy, record, now, self.conditions.fires)
         if policy is None or why:
             return Dropped(decision=decision, reason=why, at=now.wall)
@@ -221,6 +274,8 @@ class Decisions:
                 state=self.state,
                 record=record,
                 cooldowns=Cooldowns(),
+                ledger=self.breaking.ledger,
+                breakers=self.breaking.breakers,
                 protection=self.protection,
                 now=now,
             )
@@ -233,13 +288,14 @@ class Decisions:
 
     def ended(self, outcome: Outcome, now: Instant) -> None:
         """Take in how an action ended."""
-        decision = outcome.decision
+        decision, outcome = outcome.decision, replace(outcome, moment=now)
         waiting = self._begun.pop(decision.id, None)
         if waiting is not None:
             self.publication.out.records.append(Record(kind="begun", key=decision.id, value=None))
         self._open.pop(decision.target.id, None)
         self.state.apply_outcome(outcome)
         self.conditions.acted(decision.target, now)
+        self.breaking.ended(outcome, now)
         if outcome.result is not Result.ABANDONED:
             self._cool(decision, now)
         self.publication.out.outcomes.append(outcome)
@@ -251,7 +307,7 @@ class Decisions:
         if done and decision.verb in _ENDS_A_LIFE:
             self._give_up(self.agenda.acted(decision, now, events_before=outcome.started_at), now)
         if outcome.result is Result.ABANDONED and "guard" in outcome.numbers and decision.from_event:
-            self._want_again(decision, waiting, now)
+            self._want_again(decision if waiting is None else waiting.decision, waiting, now)
 
     def under_way(self, target_id: str) -> Intent | None:
         """What is being done to that target, if anything."""
@@ -280,7 +336,7 @@ class Decisions:
         self.ended(outcome, now)
         if outcome.numbers.get("engine_did_it") is not False or seen.container is None:
             return
-        decision = intent.decision
+        decision = intent.decision if waiting is None else waiting.decision
         if left_stopped(intent, seen):
             # The engine got no further than the stop: whoever wanted a restart wants the start, whatever its trigger.
             self.state.ended_by_agent(seen.container_id)
@@ -313,6 +369,7 @@ class Decisions:
         for key, waiting in self._begun.items():
             out.records.append(Record(kind="begun", key=key, value=waiting_json(waiting)))
         out.intents_again.extend(self._open.values())
+        self.breaking.remember_again()
 
     def forget_cooldowns(self, now: Instant) -> None:
         """Names of targets come and go: what counts no more is not kept for ever."""
@@ -325,6 +382,13 @@ class Decisions:
     def _busy(self, target: Target) -> bool:
         return bool(target.id) and (target.id in self._open or target.id in self._interrupted.intents)
 
+    def _is_up(self, target: Target) -> bool:
+        """Whether a stop would change anything: it runs, or the engine is about to start it again."""
+        record = self.state.containers.get(target.id)
+        return record is not None and (
+            record.container.running or record.container.status is ContainerStatus.RESTARTING
+        )
+
     def _acts(self, policy: str) -> bool:
         """Whether an action of that policy is under way."""
         under_way = (*self._open.values(), *self._interrupted.intents.values())
@@ -334,13 +398,20 @@ class Decisions:
         return next((policy for policy in self.policies.policies if policy.name == name), None)
 
 
-def _waiting(stored: Mapping[str, object], now: Instant) -> Waiting | None:
-    """What the store remembers of a decision; None when that can't be read."""
+def _waiting(stored: Mapping[str, object], now: Instant, then: float) -> Waiting | None:
+    """What the store remembers of a decision; None when that can't be read.
+
+    Args:
+        stored: As `waiting_json` made it.
+        now: The present.
+        then: The present on the wall clock as it was when that was stored, as far as is known.
+    """
     try:
         waiting = waiting_from_json(stored)
     except (KeyError, TypeError, ValueError):
         return None
-    # It never waits for longer than it was to, even if the clock was stepped back meanwhile.
+    # It never waits for longer than it was to, even if the clock was stepped back and nobody knows by how much.
     decision = waiting.decision
-    latest = min(decision.expires_at, now.wall + max(0.0, decision.expires_at - decision.decided_at))
-    return replace(waiting, decision=replace(decision, expires_at=latest))
+    present = now.wall if keeps_to_the_wall_clock(decision) else then
+    latest = min(decision.expires_at, present + max(0.0, decision.expires_at - waiting.since))
+    return replace(waiting, decision=replace(decision, expires_at=latest), since=min(waiting.since, present))

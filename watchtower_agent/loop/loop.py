@@ -49,6 +49,10 @@ class SamplingControl(Protocol):
     def read_anew(self, container_id: str) -> None:
         """Read its limits and its counter of OOM kills at the next tick."""
 
+    def waits_for(self) -> str:
+        """What a tick waits for that does not come back, in words; empty when none is late."""
+        ...
+
 
 class ScheduleControl(Protocol):
     """What the loop tells whoever watches the clock."""
@@ -113,7 +117,8 @@ class Loop:
         while not self._stopping:
             rest = self._pipeline.rest(self._clock.now().monotonic, at_most=_HEARTBEAT * self._interval)
             observations = await self._inbox.take(within=rest)
-            await self._step(self._pipeline.step(observations, self._clock.now()))
+            waits_for = self._sampling.waits_for()
+            await self._step(self._pipeline.step(observations, self._clock.now(), sampler_waits_for=waits_for))
 
     async def drain(self) -> None:
         """Take in what has arrived until nothing is left. For the end, after `run` returned."""

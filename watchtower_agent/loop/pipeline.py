@@ -132,29 +132,33 @@ class Pipeline:
                 self.state.containers[container_id] = record
         self.state.baseline = bool(resume.records.get("baseline"))
         self._clock = Instant.restored(resume.records.get("clock", {}).get("seen"))
-        self.decisions.resume(resume, interrupted, now)
+        self.decisions.resume(resume, interrupted, now, stepped=now.stepped_since(self._clock))
         self._scheduling.resume(resume.records.get(KIND, {}))
         if resume.store_was_reset:
             self._say(announcements.store_reset(resume.store_was_reset, now.wall), now)
 
     # --- the step -------------------------------------------------------------------------------------
 
-    def step(self, observations: Sequence[Observation], now: Instant, *, last: bool = False) -> Effects:
+    def step(
+        self, observations: Sequence[Observation], now: Instant, *, last: bool = False, sampler_waits_for: str = ""
+    ) -> Effects:
         """Take observations in, in their order, and say what follows from them.
 
         Args:
             observations: What the shell saw since the last step.
             now: The present.
             last: No step will follow: hold nothing back.
+            sampler_waits_for: What holds up the sampler, where it is held up, as far as can be told.
         """
         self._look_at_clock(now)
         for observation in observations:
             self._take(observation, now)
-        if self._sampler.held_up(now):
+        if self._sampler.held_up(now, sampler_waits_for):
             self._go_on_without_samples(now)
         self._scheduling.run(now)
         if self._tick:
             self.decisions.evaluate(now)
+            self.decisions.look_at_breakers(now)
         self.decisions.review(now)
         if self._tick:
             self.state.operator_acts_end(now.wall)
@@ -171,6 +175,7 @@ class Pipeline:
         step = now.stepped_since(self._clock)
         if step:
             self.state.operator_acts_move(step)
+            self.decisions.clock_stepped(step)
         if step or self._clock is None or self._clock.boot != now.boot:
             self._clock = now
             self._remember_clock()

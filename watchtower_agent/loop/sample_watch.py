@@ -46,8 +46,13 @@ class SampleWatch:
             self.say(announcements.sampling_restored(name, now.wall), now)
         self.failing = failing
 
-    def held_up(self, now: Instant) -> bool:
-        """Whether it is time for a tick and none comes. Says so when that begins."""
+    def held_up(self, now: Instant, waits_for: str = "") -> bool:
+        """Whether it is time for a tick and none comes. Says so when that begins.
+
+        Args:
+            now: The present.
+            waits_for: What the tick waits for, in words, as far as can be told.
+        """
         if self._heard is None:
             self._heard = now.monotonic
         at_least = max(1.0, self.interval)
@@ -61,8 +66,8 @@ class SampleWatch:
             return False
         if SAMPLER not in self.failing:
             why = (
-                f"Nothing was sampled for {silent_for:.0f} s: a file of the host does not answer. Until it does, what "
-                "is sampled is unknown; events and what the engine tells go on."
+                f"Nothing was sampled for {silent_for:.0f} s: {waits_for or 'a file of the host does not answer'}. "
+                "Until that comes back what is sampled is unknown; events and what the engine tells go on."
             )
             self.failing[SAMPLER] = why
             self.say(announcements.sampling_degraded(SAMPLER, why, now.wall), now)

@@ -54,6 +54,9 @@ class Guard(StrEnum):
     STARTING = "starting"
     RESTART_POLICY = "restart_policy"
     COOLDOWN = "cooldown"
+    BACKOFF = "backoff"
+    BREAKER = "breaker"
+    BUDGET = "budget"
 
 
 Number = float | int | str | bool | None
@@ -91,6 +94,7 @@ class Decision:
         cause_id: Id of the event or the scheduled run that triggered it, or of the event that made its condition true;
             empty where none did.
         from_event: True when an event or a schedule triggered it: it may be held for long; else it expires soon.
+        last_resort: True for the stop by which a policy answers a breaker that opened: no pacing holds it.
         decided_at: Seconds since the epoch.
         expires_at: After this it is not carried out any more, seconds since the epoch.
     """
@@ -105,6 +109,7 @@ class Decision:
     correlation_id: str
     cause_id: str = ""
     from_event: bool = False
+    last_resort: bool = False
     decided_at: float
     expires_at: float
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 AHEAD: Final = 60.0
@@ -55,6 +55,19 @@ class Instant:
             return 0.0
         step = (self.wall - before.wall) - (self.monotonic - before.monotonic)
         return step if abs(step) >= 1.0 else 0.0
+
+    def carried(self, earlier: Instant, seen: Instant | None = None) -> Instant:
+        """A moment that an earlier run stored, on the clocks of this one: as long ago as it was.
+
+        Args:
+            earlier: That moment.
+            seen: When the earlier run looked at its wall clock last, or found it stepped. What it had stored before a
+                step is corrected by that.
+        """
+        if seen is not None and seen.boot and seen.boot == earlier.boot:
+            earlier = replace(earlier, wall=seen.wall + earlier.monotonic - seen.monotonic)
+        age = self.since(earlier.wall, earlier.monotonic, earlier.boot)
+        return Instant(wall=earlier.wall, monotonic=self.monotonic - age, boot=self.boot)
 
     def stored(self) -> dict[str, object]:
         """As a JSON object for the next run."""

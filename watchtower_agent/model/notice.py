@@ -14,7 +14,8 @@ class Notice:
     """Something that the agent has to say about itself, the engine or its policies.
 
     Known ones: engine/down, engine/up, agent/event_gap, agent/started, agent/stopping, agent/sampling_degraded,
-    agent/sampling_restored, policy/loaded, policy/rejected.
+    agent/sampling_restored, policy/loaded, policy/rejected, policy/scheduled, policy/missed, policy/breaker_open,
+    policy/breaker_half_open, policy/breaker_closed.
 
     Attributes:
         kind: `engine`, `agent` or `policy`.

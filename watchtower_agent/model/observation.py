@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.engine_event import Cursor, EngineEvent
+from watchtower_agent.model.outcome import Act
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +225,7 @@ class Resume:
         install_id: Random, made with the store.
         retained_topics: The manifest: every retained topic that may have content on the broker.
         store_was_reset: Why an earlier store was set aside, or empty.
+        acts: What the ledger tells of actions, those that only told people left out, oldest first.
     """
 
     cursor: Cursor | None
@@ -233,6 +235,7 @@ class Resume:
     install_id: str
     retained_topics: tuple[str, ...] = ()
     store_was_reset: str = ""
+    acts: tuple[Act, ...] = ()
 
 
 EngineObservation = (

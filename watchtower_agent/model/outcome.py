@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from watchtower_agent.model.decision import Decision, Number
+from watchtower_agent.model.decision import Decision, Number, Verb
+from watchtower_agent.model.instant import Instant
 
 
 class Result(StrEnum):
@@ -31,11 +32,13 @@ class Intent:
         at: Seconds since the epoch.
         started_at_before: The target's StartedAt before the call, so that after a crash the agent can tell
             whether the engine did it; None when it was not known.
+        moment: The same as `at` on both clocks, for whoever counts later; None: the wall clock alone tells.
     """
 
     decision: Decision
     at: float
     started_at_before: float | None = None
+    moment: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,7 @@ class Outcome:
         started_at: When the engine call began, seconds since the epoch.
         finished_at: When it returned, seconds since the epoch.
         numbers: What the action measured (seconds taken, exit code, …).
+        moment: When it was known to have ended, on both clocks; None: the wall clock alone tells.
     """
 
     decision: Decision
@@ -57,3 +61,23 @@ class Outcome:
     started_at: float
     finished_at: float
     numbers: Mapping[str, Number] = field(default_factory=dict)
+    moment: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """A row of the ledger as guards count it: an action that was begun, and not abandoned.
+
+    Attributes:
+        id: Of the decision.
+        policy: The policy's name.
+        target: The target's name, so that it counts after a recreate, too.
+        verb: What was done.
+        at: When it ended; while it has not, when it began.
+    """
+
+    id: str
+    policy: str
+    target: str
+    verb: Verb
+    at: Instant

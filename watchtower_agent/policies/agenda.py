@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from watchtower_agent.model.decision import Decision, Dropped, Held, Mode, Target, Verb
+from watchtower_agent.model.decision import Decision, Dropped, Guard, Held, Mode, Target, Verb
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.policies.guards.breakers import Breakers
+from watchtower_agent.policies.guards.budget import used_up
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
+from watchtower_agent.policies.guards.ledger import Ledger
 from watchtower_agent.policies.guards.order import ask
 from watchtower_agent.policies.guards.question import Protection, Question
+from watchtower_agent.policies.making import PENDING_FOR
 from watchtower_agent.policies.obsolescence import obsolete, overtaken
 from watchtower_agent.policies.policy import PolicySet, ScheduleTrigger
-from watchtower_agent.policies.waiting import Waiting, key_of
+from watchtower_agent.policies.waiting import Waiting, key_of, moved
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
@@ -73,6 +77,11 @@ class Agenda:
         if key not in self.waiting:
             self._put(key, waiting)
 
+    def clock_stepped(self, step: float) -> None:
+        """The wall clock was stepped by so many seconds: what waits does so for as long as before."""
+        for key, waiting in list(self.waiting.items()):
+            self._put(key, moved(waiting, step))
+
     def _put(self, key: tuple[str, str], waiting: Waiting) -> None:
         self.waiting[key] = waiting
         if waiting.decision.from_event:
@@ -115,6 +124,8 @@ class Agenda:
         policies: PolicySet,
         state: HostState,
         cooldowns: Cooldowns,
+        ledger: Ledger,
+        breakers: Breakers,
         protection: Protection,
         now: Instant,
         *,
@@ -128,6 +139,8 @@ class Agenda:
             policies: Those in force.
             state: The host.
             cooldowns: When each policy last acted on each target.
+            ledger: What was done; what passes is entered, so that what is asked about after it finds it there.
+            breakers: Those that are open; a budget of which more is wanted opens one.
             protection: What no policy may touch.
             now: The present.
             busy: Whether an action on that target is under way: its decisions wait without a word.
@@ -160,15 +173,19 @@ class Agenda:
                 state=state,
                 record=record,
                 cooldowns=cooldowns,
+                ledger=ledger,
+                breakers=breakers,
                 protection=protection,
                 now=now,
             )
-            if (held := ask(question)) is not None:
+            if (held := _asked(question)) is not None:
                 self._hold(key, held, reviewed)
                 continue
             self._leave(key, reviewed)
             reviewed.passed.append(waiting)
             if not only_tells:
+                ledger.began(decision, now)
+                breakers.began(decision, now)
                 taken.add(decision.target.id)
                 begun.add(policy.name)
         for key in self._unsaved - reviewed.changed.keys():
@@ -185,10 +202,13 @@ class Agenda:
         news = _worth_telling(waiting.held, held)
         if news:
             reviewed.held.append(held)
+        decision = _patient(waiting.decision, held)
         if held.final and (held.decision.from_event or held.decision.verb is Verb.NOTIFY):
             self._leave(key, reviewed)
-        elif news:
-            reviewed.changed[key] = self.waiting[key] = replace(waiting, held=held)
+        elif news or decision is not waiting.decision:
+            reviewed.changed[key] = self.waiting[key] = replace(waiting, decision=decision, held=held)
+        else:  # no news, but whoever asks is told how it is now
+            self.waiting[key] = replace(waiting, held=held)
 
 
 @dataclass(slots=True)
@@ -204,6 +224,26 @@ class _Reviewed:
         return Verdicts(
             passed=tuple(self.passed), held=tuple(self.held), dropped=tuple(self.dropped), changed=self.changed
         )
+
+
+def _asked(question: Question) -> Held | None:
+    """What the guards say; when a budget is used up, what the breaker says that this opens."""
+    held = ask(question)
+    if held is None or held.guard is not Guard.BUDGET or (spent := used_up(question)) is None:
+        return held
+    why = f"{spent.words} did not help, and one more is wanted: {question.decision.reason}"
+    news = question.breakers.open(spent.scope, spent.budget, question.decision, question.now, why)
+    return ask(question) if news else held
+
+
+def _patient(decision: Decision, held: Held) -> Decision:
+    """What backoff, budget or breaker hold waits beyond its time: else a crash loop would end with nobody trying."""
+    paced = held.guard in {Guard.BACKOFF, Guard.BREAKER, Guard.BUDGET}
+    if not decision.from_event or not paced or held.release_at is None:
+        return decision
+    latest = held.release_at + PENDING_FOR
+    # Both clocks are never quite in step: only what is later by more than that counts.
+    return replace(decision, expires_at=latest) if latest > decision.expires_at + 1 else decision
 
 
 def _worth_telling(before: Held | None, now: Held) -> bool:

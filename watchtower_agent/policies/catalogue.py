@@ -224,7 +224,10 @@ ACTIONS: Final[Mapping[EventKind, frozenset[str]]] = MappingProxyType(
         EventKind.CONFIG: _COMMON_IN_SWARM,
         EventKind.BUILDER: frozenset({"prune"}),
         EventKind.ENGINE: frozenset({"down", "up"}),
-        EventKind.POLICY: frozenset({"firing", "resolved", "rejected", "loaded", "scheduled", "missed"}),
+        EventKind.POLICY: frozenset(
+            {"firing", "resolved", "rejected", "loaded", "scheduled", "missed"}
+            | {"breaker_open", "breaker_half_open", "breaker_closed"}
+        ),
         EventKind.AGENT: frozenset({"event_gap", "started", "stopping", "sampling_degraded", "sampling_restored"}),
     }
 )

@@ -92,6 +92,26 @@ def decisions_of(
         yield replace(told, id=digest("notify", policy.name, target.id, cause_id), expires_at=expires_at)
 
 
+def last_resort(decision: Decision, now: Instant) -> Decision:
+    """Stop the target of which more was wanted than its budget allows.
+
+    Args:
+        decision: What was wanted of it.
+        now: The present.
+    """
+    return replace(
+        decision,
+        id=digest("last resort", decision.id, repr(now.wall)),
+        verb=Verb.STOP,
+        reason=f"its breaker has opened (on_open: stop): {decision.reason}",
+        parameters={"stop_timeout": decision.parameters.get("stop_timeout")},
+        from_event=True,
+        last_resort=True,
+        decided_at=now.wall,
+        expires_at=now.wall + PENDING_FOR,
+    )
+
+
 def notification(
     policy: Policy,
     target: Target,

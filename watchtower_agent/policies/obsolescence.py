@@ -33,7 +33,7 @@ def obsolete(
     target = decision.target
     if decision.verb is Verb.NOTIFY:
         return _old_news(waiting, policy, record, now)
-    if policy.then.verb is not decision.verb:
+    if policy.then.verb is not decision.verb and not (decision.last_resort and policy.budget.stops):
         return f"policy {decision.policy} does not {decision.verb} any more"
     if target.kind is TargetKind.CONTAINER and record is None:
         return f"{target.name} was removed"
@@ -58,7 +58,7 @@ def _old_news(waiting: Waiting, policy: Policy, record: ContainerRecord | None, 
 
 
 def _too_old(waiting: Waiting, now: Instant) -> str:
-    return f"it waited for {(now.wall - waiting.decision.decided_at) / 60:.0f} min"
+    return f"it waited for {(now.wall - waiting.since) / 60:.0f} min"
 
 
 def overtaken(waiting: Waiting, record: ContainerRecord | None, now: Instant) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from watchtower_agent.model.decision import Mode, Number, Severity, Verb
 from watchtower_agent.model.engine_event import EventKind
@@ -82,6 +84,59 @@ class MaintenanceWindow:
     open_for: float
 
 
+_STEEPEST: Final = 64
+"""Attempts after which the delay grows no more, so that no number overflows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """How the waits between attempts to bring a target back grow.
+
+    Attributes:
+        initial: Seconds after the first attempt; 0 for no backoff.
+        factor: By how much each wait is longer than the one before.
+        longest: Seconds that no wait exceeds, jitter aside.
+        reset_after: Seconds for which the target has to be well before the next attempt counts as the first.
+    """
+
+    initial: float = 10.0
+    factor: float = 2.0
+    longest: float = 900.0
+    reset_after: float = 600.0
+
+    def delay(self, attempts: int, seed: str) -> float:
+        """Seconds to wait after so many attempts.
+
+        Args:
+            attempts: At least one.
+            seed: Draws the jitter of up to a fifth, always the same: what was announced is what happens.
+        """
+        drawn = int.from_bytes(hashlib.sha256(f"jitter\0{seed}".encode(errors="surrogatepass")).digest()[:4]) / 2**32
+        grown: float = self.initial * self.factor ** min(attempts - 1, _STEEPEST)
+        return min(self.longest, grown) * (0.8 + 0.4 * drawn)
+
+    def calm(self, attempts: int, seed: str) -> float:
+        """Seconds for which the target has to be well after so many attempts before they are forgotten."""
+        return max(self.reset_after, 2 * self.delay(attempts, seed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How many actions there may be within a time, and what happens when more are wanted.
+
+    Attributes:
+        most: Actions.
+        per: Seconds, at most a day.
+        probe_after: Seconds after which one action is tried, once more were wanted and the breaker has opened.
+        stops: When the breaker opens the container is stopped, once.
+    """
+
+    most: int = 5
+    per: float = 1800.0
+    probe_after: float = 1800.0
+    stops: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notify:
     """Tell people.
@@ -123,6 +178,8 @@ class Policy:
         then: What it does.
         windows: Outside of which no action of it begins; empty: it may act at any time.
         cooldown: Seconds between two actions of this policy on one target; None for the verb's default.
+        backoff: How long it waits between attempts to bring a target back.
+        budget: How many actions on a target, by whichever policy, it puts up with.
         restart_stopped: Also act on what someone else stopped, and on what ended unseen.
         place: Where it is written.
     """
@@ -135,6 +192,8 @@ class Policy:
     then: Then
     windows: tuple[MaintenanceWindow, ...] = ()
     cooldown: float | None = None
+    backoff: Backoff = Backoff()
+    budget: Budget = Budget()
     restart_stopped: bool = False
     place: Place
 

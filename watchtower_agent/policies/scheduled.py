@@ -8,6 +8,7 @@ from watchtower_agent.model.decision import Decision, Number, Target, TargetKind
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.making import container_target, decisions_of, digest
 from watchtower_agent.policies.timetable import LATE, Run
+from watchtower_agent.policies.waiting import CRON
 from watchtower_agent.policies.wording import scheduled_at
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
@@ -23,7 +24,7 @@ def numbers_of(run: Run) -> dict[str, Number]:
     return {
         "due": run.due,
         "late": round(run.late, 3),
-        "cron": run.schedule.cron.text,
+        CRON: run.schedule.cron.text,
         "timezone": run.schedule.zone.name,
     }
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from watchtower_agent.model.decision import Decision, Held, Number, Target, TargetKind, Verb
 from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
+
+CRON: Final = "cron"
+"""Among the numbers of what a schedule wants, and of nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +31,26 @@ class Waiting:
 
 
 def key_of(decision: Decision) -> tuple[str, str]:
-    """A policy has at most one action and one notification waiting per target."""
-    kind = "notify" if decision.verb is Verb.NOTIFY else "act"
+    """A policy has at most one action, one last resort and one notification waiting per target."""
+    kind = "notify" if decision.verb is Verb.NOTIFY else "last" if decision.last_resort else "act"
     return decision.policy, f"{kind}:{decision.target.id}"
+
+
+def keeps_to_the_wall_clock(decision: Decision) -> bool:
+    """Whether a schedule wants it: then it is given up an hour after its time of day."""
+    return CRON in decision.numbers
+
+
+def moved(waiting: Waiting, step: float) -> Waiting:
+    """The same once the wall clock was stepped by so many seconds: it waits for as long as before.
+
+    What a schedule wants keeps to the clock on the wall.
+    """
+    decision = waiting.decision
+    if keeps_to_the_wall_clock(decision):
+        return waiting
+    later = replace(decision, expires_at=decision.expires_at + step)
+    return replace(waiting, decision=later, since=waiting.since + step)
 
 
 def waiting_json(waiting: Waiting) -> dict[str, object]:
@@ -47,6 +68,7 @@ def waiting_json(waiting: Waiting) -> dict[str, object]:
         "parameters": dict(decision.parameters),
         "correlation_id": decision.correlation_id,
         "cause_id": decision.cause_id,
+        "last_resort": decision.last_resort,
         "decided_at": decision.decided_at,
         "expires_at": decision.expires_at,
         "since": waiting.since,
@@ -81,6 +103,7 @@ def waiting_from_json(stored: Mapping[str, object]) -> Waiting:
         correlation_id=str(stored["correlation_id"]),
         cause_id=str(stored["cause_id"]),
         from_event=True,
+        last_resort=stored.get("last_resort") is True,
         decided_at=float(str(stored["decided_at"])),
         expires_at=float(str(stored["expires_at"])),
     )

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, model_val
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from watchtower_agent.settings.values import (
+    ActionCount,
     BaseTopic,
     ClientId,
     Duration,
@@ -154,9 +155,19 @@ class OutboxSettings(_Section):
     """Bytes; past it the oldest events are dropped, counted, and said so."""
 
 
+class HostBudgetSettings(_Section):
+    """How many actions there may be on all containers of this host together."""
+
+    max: ActionCount = 6
+    """Actions; when more are wanted the host's breaker opens."""
+    per: Annotated[Duration, AfterValidator(between("1s", "1d"))] = 600.0
+    """Seconds within which they are counted."""
+
+
 class GuardSettings(_Section):
     """What holds an action back."""
 
+    host_budget: HostBudgetSettings = HostBudgetSettings()
     stateful_images: ImageNames = STATEFUL_IMAGES
     """Images left alone unless a policy selects the container by exact name or label."""
 

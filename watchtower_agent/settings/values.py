@@ -92,6 +92,13 @@ def _at_least_one_mebibyte(value: int) -> int:
     return value
 
 
+def _count(value: object) -> object:
+    text = str(value)
+    if isinstance(value, bool) or not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_ACTIONS:
+        raise WrongValueError(f"{shown(text)} is not a number of actions", f"write one from 1 to {MOST_ACTIONS}")
+    return int(text)
+
+
 def _path(value: object) -> object:
     if value is None or isinstance(value, Path):
         return value
@@ -200,10 +207,14 @@ def _short_list(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+MOST_ACTIONS: Final = 1000
+"""That a budget allows."""
 Duration = Annotated[float, BeforeValidator(_duration)]
 """Seconds."""
 Size = Annotated[int, BeforeValidator(_size), AfterValidator(_at_least_one_mebibyte)]
 """Bytes."""
+ActionCount = Annotated[int, BeforeValidator(_count)]
+"""How many actions a budget allows."""
 FilePath = Annotated[Path, BeforeValidator(_path)]
 SocketPath = Annotated[Path, BeforeValidator(_path), AfterValidator(_socket)]
 HostName = Annotated[str, AfterValidator(checked_host)]

@@ -21,17 +21,34 @@ _ASK_AGAIN = 10.0
 
 @dataclass(slots=True)
 class Interrupted:
-    """Intents without an outcome, by target, until an inspection tells what became of them."""
+    """Intents without an outcome, by target, until an inspection tells what became of them.
+
+    Attributes:
+        intents: Target id -> what was interrupted.
+    """
 
     intents: dict[str, Intent] = field(default_factory=dict)
+    _over: dict[str, float] = field(default_factory=dict)
+    """Target id -> when the engine must have done it, seconds since the epoch."""
     _asked: dict[str, float] = field(default_factory=dict)
+
+    def add(self, intent: Intent, now: float) -> None:
+        """An earlier run of the agent began that. The engine's time is never longer from `now` on than it was."""
+        target, over = intent.decision.target.id, deadline(intent)
+        self.intents[target] = intent
+        self._over[target] = min(over, now + over - intent.at)
+
+    def clock_stepped(self, step: float) -> None:
+        """The wall clock was stepped by so many seconds: the engine has as long as before."""
+        for moments in (self._over, self._asked):
+            moments.update({target: at + step for target, at in moments.items()})
 
     def due(self, now: float) -> list[str]:
         """Targets to inspect now: the engine has had its time, whatever it was asked for must be done."""
         due = [
             target
-            for target, intent in self.intents.items()
-            if now >= deadline(intent) and not 0 <= now - self._asked.get(target, 0.0) < _ASK_AGAIN
+            for target, over in self._over.items()
+            if now >= over and now - self._asked.get(target, 0.0) >= _ASK_AGAIN
         ]
         self._asked.update(dict.fromkeys(due, now))
         return due
@@ -42,9 +59,9 @@ class Interrupted:
         if intent is None:
             return None
         done = engine_did(intent, seen.container) if seen.container is not None else False
-        if not done and seen.container is not None and seen.at < deadline(intent):
+        if not done and seen.container is not None and seen.at < self._over[seen.container_id]:
             return None
-        del self.intents[seen.container_id]
+        del self.intents[seen.container_id], self._over[seen.container_id]
         self._asked.pop(seen.container_id, None)
         name = intent.decision.target.name
         if seen.container is None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from watchtower_agent.model.decision import Decision, Target, TargetKind, Verb
+from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.outcome import Outcome, Result
 
 
@@ -30,6 +31,7 @@ def decision_text(decision: Decision) -> str:
             "correlation_id": decision.correlation_id,
             "cause_id": decision.cause_id,
             "from_event": decision.from_event,
+            **({"last_resort": True} if decision.last_resort else {}),
             "decided_at": decision.decided_at,
             "expires_at": decision.expires_at,
         }
@@ -59,7 +61,17 @@ def outcome_text(outcome: Outcome) -> str:
     )
 
 
-def outcome_from(decision: Decision, result: str, text: str) -> Outcome:
-    """The outcome that `outcome_text` wrote, of that decision."""
+def outcome_from(decision: Decision, result: str, text: str, ended: str | None) -> Outcome:
+    """The outcome that `outcome_text` and `moment_text` wrote, of that decision."""
     fields: dict[str, Any] = json.loads(text)
-    return Outcome(decision=decision, result=Result(result), **fields)
+    return Outcome(decision=decision, result=Result(result), moment=moment_from(ended), **fields)
+
+
+def moment_text(moment: Instant | None) -> str | None:
+    """A moment as a JSON object; None where both clocks are not known."""
+    return None if moment is None else text_of(moment.stored())
+
+
+def moment_from(text: str | None) -> Instant | None:
+    """The moment that `moment_text` wrote."""
+    return None if text is None else Instant.restored(json.loads(text))

@@ -47,6 +47,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             buried_at REAL NOT NULL)""",
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     ),
+    (
+        # Both clocks at the intent and at the outcome: how long ago that was is counted over steps of the wall clock.
+        "ALTER TABLE ledger ADD COLUMN begun TEXT",
+        "ALTER TABLE ledger ADD COLUMN ended TEXT",
+        # Notifications and actions are kept in numbers of their own: a storm of the former forgets none of the latter.
+        "CREATE INDEX ledger_told ON ledger (verb = 'notify', number)",
+    ),
 )
 """Forward only: entry n leads from schema n to n + 1. Never edit one that was released; append."""
 

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.decision import Decision, Verb
 from watchtower_agent.model.engine_event import Cursor
+from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import EventMessage, StateMessage
 from watchtower_agent.model.observation import Resume
-from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.model.outcome import Act, Intent, Outcome, Result
 from watchtower_agent.ports import LedgerRow, StoreFacts
 from watchtower_agent.storage.gaps import GAP_TOPIC_PART, RESET, OutboxDrop, Told
-from watchtower_agent.storage.ledger_text import decision_from, decision_text, outcome_from, outcome_text, text_of
+from watchtower_agent.storage.ledger_text import (
+    decision_from,
+    decision_text,
+    moment_from,
+    moment_text,
+    outcome_from,
+    outcome_text,
+    text_of,
+)
 
 SEEN_KEPT = 2048
 LEDGER_KEPT = 10_000
+"""Rows of actions, and as many of notifications."""
 DEAD_LETTERS_KEPT = 1_000
 DEAD_PAYLOAD_KEPT = 16 * 1024
 """Bytes of a dead letter's payload that are kept: enough to know what it was."""
@@ -83,6 +93,8 @@ class Tables:
             self._write_ledger(intent)
         for outcome in commit.outcomes:
             self._write_outcome(outcome)
+        for told in {outcome.decision.verb is Verb.NOTIFY for outcome in commit.outcomes}:
+            self._trim_ledger(told=told)
         for record in commit.records:
             where = (record.kind, record.key)
             if record.value is None:
@@ -112,11 +124,11 @@ class Tables:
     def _write_ledger(self, intent: Intent) -> None:
         decision = intent.decision
         self._db.execute(
-            """INSERT INTO ledger (id, policy, target, target_id, verb, decision, intent_at, started_at_before)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
+            """INSERT INTO ledger (id, policy, target, target_id, verb, decision, intent_at, started_at_before, begun)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
             (
                 *(decision.id, decision.policy, decision.target.name, decision.target.id, decision.verb),
-                *(decision_text(decision), intent.at, intent.started_at_before),
+                *(decision_text(decision), intent.at, intent.started_at_before, moment_text(intent.moment)),
             ),
         )
 
@@ -124,12 +136,16 @@ class Tables:
         # What was never tried has no intent; its row begins and ends here.
         self._write_ledger(Intent(decision=outcome.decision, at=outcome.started_at))
         self._db.execute(
-            "UPDATE ledger SET result = ?, outcome = ? WHERE id = ?",
-            (outcome.result, outcome_text(outcome), outcome.decision.id),
+            "UPDATE ledger SET result = ?, outcome = ?, ended = ? WHERE id = ?",
+            (outcome.result, outcome_text(outcome), moment_text(outcome.moment), outcome.decision.id),
         )
+
+    def _trim_ledger(self, *, told: bool) -> None:
+        """Forget the oldest notifications, or actions. Once a commit: it has to count what is kept."""
         self._db.execute(
-            "DELETE FROM ledger WHERE result IS NOT NULL AND number <= (SELECT max(number) FROM ledger) - ?",
-            (LEDGER_KEPT,),
+            """DELETE FROM ledger WHERE result IS NOT NULL AND (verb = 'notify') = :told AND number <=
+            (SELECT number FROM ledger WHERE (verb = 'notify') = :told ORDER BY number DESC LIMIT 1 OFFSET :kept)""",
+            {"told": told, "kept": LEDGER_KEPT},
         )
 
     def _write_states(self, states: Iterable[StateMessage]) -> None:
@@ -280,12 +296,24 @@ class Tables:
             install_id=self._meta("install_id") or "",
             retained_topics=tuple(row[0] for row in self._db.execute("SELECT topic FROM retained ORDER BY topic")),
             store_was_reset=self.reset_reason(),
+            acts=tuple(self._acts()),
         )
+
+    def _acts(self) -> Iterator[Act]:
+        rows = self._db.execute(
+            """SELECT id, policy, target, verb, intent_at, coalesce(ended, begun) FROM ledger
+            WHERE (verb = 'notify') = 0 AND result IS NOT ? ORDER BY number""",
+            (Result.ABANDONED,),
+        )
+        for decision_id, policy, target, verb, at, moment in rows:
+            # A row of an older agent has the wall clock alone, and so it is counted by that.
+            known = moment_from(moment) or Instant(wall=at, monotonic=0.0)
+            yield Act(id=decision_id, policy=policy, target=target, verb=Verb(verb), at=known)
 
     def open_intents(self) -> list[Intent]:
         """Intents without an outcome, oldest first."""
         rows = self._db.execute(
-            "SELECT decision, intent_at, started_at_before FROM ledger WHERE result IS NULL ORDER BY number"
+            "SELECT decision, intent_at, started_at_before, begun FROM ledger WHERE result IS NULL ORDER BY number"
         )
         return [_intent(*row) for row in rows]
 
@@ -294,16 +322,16 @@ class Tables:
     ) -> list[LedgerRow]:
         """The newest rows, newest first; a target is given by name or id."""
         rows = self._db.execute(
-            """SELECT decision, intent_at, started_at_before, result, outcome FROM ledger
+            """SELECT decision, intent_at, started_at_before, begun, result, outcome, ended FROM ledger
             WHERE (:policy IS NULL OR policy = :policy) AND (:target IS NULL OR :target IN (target, target_id))
             AND (:verb IS NULL OR verb = :verb) AND (:result IS NULL OR result = :result)
             ORDER BY number DESC LIMIT :limit""",
             {"policy": policy, "target": target, "verb": verb, "result": result, "limit": limit},
         )
         answer = []
-        for decision, at, before, found, text in rows:
-            intent = _intent(decision, at, before)
-            outcome = None if found is None else outcome_from(intent.decision, found, text)
+        for decision, at, before, begun, found, text, ended in rows:
+            intent = _intent(decision, at, before, begun)
+            outcome = None if found is None else outcome_from(intent.decision, found, text, ended)
             answer.append(LedgerRow(intent=intent, outcome=outcome))
         return answer
 
@@ -320,6 +348,6 @@ class Tables:
         )
 
 
-def _intent(decision_text_: str, at: float, started_at_before: float | None) -> Intent:
+def _intent(decision_text_: str, at: float, started_at_before: float | None, begun: str | None) -> Intent:
     decision: Decision = decision_from(decision_text_)
-    return Intent(decision=decision, at=at, started_at_before=started_at_before)
+    return Intent(decision=decision, at=at, started_at_before=started_at_before, moment=moment_from(begun))

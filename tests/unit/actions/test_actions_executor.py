@@ -13,6 +13,8 @@ from watchtower_agent.errors import AbsentError, PermanentError, RemovedError, T
 from watchtower_agent.model.container import Container, Health
 from watchtower_agent.model.decision import Decision, Dropped, Guard, Held, Number, Target, TargetKind, Verb
 from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.policy import Budget
 
 
 class FakeEngine:
@@ -206,7 +208,7 @@ SICK = '  - {name: heal, select: {name: "*"}, when: health == "unhealthy", then:
 async def test_what_waits_for_its_turn_is_not_done_once_it_is_overtaken(
     policy: str, meanwhile: Callable[[Host], None], why: str
 ) -> None:
-    host = Host(policy, first_start=True)
+    host = Host(policy, first_start=True, protection=Protection(host_budget=Budget(most=9)))
     for number in range(9):
         host.docker.create(f"c{number}", silent=True, check=True)
     host.connect()

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import math
+import resource
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.support.cgroups import GIB, Bench, FakeTree, SteppedClock, fake_proc, full_id, v1_tree, v2_tree
-from watchtower_agent.collectors.files import Descriptors, KeptFile, read_once
-from watchtower_agent.collectors.reader import Reader
+from watchtower_agent.collectors.cgroup_paths import Locator
+from watchtower_agent.collectors.files import Descriptors, KeptFile, raise_descriptor_limit, read_once
+from watchtower_agent.collectors.reader import MANY, Reader
 from watchtower_agent.collectors.request import Demand, Request, Source
 from watchtower_agent.collectors.roster import LONGEST_SEARCH_WAIT
 from watchtower_agent.collectors.tick import Tick
@@ -592,6 +594,29 @@ def test_every_descriptor_is_given_back(bench: Bench) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+def test_of_many_at_once_the_first_tick_tells_levels_and_the_second_everything(tree: FakeTree, tmp_path: Path) -> None:
+    ids = [full_id(n) for n in range(1, MANY + 2)]
+    for container_id in ids[1:]:
+        tree.add(f"docker/{container_id}")
+    bench = Bench(tree, fake_proc(tmp_path / "proc"))
+    bench.watch(*ids)
+    first = bench.tick()
+    assert not any(math.isnan(number) for number in first.column("memory.usage"))
+    assert "pids" not in first.batch.columns
+    bench.reader.catch_up()
+    for container_id in ids:
+        tree.write(f"docker/{container_id}", "pids.current", "9\n")  # too late for what was read between the ticks
+    second = bench.tick()
+    assert list(second.column("pids")) == [2] * len(ids)
+    assert list(second.column("cpu.cores")) == [0] * len(ids)
+    assert second.batch.columns.keys() > first.batch.columns.keys()
+    bench.reader.catch_up()
+    tree.add(f"docker/{full_id(500)}")
+    bench.watch(*ids, full_id(500))
+    assert bench.tick().column("pids")[-1] == 2, "one more is read at once"
+    bench.reader.close()
+
+
 # --- faults ---
 
 
@@ -709,6 +734,61 @@ def test_a_failing_collector_stops_no_other(tmp_path: Path) -> None:
     assert "as it happens" in sample.failures["failing"]
     assert sample.host["host.works"] == 1.0
     assert set(bench.reader.seconds) == {"failing", "working"}
+
+
+@pytest.mark.parametrize("parent", ["/\ud800", "/a\0b", "/" + "x" * 5000, "/../../etc"])
+def test_a_parent_that_no_directory_can_have_hides_that_container_alone(
+    bench: Bench, tree: FakeTree, parent: str
+) -> None:
+    bench.watch(SampleTarget(container_id=full_id(2), cgroup_parent=parent), ID)
+    for _ in range(2):
+        sample = bench.tick()
+        assert [math.isnan(number) for number in sample.column("memory.usage")] == [True, False]
+        assert not sample.failures
+    tree.add(f"docker/{full_id(2)}")
+    assert not any(math.isnan(number) for number in bench.tick(10.0).column("memory.usage"))
+
+
+def test_a_search_for_cgroups_that_fails_as_nobody_foresaw_leaves_the_host_its_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unforeseen(_: Locator, __: SampleTarget) -> None:
+        raise ZeroDivisionError("as it happens")
+
+    monkeypatch.setattr(Locator, "find", unforeseen)
+    bench = Bench(v2_tree(tmp_path / "cgroup"), fake_proc(tmp_path / "proc"))
+    bench.watch(full_id(1))
+    for _ in range(2):
+        sample = bench.tick()
+        assert "ZeroDivisionError" in sample.failures["cgroup"]
+        assert sample.host["host.memory.available"] > 0
+
+
+@pytest.fixture
+def limits() -> Iterator[tuple[int, int]]:
+    """How many files this process may have open, and how many if it asks."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lower = 1 << 16 if hard == resource.RLIM_INFINITY else hard - 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lower, hard))
+    yield lower, hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_the_limit_on_open_files_is_raised_as_far_as_it_may_be(limits: tuple[int, int], tmp_path: Path) -> None:
+    lower, hard = limits
+    Bench(v2_tree(tmp_path / "cgroup"), fake_proc(tmp_path / "proc"))
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard) != (lower, hard)
+
+
+def test_where_the_limit_on_open_files_may_not_be_raised_it_is_kept(
+    limits: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_which: int, _limits: tuple[int, int]) -> None:
+        raise PermissionError("a sandbox")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resource, "setrlimit", refuse)
+        assert raise_descriptor_limit() == limits[0]
 
 
 def test_too_few_descriptors_cost_time_and_no_values(tmp_path: Path) -> None:

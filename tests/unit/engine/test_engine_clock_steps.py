@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
@@ -167,7 +166,7 @@ async def test_a_position_from_the_future_is_a_gap_and_the_baseline_no_event(
     engine: ScriptedEngine, clock: SteppedClock
 ) -> None:
     engine.happen("baseline")
-    await asyncio.sleep(0.001)  # the stamps of both must differ
+    clock.offset = 0.001  # the stamps of both must differ
     position = Cursor(time_ns=int(clock.now().wall * 1e9), event_id="")
     engine.happen("away")
     clock.offset = -HOUR

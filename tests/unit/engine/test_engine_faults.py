@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from tests.support.engine_watch import FAST, EngineWatch
 from tests.support.scripted_engine import ScriptedEngine, SteppedClock
+from watchtower_agent.engine import session
+from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.calls import EngineGreeting
 from watchtower_agent.engine.event_stream import EventStream, StreamEnd
 from watchtower_agent.engine.session import BATCH
@@ -61,16 +62,6 @@ async def test_a_session_that_lasted_begins_the_tries_anew(stable_after: float, 
         assert (time.monotonic() - begun > RETRY / 2) is waits
 
 
-class Audited(ScriptedEngine):
-    """Counts how often its memory is looked at."""
-
-    audits = 0
-
-    def past_events(self, since_ns: int, until_ns: int) -> Sequence[bytes]:
-        self.audits += 1
-        return super().past_events(since_ns, until_ns)
-
-
 class BusyWatch(EngineWatch):
     """A loop that takes its time for every step."""
 
@@ -80,16 +71,53 @@ class BusyWatch(EngineWatch):
         super().sink(observation)
 
 
+class RefusesTwice(ScriptedEngine):
+    """On a socket of this host."""
+
+    def __init__(self, clock: SteppedClock) -> None:
+        super().__init__(clock)
+        self.address = EngineAddress(url="unix:///nowhere", source="settings")
+        self.refusals = 0
+
+    def connect(self) -> EngineGreeting:
+        self.refusals += 1
+        if self.refusals <= 2:
+            raise TemporaryError("not yet")
+        return super().connect()
+
+
+async def test_an_engine_on_this_host_is_tried_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "LOCAL_RETRY_CAP", 0.1)
+    async with EngineWatch(
+        RefusesTwice(SteppedClock()), timing=replace(FAST, retry_first=60.0, retry_cap=60.0)
+    ) as watch:
+        await watch.until_listed(timeout=10)
+
+
 async def test_what_waits_for_a_busy_loop_is_not_taken_for_lost() -> None:
-    engine = Audited(SteppedClock())
+    engine = ScriptedEngine(SteppedClock())
     timing = replace(FAST, audit_every=0.02, in_flight=0.03, settle=0.0)
     async with BusyWatch(engine, timing=timing) as watch:
         await watch.until_listed()
         names = [f"v{number}" for number in range(20 * BATCH)]
         engine.happen(*names)
         await watch.until(lambda: len(watch.events) == len(names))
-        audits = engine.audits
-        await watch.until(lambda: engine.audits >= audits + 5)
+        audits = engine.looked_back
+        await watch.until(lambda: engine.looked_back >= audits + 5)
         assert [event.actor_id for event in watch.events] == names
         assert not watch.of(GapObserved)
         assert watch.session.counts.reconnects == 0
+
+
+async def test_what_was_lost_and_stamped_before_the_last_audit_is_found_by_the_next() -> None:
+    clock = SteppedClock()
+    engine = ScriptedEngine(clock)
+    async with EngineWatch(engine, clock=clock, timing=replace(FAST, audit_every=0.02, in_flight=0.02)) as watch:
+        await watch.until_listed()
+        audits = engine.looked_back
+        await watch.until(lambda: engine.looked_back >= audits + 3)
+        clock.offset = -0.02  # the engine stamps an event some time before it shows it
+        engine.happen("late", lost=True)
+        clock.offset = 0.0
+        await watch.until(lambda: [event.actor_id for event in watch.events] == ["late"], timeout=5)
+        assert [gap.reason for gap in watch.of(GapObserved)] == ["audit"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
 
@@ -49,8 +48,8 @@ async def test_it_is_told_in_its_place_and_the_containers_are_listed_anew(line: 
         assert gap.count == 1
         assert gap.since <= gap.until
         # The ring shows it at each audit, and at each subscription.
-        listed = engine.listed
-        await asyncio.sleep(6 * AUDITING.audit_every)
+        listed, audits = engine.listed, engine.looked_back
+        await watch.until(lambda: engine.looked_back >= audits + 5)
         assert engine.listed == listed
         watch.session.resync()
         await watch.until_listed(len(watch.of(InventoryObserved)) + 1)

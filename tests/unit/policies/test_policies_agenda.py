@@ -15,7 +15,9 @@ from watchtower_agent.model.decision import Decision, Guard, Held, Target, Targe
 from watchtower_agent.model.engine_event import EngineEvent, Origin
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.agenda import Agenda, Verdicts
+from watchtower_agent.policies.guards.breakers import Breakers
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
+from watchtower_agent.policies.guards.ledger import Ledger
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.waiting import Waiting, key_of, stored_forms, waiting_from_json, waiting_json
 from watchtower_agent.state.host_state import HostState
@@ -67,6 +69,8 @@ class Desk:
             policy_set(self.policies),
             self.state,
             self.cooldowns,
+            Ledger(),
+            Breakers(),
             Protection(),
             Instant(wall=self.at, monotonic=self.at),
             busy=lambda _: self.busy,

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, strategies as st
 
 from tests.support.core import INFO, NOW, container, container_id, policy_set
 from tests.support.slow_cron import utc
 from watchtower_agent.model.container import Container, ContainerStatus, Health
-from watchtower_agent.model.decision import Decision, Held, Target, TargetKind, Verb
+from watchtower_agent.model.decision import Decision, Guard, Held, Target, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
+from watchtower_agent.policies.guards.ledger import HOST, Scope
 from watchtower_agent.policies.guards.order import ask
 from watchtower_agent.policies.guards.protected import image_name
 from watchtower_agent.policies.guards.question import Protection, Question
-from watchtower_agent.policies.policy import Policy
+from watchtower_agent.policies.policy import Backoff, Budget, Policy
 from watchtower_agent.state.attribution import EndCause, OperatorIntent
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
 MOMENT = Instant(wall=NOW, monotonic=500.0)
+WIDE = Budget(most=1000, per=1.0)
 ACTS = [verb for verb in Verb if verb is not Verb.NOTIFY]
 
 
@@ -447,6 +451,7 @@ def test_the_first_guard_in_order_names_itself() -> None:
     )
     asked.state.engine.connected = False
     asked.cooldowns.acted(asked.decision, MOMENT)
+    done(asked, 1)
     record = asked.record
     assert record is not None
     found = [guard(asked)]
@@ -464,6 +469,13 @@ def test_the_first_guard_in_order_names_itself() -> None:
     found.append(guard(asked))
     record.settled_after_end = True
     found.append(guard(asked))
+    asked.cooldowns.last.clear()
+    found.append(guard(asked))
+    asked = replace(asked, policy=policy("backoff: {initial: 0s}, budget: {max: 1}"))
+    asked.breakers.open(HOST, Budget(), asked.decision, MOMENT, "")
+    found.append(guard(asked))
+    asked.breakers.close(HOST, "")
+    found.append(guard(asked))
 
     assert found == [
         "protected",
@@ -474,6 +486,9 @@ def test_the_first_guard_in_order_names_itself() -> None:
         "stale",
         "restart_policy",
         "cooldown",
+        "backoff",
+        "breaker",
+        "budget",
     ]
 
 
@@ -494,3 +509,123 @@ def test_a_held_decision_says_when_it_was_asked() -> None:
 
     assert isinstance(held, Held)
     assert (held.at, held.numbers["operator_action"]) == (NOW, "restart")
+
+
+# --- backoff, breaker, budget ---------------------------------------------------------------------------------------
+
+
+def done(asked: Question, ago: float, *, verb: Verb = Verb.RESTART, name: str = "web", policy: str = "p") -> None:
+    """Something was done so many seconds ago."""
+    number = len(asked.ledger.newest(HOST, 1000, -math.inf))
+    target = Target(kind=TargetKind.CONTAINER, id=container_id(name), name=name)
+    made = replace(asked.decision, id=f"before-{number}", verb=verb, target=target, policy=policy)
+    asked.ledger.began(made, Instant(wall=NOW - ago, monotonic=MOMENT.monotonic - ago))
+
+
+@pytest.mark.parametrize("verb", ACTS)
+@pytest.mark.parametrize("before", ACTS)
+def test_backoff_is_for_what_brings_a_container_back(verb: Verb, before: Verb) -> None:
+    asked = question(known(), verb=verb)
+    done(asked, 1, verb=before)
+
+    brings_back = {Verb.RESTART, Verb.START}
+    assert (guard(asked) == "backoff") is ({verb, before} <= brings_back)
+
+
+@pytest.mark.parametrize(("times", "initial", "longest"), [(1, 10, 900), (3, 40, 900), (9, 900, 900), (500, 900, 900)])
+def test_backoff_holds_for_its_delay_and_a_fifth_around_it(times: int, initial: float, longest: float) -> None:
+    delay = min(initial, longest)
+    for ago, holds in ((0.79 * delay, True), (1.21 * delay, False)):
+        asked = question(known(), under=policy("budget: {max: 1000}"), protection=Protection(host_budget=WIDE))
+        for number in range(times):
+            done(asked, ago + (times - number - 1) / 1000)
+        held = ask(asked)
+        assert (held is not None) is holds
+        if held is not None:
+            assert held.guard is Guard.BACKOFF
+            assert held.numbers["attempts"] == times
+            assert held.release_at is not None
+            assert 0.8 * delay <= held.release_at - NOW + ago <= 1.2 * delay
+
+
+@given(st.integers(1, 2000), st.text(max_size=20), st.floats(0, 1e5), st.floats(1, 100), st.floats(0, 1e6))
+def test_no_delay_is_beyond_its_bounds_and_each_is_drawn_the_same_again(
+    attempts: int, seed: str, initial: float, factor: float, longest: float
+) -> None:
+    made = Backoff(initial=initial, factor=factor, longest=longest)
+    delay = made.delay(attempts, seed)
+    wanted = min(longest, initial * factor ** min(attempts - 1, 64))
+    assert 0.8 * wanted <= delay <= 1.2 * wanted
+    assert made.delay(attempts, seed) == delay
+
+
+def test_jitter_differs_from_one_to_the_next() -> None:
+    delays = {Backoff().delay(1, f"d{number}") for number in range(100)}
+    assert len(delays) == 100
+    assert max(delays) - min(delays) > 3
+
+
+@pytest.mark.parametrize(("ago", "holds"), [(59.9, True), (60.1, False)])
+def test_a_budget_is_free_again_when_what_was_done_is_old(ago: float, *, holds: bool) -> None:
+    asked = question(known(), verb=Verb.STOP, under=policy("budget: {max: 2, per: 1m}", then="{stop: {}}"))
+    done(asked, ago)
+    done(asked, 1, verb=Verb.PAUSE, policy="another")
+    held = ask(asked)
+
+    assert (held is not None) is holds
+    if held is not None:
+        assert held.guard is Guard.BUDGET
+        assert held.reason == "2 actions on web within 1m: more are not allowed (budget)"
+        assert held.numbers == {"scope": "container", "max": 2, "per": 60.0}
+        assert held.release_at == pytest.approx(NOW + 60 - ago)
+
+
+def test_the_hosts_budget_counts_every_container() -> None:
+    asked = question(known(), verb=Verb.STOP)
+    for name in "abcdef":
+        done(asked, 500, name=name)
+    held = ask(asked)
+
+    assert held is not None
+    assert held.reason == "6 actions on this host within 10m: more are not allowed (budget)"
+    assert held.release_at == pytest.approx(NOW + 100)
+
+
+def test_a_breaker_says_since_what_and_until_when_and_how_often_it_was_tried() -> None:
+    asked = question(known(), verb=Verb.STOP)
+    scope = Scope(TargetKind.CONTAINER, "web")
+    asked.breakers.open(scope, Budget(), asked.decision, MOMENT, "")
+    first = ask(asked)
+    probe = replace(asked.decision, id="probe")
+    asked.breakers.began(probe, MOMENT)
+    meanwhile = ask(asked)
+    itself = ask(replace(asked, decision=probe))
+    asked.breakers.failed(probe, MOMENT, "")
+    again = ask(asked)
+
+    assert first is not None
+    assert first.release_at == NOW + 1800
+    assert first.reason == (
+        "the breaker is open: 5 actions on web within 30m did not help; one is tried 30m after that"
+    )
+    assert meanwhile is not None
+    assert "whether the stop of web helps is to be seen" in meanwhile.reason
+    assert itself is None
+    assert again is not None
+    assert "did not help, nor did the one tried since; one is tried 1h after that" in again.reason
+    assert again.numbers == {"scope": "container", "opened_by": "p", "times_opened": 2, "probe_after": 3600.0}
+
+
+def test_the_ledger_keeps_what_counts_and_no_more_than_the_store() -> None:
+    asked = question(known())
+    for number in range(10_050):
+        made = replace(asked.decision, id=f"d{number}")
+        asked.ledger.began(made, Instant(wall=NOW, monotonic=MOMENT.monotonic + number / 1000))
+    asked.ledger.forget(MOMENT)
+
+    kept = asked.ledger.newest(HOST, 100_000, -math.inf)
+    assert (len(kept), kept[0].id, kept[-1].id) == (10_000, "d10049", "d50")
+    assert len(asked.ledger.attempts("web")) == 10_000
+
+    asked.ledger.forget(Instant(wall=NOW, monotonic=MOMENT.monotonic + 86400.0505))
+    assert asked.ledger.newest(HOST, 100_000, -math.inf)[-1].id == "d51"  # what is a day old counts no more

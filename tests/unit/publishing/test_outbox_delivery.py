@@ -190,6 +190,30 @@ async def test_what_an_earlier_connection_did_not_deliver_comes_first() -> None:
         assert bench.sent == list(range(1, 1002))
 
 
+class WrittenMeanwhile(FakeStore):
+    """While its first page is asked for, another event is written, told, and read with that page."""
+
+    tell: Callable[[EventMessage], None] | None = None
+
+    async def pending_events(self, *, after: int, limit: int) -> Sequence[EventMessage]:
+        if self.tell is not None:
+            tell, self.tell = self.tell, None
+            await self.commit(Commit(events=(event(3),)))
+            tell(event(3))
+        return await super().pending_events(after=after, limit=limit)
+
+
+async def test_what_is_told_while_a_page_with_it_is_read_goes_out_once() -> None:
+    store = WrittenMeanwhile()
+    await store.commit(Commit(events=(event(1), event(2))))
+    bench = Bench(store, FakeConnection(), Suspect())
+    store.tell = lambda message: bench.delivery.committed((message,), ())
+    bench.draining.set()
+    async with asyncio.timeout(5):
+        await bench.delivery.run(bench.draining)
+    assert bench.sent == [1, 2, 3]
+
+
 async def test_only_the_newest_state_waits_behind_one_on_its_way() -> None:
     connection = FakeConnection(verdict=silent)
     async with running(connection) as bench:
@@ -271,6 +295,34 @@ async def test_draining_ends_when_all_is_acknowledged() -> None:
     async with asyncio.timeout(1):
         await task
     assert (await bench.store.facts()).outbox_depth == 0
+
+
+async def test_a_store_that_can_not_forget_for_a_while_forgets_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgetful(FakeStore):
+        refusals = 0
+
+        async def events_delivered(self, sequences: Sequence[int]) -> None:
+            self.refuse()
+            await super().events_delivered(sequences)
+
+        async def states_delivered(self, states: Sequence[StateMessage]) -> None:
+            self.refuse()
+            await super().states_delivered(states)
+
+        def refuse(self) -> None:
+            self.refusals += 1
+            if self.refusals <= 4:
+                raise TemporaryError("the disk is full")
+
+    monkeypatch.setattr(delivery, "_STORE_RETRY", 0.01)
+    for events, states in (([event(1), event(2)], []), ([], [state("web", b"1")])):
+        store = Forgetful()
+        async with running(FakeConnection(), store=store) as bench:
+            await bench.commit(*events, states=states)
+            async with asyncio.timeout(5):
+                while (await store.facts()).outbox_depth or await store.pending_states():
+                    await bench.next_news()
+        assert store.refusals > 4
 
 
 async def test_a_store_that_fails_for_a_while_delays_and_loses_nothing() -> None:

@@ -21,6 +21,8 @@ from watchtower_agent.model.commit import Commit, Record
 from watchtower_agent.model.engine_event import Cursor
 from watchtower_agent.storage import OutboxDrop, SqliteStore
 from watchtower_agent.storage.file import StoreFolder
+from watchtower_agent.storage.ledger_text import decision_text
+from watchtower_agent.storage.schema import APPLICATION_ID, MIGRATIONS
 
 
 def make(folder: Path, **options: object) -> SqliteStore:
@@ -223,6 +225,36 @@ async def test_a_file_of_a_newer_agent_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(FatalError, match=r"newer watchtower-agent .*schema is 99"):
         await make(tmp_path).open()
     assert not set_aside(tmp_path)
+
+
+async def test_a_file_of_an_older_agent_is_brought_up_to_date_with_all_that_it_holds(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    connection = sqlite3.connect(folder / "store.db")
+    for statement in MIGRATIONS[0]:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("PRAGMA user_version = 1")
+    made = intent(1)
+    connection.execute(
+        """INSERT INTO ledger (id, policy, target, target_id, verb, decision, intent_at)
+        VALUES ('d1', 'heal', 'web', 'web-id', 'restart', ?, 1001.5)""",
+        (decision_text(made.decision),),
+    )
+    connection.execute("INSERT INTO meta VALUES ('install_id', 'abc')")
+    connection.commit()
+    connection.close()
+
+    store = make(folder)
+    await store.open()
+    resume = await store.load()
+    await store.commit(Commit(outcomes=(outcome(made),)))
+
+    assert (resume.install_id, resume.store_was_reset) == ("abc", "")
+    assert [(act.id, act.at.wall, act.at.boot) for act in resume.acts] == [("d1", 1001.5, "")]
+    (row,) = await store.history(limit=5)
+    assert row.outcome == outcome(made)
+    await store.close()
 
 
 async def test_two_agents_on_one_folder(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.support.store_values import event, gap, intent, outcome
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.model.commit import Commit
-from watchtower_agent.model.decision import Number
+from watchtower_agent.model.decision import Number, Verb
 from watchtower_agent.model.outcome import Outcome
 from watchtower_agent.storage import OutboxDrop, SqliteStore
 
@@ -127,6 +127,21 @@ async def test_the_ledger_keeps_the_newest_and_every_open_intent(tmp_path: Path)
     rows = await store.history(limit=20_000)
     assert len(rows) == 10_001
     assert rows[0].intent.decision.id == "d12000"
+    await store.close()
+
+
+async def test_no_number_of_notifications_makes_the_ledger_forget_an_action(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, clock=SystemClock())
+    await store.open()
+    acted = intent(0)
+    await store.commit(Commit(intents=(acted,), outcomes=(outcome(acted),)))
+    for start in range(1, 12_001, 500):
+        told = tuple(intent(number, verb=Verb.NOTIFY) for number in range(start, start + 500))
+        await store.commit(Commit(intents=told, outcomes=tuple(outcome(made) for made in told)))
+    assert [act.id for act in (await store.load()).acts] == ["d0"]
+    rows = await store.history(limit=20_000)
+    assert len(rows) == 10_001
+    assert rows[-1].intent.decision.id == "d0"
     await store.close()
 
 

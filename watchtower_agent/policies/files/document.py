@@ -6,15 +6,19 @@ The descriptions here are what editors show (`schema`).
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from watchtower_agent.model.decision import Mode, Severity
 from watchtower_agent.policies.files.document_values import (
     LONGEST_TEXT,
+    BudgetMost,
+    BudgetPer,
+    BudgetProbe,
     CronText,
     Duration,
+    Factor,
     LabelName,
     Name,
     OneOrMany,
@@ -28,6 +32,7 @@ from watchtower_agent.policies.files.document_values import (
     Word,
     ZoneName,
 )
+from watchtower_agent.policies.policy import Backoff, Budget
 from watchtower_agent.policies.times.zones import Zone, zone_of
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
@@ -125,6 +130,41 @@ class WindowKeys(_Keys):
     )
 
 
+class BackoffKeys(_Keys):
+    """How the waits between attempts to bring a container back grow: after each that did not last, by the factor."""
+
+    initial: Duration = Field(default=Backoff().initial, description="The wait after the first attempt; 0s for none.")
+    factor: Factor = Field(default=Backoff().factor, description="By how much each wait is longer than the last.")
+    longest: Duration = Field(default=Backoff().longest, alias="max", description="What no wait exceeds.")
+    reset_after: Duration = Field(
+        default=Backoff().reset_after,
+        description="How long the container has to be well before the next attempt is the first again.",
+    )
+
+    def value(self) -> Backoff:
+        """What the pipeline uses."""
+        return Backoff(initial=self.initial, factor=self.factor, longest=self.longest, reset_after=self.reset_after)
+
+
+class BudgetKeys(_Keys):
+    """How many actions on one container this policy puts up with; past it the breaker opens."""
+
+    most: BudgetMost = Field(default=Budget().most, alias="max", description="Actions, by whichever policy.")
+    per: BudgetPer = Field(default=Budget().per, description="Within how long, 1d at most.")
+    probe_after: BudgetProbe = Field(
+        default=Budget().probe_after,
+        description="How long the breaker is open before one action is tried; twice as long each time, 6h at most.",
+    )
+    on_open: Literal["notify", "stop"] = Field(
+        default="notify", description="When the breaker opens: tell people, or stop the container as well."
+    )
+
+    def value(self) -> Budget:
+        """What the pipeline uses."""
+        stops = self.on_open == "stop"
+        return Budget(most=self.most, per=self.per, probe_after=self.probe_after, stops=stops)
+
+
 class PolicyKeys(_Keys):
     """One policy: whom it is about, what sets it off, what is then done."""
 
@@ -159,6 +199,12 @@ class PolicyKeys(_Keys):
     )
     cooldown: Duration | None = Field(
         default=None, description="How long this policy leaves a container alone after acting on it; 30s without it."
+    )
+    backoff: BackoffKeys | None = Field(
+        default=None, description="How the waits between restarts or starts of one container grow."
+    )
+    budget: BudgetKeys | None = Field(
+        default=None, description="How many actions on one container there may be; 5 in 30m without it."
     )
     restart_stopped: bool = Field(default=False, description="Act also on what a person stopped.")
 

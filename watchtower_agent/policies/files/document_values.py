@@ -28,6 +28,15 @@ OWN_WORDS: Final = "own_words"
 LONGEST_WINDOW: Final = 31 * 86400.0
 """Seconds for which a maintenance window is open."""
 
+MOST_ACTIONS: Final = 1000
+"""That a budget allows."""
+LONGEST_BUDGET: Final = 86400.0
+"""Seconds over which a budget counts: for as long the ledger remembers."""
+LONGEST_PROBE: Final = 6 * 3600.0
+"""Seconds for which a breaker waits at its first opening."""
+STEEPEST: Final = 100.0
+"""Factor of a backoff."""
+
 _SIGNALS: Final = frozenset(
     {"HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM"}
     | {"STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO"}
@@ -146,6 +155,30 @@ def _open_for(value: float) -> float:
     return value
 
 
+def _budget_most(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_ACTIONS:
+        raise wrong("this is not a number of actions", f"write one from 1 to {MOST_ACTIONS}")
+    return value
+
+
+def _budget_per(value: float) -> float:
+    if not 1 <= value <= LONGEST_BUDGET:
+        raise wrong("no budget is counted over so long or short", "write a duration from 1s to 1d")
+    return value
+
+
+def _budget_probe(value: float) -> float:
+    if not 1 <= value <= LONGEST_PROBE:
+        raise wrong("no breaker waits for so long or short", "write a duration from 1s to 6h")
+    return value
+
+
+def _factor(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= STEEPEST:
+        raise wrong("this is not a factor", f"write a number from 1 to {STEEPEST:.0f}")
+    return float(value)
+
+
 # What editors are told (JSON Schema). What a pattern can't tell, the loader does.
 _NUMBER: Final = r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?"
 _FIELD_OF_CRON: Final = r"[0-9A-Za-z*,/-]+"
@@ -168,6 +201,18 @@ StopTimeout = Annotated[float, BeforeValidator(_duration), AfterValidator(_stop_
 """Seconds between a stop signal and KILL."""
 OpenFor = Annotated[float, BeforeValidator(_duration), AfterValidator(_open_for), _DURATION]
 """Seconds for which a window is open."""
+BudgetMost = Annotated[
+    int, BeforeValidator(_budget_most), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_ACTIONS})
+]
+"""Actions."""
+BudgetPer = Annotated[float, BeforeValidator(_duration), AfterValidator(_budget_per), _DURATION]
+"""Seconds over which actions are counted."""
+BudgetProbe = Annotated[float, BeforeValidator(_duration), AfterValidator(_budget_probe), _DURATION]
+"""Seconds that an open breaker waits."""
+Factor = Annotated[
+    float, BeforeValidator(_factor), WithJsonSchema({"type": "number", "minimum": 1, "maximum": STEEPEST})
+]
+"""By which a wait grows."""
 CronText = Annotated[
     InstanceOf[Cron],
     BeforeValidator(_cron),

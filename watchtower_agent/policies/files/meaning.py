@@ -10,8 +10,16 @@ from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.policies.catalogue import ACTIONS, ANY_ACTION, CATALOGUE, Scope
 from watchtower_agent.policies.conditions.condition import Condition, ConditionProblem, ConditionScope, parse_condition
 from watchtower_agent.policies.conditions.tree import Label, references
-from watchtower_agent.policies.files.document import KillKeys, NotifyKeys, PolicyKeys, SelectKeys, StopKeys
+from watchtower_agent.policies.files.document import (
+    KillKeys,
+    NotifyKeys,
+    PolicyKeys,
+    SelectKeys,
+    StopKeys,
+)
 from watchtower_agent.policies.policy import (
+    Backoff,
+    Budget,
     MaintenanceWindow,
     Notify,
     OnTrigger,
@@ -29,6 +37,7 @@ from watchtower_agent.policies.times.moments import Schedule
 _KEYS: Final = frozenset(info.alias or name for name, info in PolicyKeys.model_fields.items())
 _TRIGGERS: Final = ("when", "on", "schedule")
 _VERBS: Final = tuple(verb for verb in Verb if verb is not Verb.NOTIFY)
+_BRINGS_BACK: Final = frozenset({Verb.RESTART, Verb.START})
 _EVERY_CONTAINER: Final = 'add select: {name: "*"} to mean every container, or a narrower one'
 
 
@@ -74,6 +83,8 @@ class Meaning:
                 for each in keys.windows or ()
             ),
             cooldown=keys.cooldown,
+            backoff=keys.backoff.value() if keys.backoff else Backoff(),
+            budget=keys.budget.value() if keys.budget else Budget(),
             restart_stopped=keys.restart_stopped,
             place=place,
         )
@@ -209,6 +220,7 @@ class Meaning:
         if isinstance(trigger, OnTrigger):
             self._event_policy(trigger, then, selected=selected)
         self._windows(then)
+        self._pacing(then)
 
     def _needs_containers(self, then: Then | None) -> None:
         if then is not None and then.verb is not None:
@@ -221,6 +233,20 @@ class Meaning:
         if self._given("windows") and then is not None and then.verb is None:
             message = "windows hold actions back, and this policy only notifies"
             self._find(("windows",), message, "leave them out: notifications are told at any time", at_key=True)
+
+    def _pacing(self, then: Then | None) -> None:
+        if then is None:
+            return
+        if self._given("backoff") and then.verb not in _BRINGS_BACK:
+            does = f"does a {then.verb}" if then.verb is not None else "only notifies"
+            message = f"backoff is for restart and start, and this policy {does}"
+            self._find(("backoff",), message, "leave it out, or use cooldown", at_key=True)
+        if self._given("budget") and then.verb is None:
+            message = "a budget is for actions, and this policy only notifies"
+            self._find(("budget",), message, "leave it out, or use cooldown", at_key=True)
+        backoff = self._keys.backoff
+        if backoff is not None and "backoff" not in self._broken and backoff.longest < backoff.initial:
+            self._find(("backoff", "max"), "max is less than initial", "write a max that is at least initial")
 
     def _event_policy(self, trigger: OnTrigger, then: Then | None, *, selected: bool) -> None:
         others = sorted({str(kind) for kind, _ in trigger.events} - {EventKind.CONTAINER})

@@ -23,6 +23,8 @@ _KEYS_OF_TYPES: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 _EXAMPLES: Final[Mapping[str, str]] = {
+    "backoff": "{initial: 10s, max: 15m}",
+    "budget": "{max: 5, per: 30m}",
     "compose": "{project: NAME}, {service: NAME} or both",
     "kill": "{signal: SIGTERM}, or {} for KILL",
     "labels": '{autoheal: "true"}',

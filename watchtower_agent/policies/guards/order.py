@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Final
 
 from watchtower_agent.model.decision import Held, Verb
+from watchtower_agent.policies.guards.budget import breaker, budget
 from watchtower_agent.policies.guards.intent import operator_intent
 from watchtower_agent.policies.guards.knowledge import engine_down, stale
-from watchtower_agent.policies.guards.pacing import cooldown
+from watchtower_agent.policies.guards.ledger import ATTEMPTS
+from watchtower_agent.policies.guards.pacing import backoff, cooldown
 from watchtower_agent.policies.guards.permission import mode, outside_window
 from watchtower_agent.policies.guards.protected import protected
 from watchtower_agent.policies.guards.question import Question
@@ -28,15 +30,22 @@ _ORDER: Final[tuple[tuple[Callable[[Question], Held | None], frozenset[Verb]], .
     (engine_down, _ON_CONTAINERS),
     (stale, _ON_CONTAINERS),
     (starting, _ON_CONTAINERS),
-    (restart_policy, frozenset({Verb.RESTART, Verb.START})),
+    (restart_policy, ATTEMPTS),
     (cooldown, _EVERY),
+    (backoff, ATTEMPTS),
+    (breaker, _ON_CONTAINERS),
+    (budget, _ON_CONTAINERS),
 )
+
+
+_PACING: Final = frozenset({cooldown, backoff, breaker, budget})
+"""What they limit, a last resort ends."""
 
 
 def ask(question: Question) -> Held | None:
     """The first guard that stops the decision, or None when it may be carried out."""
     for guard, verbs in _ORDER:
-        if question.decision.verb not in verbs:
+        if question.decision.verb not in verbs or (question.decision.last_resort and guard in _PACING):
             continue
         held = guard(question)
         if held is not None:

@@ -1,4 +1,4 @@
-"""How often a policy may act on a target. Pure."""
+"""How soon after an action the next one may follow. Pure."""
 
 from __future__ import annotations
 
@@ -32,5 +32,24 @@ def cooldown(q: Question) -> Held | None:
         Guard.COOLDOWN,
         f"acted {since:.1f} s ago (cooldown: {as_written(wait)})",
         numbers={"since_last_action": round(since, 3), "cooldown": wait},
+        release_in=wait - since,
+    )
+
+
+def backoff(q: Question) -> Held | None:
+    """Each attempt to bring a target back that did not last makes the next one wait longer."""
+    attempts = q.ledger.attempts(q.decision.target.name, other_than=q.decision.id)
+    if not attempts:
+        return None
+    last = attempts[0]
+    wait = q.policy.backoff.delay(len(attempts), last.id)
+    since = q.now.monotonic - last.at.monotonic
+    if since >= wait:
+        return None
+    many = "once" if len(attempts) == 1 else f"{len(attempts)} times"
+    return q.hold(
+        Guard.BACKOFF,
+        f"brought back {many} and not well for long since: the next attempt is {wait:.0f} s after the last (backoff)",
+        numbers={"attempts": len(attempts), "since_last_attempt": round(since, 3), "delay": round(wait, 3)},
         release_in=wait - since,
     )

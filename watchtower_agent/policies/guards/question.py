@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from watchtower_agent.model.decision import Decision, Guard, Held, Number
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.policies.guards.breakers import Breakers
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
-from watchtower_agent.policies.policy import Policy
+from watchtower_agent.policies.guards.ledger import Ledger
+from watchtower_agent.policies.policy import Budget, Policy
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
 SETTLE = 2.0
 """Seconds after which an inspection asks again whether the engine still means to restart a container by itself, and for
 which the end that a person made may be the first half of a restart or a removal."""
+
+
+HOST_BUDGET = Budget(most=6, per=600.0)
+"""How many actions there may be on all containers together unless the settings say otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +35,7 @@ class Protection:
             or Compose service of that name is protected.
         peer_ports: Ports on this host by which the agent reaches its broker or such a proxy: a container that
             publishes one, or exposes it in the host's network, is protected.
+        host_budget: How many actions there may be on all containers together.
     """
 
     observe: bool = False
@@ -36,6 +43,7 @@ class Protection:
     own_containers: tuple[str, ...] = ()
     peers: frozenset[str] = frozenset()
     peer_ports: frozenset[int] = frozenset()
+    host_budget: Budget = HOST_BUDGET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +55,8 @@ class Question:
     state: HostState
     record: ContainerRecord | None
     cooldowns: Cooldowns
+    ledger: Ledger = field(default_factory=Ledger)
+    breakers: Breakers = field(default_factory=Breakers)
     protection: Protection
     now: Instant
 

@@ -11,7 +11,17 @@ from tests.support.policies import GOOD, loaded, policy
 from watchtower_agent.model.decision import Mode, Severity, Verb
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.policies.files.load import load_policies
-from watchtower_agent.policies.policy import Notify, OnTrigger, Place, PolicySet, ScheduleTrigger, Then, WhenTrigger
+from watchtower_agent.policies.policy import (
+    Backoff,
+    Budget,
+    Notify,
+    OnTrigger,
+    Place,
+    PolicySet,
+    ScheduleTrigger,
+    Then,
+    WhenTrigger,
+)
 from watchtower_agent.policies.problem import Problem
 
 CHECKOUT = Path(__file__).resolve().parents[4]
@@ -36,6 +46,8 @@ def test_a_file_becomes_policies() -> None:
         notify=Notify(severity=Severity.CRITICAL, message="Sick again"),
     )
     assert (heal.cooldown, heal.restart_stopped) == (300.0, True)
+    assert heal.backoff == Backoff(initial=5.0, factor=1.5, longest=120.0, reset_after=3600.0)
+    assert heal.budget == Budget(most=3, per=7200.0, probe_after=2700.0, stops=True)
     assert heal.place == Place(file="a.yaml", line=3, column=5)
     assert isinstance(oom.trigger, OnTrigger)
     assert oom.trigger.events == {
@@ -45,10 +57,20 @@ def test_a_file_becomes_policies() -> None:
     }
     assert oom.trigger.where is not None
     assert oom.then == Then(verb=None, notify=Notify(severity=Severity.WARNING, message=""))
+    assert (oom.backoff, oom.budget) == (Backoff(), Budget())
     assert (oom.selector, oom.cooldown, oom.restart_stopped, oom.mode) == (None, None, False, Mode.ENFORCE)
     assert isinstance(nightly.trigger, ScheduleTrigger)
     assert str(nightly.trigger.schedule) == "*/30 3 1-31 jan-dec * Australia/Lord_Howe"
     assert (nightly.then.verb, nightly.windows) == (Verb.STOP, ())
+
+
+def test_what_is_left_out_of_backoff_and_budget_is_as_without_them() -> None:
+    made = policy(
+        "select: {name: a}\n    on: {container: die}\n    then: {start: {}}\n    backoff: {factor: 3}\n"
+        "    budget: {max: 9}"
+    )
+    assert made.backoff == Backoff(factor=3.0)
+    assert made.budget == Budget(most=9)
 
 
 def test_a_folder_is_ordered_by_file_and_its_digest_tells_changes() -> None:

@@ -19,8 +19,8 @@ from watchtower_agent.policies.files.load import load_policies
             '4:5: policies[0].slect: unknown key "slect", did you mean select?',
         ),
         (
-            "budget: 1\n    when: host.load1 > 3\n    then: {notify: {}}",
-            '4:5: policies[0].budget: unknown key "budget", choose one of name,',
+            "colour: 1\n    when: host.load1 > 3\n    then: {notify: {}}",
+            '4:5: policies[0].colour: unknown key "colour", choose one of name,',
         ),
         (
             "when: host.load1 > 3\n    then: {notify: {severty: info}}",
@@ -390,3 +390,40 @@ policies:
         "30s",
         "foo",
     ]
+
+
+@pytest.mark.parametrize(
+    ("then", "pacing", "expected"),
+    [
+        (
+            "restart",
+            "budget: {max: 0}",
+            "7:19: A.budget.max: this is not a number of actions, write one from 1 to 1000",
+        ),
+        ("restart", "budget: {max: 1.5}", "7:19: A.budget.max: this is not a number of actions"),
+        ("restart", "budget: {max: true}", "7:19: A.budget.max: this is not a number of actions"),
+        ("restart", "budget: {per: 2d}", "7:19: A.budget.per: no budget is counted over so long or short, write a"),
+        ("restart", "budget: {per: 500ms}", "7:19: A.budget.per: no budget is counted over so long or short"),
+        ("restart", "budget: {probe_after: 7h}", "7:27: A.budget.probe_after: no breaker waits for so long or short"),
+        ("restart", "budget: {probe_after: 0s}", "7:27: A.budget.probe_after: no breaker waits for so long or short"),
+        (
+            "restart",
+            "budget: {on_open: kill}",
+            '7:23: A.budget.on_open: "kill" is not known here, choose one of notify,',
+        ),
+        ("restart", "budget: 5", "7:13: A.budget: this is not a mapping, write {max: 5, per: 30m}"),
+        ("restart", "backoff: 10s", "7:14: A.backoff: this is not a mapping, write {initial: 10s, max: 15m}"),
+        ("restart", "backoff: {factor: 0.5}", "7:23: A.backoff.factor: this is not a factor, write a number from 1"),
+        ("restart", "backoff: {factor: 101}", "7:23: A.backoff.factor: this is not a factor"),
+        ("restart", "backoff: {factor: two}", "7:23: A.backoff.factor: this is not a factor"),
+        ("restart", "backoff: {initial: 1h}", "7:14: A.backoff.max: max is less than initial, write a max that is"),
+        ("restart", "backoff: {initial: 10}", '7:24: A.backoff.initial: "10" has no unit'),
+        ("restart", "backoff: {inital: 5s}", '7:15: A.backoff.inital: unknown key "inital", did you mean initial?'),
+        ("stop", "backoff: {max: 5m}", "7:5: A.backoff: backoff is for restart and start, and this policy does a stop"),
+        ("notify", "backoff: {max: 5m}", "7:5: A.backoff: backoff is for restart and start, and this policy only"),
+        ("notify", "budget: {max: 5}", "7:5: A.budget: a budget is for actions, and this policy only notifies, leave"),
+    ],
+)
+def test_every_mistake_in_backoff_and_budget(then: str, pacing: str, expected: str) -> None:
+    (found,) = lines(f"select: {{name: a}}\n    on: {{container: die}}\n    then: {{{then}: {{}}}}\n    {pacing}")
+    assert expected.replace("A.", "policies[0].") in found

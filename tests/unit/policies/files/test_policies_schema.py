@@ -107,6 +107,10 @@ def test_everything_that_a_file_can_hold_is_valid() -> None:
         "{name: a, schedule: '0 3 * * *', then: {notify: {}}}",
         "{name: a, schedule: {cron: '0 3 * * *', timezone: CET+1 h}, then: {notify: {}}}",
         "{name: a, select: {name: a}, when: cpu.cores > 3, then: {stop: {}}, windows: []}",
+        "{name: a, select: {name: a}, when: cpu.cores > 3, then: {stop: {}}, budget: {max: 0}}",
+        "{name: a, select: {name: a}, when: cpu.cores > 3, then: {stop: {}}, budget: {max: 1.5}}",
+        "{name: a, select: {name: a}, when: cpu.cores > 3, then: {restart: {}}, backoff: {factor: 0.5}}",
+        "{name: a, select: {name: a}, when: cpu.cores > 3, then: {restart: {}}, backoff: {initial: 10}}",
         "{name: a, select: {name: a}, on: {container: die}, then: {stop: {}}, windows: [{for: 1h, timezone: UTC}]}",
     ],
 )
