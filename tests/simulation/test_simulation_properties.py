@@ -46,11 +46,11 @@ troubles: st.SearchStrategy[Trouble] = st.one_of(
 
 
 @settings(max_examples=drill(reduced=25, full=400), deadline=None)
-@given(hosts, st.lists(st.tuples(seconds, troubles), max_size=12), st.integers(0, 3))
+@given(hosts, st.lists(st.tuples(seconds, troubles), max_size=12), st.integers(0, 3), st.booleans())
 def test_no_sequence_of_troubles_breaks_an_invariant(
-    host: dict[str, Workload], script: list[tuple[float, Trouble]], seed: int
+    host: dict[str, Workload], script: list[tuple[float, Trouble]], seed: int, wide: bool
 ) -> None:
-    made = simulation(host, seed=seed)
+    made = simulation(host, seed=seed, wide=wide)
     for wait, trouble in script:
         made.run(wait)
         trouble(made)

@@ -62,6 +62,7 @@ class SimulatedAgent:
     """Drives the pipeline as `loop`, `executor`, `inventory` and the sampler do.
 
     Attributes:
+        protection: What no policy may touch, and the host's budget.
         listed: The containers were listed since the engine was found, or events were lost.
         memory: Container id -> when it was last sampled with a known `memory.percent`, and that.
         before_each_act: Are asked before every write.
@@ -82,6 +83,7 @@ class SimulatedAgent:
         self.world = world
         self.policies = policy_set(policies)
         self.interval = interval
+        self.protection = protection
         self.listed = False
         self.memory: dict[str, tuple[float, float]] = {}
         self.before_each_act: list[Callable[[Act], None]] = []

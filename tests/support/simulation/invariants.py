@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 from tests.support.simulation.agent import Act, SimulatedAgent
 from tests.support.simulation.world import World
 from watchtower_agent.model.container import ContainerStatus, Health
-from watchtower_agent.model.decision import Mode, Verb
+from watchtower_agent.model.decision import Mode, TargetKind, Verb
+from watchtower_agent.model.fact import Fact
+from watchtower_agent.model.notice import Notice
 from watchtower_agent.policies.guards.pacing import DEFAULT_COOLDOWN
 from watchtower_agent.policies.policy import Policy
 
 _HANDS_OFF: Final = 900.0
 """Seconds that a container is left alone after a person restarted it."""
 _SLACK: Final = 1e-6
+_DAY: Final = 86_400.0
+_HOST: Final = "this host"
 
 
 class Invariant(ABC):
@@ -146,6 +151,79 @@ class NothingWithinItsCooldown(Invariant):
         return f"the same policy did so {since:.1f} s ago (cooldown: {cooldown:g})" if since < cooldown - _SLACK else ""
 
 
+class NothingWithinItsBackoff(Invariant):
+    """The k-th attempt to bring a target back is followed by the next no sooner than its delay, jitter at its least."""
+
+    guards = frozenset({"backoff"})
+
+    def __init__(self, world: World, agent: SimulatedAgent) -> None:
+        super().__init__(world, agent)
+        self._last: dict[str, tuple[int, float]] = {}
+
+    def wrong(self, act: Act) -> str:
+        if act.intent.decision.verb not in {Verb.RESTART, Verb.START}:
+            return ""
+        backoff, name = self.policy(act).backoff, act.container.name
+        attempts, last = self._last.get(name, (0, -1e9))
+        since = act.at - last
+        attempts = attempts if since < backoff.reset_after else 0  # it may have been well since
+        self._last[name] = attempts + 1, act.at
+        least = 0.8 * min(backoff.longest, backoff.initial * backoff.factor ** (attempts - 1)) if attempts else 0.0
+        return (
+            f"the last of {attempts} attempts was {since:.1f} s ago, not {least:.1f}" if since < least - _SLACK else ""
+        )
+
+
+class NothingBeyondABudget(Invariant):
+    """Of a target, by its policy's count, and of the host."""
+
+    guards = frozenset({"budget"})
+
+    def __init__(self, world: World, agent: SimulatedAgent) -> None:
+        super().__init__(world, agent)
+        self._acts: list[tuple[float, str]] = []
+
+    def wrong(self, act: Act) -> str:
+        name, target, host = act.container.name, self.policy(act).budget, self.agent.protection.host_budget
+        before = [each for at, each in self._acts if act.at - at < target.per and each == name]
+        everywhere = [each for at, each in self._acts if act.at - at < host.per]
+        self._acts = [(at, each) for at, each in self._acts if act.at - at < _DAY] + [(act.at, name)]
+        if len(before) >= target.most:
+            return f"there were {len(before)} on it within {target.per:g} s"
+        return (
+            f"there were {len(everywhere)} on this host within {host.per:g} s" if len(everywhere) >= host.most else ""
+        )
+
+
+class NothingThroughAnOpenBreaker(Invariant):
+    """From when it says that one is open until its time is over, even as a probe; what had begun before is let pass."""
+
+    guards = frozenset({"breaker"})
+
+    def __init__(self, world: World, agent: SimulatedAgent) -> None:
+        super().__init__(world, agent)
+        self._open: dict[str, tuple[float, float]] = {}
+        agent.told.append(self._hears)
+
+    def _hears(self, fact: Fact) -> None:
+        if not isinstance(fact, Notice) or not fact.action.startswith("breaker_"):
+            return
+        target = fact.data["target"]
+        assert isinstance(target, Mapping)
+        key = target["name"] if target["kind"] == TargetKind.CONTAINER else _HOST
+        if fact.action == "breaker_closed":
+            self._open.pop(key, None)
+        elif fact.action == "breaker_open":
+            self._open[key] = self.world.clock.wall, float(str(fact.data["probe_after"]))
+
+    def wrong(self, act: Act) -> str:
+        for key in (act.container.name, _HOST):
+            since, wait = self._open.get(key, (act.wall, 0.0))
+            if act.intent.at > since and act.wall < since + wait - 1:
+                return f"the breaker of {key} has been open for {act.wall - since:.0f} s, not {wait:g}"
+        return ""
+
+
 INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     NothingProtected,
     NothingInShadow,
@@ -156,5 +234,8 @@ INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     NothingThatStarts,
     NothingBesideTheEngine,
     NothingWithinItsCooldown,
+    NothingWithinItsBackoff,
+    NothingBeyondABudget,
+    NothingThroughAnOpenBreaker,
 )
 """All that is looked at before each action. A new guard brings its own."""

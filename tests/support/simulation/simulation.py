@@ -10,18 +10,23 @@ from tests.support.simulation.agent import Act, SimulatedAgent
 from tests.support.simulation.invariants import INVARIANTS, Invariant
 from tests.support.simulation.workload import Workload, any_workload, crash_loop, falls_sick, flaps, leaks
 from tests.support.simulation.world import World, world
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.question import HOST_BUDGET, Protection
+from watchtower_agent.policies.policy import Budget
 
 POLICIES: Final = """
-  - {name: revive, select: {name: "*"}, on: {container: [die, oom]}, cooldown: 20s, then: {restart: {}}}
-  - {name: hasty, select: {name: "*"}, on: {container: health_status}, where: health != "healthy", then: {restart: {}}}
-  - {name: heal, select: {name: "*"}, when: health == "unhealthy", for: 10s, cooldown: 1m, then: {restart: {}}}
-  - {name: leak, select: {name: "*"}, when: memory.percent > 90%, cooldown: 45s, then: {restart: {}}}
-  - {name: nightly, select: {name: "*"}, when: memory.percent > 70%, cooldown: 1h, then: {restart: {}}, \
+  - {name: revive, select: {name: "*"}, on: {container: [die, oom]}, cooldown: 20s, {limits}then: {restart: {}}}
+  - {name: hasty, select: {name: "*"}, on: {container: health_status}, where: health != "healthy", \
+{limits}then: {restart: {}}}
+  - {name: heal, select: {name: "*"}, when: health == "unhealthy", for: 10s, cooldown: 1m, {limits}then: {restart: {}}}
+  - {name: leak, select: {name: "*"}, when: memory.percent > 90%, cooldown: 45s, {limits}then: {restart: {}}}
+  - {name: nightly, select: {name: "*"}, when: memory.percent > 70%, cooldown: 1h, {limits}then: {restart: {}}, \
 windows: [{cron: "0 2 * * *", for: 3h}]}
   - {name: trial, mode: shadow, select: {labels: {group: web}}, when: memory.percent > 60%, then: {stop: {}}}
 """
-OWN: Final = "agent"
+WIDE: Final = (
+    "backoff: {initial: 12s, factor: 2, max: 60s, reset_after: 2m}, budget: {max: 6, per: 10m, probe_after: 15m}, "
+)
+WIDE_HOST: Final = Budget(most=60, per=600.0, probe_after=120.0)
 PROTECTED: Final = ("agent", "kept", "db", "task")
 
 
@@ -83,7 +88,9 @@ class Simulation:
             self.world.after(self.world.random.uniform(0.0, 5.0), partial(self.world.sickens, name))
 
 
-def simulation(workloads: dict[str, Workload], *, seed: int = 0, interval: float = 1.0) -> Simulation:
+def simulation(
+    workloads: dict[str, Workload], *, seed: int = 0, interval: float = 1.0, wide: bool = True
+) -> Simulation:
     """A host with these containers, and those that are protected: they fail as badly as any other.
 
     Args:
@@ -91,6 +98,7 @@ def simulation(workloads: dict[str, Workload], *, seed: int = 0, interval: float
             health check.
         seed: Of what is drawn.
         interval: Seconds between samples, while nothing happens.
+        wide: Backoffs and budgets that let much happen in little time; else those that there are without a word.
     """
     host = world(seed)
     for name, workload in workloads.items():
@@ -101,8 +109,13 @@ def simulation(workloads: dict[str, Workload], *, seed: int = 0, interval: float
     host.create("db", crash_loop(90.0), check=True, image="library/postgres:16", **START)
     host.create("task", falls_sick(60.0), check=True, labels={"com.docker.swarm.task.id": "t1"}, **START)
     host.protected.update(PROTECTED)
-    protection = Protection(stateful_images=frozenset({"postgres"}), own_containers=(host.docker.find("agent").id,))
-    agent = SimulatedAgent(host, POLICIES, interval=interval, protection=protection)
+    protection = Protection(
+        stateful_images=frozenset({"postgres"}),
+        own_containers=(host.docker.find("agent").id,),
+        host_budget=WIDE_HOST if wide else HOST_BUDGET,
+    )
+    policies = POLICIES.replace("{limits}", WIDE if wide else "")
+    agent = SimulatedAgent(host, policies, interval=interval, protection=protection)
     made = Simulation(host, agent)
     agent.starts()
     return made
@@ -137,7 +150,7 @@ def host_of(containers: int, *, seed: int, interval: float) -> Simulation:
     draw = world(seed).random
     names = ("web", "always", "plain")
     workloads = {f"{names[number % 3]}{number}": any_workload(draw) for number in range(containers)}
-    made = simulation(workloads, seed=seed, interval=interval)
+    made = simulation(workloads, seed=seed, interval=interval, wide=False)
     # what loops all the time would make most of the events
     for name in PROTECTED:
         made.world.workloads[name] = falls_sick(86_400.0)
