@@ -216,4 +216,5 @@ def surroundings_of(settings: Settings, engine_url: str | None = None) -> Surrou
         engine_url=settings.engine.url if engine_url is None else engine_url,
         interval=settings.sampling.interval,
         stateful_images=frozenset(settings.guards.stateful_images),
+        host_budget=Budget(most=settings.guards.host_budget.max, per=settings.guards.host_budget.per),
     )

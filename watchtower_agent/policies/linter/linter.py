@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from watchtower_agent.model.decision import Mode
+from watchtower_agent.policies.linter.capacity import never_used_up
 from watchtower_agent.policies.linter.contradiction import contradictions
 from watchtower_agent.policies.linter.doubt import Doubt
 from watchtower_agent.policies.linter.futility import always_true, never_known, never_let, never_true
@@ -21,6 +22,7 @@ def doubts(policies: Sequence[Policy], surroundings: Surroundings) -> Iterator[D
         yield from never
         yield from never_known(policy, surroundings)
         yield from never_let(policy, surroundings)
+        yield from never_used_up(policy, in_force, surroundings)
         if not never:
             always = list(always_true(policy))
             yield from always or goes_on(policy)

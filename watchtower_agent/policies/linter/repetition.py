@@ -37,7 +37,7 @@ def goes_on(policy: Policy) -> Iterator[Doubt]:
             yield Doubt(
                 policy=policy,
                 path=("when",),
-                message=f"this is still true after each {then.verb}{whose}, so it is repeated for ever",
+                message=f"this is still true after each {then.verb}{whose}, so it is repeated again and again",
                 remedy='write health == "unhealthy"' if not checked else _remedy(then.verb, case),
             )
             return

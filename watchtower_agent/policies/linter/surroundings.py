@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from watchtower_agent.policies.catalogue import CATALOGUE
+from watchtower_agent.policies.policy import Budget
 
 BY_API: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -36,11 +37,13 @@ class Surroundings:
         never_known: Catalogue name -> why it is not known here, and what would be right.
         interval: Seconds between samples; None where that can't be told.
         stateful_images: Names of images that are touched only when a policy selects them by exact name or label.
+        host_budget: How many actions there may be on all containers together; None where that can't be told.
     """
 
     never_known: Mapping[str, str] = field(default_factory=dict)
     interval: float | None = None
     stateful_images: frozenset[str] = frozenset()
+    host_budget: Budget | None = None
 
 
 UNTOLD: Final = Surroundings()
@@ -48,7 +51,12 @@ UNTOLD: Final = Surroundings()
 
 
 def surroundings(
-    *, source: str, engine_url: str, interval: float, stateful_images: frozenset[str] = frozenset()
+    *,
+    source: str,
+    engine_url: str,
+    interval: float,
+    stateful_images: frozenset[str] = frozenset(),
+    host_budget: Budget | None = None,
 ) -> Surroundings:
     """What follows from the settings.
 
@@ -57,6 +65,7 @@ def surroundings(
         engine_url: The engine's address; empty where the default is used, which is a socket on this host.
         interval: Seconds between samples.
         stateful_images: From the settings.
+        host_budget: From the settings.
     """
     here = not engine_url or engine_url.startswith(("unix://", "/"))
     never_known: dict[str, str] = {}
@@ -64,4 +73,6 @@ def surroundings(
         never_known |= BY_API
     if not here:
         never_known |= ELSEWHERE
-    return Surroundings(never_known=never_known, interval=interval, stateful_images=stateful_images)
+    return Surroundings(
+        never_known=never_known, interval=interval, stateful_images=stateful_images, host_budget=host_budget
+    )

@@ -10,19 +10,25 @@ import pytest
 from tests.support.policies import examples
 from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.linter.surroundings import UNTOLD, Surroundings, surroundings
-from watchtower_agent.policies.policy import PolicySet
+from watchtower_agent.policies.policy import Budget, PolicySet
 from watchtower_agent.settings.model import STATEFUL_IMAGES
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 SHIPPED = sorted((CHECKOUT / "config").rglob("policies/*.yaml"))
-USUAL = surroundings(source="auto", engine_url="", interval=1.0, stateful_images=frozenset(STATEFUL_IMAGES))
+USUAL = surroundings(
+    source="auto",
+    engine_url="",
+    interval=1.0,
+    stateful_images=frozenset(STATEFUL_IMAGES),
+    host_budget=Budget(most=6, per=600.0),
+)
 API = surroundings(source="stats-api", engine_url="", interval=1.0)
 ALL = 'select: {name: "*"}'
 
 
 def line(body: str, index: int = 0) -> str:
     """One policy in the file, its condition in quotes: brackets and commas mean something to YAML."""
-    written = r"""(when|where): (?:"([^"]*)"|(.*?)), (?=(?:then|for|cooldown|windows):)"""
+    written = r"""(when|where): (?:"([^"]*)"|(.*?)), (?=(?:then|for|cooldown|windows|budget|backoff):)"""
     quoted = re.sub(written, r"\1: '\2\3', ", body)
     return f"  - {{name: p{index}, {quoted}}}"
 
@@ -64,7 +70,7 @@ def said(*policies: str, where: Surroundings = USUAL) -> list[str]:
         (f'{ALL}, when: status == "running" and restarts >= 1, then: {{restart: {{}}}}', "still true after each"),
         (
             f'{ALL}, when: health != "healthy", for: 1m, then: {{restart: {{}}}}',
-            r'without a health check \(its health is none\), so it is repeated for ever, write health == "unhealthy"',
+            r'without a health check \(its health is none\), so it is repeated again and again, write health == "unhealthy"',
         ),
         (f"{ALL}, when: restarts > 10, then: {{stop: {{}}}}", r'after each stop, .* add and status == "running"'),
         (f"{ALL}, when: restarts > 10, then: {{kill: {{}}}}", "still true after each kill"),
@@ -197,6 +203,43 @@ def test_two_policies_against_each_other(one: str, other: str, words: str) -> No
 )
 def test_two_policies_beside_each_other(one: str, other: str) -> None:
     assert said(one, other) == []
+
+
+SICK = 'select: {name: "*"}, when: health == "unhealthy", then: {restart: {}}'
+
+
+@pytest.mark.parametrize(
+    ("keys", "fits"),
+    [
+        ("cooldown: 10m, budget: {max: 6, per: 30m}", "at most 3 action"),
+        ("cooldown: 10m, budget: {max: 3, per: 30m}", "at most 3 action"),
+        ("cooldown: 10m, budget: {max: 2, per: 30m}", ""),
+        ("for: 10m, budget: {max: 3, per: 30m}", "at most 3 action"),
+        ("cooldown: 10m", ""),
+        ("backoff: {initial: 10m}, budget: {max: 4, per: 30m}", "at most 3 action"),
+        ("backoff: {initial: 10s}, budget: {max: 6, per: 30m}", ""),
+        ("cooldown: 1h, budget: {max: 1, per: 30m}", "at most 1 action"),
+    ],
+)
+def test_a_budget_larger_than_its_window_allows(keys: str, fits: str) -> None:
+    warnings = said(SICK.replace("then:", f"{keys}, then:"))
+    assert [fits in warning for warning in warnings] == [True] * bool(fits)
+    assert all("policies[0].budget: this budget is never used up" in warning for warning in warnings)
+
+
+def test_what_other_policies_do_counts_in_a_budget() -> None:
+    budgeted = SICK.replace("then:", "cooldown: 10m, budget: {max: 6, per: 30m}, then:")
+    leaking = f"{ALL}, when: memory.percent > 90%, then: {{restart: {{}}}}"
+    assert said(budgeted, leaking) == []
+    assert len(said(budgeted, f"mode: shadow, {leaking}")) == 1
+
+
+def test_a_budget_larger_than_the_hosts() -> None:
+    where = surroundings(source="auto", engine_url="", interval=1.0, host_budget=Budget(most=6, per=600.0))
+    many = "cooldown: 1s, backoff: {initial: 0s}, budget: {max: 25, per: 30m}"
+    (warning,) = said(SICK.replace("then:", f"{many}, then:"), where=where)
+    assert "the host's ends before (guards.host_budget: 6 within 10m)" in warning
+    assert said(SICK.replace("then:", f"{many.replace('25', '24')}, then:"), where=where) == []
 
 
 def test_what_the_source_does_not_tell_has_its_place_inside_the_condition() -> None:
