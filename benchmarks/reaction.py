@@ -33,7 +33,7 @@ policies:
     budget: {max: 1000, per: 1s}
 """
 
-SETTINGS = {"guards": {"host_budget": {"max": 1000, "per": "1s"}}}
+SETTINGS = {"guards": {"host_budget": {"max": 1000, "per": "1s"}, "shared_cause": {"hold": "0s"}}}
 """It is to act as often as containers die."""
 
 PEER = """

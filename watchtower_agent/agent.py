@@ -36,6 +36,7 @@ from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import GapObserved, Resume
 from watchtower_agent.model.outcome import Intent
 from watchtower_agent.model.sample import SampleBatch
+from watchtower_agent.model.shared_cause import SharedCauseRule
 from watchtower_agent.policy_folder import PolicyFolder
 from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
@@ -142,6 +143,7 @@ class Agent:
                 metrics_interval=settings.mqtt.metrics.interval,
                 keep=settings.sampling.history,
                 protection=await protection(settings, address.url),
+                shared_cause=_shared_cause(settings),
                 settings_digest=settings_digest(settings),
             ),
             composer,
@@ -367,6 +369,11 @@ class _Tasks:
     async def wait(self, name: str) -> None:
         self._ending.add(name)
         await asyncio.wait([self._tasks[name]])
+
+
+def _shared_cause(settings: Settings) -> SharedCauseRule:
+    rule = settings.guards.shared_cause
+    return SharedCauseRule(share=rule.share, at_least=rule.at_least, within=rule.within, hold=rule.hold)
 
 
 def _gap_of(drop: OutboxDrop) -> GapObserved:

@@ -15,13 +15,15 @@ from watchtower_agent.loop.lag import probe, told
 from watchtower_agent.loop.loop import Loop
 from watchtower_agent.loop.overview import Page, Sort, overview
 from watchtower_agent.loop.past import past
+from watchtower_agent.loop.pausing import meant
 from watchtower_agent.loop.pipeline import Pipeline
-from watchtower_agent.loop.readings import container_values, host_values, known_container, ranges
+from watchtower_agent.loop.readings import container_values, cut, host_values, known_container, ranges
 from watchtower_agent.loop.turns import Turns
 from watchtower_agent.model.decision import Decision
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.model.observation import PoliciesRejected
+from watchtower_agent.model.pause import PauseAsked, Paused, ResumeAsked
 from watchtower_agent.policies.policy import OnTrigger, Policy, ScheduleTrigger
 from watchtower_agent.policy_folder import PolicyFolder
 from watchtower_agent.ports import Clock, LedgerRow, Store
@@ -31,6 +33,8 @@ from watchtower_agent.state.engine_state import EngineState
 
 _FOLLOWER_HOLDS = 10_000
 """Events that wait for a follower who reads too slowly; beyond that they are counted as missed."""
+_LONGEST_REASON = 200
+"""Characters of why something is paused."""
 
 
 class Followers:
@@ -123,6 +127,8 @@ class Answers:
                 "problem_count": self.pipeline.problem_count,
                 "items": [self._policy(policy) for policy in self.pipeline.policies.policies],
             },
+            "paused": list(self.pipeline.pausing.told(now)),
+            "shared_cause": self._shared_cause(now),
             "pending": [
                 {
                     "policy": waiting.decision.policy,
@@ -135,6 +141,18 @@ class Answers:
                 }
                 for waiting in self.pipeline.decisions.agenda.waiting.values()
             ],
+        }
+
+    def _shared_cause(self, now: Instant) -> dict[str, object] | None:
+        cause = self.pipeline.decisions.circumstances.shared_cause
+        if cause is None:
+            return None
+        return {
+            "cause": cause.kind.value,
+            "reason": cause.reason,
+            "numbers": dict(cause.numbers),
+            "since": cause.since.wall,
+            "until": now.wall + cause.left(now),
         }
 
     def _engine(self) -> dict[str, object]:
@@ -237,6 +255,26 @@ class Answers:
         """The averages of one name."""
         return past(self.pipeline.state, name, container, last, self.clock.now())
 
+    async def pause(self, *, policy: str | None, target: str | None, length: int, reason: str) -> Mapping[str, object]:
+        """Keep still for a while."""
+        what = self._meant(policy, target)
+        await self.loop.bring(PauseAsked(what=what, length=float(length), reason=_worded(reason)))
+        return self._pauses(what)
+
+    async def resume(self, *, policy: str | None, target: str | None) -> Mapping[str, object]:
+        """End that pause."""
+        what = self._meant(policy, target)
+        was_paused = what in self.pipeline.pausing.pauses.by
+        await self.loop.bring(ResumeAsked(what=what))
+        return {**self._pauses(what), "was_paused": was_paused}
+
+    def _meant(self, policy: str | None, target: str | None) -> Paused:
+        return meant(self.pipeline.pausing.pauses, self.pipeline.policies, self.pipeline.state, policy, target)
+
+    def _pauses(self, what: Paused) -> dict[str, object]:
+        paused = list(self.pipeline.pausing.told(self.clock.now()))
+        return {"scope": what.scope.value, "name": what.name, "paused": paused}
+
     async def lag(self, *, seconds: float) -> Mapping[str, object]:
         """How late the loop is: so many seconds by its turns, then as many by timers."""
         return await probe(self.turns, seconds)
@@ -295,6 +333,11 @@ def unwell(engine: EngineState, mqtt: Mapping[str, object] | None, store_error: 
     if problems:
         reasons.append(f"the policy folder has {problems:,} problem{'s' if problems > 1 else ''}")
     return reasons
+
+
+def _worded(reason: str) -> str:
+    """A person's words, as short as a line and such that they can be encoded."""
+    return cut(reason.encode("utf-8", "replace").decode("utf-8"), _LONGEST_REASON)
 
 
 def _decision(decision: Decision | None) -> dict[str, object] | None:

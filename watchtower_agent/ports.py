@@ -288,6 +288,32 @@ class Control(Protocol):
         """
         ...
 
+    async def pause(self, *, policy: str | None, target: str | None, length: int, reason: str) -> Mapping[str, object]:
+        """Keep still for a while: nothing new is done or told. Returns once that is durable.
+
+        Raises:
+            PermanentError: There is no such policy or container, or both are given.
+
+        Args:
+            policy: The name of one; None with a target, or for the whole agent.
+            target: A container's name, or the begin of its id: no policy acts on it.
+            length: Seconds.
+            reason: Why, for others to read.
+        """
+        ...
+
+    async def resume(self, *, policy: str | None, target: str | None) -> Mapping[str, object]:
+        """End that pause, and no other one. Returns once that is durable.
+
+        Raises:
+            PermanentError: There is no such policy or container, or both are given.
+
+        Args:
+            policy: As for `pause`.
+            target: As for `pause`.
+        """
+        ...
+
     async def lag(self, *, seconds: float) -> Mapping[str, object]:
         """How late the agent's event loop is: what its turns tell of so many seconds, then what timers find in as many.
 

@@ -84,7 +84,7 @@ class AgentProcess:
                 "mqtt": {"url": mqtt_url, "metrics": {"interval": "2s"}},
                 "control": {"socket": str(self.socket)},
                 # what a test is about must not be held back by what the tests before it did
-                "guards": {"host_budget": {"max": 1000, "per": "1s"}},
+                "guards": {"host_budget": {"max": 1000, "per": "1s"}, "shared_cause": {"hold": "0s"}},
                 "log": {"level": "info", "format": "json"},
             },
             settings or {},

@@ -228,6 +228,7 @@ class FakeControl:
         self.frame: Mapping[str, object] = frame([])
         self.readings: Mapping[str, object] = {}
         self.seen: Mapping[str, object] = {}
+        self.pauses: Mapping[str, object] = {}
         self.asked: list[dict[str, object]] = []
         self.queues: list[asyncio.Queue[Mapping[str, object] | None]] = []
         self.following = asyncio.Event()
@@ -261,6 +262,16 @@ class FakeControl:
         if name != self.seen.get("name"):
             raise PermanentError(f"there is no name {name!r}; did you mean cpu.percent?")
         return self.seen
+
+    async def pause(self, *, policy: str | None, target: str | None, length: int, reason: str) -> Mapping[str, object]:
+        self.asked.append({"policy": policy, "target": target, "length": length, "reason": reason})
+        if policy not in {None, "leak"}:
+            raise PermanentError(f"there is no policy {policy!r}; did you mean leak?")
+        return self.pauses
+
+    async def resume(self, *, policy: str | None, target: str | None) -> Mapping[str, object]:
+        self.asked.append({"policy": policy, "target": target})
+        return self.pauses
 
     async def lag(self, *, seconds: float) -> Mapping[str, object]:
         self.asked.append({"seconds": seconds})

@@ -33,6 +33,7 @@ from watchtower_agent.model.observation import (
 )
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
+from watchtower_agent.model.shared_cause import SharedCauseRule
 from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.policy import PolicySet
@@ -49,6 +50,8 @@ INFO = EngineInfo(
     url="unix:///run/docker.sock",
 )
 INSTALL_ID = "0123456789abcdef"
+NO_SHARED_CAUSES = SharedCauseRule(hold=0.0)
+"""What a test is about must not be held back by what fails beside it."""
 
 T = TypeVar("T")
 F = TypeVar("F")
@@ -92,6 +95,7 @@ def container(
     image: str = "web:1",
     identity: str = "",
     ports: tuple[int, ...] = (),
+    network_mode: str = "",
     **detail: object,
 ) -> Container:
     """As an inspection shows it: started an hour ago unless told otherwise."""
@@ -105,6 +109,7 @@ def container(
         health=health,
         created_at=NOW - 7200,
         published_ports=ports,
+        network_mode=network_mode,
         detail=ContainerDetail(**known),  # type: ignore[arg-type] # fields of any type, given by name
     )
 
@@ -323,6 +328,7 @@ class Host:
         mode: str = "enforce",
         protection: Protection | None = None,
         first_start: bool = False,
+        shared_cause: SharedCauseRule = NO_SHARED_CAUSES,
     ) -> None:
         self.clock = FakeClock()
         self.docker = Docker(self.clock)
@@ -339,6 +345,7 @@ class Host:
             interval=1.0,
             metrics_interval=10.0,
             protection=protection or Protection(observe=mode == "observe"),
+            shared_cause=shared_cause,
         )
         self.policies = policy_set(policies)
         self._sequence = 0
@@ -524,6 +531,10 @@ class Host:
     def guards(self) -> list[str]:
         """Which guards stopped something, in order."""
         return [held.guard.value for held in self.of(Held)]
+
+    def of_guard(self, guard: str) -> list[Held]:
+        """What that guard stopped, in order."""
+        return [held for held in self.of(Held) if held.guard.value == guard]
 
     @property
     def did(self) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGE = CHECKOUT / "watchtower_agent"
 DOCS = CHECKOUT / "docs"
 PAGES = sorted({*CHECKOUT.glob("*.md"), *DOCS.rglob("*.md"), *(CHECKOUT / "config").rglob("*.md")})
-COMMANDS = {"run", "check", "schema", "status", "top", "metrics", "events", "history"}
+COMMANDS = {"run", "check", "schema", "status", "top", "metrics", "pause", "resume", "events", "history"}
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"^ {4}\S.*$", re.MULTILINE)

@@ -1,4 +1,5 @@
-"""A loop to which nothing comes: it ends when it is told to, and does not go on for nothing."""
+"""A loop to which next to nothing comes: it ends when it is told to, does not go on for nothing, and says when it has
+taken something in."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.loop import Loop
 from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOptions
 from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
+from watchtower_agent.model.pause import PauseAsked
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
+from watchtower_agent.policies.guards.pauses import AGENT
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.timetable import Timed
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
@@ -64,7 +67,9 @@ class Outside:
 
 
 @asynccontextmanager
-async def waiting_loop(inbox: WatchedInbox) -> AsyncIterator[tuple[Loop, asyncio.Task[None]]]:
+async def waiting_loop(
+    inbox: WatchedInbox, store: FakeStore | None = None
+) -> AsyncIterator[tuple[Loop, asyncio.Task[None]]]:
     """A loop that has nothing to do any more, and its task."""
     clock, outside = SystemClock(), Outside()
     options = PipelineOptions(
@@ -75,7 +80,7 @@ async def waiting_loop(inbox: WatchedInbox) -> AsyncIterator[tuple[Loop, asyncio
     loop = Loop(
         pipeline=pipeline,
         inbox=inbox,
-        store=FakeStore(),
+        store=store or FakeStore(),
         publisher=outside,
         executor=Executor(engine, clock, recheck=pipeline.recheck, done=inbox.put),
         inspections=outside,
@@ -106,3 +111,30 @@ async def test_a_sample_that_is_a_little_late_finds_the_loop_at_rest() -> None:
     inbox = WatchedInbox()
     async with waiting_loop(inbox):
         assert 1.25 * INTERVAL < inbox.rest < 2 * INTERVAL
+
+
+async def test_who_brings_something_hears_when_it_is_durable() -> None:
+    store = FakeStore(install_id=INSTALL_ID)
+    async with waiting_loop(WatchedInbox(), store) as (loop, _):
+        await loop.bring(PauseAsked(what=AGENT, length=60.0))
+        assert list((await store.load()).records["pause"]) == ["agent\0"]
+
+
+async def test_of_two_who_bring_the_same_each_hears() -> None:
+    asked = [PauseAsked(what=AGENT, length=60.0, reason=reason) for reason in ("one", "two")]
+    store = FakeStore(install_id=INSTALL_ID)
+    async with waiting_loop(WatchedInbox(), store) as (loop, _):
+        await asyncio.gather(*map(loop.bring, asked))
+        (record,) = (await store.load()).records["pause"].values()
+        assert record["reason"] == "two"
+
+
+async def test_who_no_longer_waits_for_it_does_not_hold_the_loop_up() -> None:
+    inbox = WatchedInbox()
+    async with waiting_loop(inbox) as (loop, running):
+        waiting = asyncio.create_task(loop.bring(PauseAsked(what=AGENT, length=60.0)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await loop.bring(PauseAsked(what=AGENT, length=60.0))
+        assert not running.done()

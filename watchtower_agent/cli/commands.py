@@ -141,6 +141,14 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--last", type=_last, metavar="DURATION", help="draw the last 10m or 1h of NAME (default: all that is kept)"
     )
+    made = command("pause", _pause, "keep the agent, a policy, or all policies about a container still for a while")
+    _add_paused(made)
+    made.add_argument(
+        "--for", dest="length", type=_pause_for, default=3600, metavar="DURATION", help="how long (default: 1h)"
+    )
+    made.add_argument("--reason", type=_reason, default="", metavar="TEXT", help="why, for others to read")
+    made = command("resume", _resume, "end a pause before its time")
+    _add_paused(made)
     made = command("events", _events, "show what the running agent sees and does, as it happens")
     made.add_argument("--follow", action="store_true", required=True, help="show events from now on, until Ctrl-C")
     made = command("history", _history, "show past actions with cause and outcome, newest first")
@@ -148,6 +156,14 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--policy", metavar="NAME", help="only those of a policy")
     made.add_argument("--target", metavar="NAME", help="only those on a container")
     return parser
+
+
+def _add_paused(made: argparse.ArgumentParser) -> None:
+    """What `pause` and `resume` are about; exactly one of them."""
+    about = made.add_mutually_exclusive_group(required=True)
+    about.add_argument("policy", nargs="?", metavar="POLICY", help="this policy")
+    about.add_argument("--all", action="store_true", help="the agent: it does nothing and notifies nobody")
+    about.add_argument("--target", metavar="NAME", help="all policies about this container")
 
 
 def _assignment(text: str) -> tuple[str, str | None]:
@@ -173,15 +189,29 @@ def _interval(text: str) -> float:
     return seconds
 
 
+def _pause_for(text: str) -> int:
+    return _seconds(text, most=30 * 86400, shown="30d")
+
+
 def _last(text: str) -> int:
+    return _seconds(text, most=86400, shown="24h")
+
+
+def _reason(text: str) -> str:
+    if len(text) > 200:  # noqa: PLR2004 - as the agent's
+        raise argparse.ArgumentTypeError("a reason has at most 200 characters")
+    return text
+
+
+def _seconds(text: str, *, most: int, shown: str) -> int:
     from watchtower_agent.policies.quantities import QuantityError, parse_duration  # noqa: PLC0415 - see the first line
 
     try:
         seconds = parse_duration(text)
     except QuantityError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    if not 1 <= seconds <= 86400:  # noqa: PLR2004 - as the agent's
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration between 1s and 24h")
+    if not 1 <= seconds <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration between 1s and {shown}")
     return int(seconds)
 
 
@@ -278,6 +308,26 @@ def _history(options: argparse.Namespace) -> int:
     from watchtower_agent.cli.views import show_history  # noqa: PLC0415 - see the module's first line
 
     show_history(Page(sys.stdout), rows)
+    return OK
+
+
+def _pause(options: argparse.Namespace) -> int:
+    return _paused(options, "pause", {"for": options.length, "reason": options.reason})
+
+
+def _resume(options: argparse.Namespace) -> int:
+    return _paused(options, "resume", {})
+
+
+def _paused(options: argparse.Namespace, command: str, more: Mapping[str, object]) -> int:
+    answer = _client(options).ask(command, policy=options.policy, target=options.target, **more)
+    if options.json:
+        _write_json(answer)
+        return OK
+    from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.cli.pauses import show_answer  # noqa: PLC0415 - see the module's first line
+
+    show_answer(Page(sys.stdout), answer)
     return OK
 
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from watchtower_agent.cli.layout import Column, Line, Part, name, table, words
 from watchtower_agent.cli.page import Page
-from watchtower_agent.cli.text import age, counted, duration, local_day_and_time, printable, since, size
+from watchtower_agent.cli.pauses import show_paused
+from watchtower_agent.cli.text import age, counted, duration, local_day_and_time, local_time, printable, since, size
 
 Json = Mapping[str, Any]
 
@@ -54,7 +55,9 @@ def show_status(page: Page, status: Json, now: float) -> None:
     counts = ", ".join(f"{containers.get(state, 0):,} {state}" for state in ("running", "paused", "stopped"))
     page.fact("containers", words(counts))
     policies = _section(status, "policies")
+    _shared_cause(page, status)
     _policies(page, policies, now)
+    show_paused(page, status)
     _pending(page, status.get("pending", []), now)
     _problems(page, policies)
 
@@ -131,6 +134,13 @@ def _sampling(page: Page, sampling: Json) -> None:
         )
     for collector, reason in failures.items():
         page.fact("", name(printable(collector), "yellow"), words(f": {printable(reason)}", "yellow"))
+
+
+def _shared_cause(page: Page, status: Json) -> None:
+    cause = _section(status, "shared_cause")
+    if cause:
+        page.fact("held", words(f"no container is acted on until {local_time(cause.get('until'))}"), good=False)
+        page.explain(printable(cause.get("reason", "")))
 
 
 def _policies(page: Page, policies: Json, now: float) -> None:

@@ -21,6 +21,7 @@ from watchtower_agent.model.observation import ContainerObserved, Resume
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.policies.agenda import Agenda
 from watchtower_agent.policies.evaluate import Conditions
+from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.order import ask
 from watchtower_agent.policies.guards.pacing import DEFAULT_COOLDOWN, cooldown_of
@@ -37,6 +38,7 @@ from watchtower_agent.policies.waiting import (
     waiting_from_json,
     waiting_json,
 )
+from watchtower_agent.state.dependencies import Dependencies
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.interrupted import Interrupted, deadline, left_stopped
 from watchtower_agent.state.record import ContainerRecord
@@ -60,6 +62,7 @@ class Decisions:
         conditions: Follows the conditions over time.
         last: Policy name -> its newest decision to act.
         breaking: What was done too often.
+        circumstances: What holds for the host as a whole.
     """
 
     state: HostState
@@ -72,6 +75,7 @@ class Decisions:
     conditions: Conditions = field(default_factory=Conditions)
     last: dict[str, Decision] = field(default_factory=dict)
     breaking: Breaking = field(init=False)
+    circumstances: Circumstances = field(default_factory=Circumstances)
     _policies_known: bool = False
     _open: dict[str, Intent] = field(default_factory=dict)
     _interrupted: Interrupted = field(default_factory=Interrupted)
@@ -177,6 +181,7 @@ class Decisions:
             self.cooldowns,
             self.breaking.ledger,
             self.breaking.breakers,
+            self.circumstances,
             self.protection,
             now,
             busy=self._busy,
@@ -276,6 +281,9 @@ class Decisions:
                 cooldowns=Cooldowns(),
                 ledger=self.breaking.ledger,
                 breakers=self.breaking.breakers,
+                circumstances=self.circumstances,
+                dependencies=Dependencies(self.state.containers),
+                under_way=self._under_way,
                 protection=self.protection,
                 now=now,
             )
@@ -380,7 +388,10 @@ class Decisions:
             self.publication.out.records.append(Record(kind="cooldown", key=f"{policy}\0{target}", value=None))
 
     def _busy(self, target: Target) -> bool:
-        return bool(target.id) and (target.id in self._open or target.id in self._interrupted.intents)
+        return bool(target.id) and self._under_way(target.id)
+
+    def _under_way(self, container_id: str) -> bool:
+        return container_id in self._open or container_id in self._interrupted.intents
 
     def _is_up(self, target: Target) -> bool:
         """Whether a stop would change anything: it runs, or the engine is about to start it again."""

@@ -21,6 +21,9 @@ from watchtower_agent.model.observation import (
 )
 from watchtower_agent.state.host_state import HostState
 
+EngineTold = EngineFound | EngineDescribed | EngineLost | EnginePinged | ImagesCounted | GapObserved
+"""What is told of the engine as a service."""
+
 SIGNS_MISSED = 3
 """Pings or samples, whichever take longer, that may fail to come before what is known of containers is out of date."""
 
@@ -46,11 +49,7 @@ class EngineWatch:
     _up: Meanwhile | None = None
     """The engine was found and is not listed yet."""
 
-    def take(
-        self,
-        seen: EngineFound | EngineDescribed | EngineLost | EnginePinged | ImagesCounted | GapObserved,
-        now: Instant,
-    ) -> None:
+    def take(self, seen: EngineTold, now: Instant) -> None:
         """What the engine room tells."""
         engine = self.state.engine
         match seen:

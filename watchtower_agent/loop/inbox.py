@@ -21,6 +21,7 @@ from watchtower_agent.model.observation import (
     ScheduleDue,
 )
 from watchtower_agent.model.outcome import Outcome
+from watchtower_agent.model.pause import PauseAsked, ResumeAsked
 
 _MOST_EVENTS = 100_000
 """Engine events that may wait. Beyond that they are dropped, and counted as a gap."""
@@ -87,7 +88,8 @@ class Inbox:
     def _kind(self, observation: Observation) -> Hashable:
         """Of two observations of one kind the newer tells all that the older did."""
         match observation:
-            case EventsObserved() | Outcome():  # every single one counts; actions under way are few
+            case EventsObserved() | Outcome() | PauseAsked() | ResumeAsked():
+                # every single one counts; actions under way are few, and so is what people ask for
                 self._ordinal += 1
                 return self._ordinal
             case ContainerObserved():

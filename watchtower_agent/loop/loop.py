@@ -14,7 +14,7 @@ from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.journal import log_fact
 from watchtower_agent.loop.pace import Settling
-from watchtower_agent.loop.pipeline import Pipeline
+from watchtower_agent.loop.pipeline import Observation, Pipeline
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
@@ -110,6 +110,8 @@ class Loop:
         self._to_inspect = Settling(quiet=_INSPECT_AFTER, longest=_INSPECT_LATEST, at_once=_INSPECTIONS_AT_ONCE)
         self._inspect_timer: asyncio.TimerHandle | None = None
         self._stopping = False
+        self._awaited: dict[int, tuple[Observation, asyncio.Future[None]]] = {}
+        """By the identity of what somebody brought, and waits for."""
         self.store_error = ""
 
     async def run(self) -> None:
@@ -119,6 +121,23 @@ class Loop:
             observations = await self._inbox.take(within=rest)
             waits_for = self._sampling.waits_for()
             await self._step(self._pipeline.step(observations, self._clock.now(), sampler_waits_for=waits_for))
+            self._handled(observations)
+
+    async def bring(self, observation: Observation) -> None:
+        """Bring something of which every single one counts; returns once what follows from it is durable."""
+        handled = asyncio.get_running_loop().create_future()
+        self._awaited[id(observation)] = (observation, handled)
+        self._inbox.put(observation)
+        try:
+            await handled
+        finally:
+            del self._awaited[id(observation)]
+
+    def _handled(self, observations: Sequence[Observation]) -> None:
+        for observation in observations if self._awaited else ():
+            _, handled = self._awaited.get(id(observation), (None, None))
+            if handled is not None and not handled.done():
+                handled.set_result(None)
 
     async def drain(self) -> None:
         """Take in what has arrived until nothing is left. For the end, after `run` returned."""

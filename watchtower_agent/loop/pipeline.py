@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from watchtower_agent.loop import announcements
 from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
-from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineWatch
+from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineTold, EngineWatch
+from watchtower_agent.loop.pausing import Pausing
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.loop.sample_watch import SampleWatch
 from watchtower_agent.loop.scheduling import KIND, Scheduling
+from watchtower_agent.loop.shared_causes import SharedCauses
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Dropped, Held
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, Cursor, EngineEvent, EventKind, Origin
@@ -23,6 +25,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
     ContainerObserved,
+    EngineFound,
     EngineObservation,
     EventsObserved,
     GapObserved,
@@ -32,8 +35,11 @@ from watchtower_agent.model.observation import (
     ScheduleDue,
 )
 from watchtower_agent.model.outcome import Intent, Outcome
+from watchtower_agent.model.pause import PauseAsked, ResumeAsked
 from watchtower_agent.model.sample import SampleBatch
+from watchtower_agent.model.shared_cause import SharedCauseRule
 from watchtower_agent.policies.conditions.subject import remember
+from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.ports import Composer
@@ -42,7 +48,17 @@ from watchtower_agent.state.host_state import INSPECT_AFTER, READ_ANEW_AFTER, Ho
 from watchtower_agent.state.record import is_ours
 from watchtower_agent.state.remembered import record_from_json
 
-Observation = EngineObservation | SampleBatch | Outcome | PolicySet | PoliciesRejected | ScheduleDue | Notice
+Observation = (
+    EngineObservation
+    | SampleBatch
+    | Outcome
+    | PolicySet
+    | PoliciesRejected
+    | ScheduleDue
+    | Notice
+    | PauseAsked
+    | ResumeAsked
+)
 """Everything that can reach the inbox."""
 
 
@@ -58,6 +74,7 @@ class PipelineOptions:
         metrics_interval: Seconds between metrics batches.
         keep: Seconds of the past that are kept for people who look back; 0 for none.
         protection: What no policy may touch.
+        shared_cause: When many failures are taken for one.
         settings_digest: Hash over the settings, for the `info` topic.
     """
 
@@ -68,6 +85,7 @@ class PipelineOptions:
     metrics_interval: float
     keep: float = USUAL
     protection: Protection
+    shared_cause: SharedCauseRule = field(default_factory=SharedCauseRule)
     settings_digest: str = ""
 
 
@@ -81,6 +99,7 @@ class Pipeline:
         state: The host as it is known.
         publication: What was and will be published.
         decisions: What is wanted, waits and is under way.
+        pausing: What people told to keep still.
         problems: Of the newest policy folder that could not be taken, at most a thousand; empty when it was.
         problem_count: How many there are.
     """
@@ -90,6 +109,7 @@ class Pipeline:
     state: HostState = field(init=False)
     publication: Publication = field(init=False)
     decisions: Decisions = field(init=False)
+    pausing: Pausing = field(init=False)
     problems: tuple[str, ...] = ()
     problem_count: int = 0
     _tick: bool = False
@@ -97,6 +117,7 @@ class Pipeline:
     _engine: EngineWatch = field(init=False)
     _sampler: SampleWatch = field(init=False)
     _scheduling: Scheduling = field(init=False)
+    _causes: SharedCauses = field(init=False)
     _clock: Instant | None = None
     """When the wall clock was looked at; moved when it was stepped. Durable."""
 
@@ -105,7 +126,12 @@ class Pipeline:
         self.state = HostState(options.host, averages=Averages(options.keep, options.interval))
         self.state.engine.silence_allowed = SIGNS_MISSED * max(options.ping_interval, options.interval)
         self.publication = Publication(self.composer, self.state)
-        self.decisions = Decisions(self.state, self.publication, options.protection, options.interval)
+        circumstances = Circumstances()
+        self.decisions = Decisions(
+            self.state, self.publication, options.protection, options.interval, circumstances=circumstances
+        )
+        self.pausing = Pausing(self.publication, circumstances.pauses, self._say)
+        self._causes = SharedCauses(self.state, self.publication, circumstances, options.shared_cause, self._say)
         self._engine = EngineWatch(self.state, self.publication, self._say)
         self._sampler = SampleWatch(options.interval, self._say)
         self._scheduling = Scheduling(self.state, self.publication, self.decisions, self._say)
@@ -134,6 +160,8 @@ class Pipeline:
         self._clock = Instant.restored(resume.records.get("clock", {}).get("seen"))
         self.decisions.resume(resume, interrupted, now, stepped=now.stepped_since(self._clock))
         self._scheduling.resume(resume.records.get(KIND, {}))
+        self.pausing.resume(resume, now)
+        self._causes.resume(resume, now)
         if resume.store_was_reset:
             self._say(announcements.store_reset(resume.store_was_reset, now.wall), now)
 
@@ -156,6 +184,8 @@ class Pipeline:
         if self._sampler.held_up(now, sampler_waits_for):
             self._go_on_without_samples(now)
         self._scheduling.run(now)
+        self.pausing.look(now)
+        self._causes.look(self.policies, now)
         if self._tick:
             self.decisions.evaluate(now)
             self.decisions.look_at_breakers(now)
@@ -207,12 +237,12 @@ class Pipeline:
                 self._policies(observation, now)
             case ScheduleDue():
                 self._scheduling.due(observation)
+            case PauseAsked() | ResumeAsked():
+                self.pausing.take(observation, now)
             case Notice():
                 self._say(observation, now)
             case _:
-                if isinstance(observation, GapObserved) and observation.reason == "store_reset":
-                    self._remember_again(now)
-                self._engine.take(observation, now)
+                self._engine_room(observation, now)
 
     def _engine_events(self, seen: EventsObserved, now: Instant) -> None:
         self.state.engine.event_lag = seen.lag
@@ -238,6 +268,8 @@ class Pipeline:
             self._inspect([event.actor_id])
         if event.kind is EventKind.CONTAINER and event.action in READ_ANEW_AFTER:
             self.publication.out.anew.append(event.actor_id)
+        if record is not None:
+            self._causes.take(event, record, now)
         if own is None:  # what the agent itself caused triggers nothing
             self.decisions.trigger(event, record, correlation, now)
 
@@ -250,6 +282,13 @@ class Pipeline:
 
     # --- what the engine room tells ---------------------------------------------------------------------
 
+    def _engine_room(self, seen: EngineTold, now: Instant) -> None:
+        if isinstance(seen, GapObserved) and seen.reason == "store_reset":
+            self._remember_again(now)
+        if isinstance(seen, EngineFound) and seen.restarted:
+            self._causes.engine_restarted()
+        self._engine.take(seen, now)
+
     def _remember_again(self, now: Instant) -> None:
         """The store turned out to be damaged and was set aside: what the next start must know goes into the new one."""
         if self.state.baseline:
@@ -261,6 +300,8 @@ class Pipeline:
         self.publication.publish_again()
         self.decisions.remember_again()
         self._scheduling.remember_again()
+        self.pausing.remember_again()
+        self._causes.remember_again()
 
     def _inventory(self, inventory: InventoryObserved, now: Instant) -> None:
         self._engine.alive(now)

@@ -47,16 +47,19 @@ class Guard(StrEnum):
 
     PROTECTED = "protected"
     MODE = "mode"
+    PAUSED = "paused"
     OUTSIDE_WINDOW = "outside_window"
     OPERATOR_INTENT = "operator_intent"
     ENGINE_DOWN = "engine_down"
     STALE = "stale"
     STARTING = "starting"
     RESTART_POLICY = "restart_policy"
+    DEPENDENCY = "dependency"
     COOLDOWN = "cooldown"
     BACKOFF = "backoff"
     BREAKER = "breaker"
     BUDGET = "budget"
+    SHARED_CAUSE = "shared_cause"
 
 
 Number = float | int | str | bool | None

@@ -15,7 +15,8 @@ class Notice:
 
     Known ones: engine/down, engine/up, agent/event_gap, agent/started, agent/stopping, agent/sampling_degraded,
     agent/sampling_restored, policy/loaded, policy/rejected, policy/scheduled, policy/missed, policy/breaker_open,
-    policy/breaker_half_open, policy/breaker_closed.
+    policy/breaker_half_open, policy/breaker_closed, policy/paused, policy/resumed, agent/paused, agent/resumed,
+    agent/shared_cause, agent/shared_cause_over.
 
     Attributes:
         kind: `engine`, `agent` or `policy`.

@@ -14,14 +14,16 @@ from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards.breakers import Breakers
 from watchtower_agent.policies.guards.budget import used_up
+from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.ledger import Ledger
 from watchtower_agent.policies.guards.order import ask
 from watchtower_agent.policies.guards.question import Protection, Question
-from watchtower_agent.policies.making import PENDING_FOR
+from watchtower_agent.policies.making import PENDING_FOR, container_target
 from watchtower_agent.policies.obsolescence import obsolete, overtaken
 from watchtower_agent.policies.policy import PolicySet, ScheduleTrigger
 from watchtower_agent.policies.waiting import Waiting, key_of, moved
+from watchtower_agent.state.dependencies import Dependencies
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
@@ -126,6 +128,7 @@ class Agenda:
         cooldowns: Cooldowns,
         ledger: Ledger,
         breakers: Breakers,
+        circumstances: Circumstances,
         protection: Protection,
         now: Instant,
         *,
@@ -141,6 +144,7 @@ class Agenda:
             cooldowns: When each policy last acted on each target.
             ledger: What was done; what passes is entered, so that what is asked about after it finds it there.
             breakers: Those that are open; a budget of which more is wanted opens one.
+            circumstances: What holds for the host as a whole.
             protection: What no policy may touch.
             now: The present.
             busy: Whether an action on that target is under way: its decisions wait without a word.
@@ -151,7 +155,13 @@ class Agenda:
         by_name = {policy.name: policy for policy in policies.policies if policy.mode is not Mode.OFF}
         taken: set[str] = set()
         begun: set[str] = set()
-        for key, waiting in list(self.waiting.items()):
+        dependencies = Dependencies(state.containers)
+
+        def under_way(container_id: str) -> bool:
+            record = state.containers.get(container_id)
+            return container_id in taken or (record is not None and busy(container_target(record)))
+
+        for key, waiting in self._in_order(dependencies):
             decision = waiting.decision
             policy, record = by_name.get(decision.policy), state.containers.get(decision.target.id)
             if policy is None:
@@ -175,6 +185,9 @@ class Agenda:
                 cooldowns=cooldowns,
                 ledger=ledger,
                 breakers=breakers,
+                circumstances=circumstances,
+                dependencies=dependencies,
+                under_way=under_way,
                 protection=protection,
                 now=now,
             )
@@ -192,6 +205,10 @@ class Agenda:
             reviewed.changed[key] = self.waiting.get(key)
         self._unsaved.clear()
         return reviewed.verdicts()
+
+    def _in_order(self, dependencies: Dependencies) -> list[tuple[tuple[str, str], Waiting]]:
+        """As they came, but a container after all that it needs."""
+        return sorted(self.waiting.items(), key=lambda item: dependencies.depth(item[1].decision.target.id))
 
     def _leave(self, key: tuple[str, str], reviewed: _Reviewed) -> None:
         del self.waiting[key]
@@ -237,8 +254,8 @@ def _asked(question: Question) -> Held | None:
 
 
 def _patient(decision: Decision, held: Held) -> Decision:
-    """What backoff, budget or breaker hold waits beyond its time: else a crash loop would end with nobody trying."""
-    paced = held.guard in {Guard.BACKOFF, Guard.BREAKER, Guard.BUDGET}
+    """What is held for being too much waits beyond its time: else a crash loop would end with nobody trying."""
+    paced = held.guard in {Guard.BACKOFF, Guard.BREAKER, Guard.BUDGET, Guard.SHARED_CAUSE}
     if not decision.from_event or not paced or held.release_at is None:
         return decision
     latest = held.release_at + PENDING_FOR

@@ -226,9 +226,12 @@ ACTIONS: Final[Mapping[EventKind, frozenset[str]]] = MappingProxyType(
         EventKind.ENGINE: frozenset({"down", "up"}),
         EventKind.POLICY: frozenset(
             {"firing", "resolved", "rejected", "loaded", "scheduled", "missed"}
-            | {"breaker_open", "breaker_half_open", "breaker_closed"}
+            | {"breaker_open", "breaker_half_open", "breaker_closed", "paused", "resumed"}
         ),
-        EventKind.AGENT: frozenset({"event_gap", "started", "stopping", "sampling_degraded", "sampling_restored"}),
+        EventKind.AGENT: frozenset(
+            {"event_gap", "started", "stopping", "sampling_degraded", "sampling_restored", "paused", "resumed"}
+            | {"shared_cause", "shared_cause_over"}
+        ),
     }
 )
 """Kind -> the actions that `on` can name. The agent's own actions are no trigger: a policy would answer itself."""

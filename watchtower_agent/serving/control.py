@@ -27,6 +27,9 @@ _LONGEST_PAGE: Final = 200
 _LONGEST_PAST: Final = 24 * 3600
 _MOST_CONTAINERS: Final = 1_000_000
 _LONGEST_PROBE: Final = 60
+_USUAL_PAUSE: Final = 3600
+_LONGEST_PAUSE: Final = 30 * 24 * 3600
+"""Seconds. A pause that nobody remembers ends by itself."""
 
 _log = structlog.get_logger()
 
@@ -211,6 +214,15 @@ class ControlServer:
                 container=text(arguments, "container"),
                 last=number(arguments, "last", usual=_LONGEST_PAST, least=1, most=_LONGEST_PAST),
             )
+        if command == "pause":
+            return await self._control.pause(
+                policy=text(arguments, "policy"),
+                target=text(arguments, "target"),
+                length=number(arguments, "for", usual=_USUAL_PAUSE, least=1, most=_LONGEST_PAUSE),
+                reason=text(arguments, "reason") or "",
+            )
+        if command == "resume":
+            return await self._control.resume(policy=text(arguments, "policy"), target=text(arguments, "target"))
         if command == "lag":
             return await self._control.lag(seconds=number(arguments, "seconds", usual=10, least=1, most=_LONGEST_PROBE))
         return await self._control.history(

@@ -18,7 +18,7 @@ LARGEST_ANSWER: Final = 16 * 1024 * 1024
 """Bytes."""
 LONGEST_SOCKET_PATH: Final = 107
 """Bytes: Linux's sun_path less its end."""
-COMMANDS: Final = ("status", "history", "top", "metrics", "past", "lag", "follow", "reload")
+COMMANDS: Final = ("status", "history", "top", "metrics", "past", "lag", "follow", "reload", "pause", "resume")
 
 
 def line(message: Mapping[str, object]) -> bytes:

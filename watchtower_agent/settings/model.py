@@ -14,6 +14,7 @@ from watchtower_agent.settings.values import (
     ActionCount,
     BaseTopic,
     ClientId,
+    ContainerCount,
     Duration,
     EngineUrl,
     FileMode,
@@ -23,6 +24,7 @@ from watchtower_agent.settings.values import (
     LabelGlobs,
     MqttUrl,
     Protocol,
+    Share,
     Size,
     SocketPath,
     WrongValueError,
@@ -164,10 +166,24 @@ class HostBudgetSettings(_Section):
     """Seconds within which they are counted."""
 
 
+class SharedCauseSettings(_Section):
+    """When many failures are taken for one, and no container is acted on for a while."""
+
+    share: Share = 30.0
+    """Percent of the containers that policies may act on: when more fail, they have a shared cause."""
+    at_least: ContainerCount = 3
+    """Fewer failures than this have none."""
+    within: Annotated[Duration, AfterValidator(between("1s", "1h"))] = 120.0
+    """Seconds in which failures are counted."""
+    hold: Annotated[Duration, AfterValidator(between("0s", "1d"))] = 300.0
+    """Seconds for which no container is acted on after a shared cause was seen; 0 turns this off."""
+
+
 class GuardSettings(_Section):
     """What holds an action back."""
 
     host_budget: HostBudgetSettings = HostBudgetSettings()
+    shared_cause: SharedCauseSettings = SharedCauseSettings()
     stateful_images: ImageNames = STATEFUL_IMAGES
     """Images left alone unless a policy selects the container by exact name or label."""
 

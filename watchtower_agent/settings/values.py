@@ -92,11 +92,25 @@ def _at_least_one_mebibyte(value: int) -> int:
     return value
 
 
-def _count(value: object) -> object:
+def _count_of(what: str, most: int) -> Callable[[object], object]:
+    def count(value: object) -> object:
+        text = str(value)
+        if isinstance(value, bool) or not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= most:
+            raise WrongValueError(f"{shown(text)} is not a number of {what}", f"write one from 1 to {most}")
+        return int(text)
+
+    return count
+
+
+def _share(value: object) -> object:
     text = str(value)
-    if isinstance(value, bool) or not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_ACTIONS:
-        raise WrongValueError(f"{shown(text)} is not a number of actions", f"write one from 1 to {MOST_ACTIONS}")
-    return int(text)
+    try:
+        quantity = parse_quantity(text)
+    except QuantityError:
+        raise WrongValueError(f"{shown(text)} is not a share", "write it like 30%") from None
+    if quantity.type is not ValueType.PERCENT or not 0 <= quantity.value <= _WHOLE:
+        raise WrongValueError(f"{shown(text)} is not a share", "write one between 0% and 100%")
+    return float(quantity.value)
 
 
 def _path(value: object) -> object:
@@ -207,14 +221,20 @@ def _short_list(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+_MOST_FAILURES: Final = 100_000
+_WHOLE: Final = 100.0
+"""Percent."""
 MOST_ACTIONS: Final = 1000
 """That a budget allows."""
 Duration = Annotated[float, BeforeValidator(_duration)]
 """Seconds."""
 Size = Annotated[int, BeforeValidator(_size), AfterValidator(_at_least_one_mebibyte)]
 """Bytes."""
-ActionCount = Annotated[int, BeforeValidator(_count)]
+ActionCount = Annotated[int, BeforeValidator(_count_of("actions", MOST_ACTIONS))]
 """How many actions a budget allows."""
+ContainerCount = Annotated[int, BeforeValidator(_count_of("containers", _MOST_FAILURES))]
+Share = Annotated[float, BeforeValidator(_share)]
+"""Percent."""
 FilePath = Annotated[Path, BeforeValidator(_path)]
 SocketPath = Annotated[Path, BeforeValidator(_path), AfterValidator(_socket)]
 HostName = Annotated[str, AfterValidator(checked_host)]

@@ -146,7 +146,7 @@ def busy(seed: int, *, containers: int = 16) -> Simulation:
 
 
 def host_of(containers: int, *, seed: int, interval: float) -> Simulation:
-    """A host as there are many: most containers are well for days, and something happens every hour or two."""
+    """A host as there are many: most containers are well for days, and something happens every few hours."""
     draw = world(seed).random
     names = ("web", "always", "plain")
     workloads = {f"{names[number % 3]}{number}": any_workload(draw) for number in range(containers)}
@@ -154,7 +154,7 @@ def host_of(containers: int, *, seed: int, interval: float) -> Simulation:
     # what loops all the time would make most of the events
     for name in PROTECTED:
         made.world.workloads[name] = falls_sick(86_400.0)
-    troubles(made, list(workloads), every_seconds=2 * 3600.0)
+    troubles(made, list(workloads), every_seconds=6 * 3600.0)
     return made
 
 

@@ -16,6 +16,7 @@ from watchtower_agent.model.engine_event import EngineEvent, Origin
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.agenda import Agenda, Verdicts
 from watchtower_agent.policies.guards.breakers import Breakers
+from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.ledger import Ledger
 from watchtower_agent.policies.guards.question import Protection
@@ -71,6 +72,7 @@ class Desk:
             self.cooldowns,
             Ledger(),
             Breakers(),
+            Circumstances(),
             Protection(),
             Instant(wall=self.at, monotonic=self.at),
             busy=lambda _: self.busy,

@@ -10,14 +10,16 @@ from typing import Final
 
 from watchtower_agent.model.decision import Held, Verb
 from watchtower_agent.policies.guards.budget import breaker, budget
+from watchtower_agent.policies.guards.dependency import dependency
 from watchtower_agent.policies.guards.intent import operator_intent
 from watchtower_agent.policies.guards.knowledge import engine_down, stale
 from watchtower_agent.policies.guards.ledger import ATTEMPTS
 from watchtower_agent.policies.guards.pacing import backoff, cooldown
-from watchtower_agent.policies.guards.permission import mode, outside_window
+from watchtower_agent.policies.guards.permission import mode, outside_window, paused
 from watchtower_agent.policies.guards.protected import protected
 from watchtower_agent.policies.guards.question import Question
 from watchtower_agent.policies.guards.readiness import restart_policy, starting
+from watchtower_agent.policies.guards.shared_cause import shared_cause
 
 _EVERY: Final = frozenset(Verb)
 _ON_CONTAINERS: Final = _EVERY - {Verb.NOTIFY}
@@ -25,16 +27,19 @@ _ON_CONTAINERS: Final = _EVERY - {Verb.NOTIFY}
 _ORDER: Final[tuple[tuple[Callable[[Question], Held | None], frozenset[Verb]], ...]] = (
     (protected, _ON_CONTAINERS),
     (mode, _EVERY),
+    (paused, _EVERY),
     (outside_window, _ON_CONTAINERS),
     (operator_intent, _ON_CONTAINERS),
     (engine_down, _ON_CONTAINERS),
     (stale, _ON_CONTAINERS),
     (starting, _ON_CONTAINERS),
     (restart_policy, ATTEMPTS),
+    (dependency, _ON_CONTAINERS),
     (cooldown, _EVERY),
     (backoff, ATTEMPTS),
     (breaker, _ON_CONTAINERS),
     (budget, _ON_CONTAINERS),
+    (shared_cause, _ON_CONTAINERS),
 )
 
 

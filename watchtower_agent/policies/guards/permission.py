@@ -16,6 +16,25 @@ def mode(q: Question) -> Held | None:
     return None
 
 
+def paused(q: Question) -> Held | None:
+    """A person told the agent, the policy, or all policies about the container to keep still for a while."""
+    pause = q.circumstances.pauses.of(q.decision)
+    if pause is None or (left := pause.left(q.now)) <= 0:
+        return None
+    why = f": {pause.reason}" if pause.reason else ""
+    return q.hold(
+        Guard.PAUSED,
+        f"{pause.what.words} is paused for {as_written(pause.length)}{why} (end it: resume {pause.what.arguments})",
+        numbers={
+            "paused": pause.what.scope.value,
+            "paused_at": pause.since.wall,
+            "paused_for": pause.length,
+            "paused_because": pause.reason,
+        },
+        release_in=left,
+    )
+
+
 def outside_window(q: Question) -> Held | None:
     """Maintenance windows hold an action back until one opens; what has begun ends, though its window closes."""
     windows = q.policy.windows

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from watchtower_agent.model.decision import Decision, Guard, Held, Number
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards.breakers import Breakers
+from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.ledger import Ledger
 from watchtower_agent.policies.policy import Budget, Policy
+from watchtower_agent.state.dependencies import Dependencies
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
@@ -46,9 +48,32 @@ class Protection:
     host_budget: Budget = HOST_BUDGET
 
 
+def _none() -> Dependencies:
+    return Dependencies({})
+
+
+def _nothing_is(_container_id: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Everything that a guard may look at."""
+    """Everything that a guard may look at.
+
+    Attributes:
+        decision: What is wanted.
+        policy: Which wants it.
+        state: The host.
+        record: Of the target, if it is a container that is there.
+        cooldowns: When each policy last acted on each target.
+        ledger: What was done.
+        breakers: Those that are not closed.
+        circumstances: What holds for the host as a whole.
+        dependencies: Which containers need which others.
+        under_way: Whether an action on that container, by id, is under way.
+        protection: What no policy may touch.
+        now: The present.
+    """
 
     decision: Decision
     policy: Policy
@@ -57,6 +82,9 @@ class Question:
     cooldowns: Cooldowns
     ledger: Ledger = field(default_factory=Ledger)
     breakers: Breakers = field(default_factory=Breakers)
+    circumstances: Circumstances = field(default_factory=Circumstances)
+    dependencies: Dependencies = field(default_factory=_none)
+    under_way: Callable[[str], bool] = _nothing_is
     protection: Protection
     now: Instant
 
