@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 from tests.support.numbers import drill
 from tests.support.simulation.simulation import PROTECTED, Simulation, simulation
 from tests.support.simulation.workload import Workload, crash_loop, falls_sick, flaps, leaks
+from watchtower_agent.model.pause import Paused, PauseScope
 
 NAMES = ("web0", "always1", "plain2", "web3", "always4")
 seconds = st.sampled_from([0.0, 0.1, 1.0, 3.0, 10.0, 25.0, 60.0])
@@ -41,6 +42,17 @@ troubles: st.SearchStrategy[Trouble] = st.one_of(
     st.builds(lambda away, lost: lambda made: made.engine_goes(away, lost=lost), seconds, st.booleans()),
     st.builds(lambda away: lambda made: made.agent_dies(away), seconds),
     st.builds(lambda silent: lambda made: made.agent.sampler_hangs(silent), seconds),
+    st.builds(
+        lambda what, length: lambda made: made.agent.pauses(what, length),
+        st.sampled_from(
+            [
+                Paused(scope=PauseScope.AGENT),
+                Paused(scope=PauseScope.POLICY, name="revive"),
+                Paused(scope=PauseScope.CONTAINER, name="web0"),
+            ]
+        ),
+        seconds,
+    ),
     st.just(lambda made: made.together([*NAMES, *PROTECTED])),
 )
 

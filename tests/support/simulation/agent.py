@@ -28,7 +28,9 @@ from watchtower_agent.model.observation import (
     InventoryObserved,
 )
 from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.model.pause import PauseAsked, Paused
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
+from watchtower_agent.model.shared_cause import SharedCauseRule
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
 
@@ -63,6 +65,9 @@ class SimulatedAgent:
 
     Attributes:
         protection: What no policy may touch, and the host's budget.
+        shared_cause: When many failures are taken for one.
+        paused: What a person told to keep still -> until when, on the monotonic clock.
+        connected: The engine's events are read.
         listed: The containers were listed since the engine was found, or events were lost.
         memory: Container id -> when it was last sampled with a known `memory.percent`, and that.
         before_each_act: Are asked before every write.
@@ -70,7 +75,15 @@ class SimulatedAgent:
         actions: How many writes there were.
     """
 
-    def __init__(self, world: World, policies: str, *, interval: float, protection: Protection) -> None:
+    def __init__(
+        self,
+        world: World,
+        policies: str,
+        *,
+        interval: float,
+        protection: Protection,
+        shared_cause: SharedCauseRule,
+    ) -> None:
         """A process that is not started yet.
 
         Args:
@@ -79,24 +92,33 @@ class SimulatedAgent:
             interval: Seconds between samples. When something has happened there are more, the first after a minute:
                 so time passes in long steps while nothing does.
             protection: As the settings have it.
+            shared_cause: Likewise.
         """
         self.world = world
         self.policies = policy_set(policies)
         self.interval = interval
         self.protection = protection
+        self.shared_cause = shared_cause
+        self.paused: dict[Paused, float] = {}
         self.listed = False
         self.memory: dict[str, tuple[float, float]] = {}
         self.before_each_act: list[Callable[[Act], None]] = []
         self.told: list[Callable[[Fact], None]] = []
         self.actions = 0
         self._options = PipelineOptions(
-            host="h1", mode="enforce", interval=interval, metrics_interval=86_400.0, keep=0.0, protection=protection
+            host="h1",
+            mode="enforce",
+            interval=interval,
+            metrics_interval=86_400.0,
+            keep=0.0,
+            protection=protection,
+            shared_cause=shared_cause,
         )
         self._store = FakeStore(install_id=INSTALL_ID)
         self._run = 0
         self._position = 0
         self._unread: list[EngineEvent] = []
-        self._connected = False
+        self.connected = False
         self._asked: set[str] = set()
         self._pause = interval
         self._ticks = 0
@@ -115,7 +137,7 @@ class SimulatedAgent:
         resume = now(self._store.load())
         records = json.loads(json.dumps(resume.records))
         self._pipeline.resume(replace(resume, records=records), now(self._store.open_intents()), self.world.clock.now())
-        self._position, self._connected = 0, False
+        self._position, self.connected = 0, False
         self._asked.clear()
         self.memory.clear()
         self._see(self.policies)
@@ -126,7 +148,7 @@ class SimulatedAgent:
     def dies(self) -> None:
         """kill -9: all that is left is what was committed."""
         self._run += 1
-        self._pipeline, self._connected, self.listed = None, False, False
+        self._pipeline, self.connected, self.listed = None, False, False
 
     @property
     def alive(self) -> bool:
@@ -139,7 +161,7 @@ class SimulatedAgent:
         Args:
             lost: It remembers nothing of what happened meanwhile.
         """
-        self._connected, self.listed = True, False
+        self.connected, self.listed = True, False
         if lost:
             self._unread.clear()
         self._see(EngineFound(info=INFO, restarted=False, at=self.world.clock.wall))
@@ -151,8 +173,8 @@ class SimulatedAgent:
 
     def disconnects(self) -> None:
         """The engine does not answer any more."""
-        if self._connected:
-            self._connected, self.listed = False, False
+        if self.connected:
+            self.connected, self.listed = False, False
             self._see(EngineLost(reason="it does not answer", at=self.world.clock.wall))
 
     def blinded(self, containers: Iterable[str], seconds: float) -> None:
@@ -164,6 +186,12 @@ class SimulatedAgent:
     def sampler_hangs(self, seconds: float) -> None:
         """No samples come for a while; pings do."""
         self._deaf_until = max(self._deaf_until, self.world.clock.monotonic + seconds)
+
+    def pauses(self, what: Paused, seconds: float) -> None:
+        """A person tells it to keep still."""
+        if self.alive:
+            self.paused[what] = self.world.clock.monotonic + seconds
+            self._see(PauseAsked(what=what, length=seconds))
 
     # --- its shell --------------------------------------------------------------------------------------------------
 
@@ -193,7 +221,7 @@ class SimulatedAgent:
 
     def _heard(self, events: Sequence[EngineEvent]) -> None:
         self._unread.extend(events)
-        if self._connected:
+        if self.connected:
             self._read(Origin.STREAM)
 
     def _read(self, origin: Origin) -> None:
@@ -206,7 +234,7 @@ class SimulatedAgent:
             self._see(EventsObserved(events=tuple(batch)))
 
     def _list(self) -> None:
-        if not self._connected:
+        if not self.connected:
             return
         self.listed = True
         listing = self.world.docker.listing()
@@ -214,7 +242,7 @@ class SimulatedAgent:
 
     def _inspect(self, identity: str) -> None:
         self._asked.discard(identity)
-        if self._connected:
+        if self.connected:
             self._see(
                 ContainerObserved(
                     container_id=identity,
@@ -232,7 +260,7 @@ class SimulatedAgent:
     def _tick(self) -> None:
         self._pause = min(self.interval, 2 * self._pause)
         observed: list[Observation] = []
-        if self._connected:
+        if self.connected:
             observed.append(EnginePinged(latency=0.001, at=self.world.clock.wall))
         if self.world.clock.monotonic >= self._deaf_until:
             observed.append(self._sample())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar, Final
 
@@ -11,14 +11,18 @@ from tests.support.simulation.agent import Act, SimulatedAgent
 from tests.support.simulation.world import World
 from watchtower_agent.model.container import ContainerStatus, Health
 from watchtower_agent.model.decision import Mode, TargetKind, Verb
+from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.fact import Fact
 from watchtower_agent.model.notice import Notice
+from watchtower_agent.model.pause import Paused, PauseScope
 from watchtower_agent.policies.guards.pacing import DEFAULT_COOLDOWN
 from watchtower_agent.policies.policy import Policy
 
 _HANDS_OFF: Final = 900.0
 """Seconds that a container is left alone after a person restarted it."""
 _SLACK: Final = 1e-6
+_FAILURES: Final = frozenset({"1", "137"})
+"""Exit codes with which simulated containers end by themselves and not well."""
 _DAY: Final = 86_400.0
 _HOST: Final = "this host"
 
@@ -224,6 +228,60 @@ class NothingThroughAnOpenBreaker(Invariant):
         return ""
 
 
+class NothingThatIsPaused(Invariant):
+    guards = frozenset({"paused"})
+
+    def wrong(self, act: Act) -> str:
+        whole = Paused(scope=PauseScope.AGENT)
+        policy = Paused(scope=PauseScope.POLICY, name=act.intent.decision.policy)
+        target = Paused(scope=PauseScope.CONTAINER, name=act.container.name)
+        left = max(self.agent.paused.get(what, -1e9) - act.at for what in (whole, policy, target))
+        return f"a person told it to keep still, {left:.0f} s more" if left > _SLACK else ""
+
+
+class NothingBeforeWhatItNeeds(Invariant):
+    guards = frozenset({"dependency"})
+
+    def wrong(self, act: Act) -> str:
+        need = self.world.there(self.world.needs.get(act.container.name, ""))
+        if need is None:
+            return ""
+        well = need.status is ContainerStatus.RUNNING and need.health in {Health.NONE, Health.HEALTHY}
+        return "" if well else f"it needs {need.name}, which is {need.status} and {need.health}"
+
+
+class NothingForASharedCause(Invariant):
+    """So many failed in so short a time, seen by an agent that was there, that it can only be one cause."""
+
+    guards = frozenset({"shared_cause"})
+
+    def __init__(self, world: World, agent: SimulatedAgent) -> None:
+        super().__init__(world, agent)
+        self._failed: dict[str, float] = {}
+        self._until = -1e9
+        world.listeners.append(self._hears)
+
+    def _hears(self, events: Sequence[EngineEvent]) -> None:
+        if not self.agent.connected:
+            self._failed.clear()
+            self._until = -1e9
+            return
+        rule, now = self.agent.shared_cause, self.world.clock.monotonic
+        for event in events:
+            died = event.action == "die" and event.attributes.get("exitCode") in _FAILURES
+            if (died or event.detail == Health.UNHEALTHY) and event.name not in self.world.protected:
+                self._failed[event.name] = now
+        failing = sum(1 for at in self._failed.values() if now - at < rule.within)
+        if failing >= rule.at_least and failing > rule.share / 100 * len(self.world.docker.containers):
+            self._until = now + rule.hold
+
+    def wrong(self, act: Act) -> str:
+        left = self._until - act.at
+        # which failure was the last that counts, the agent and this may see differently by a second or two
+        seen = self.agent.connected and left > 3 and act.intent.at > self.world.clock.wall - 1
+        return f"many have failed at once; {left:.0f} s more to wait" if seen else ""
+
+
 INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     NothingProtected,
     NothingInShadow,
@@ -237,5 +295,8 @@ INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     NothingWithinItsBackoff,
     NothingBeyondABudget,
     NothingThroughAnOpenBreaker,
+    NothingThatIsPaused,
+    NothingBeforeWhatItNeeds,
+    NothingForASharedCause,
 )
 """All that is looked at before each action. A new guard brings its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -10,6 +11,8 @@ from tests.support.simulation.agent import Act, SimulatedAgent
 from tests.support.simulation.invariants import INVARIANTS, Invariant
 from tests.support.simulation.workload import Workload, any_workload, crash_loop, falls_sick, flaps, leaks
 from tests.support.simulation.world import World, world
+from watchtower_agent.model.pause import Paused, PauseScope
+from watchtower_agent.model.shared_cause import SharedCauseRule
 from watchtower_agent.policies.guards.question import HOST_BUDGET, Protection
 from watchtower_agent.policies.policy import Budget
 
@@ -26,6 +29,7 @@ windows: [{cron: "0 2 * * *", for: 3h}]}
 WIDE: Final = (
     "backoff: {initial: 12s, factor: 2, max: 60s, reset_after: 2m}, budget: {max: 6, per: 10m, probe_after: 15m}, "
 )
+WIDE_CAUSE: Final = SharedCauseRule(share=40.0, at_least=3, within=10.0, hold=45.0)
 WIDE_HOST: Final = Budget(most=60, per=600.0, probe_after=120.0)
 PROTECTED: Final = ("agent", "kept", "db", "task")
 
@@ -109,19 +113,37 @@ def simulation(
     host.create("db", crash_loop(90.0), check=True, image="library/postgres:16", **START)
     host.create("task", falls_sick(60.0), check=True, labels={"com.docker.swarm.task.id": "t1"}, **START)
     host.protected.update(PROTECTED)
+    host.create("need", falls_sick(45.0), check=True, labels=_shop("need"), **START)
+    host.create("follower", crash_loop(20.0), labels=_shop("follower", "need:service_healthy:false"))
+    host.needs["follower"] = "need"
     protection = Protection(
         stateful_images=frozenset({"postgres"}),
         own_containers=(host.docker.find("agent").id,),
         host_budget=WIDE_HOST if wide else HOST_BUDGET,
     )
     policies = POLICIES.replace("{limits}", WIDE if wide else "")
-    agent = SimulatedAgent(host, policies, interval=interval, protection=protection)
+    agent = SimulatedAgent(
+        host,
+        policies,
+        interval=interval,
+        protection=protection,
+        shared_cause=WIDE_CAUSE if wide else SharedCauseRule(),
+    )
     made = Simulation(host, agent)
     agent.starts()
     return made
 
 
 START: Final[dict[str, object]] = {"health_start_period": 20.0, "health_interval": 5.0}
+
+
+def _shop(service: str, depends_on: str = "") -> dict[str, str]:
+    """Compose's labels."""
+    return {
+        "com.docker.compose.project": "shop",
+        "com.docker.compose.service": service,
+        "com.docker.compose.depends_on": depends_on,
+    }
 
 
 def busy(seed: int, *, containers: int = 16) -> Simulation:
@@ -152,7 +174,7 @@ def host_of(containers: int, *, seed: int, interval: float) -> Simulation:
     workloads = {f"{names[number % 3]}{number}": any_workload(draw) for number in range(containers)}
     made = simulation(workloads, seed=seed, interval=interval, wide=False)
     # what loops all the time would make most of the events
-    for name in PROTECTED:
+    for name in (*PROTECTED, "need", "follower"):
         made.world.workloads[name] = falls_sick(86_400.0)
     troubles(made, list(workloads), every_seconds=6 * 3600.0)
     return made
@@ -162,28 +184,36 @@ def troubles(made: Simulation, names: list[str], *, every_seconds: float) -> Non
     """From now on something goes wrong, or somebody does something, about so often."""
     host, draw = made.world, made.world.random
 
+    def person_stops(name: str) -> None:
+        host.person_stops(name)
+        host.after(draw.uniform(60, 7200), partial(host.person_starts, name))
+
+    def person_pauses(name: str) -> None:
+        scope, of = draw.choice(
+            [
+                (PauseScope.AGENT, ""),
+                (PauseScope.POLICY, "leak"),
+                (PauseScope.POLICY, "hasty"),
+                (PauseScope.CONTAINER, name),
+            ]
+        )
+        made.agent.pauses(Paused(scope=scope, name=of), draw.uniform(20, 300))
+
+    kinds: tuple[Callable[[str], object], ...] = (
+        lambda _: made.engine_goes(draw.uniform(1, 120), lost=draw.random() < 0.3),
+        lambda _: made.agent_dies(draw.uniform(0, 300)),
+        lambda _: made.together(draw.sample(names, k=len(names) * 2 // 3)),
+        lambda _: made.agent.blinded(list(host.docker.containers), draw.uniform(5, 300)),
+        lambda _: made.agent.sampler_hangs(draw.uniform(2, 60) * made.agent.interval),
+        lambda name: host.crashes(name, draw.choice([0, 1, 137])),
+        host.sickens,
+        host.person_restarts,
+        person_stops,
+        person_pauses,
+    )
+
     def next_one() -> None:
-        name = draw.choice(names)
-        match draw.randrange(10):
-            case 0:
-                made.engine_goes(draw.uniform(1, 120), lost=draw.random() < 0.3)
-            case 1:
-                made.agent_dies(draw.uniform(0, 300))
-            case 2:
-                host.person_stops(name)
-                host.after(draw.uniform(60, 7200), partial(host.person_starts, name))
-            case 3:
-                host.person_restarts(name)
-            case 4:
-                made.together(draw.sample(names, k=max(1, len(names) // 3)))
-            case 5:
-                made.agent.blinded([each.id for each in host.docker.containers.values()], draw.uniform(5, 300))
-            case 6:
-                made.agent.sampler_hangs(draw.uniform(2, 60) * made.agent.interval)
-            case 7 | 8:
-                host.crashes(name, draw.choice([0, 1, 137]))
-            case _:
-                host.sickens(name)
+        draw.choice(kinds)(draw.choice(names))
         host.after(draw.expovariate(1 / every_seconds), next_one)
 
     host.after(draw.expovariate(1 / every_seconds), next_one)

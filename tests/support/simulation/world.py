@@ -36,6 +36,7 @@ class World:
         protected: Names of containers that nothing may be done to.
         stopped_by_people: Name -> when a person stopped it who has not started it again.
         touched_by_people: Name -> when a person last restarted it, and which of its lives that began.
+        needs: Name -> the name of the container that it needs.
         listeners: Are told of the engine's events, in their order.
     """
 
@@ -46,6 +47,7 @@ class World:
     protected: set[str] = field(default_factory=set)
     stopped_by_people: dict[str, float] = field(default_factory=dict)
     touched_by_people: dict[str, tuple[float, int]] = field(default_factory=dict)
+    needs: dict[str, str] = field(default_factory=dict)
     listeners: list[Callable[[Sequence[EngineEvent]], None]] = field(default_factory=list)
     workloads: dict[str, Workload] = field(default_factory=dict)
     lives: dict[str, int] = field(default_factory=dict)
