@@ -14,7 +14,7 @@ def test_two_hundred_containers_for_thirty_days() -> None:
     """Two days in reduced numbers. Thirty have to take less than a minute of a processor."""
     days = drill(reduced=2, full=30)
     begun = time.process_time()
-    simulation = host_of(200, seed=11, interval=600.0)
+    simulation = host_of(200, seed=11, interval=1200.0)
     simulation.run(days * DAY)
 
     assert [what for _, what in simulation.violations] == []

@@ -119,7 +119,7 @@ class SimulatedAgent:
         self._position = 0
         self._unread: list[EngineEvent] = []
         self.connected = False
-        self._asked: set[str] = set()
+        self._asked: dict[str, None] = {}
         self._pause = interval
         self._ticks = 0
         self._blind: set[str] = set()
@@ -209,9 +209,9 @@ class SimulatedAgent:
         now(self._store.events_delivered([message.sequence for message in effects.events]))
         for intent in effects.intents:
             self._after(WRITES_AFTER, partial(self._write, intent))
-        for identity in effects.inspect.keys() - self._asked:
-            self._asked.add(identity)
-            self._after(INSPECTED_AFTER, partial(self._inspect, identity))
+        if effects.inspect and not self._asked:
+            self._after(INSPECTED_AFTER, self._inspect)
+        self._asked.update(effects.inspect)
         for fact in effects.facts:
             for listener in self.told:
                 listener(fact)
@@ -240,15 +240,18 @@ class SimulatedAgent:
         listing = self.world.docker.listing()
         self._see(InventoryObserved(containers=listing, after_position=self._position, at=self.world.clock.wall))
 
-    def _inspect(self, identity: str) -> None:
-        self._asked.discard(identity)
+    def _inspect(self) -> None:
+        asked, self._asked = self._asked, {}
         if self.connected:
             self._see(
-                ContainerObserved(
-                    container_id=identity,
-                    container=self.world.docker.containers.get(identity),
-                    after_position=self._position,
-                    at=self.world.clock.wall,
+                *(
+                    ContainerObserved(
+                        container_id=identity,
+                        container=self.world.docker.containers.get(identity),
+                        after_position=self._position,
+                        at=self.world.clock.wall,
+                    )
+                    for identity in asked
                 )
             )
 

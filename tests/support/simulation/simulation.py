@@ -163,7 +163,7 @@ def busy(seed: int, *, containers: int = 16) -> Simulation:
         {f"{names[number % 3]}{number}": kinds[number % len(kinds)] for number in range(containers)}, seed=seed
     )
     every = [*made.world.workloads]
-    troubles(made, [name for name in every if name not in PROTECTED], every_seconds=45.0)
+    troubles(made, [name for name in every if name not in PROTECTED], every_seconds=45.0, share=0.7)
     return made
 
 
@@ -176,12 +176,19 @@ def host_of(containers: int, *, seed: int, interval: float) -> Simulation:
     # what loops all the time would make most of the events
     for name in (*PROTECTED, "need", "follower"):
         made.world.workloads[name] = falls_sick(86_400.0)
-    troubles(made, list(workloads), every_seconds=6 * 3600.0)
+    troubles(made, list(workloads), every_seconds=6 * 3600.0, share=0.4)
     return made
 
 
-def troubles(made: Simulation, names: list[str], *, every_seconds: float) -> None:
-    """From now on something goes wrong, or somebody does something, about so often."""
+def troubles(made: Simulation, names: list[str], *, every_seconds: float, share: float) -> None:
+    """From now on something goes wrong, or somebody does something, about so often.
+
+    Args:
+        made: Where.
+        names: To whom.
+        every_seconds: On average.
+        share: Of them, how many one cause is behind.
+    """
     host, draw = made.world, made.world.random
 
     def person_stops(name: str) -> None:
@@ -202,7 +209,7 @@ def troubles(made: Simulation, names: list[str], *, every_seconds: float) -> Non
     kinds: tuple[Callable[[str], object], ...] = (
         lambda _: made.engine_goes(draw.uniform(1, 120), lost=draw.random() < 0.3),
         lambda _: made.agent_dies(draw.uniform(0, 300)),
-        lambda _: made.together(draw.sample(names, k=len(names) * 2 // 3)),
+        lambda _: made.together(draw.sample(names, k=int(len(names) * share))),
         lambda _: made.agent.blinded(list(host.docker.containers), draw.uniform(5, 300)),
         lambda _: made.agent.sampler_hangs(draw.uniform(2, 60) * made.agent.interval),
         lambda name: host.crashes(name, draw.choice([0, 1, 137])),
