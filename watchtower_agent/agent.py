@@ -24,7 +24,7 @@ from watchtower_agent.engine.client import DockerEngine
 from watchtower_agent.engine.inventory import Inventory
 from watchtower_agent.engine.session import EngineSession, SessionTiming
 from watchtower_agent.errors import FatalError, TemporaryError
-from watchtower_agent.identity import protection, settled_host
+from watchtower_agent.identity import protection, settled_host, surroundings_of
 from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.lag import TimedSelector
 from watchtower_agent.loop.loop import Loop
@@ -180,7 +180,7 @@ class Agent:
             metrics_interval=settings.mqtt.metrics.interval,
             committed=followers.committed,
         )
-        folder = PolicyFolder(settings.policies, clock, inbox.put, inbox.put)
+        folder = PolicyFolder(settings.policies, clock, inbox.put, inbox.put, surroundings_of(settings, address.url))
         answers = Answers(
             settings=settings,
             clock=clock,

@@ -288,7 +288,7 @@ class Answers:
         found = await self.folder.reload()
         if isinstance(found, PoliciesRejected):
             return {"policies": len(self.pipeline.policies.policies), "problems": list(found.problems)}
-        return {"policies": len(found.policies), "problems": []}
+        return {"policies": len(found.policies), "problems": [], "warnings": list(map(str, found.warnings))}
 
 
 def _trigger(policy: Policy) -> str:

@@ -17,6 +17,7 @@ import structlog
 
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.linter.surroundings import Surroundings, surroundings
 from watchtower_agent.policies.policy import Budget
 from watchtower_agent.settings import LoadedSettings, Settings, with_host
 
@@ -201,3 +202,19 @@ async def _known(host: str, here: Callable[[str], bool], within: float) -> bool:
         remedy="if it runs on this host under another name, give it the label watchtower-agent.protect=true",
     )
     return False
+
+
+def surroundings_of(settings: Settings, engine_url: str | None = None) -> Surroundings:
+    """Where policies are to work, as far as the settings tell.
+
+    Args:
+        settings: The configuration.
+        engine_url: The address that is used; None for the configured one, where nothing was connected yet.
+    """
+    return surroundings(
+        source=settings.sampling.source,
+        engine_url=settings.engine.url if engine_url is None else engine_url,
+        interval=settings.sampling.interval,
+        stateful_images=frozenset(settings.guards.stateful_images),
+        host_budget=Budget(most=settings.guards.host_budget.max, per=settings.guards.host_budget.per),
+    )

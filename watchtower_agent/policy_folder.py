@@ -16,6 +16,7 @@ from typing import Final
 from watchtower_agent.model.observation import PoliciesRejected
 from watchtower_agent.policies.files.load import digest_of, load_policies
 from watchtower_agent.policies.files.yaml_nodes import LARGEST_FILE
+from watchtower_agent.policies.linter.surroundings import UNTOLD, Surroundings
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.problem import Problem
 from watchtower_agent.ports import Clock
@@ -45,11 +46,13 @@ class FolderCheck:
         problems: Everything that is wrong with it.
         policies: How many policies it has, 0 when anything is wrong.
         files: How many files were read.
+        warnings: What is doubtful about it, when nothing is wrong.
     """
 
     problems: tuple[Problem, ...]
     policies: int
     files: int
+    warnings: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,16 +62,22 @@ class _Texts:
     signature: _Signature
 
 
-def check_folder(path: Path) -> FolderCheck:
-    """Read and check a folder once, or one file of it, for `watchtower-agent check`."""
+def check_folder(path: Path, surroundings: Surroundings = UNTOLD) -> FolderCheck:
+    """Read and check a folder once, or one file of it, for `watchtower-agent check`.
+
+    Args:
+        path: The folder, or the file.
+        surroundings: Where the policies are to work.
+    """
     named = path.suffix in _SUFFIXES and not os.path.isdir(path)  # noqa: PTH112 - pathlib's fails on odd names
     texts = _read_file(path) if named or os.path.isfile(path) else _read(path)  # noqa: PTH113 - likewise
-    loaded = load_policies(texts.files)
+    loaded = load_policies(texts.files, surroundings)
     problems = texts.problems + (() if isinstance(loaded, PolicySet) else loaded)
     return FolderCheck(
         problems=problems,
         policies=len(loaded.policies) if isinstance(loaded, PolicySet) and not problems else 0,
         files=len(texts.files),
+        warnings=loaded.warnings if isinstance(loaded, PolicySet) and not problems else (),
     )
 
 
@@ -85,6 +94,7 @@ class PolicyFolder:
         clock: Clock,
         on_loaded: Callable[[PolicySet], None],
         on_rejected: Callable[[PoliciesRejected], None],
+        surroundings: Surroundings = UNTOLD,
     ) -> None:
         """Watch nothing yet.
 
@@ -94,12 +104,14 @@ class PolicyFolder:
             on_loaded: Called in the loop's thread with every set that comes into force, and again when a broken folder
                 is back to what is in force.
             on_rejected: Called in the loop's thread with every state of the folder that can't be taken.
+            surroundings: Where the policies are to work.
         """
         self.looked = asyncio.Event()
         self._path = path
         self._clock = clock
         self._on_loaded = on_loaded
         self._on_rejected = on_rejected
+        self._surroundings = surroundings
         self._turn = asyncio.Lock()
         self._seen: _Signature | None = None
         self._loaded: PolicySet | None = None
@@ -148,7 +160,7 @@ class PolicyFolder:
 
     async def _take(self) -> PolicySet | PoliciesRejected:
         # In a thread: a slow disk or a large folder must not hold up the loop.
-        texts, digest, outcome = await asyncio.to_thread(_load, self._path)
+        texts, digest, outcome = await asyncio.to_thread(_load, self._path, self._surroundings)
         self._seen = texts.signature
         taken = self._accept(outcome) if isinstance(outcome, PolicySet) else self._reject(digest, outcome)
         self.looked.set()
@@ -175,9 +187,9 @@ class PolicyFolder:
         return rejected
 
 
-def _load(path: Path) -> tuple[_Texts, str, PolicySet | tuple[Problem, ...]]:
+def _load(path: Path, surroundings: Surroundings) -> tuple[_Texts, str, PolicySet | tuple[Problem, ...]]:
     texts = _read(path)
-    outcome = load_policies(texts.files)
+    outcome = load_policies(texts.files, surroundings)
     if texts.problems:
         outcome = texts.problems + (() if isinstance(outcome, PolicySet) else outcome)
     return texts, digest_of(texts.files), outcome

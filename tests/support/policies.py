@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
 from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.problem import Problem
+
+CHECKOUT: Final = Path(__file__).resolve().parents[2]
+_BLOCK: Final = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 GOOD = """\
 version: 1
@@ -62,3 +70,16 @@ def policy(body: str) -> Policy:
 def lines(body: str) -> list[str]:
     """What is wrong with one policy, whose second line this is."""
     return [str(each) for each in problems(f"version: 1\npolicies:\n  - name: a\n    {body}\n")]
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    """Every policy in the pages, as a file: the page with a number, and the text."""
+    for page in sorted({*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")}):
+        for index, block in enumerate(_BLOCK.findall(page.read_text(encoding="utf-8"))):
+            body = block.rstrip()
+            if body.lstrip().startswith("- name:"):
+                lines = body.splitlines()
+                indent = "" if lines[0].startswith("  ") else "  "
+                body = "version: 1\npolicies:\n" + "\n".join(indent + line for line in lines)
+            if "policies:\n" in body and "version: 1" in body:
+                yield f"{page.name}-{index}", body

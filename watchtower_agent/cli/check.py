@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from watchtower_agent.cli.text import counted
+from watchtower_agent.identity import surroundings_of
 from watchtower_agent.policies.files.yaml_nodes import LARGEST_FILE, MappingNode, read_yaml
+from watchtower_agent.policies.linter.surroundings import UNTOLD
 from watchtower_agent.policies.problem import Problem
 from watchtower_agent.policy_folder import check_folder
 from watchtower_agent.settings import load_settings
@@ -48,6 +50,7 @@ class CheckResult:
         files: How many policy files there are.
         policies: How many policies they hold, when all is well.
         problems: Everything that is wrong.
+        warnings: What is well-formed and can't work, when nothing is wrong with the folder.
     """
 
     settings: str | None
@@ -55,12 +58,14 @@ class CheckResult:
     files: int
     policies: int
     problems: tuple[CheckProblem, ...]
+    warnings: tuple[CheckProblem, ...] = ()
 
     def summary(self) -> str:
         """That all is well, and what was looked at."""
         policies = "1 policy" if self.policies == 1 else f"{self.policies:,} policies"
         where = "" if self.folder is not None and self.folder.is_file() else f" in {counted(self.files, 'file')}"
-        lines = [f"{self.folder}: {policies}{where}, no problems"]
+        doubts = f", {counted(len(self.warnings), 'warning')}" if self.warnings else ""
+        lines = [f"{self.folder}: {policies}{where}, no problems{doubts}"]
         if not self.files:
             lines = [f"{self.folder}: no file in it is named *.yaml or *.yml, so there are no policies"]
         if self.settings is not None:
@@ -76,6 +81,7 @@ class CheckResult:
             "files": self.files,
             "policies": self.policies,
             "problems": [problem.as_json() for problem in self.problems],
+            "warnings": [warning.as_json() for warning in self.warnings],
         }
 
 
@@ -92,11 +98,11 @@ def check(config: Path | None, folder: Path | None) -> CheckResult:
         folder: The policy folder; None for the configured one.
     """
     problems: list[CheckProblem] = []
-    source = None
+    source, around = None, UNTOLD
     if folder is None or config is not None:
         try:
             loaded = load_settings(config)
-            source = loaded.source
+            source, around = loaded.source, surroundings_of(loaded.settings)
             folder = loaded.settings.policies if folder is None else folder
         except WrongSettingsError as error:
             folder = error.policies if folder is None else folder
@@ -116,10 +122,15 @@ def check(config: Path | None, folder: Path | None) -> CheckResult:
         )
         problems.append(CheckProblem(text=str(problem), parts=problem))
         return CheckResult(settings=source, folder=folder, files=1, policies=0, problems=tuple(problems))
-    found = check_folder(folder)
+    found = check_folder(folder, around)
     problems += [_in_folder(problem, folder) for problem in found.problems]
     return CheckResult(
-        settings=source, folder=folder, files=found.files, policies=found.policies, problems=tuple(problems)
+        settings=source,
+        folder=folder,
+        files=found.files,
+        policies=found.policies,
+        problems=tuple(problems),
+        warnings=tuple(_in_folder(warning, folder) for warning in found.warnings),
     )
 
 

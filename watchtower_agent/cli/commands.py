@@ -115,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="a policy folder, or one file of it (default: as configured)",
     )
+    made.add_argument("--strict", action="store_true", help="exit 1 for warnings, too: for a pipeline that deploys")
     command("schema", _schema, "print the JSON Schema of policy files, by which editors complete and check them")
     made = command("status", _status, "show how the running agent is doing")
     made.add_argument(
@@ -250,10 +251,11 @@ def _check(options: argparse.Namespace) -> int:
     from watchtower_agent.cli.check import check  # noqa: PLC0415 - see the module's first line
 
     result = check(options.config, options.folder)
+    doubtful = options.strict and bool(result.warnings)
     if options.json:
-        _write_json(result.as_json())
+        _write_json(result.as_json() | {"ok": not result.problems and not doubtful})
     else:
-        for problem in result.problems:
+        for problem in (*result.problems, *result.warnings):
             _write(printable(problem.text))
         if result.problems:
             count = len(result.problems)
@@ -261,7 +263,9 @@ def _check(options: argparse.Namespace) -> int:
             _complain(f"{counted(count, 'problem')}; nothing of this is in force {gone}")
         else:
             _write(result.summary())
-    return PROBLEMS if result.problems else OK
+            if doubtful:
+                _complain(f"{counted(len(result.warnings), 'warning')}, and --strict was given")
+    return PROBLEMS if result.problems or doubtful else OK
 
 
 def _schema(options: argparse.Namespace) -> int:  # noqa: ARG001 - with and without --json it is JSON

@@ -122,11 +122,18 @@ def sampling_restored(collector: str, at: float) -> Notice:
 
 def policies_loaded(policies: PolicySet, at: float) -> Notice:
     """A policy folder is in force."""
+    warnings = list(map(str, policies.warnings))
+    doubts = f"; {_warnings(len(warnings))}. The first: {warnings[0]}" if warnings else ""
     return Notice(
         kind=EventKind.POLICY,
         action="loaded",
-        reason=_counted(len(policies.policies)),
-        data={"policies": {p.name: p.mode.value for p in policies.policies}, "digest": policies.digest},
+        severity=Severity.WARNING if warnings else Severity.INFO,
+        reason=f"{_counted(len(policies.policies))}{doubts}",
+        data={
+            "policies": {p.name: p.mode.value for p in policies.policies},
+            "digest": policies.digest,
+            **({"warnings": warnings[:_PROBLEMS_TOLD], "warning_count": len(warnings)} if warnings else {}),
+        },
         at=at,
     )
 
@@ -221,6 +228,10 @@ def breaker_turned(turn: Turn, host: str, now: Instant) -> Notice:
 
 def _counted(policies: int) -> str:
     return "1 policy is in force" if policies == 1 else f"{policies} policies are in force"
+
+
+def _warnings(count: int) -> str:
+    return "1 warning" if count == 1 else f"{count} warnings"
 
 
 def _problems(count: int) -> str:

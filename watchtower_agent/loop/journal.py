@@ -35,6 +35,8 @@ def log_fact(fact: Fact) -> None:
             _log_outcome(fact)
         case Notice():
             getattr(log, _LEVELS[fact.severity])(f"{fact.kind}_{fact.action}", reason=fact.reason)
+            for warning in _warnings(fact):
+                log.warning("policy_warning", what=warning)
 
 
 def _log_outcome(outcome: Outcome) -> None:
@@ -51,6 +53,12 @@ def _log_outcome(outcome: Outcome) -> None:
         reason=outcome.reason,
         correlation=decision.correlation_id,
     )
+
+
+def _warnings(notice: Notice) -> tuple[str, ...]:
+    """What is doubtful about the policies that were loaded: there is room in the log for more than the first."""
+    warnings = notice.data.get("warnings")
+    return tuple(map(str, warnings)) if isinstance(warnings, list) else ()
 
 
 def _about(decision: Decision) -> dict[str, str]:

@@ -11,6 +11,7 @@ from watchtower_agent.model.decision import Mode, Number, Severity, Verb
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.window import Window
 from watchtower_agent.policies.conditions.condition import Condition
+from watchtower_agent.policies.problem import Problem
 from watchtower_agent.policies.selector import Selector
 from watchtower_agent.policies.times.moments import Schedule
 
@@ -205,11 +206,13 @@ class PolicySet:
         policies: In the order of file name, then of writing.
         digest: A hash over the texts they were loaded from.
         loaded_at: Seconds since the epoch.
+        warnings: What is doubtful about them, in the order of the policies.
     """
 
     policies: tuple[Policy, ...] = ()
     digest: str = ""
     loaded_at: float = 0.0
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:

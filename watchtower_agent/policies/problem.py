@@ -17,7 +17,7 @@ _LONGEST_SHOWN: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One mistake. Its text is one line.
+    """One mistake, or what is well-formed and doubtful. Its text is one line.
 
     Attributes:
         file: Name of the file, or the folder's path.
@@ -26,6 +26,7 @@ class Problem:
         path: Keys that lead there, as in `policies[0].then.restart`; empty when the file can't be read as YAML.
         message: What is wrong.
         remedy: What would be right.
+        warning: The policy is taken all the same.
     """
 
     file: str
@@ -34,11 +35,13 @@ class Problem:
     path: str
     message: str
     remedy: str
+    warning: bool = False
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
         path = f"{self.path}: " if self.path else ""
-        return _one_line(f"{place}: {path}{self.message}, {self.remedy}")
+        kind = "warning: " if self.warning else ""
+        return _one_line(f"{place}: {kind}{path}{self.message}, {self.remedy}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

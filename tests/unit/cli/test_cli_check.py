@@ -145,3 +145,53 @@ def test_check_as_json_of_what_is_fine(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["check", "--json", str(ROOT / "config" / "policies")]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["ok"], answer["problems"]) == (True, [])
+
+
+_DOUBTFUL = """\
+version: 1
+policies:
+  - name: again
+    select: {name: "*"}
+    when: restarts > 3 or memory.oom_kills > 2
+    then: {restart: {}}
+"""
+
+
+def test_warnings_are_told_and_no_mistake_unless_they_are_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(_DOUBTFUL)
+    assert main(["check", str(tmp_path)]) == 0
+    words = capsys.readouterr()
+    warning, summary = words.out.splitlines()
+    assert warning.startswith(f"{tmp_path / 'a.yaml'}:5:11: warning: policies[0].when: this is still true after each")
+    assert summary == f"{tmp_path}: 1 policy in 1 file, no problems, 1 warning"
+    assert words.err == ""
+    assert main(["check", "--strict", str(tmp_path)]) == 1
+    words = capsys.readouterr()
+    assert words.out.splitlines() == [warning, summary]
+    assert words.err == "watchtower-agent: 1 warning, and --strict was given\n"
+
+
+@pytest.mark.parametrize(("strict", "ok"), [((), True), (("--strict",), False)])
+def test_warnings_as_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], strict: tuple[str, ...], ok: bool
+) -> None:
+    (tmp_path / "a.yaml").write_text(_DOUBTFUL)
+    assert main(["check", "--json", *strict, str(tmp_path)]) == (0 if ok else 1)
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["ok"], answer["problems"]) == (ok, [])
+    (warning,) = answer["warnings"]
+    assert (warning["line"], warning["column"], warning["path"]) == (5, 11, "policies[0].when")
+    assert warning["message"].startswith("this is still true after each restart")
+    assert warning["remedy"].startswith("ask how many there were of late")
+
+
+def test_the_configuration_says_what_a_policy_can_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "agent.yaml"
+    config.write_text("sampling: {source: stats-api}\n")
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "a.yaml").write_text(_DOUBTFUL.replace("restart:", "notify:"))
+    assert main(["check", "--config", str(config)]) == 0
+    (warning, *_) = capsys.readouterr().out.splitlines()
+    assert "a.yaml:5:27: warning: policies[0].when: memory.oom_kills is never known with these settings" in warning

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Final
 
 from pydantic import ValidationError
@@ -21,6 +22,9 @@ from watchtower_agent.policies.files.yaml_nodes import (
     plain,
     read_yaml,
 )
+from watchtower_agent.policies.linter.doubt import Doubt
+from watchtower_agent.policies.linter.linter import doubts
+from watchtower_agent.policies.linter.surroundings import UNTOLD, Surroundings
 from watchtower_agent.policies.policy import Place, Policy, PolicySet
 from watchtower_agent.policies.problem import Finding, Path, Problem, joined, shown
 
@@ -30,16 +34,20 @@ MOST_POLICIES: Final = 1000
 _MOST_EXAMINED: Final = 10 * MOST_POLICIES
 """In a file: beyond that it is no policy file, and nobody reads a problem about each."""
 
+MOST_WARNINGS: Final = 1000
+"""Of a folder."""
+
 _VERBATIM: Final = frozenset({"labels"})
 """Labels are text to the engine: `autoheal: true` means "true", `version: 1.0` means "1.0"."""
 _PLACEHOLDER: Final = "unnamed"
 
 
-def load_policies(files: Mapping[str, bytes]) -> PolicySet | tuple[Problem, ...]:
+def load_policies(files: Mapping[str, bytes], surroundings: Surroundings = UNTOLD) -> PolicySet | tuple[Problem, ...]:
     """Load a folder, whole or not at all.
 
     Args:
         files: File name -> content.
+        surroundings: Where the policies are to work: some work on one host and not on another.
 
     Returns:
         The policies in the order of file name, then of writing (`loaded_at` is the caller's to set); or every
@@ -53,7 +61,14 @@ def load_policies(files: Mapping[str, bytes]) -> PolicySet | tuple[Problem, ...]
         problems.append(_too_many(policies))
     if problems:
         return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line or 0, problem.column or 0)))
-    return PolicySet(policies=policies, digest=digest_of(files))
+    return PolicySet(policies=policies, digest=digest_of(files), warnings=_warnings(read, policies, surroundings))
+
+
+def _warnings(read: list[_File], policies: tuple[Policy, ...], surroundings: Surroundings) -> tuple[Problem, ...]:
+    files = {file.name: file for file in read}
+    found = islice(doubts(policies, surroundings), MOST_WARNINGS)
+    warnings = [files[doubt.policy.place.file].warning(doubt) for doubt in found]
+    return tuple(sorted(warnings, key=lambda each: (each.file, each.line or 0, each.column or 0)))
 
 
 def digest_of(files: Mapping[str, bytes]) -> str:
@@ -77,12 +92,16 @@ class _File:
     """Every well-formed name, with the problem that it would be if it were taken already."""
     _refused: frozenset[tuple[int, int]] = frozenset()
     """Where something stands that was refused as YAML: what is missing for it is no second mistake."""
+    _text: YamlText | None = None
+    _roots: dict[str, Path] = field(default_factory=dict)
+    """Where each policy stands in it."""
 
     def load(self, content: bytes) -> _File:
         text, mistakes = read_yaml(content)
         for mark, finding in mistakes:
             self._add(finding, (mark.line, mark.column))
         self._refused = frozenset((mark.line, mark.column) for mark, _ in mistakes)
+        self._text = text
         if text is not None:
             self._load_root(text)
         return self
@@ -128,6 +147,15 @@ class _File:
         self._find(text, meaning.findings)
         if policy is not None:
             self.policies.append(policy)
+            self._roots[policy.name] = root
+
+    def warning(self, doubt: Doubt) -> Problem:
+        """What is doubtful about one of its policies, with its place."""
+        text, path = self._text, (*self._roots[doubt.policy.name], *doubt.path)
+        assert text is not None
+        place = text.place(path, at_key=doubt.at_key, offset=doubt.offset)
+        finding = Finding(path=text.written(path), message=doubt.message, remedy=doubt.remedy)
+        return replace(self._problem(finding, place), warning=True)
 
     def _find(self, text: YamlText, findings: list[Finding]) -> None:
         for finding in findings:

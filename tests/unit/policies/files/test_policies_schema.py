@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
-from tests.support.policies import GOOD
+from tests.support.policies import GOOD, examples
 from watchtower_agent.policies.files.document import FileKeys
 from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.files.schema import policy_schema
@@ -21,20 +20,6 @@ from watchtower_agent.policies.policy import PolicySet
 CHECKOUT = Path(__file__).resolve().parents[4]
 COMMITTED = CHECKOUT / "config" / "policy.schema.json"
 SHIPPED = sorted((CHECKOUT / "config").rglob("policies/*.yaml"))
-BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
-
-
-def examples() -> Iterator[tuple[str, str]]:
-    """Every policy in the pages, as a file."""
-    for page in sorted({*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")}):
-        for index, block in enumerate(BLOCK.findall(page.read_text(encoding="utf-8"))):
-            body = block.rstrip()
-            if body.lstrip().startswith("- name:"):
-                lines = body.splitlines()
-                indent = "" if lines[0].startswith("  ") else "  "
-                body = "version: 1\npolicies:\n" + "\n".join(indent + line for line in lines)
-            if "policies:\n" in body and "version: 1" in body:
-                yield f"{page.name}-{index}", body
 
 
 EXAMPLES = list(examples())

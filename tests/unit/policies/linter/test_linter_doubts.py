@@ -1,0 +1,290 @@
+"""What the linter says, and of what it says nothing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.policies import examples
+from watchtower_agent.policies.files.load import load_policies
+from watchtower_agent.policies.linter.surroundings import UNTOLD, Surroundings, surroundings
+from watchtower_agent.policies.policy import Budget, PolicySet
+from watchtower_agent.settings.model import STATEFUL_IMAGES
+
+CHECKOUT = Path(__file__).resolve().parents[4]
+SHIPPED = sorted((CHECKOUT / "config").rglob("policies/*.yaml"))
+USUAL = surroundings(
+    source="auto",
+    engine_url="",
+    interval=1.0,
+    stateful_images=frozenset(STATEFUL_IMAGES),
+    host_budget=Budget(most=6, per=600.0),
+)
+API = surroundings(source="stats-api", engine_url="", interval=1.0)
+ALL = 'select: {name: "*"}'
+
+
+def line(body: str, index: int = 0) -> str:
+    """One policy in the file, its condition in quotes: brackets and commas mean something to YAML."""
+    written = r"""(when|where): (?:"([^"]*)"|(.*?)), (?=(?:then|for|cooldown|windows|budget|backoff):)"""
+    quoted = re.sub(written, r"\1: '\2\3', ", body)
+    return f"  - {{name: p{index}, {quoted}}}"
+
+
+def said(*policies: str, where: Surroundings = USUAL) -> list[str]:
+    """The warnings about policies, whose third line the first one is."""
+    lines = [line(body, index) for index, body in enumerate(policies)]
+    loaded = load_policies({"a.yaml": "\n".join(["version: 1", "policies:", *lines]).encode()}, where)
+    assert isinstance(loaded, PolicySet), "\n".join(map(str, loaded))
+    assert all(warning.warning for warning in loaded.warnings)
+    return [str(warning) for warning in loaded.warnings]
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (
+            f"{ALL}, when: memory.percent > 90% and memory.percent < 80%, then: {{restart: {{}}}}",
+            "never true: memory.percent > 90% and memory.percent < 80% exclude each other",
+        ),
+        (f"{ALL}, when: memory.percent > 90% and not memory.percent >= 90%, then: {{notify: {{}}}}", "exclude each"),
+        (f"{ALL}, when: memory.percent < 0%, then: {{notify: {{}}}}", "never true: memory.percent < 0%"),
+        (f'{ALL}, when: health == "healthy" and health == "unhealthy", then: {{notify: {{}}}}', "never true"),
+        (
+            'select: {name: "*", status: running}, when: status == "exited", then: {start: {}}',
+            'never true: status == "running" and status == "exited" exclude each other',
+        ),
+        ("when: engine.responding and not engine.responding, then: {notify: {}}", "never true"),
+        (
+            f"{ALL}, on: {{container: die}}, where: exit_code == 1 and exit_code == 2, then: {{notify: {{}}}}",
+            "policies[0].where: this is never true",
+        ),
+        (f"{ALL}, when: uptime < 5m, for: 10m, then: {{notify: {{}}}}", "policies[0].for: uptime is never in those"),
+        (f"{ALL}, when: memory.percent >= 0%, then: {{notify: {{}}}}", "true of every container at all times"),
+        (f"{ALL}, when: uptime < 5m, then: {{restart: {{}}}}", "still true after each restart"),
+        (f"{ALL}, when: uptime < 5m or memory.percent > 90%, then: {{restart: {{}}}}", "still true after each restart"),
+        (f"{ALL}, when: restarts > 3, then: {{restart: {{}}}}", r"delta\(restarts, 1h\) > 3"),
+        (f'{ALL}, when: labels["a"] == "b", then: {{restart: {{}}}}', "still true after each restart"),
+        (f'{ALL}, when: status == "running" and restarts >= 1, then: {{restart: {{}}}}', "still true after each"),
+        (
+            f'{ALL}, when: health != "healthy", for: 1m, then: {{restart: {{}}}}',
+            r'without a health check \(its health is none\), so it is repeated .*, write health == "unhealthy"',
+        ),
+        (f"{ALL}, when: restarts > 10, then: {{stop: {{}}}}", r'after each stop, .* add and status == "running"'),
+        (f"{ALL}, when: restarts > 10, then: {{kill: {{}}}}", "still true after each kill"),
+        (f'{ALL}, when: status == "running", then: {{start: {{}}}}', "still true after each start"),
+        (
+            'select: {image: ["postgres:16", redis]}, when: health == "unhealthy", then: {restart: {}}',
+            "policies[0].select.image: postgres is a stateful image",
+        ),
+        ('select: {swarm_service: web}, when: health == "unhealthy", then: {restart: {}}', "tasks, which Swarm"),
+        (
+            'select: {labels: {watchtower-agent.protect: "true"}}, when: health == "unhealthy", then: {restart: {}}',
+            "no container with this label",
+        ),
+    ],
+)
+def test_a_policy_that_can_not_work(policy: str, words: str) -> None:
+    (warning,) = said(policy)
+    assert re.match(r"a\.yaml:3:\d+: warning: policies\[0\]\.", warning)
+    assert re.search(words.replace("policies[0]", r"policies\[0\]"), warning), warning
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        f'{ALL}, when: health == "unhealthy", for: 1m, then: {{restart: {{}}}}',
+        f"{ALL}, when: memory.percent > 90% and uptime > 10m, then: {{restart: {{}}}}",
+        f"{ALL}, when: uptime > 24h, then: {{restart: {{}}}}",
+        f"{ALL}, when: uptime < 5m, for: 4m, then: {{notify: {{}}}}",
+        f"{ALL}, when: uptime < 5m, cooldown: 10m, then: {{restart: {{}}}}",
+        f'{ALL}, when: "delta(restarts, 10m) > 3", then: {{stop: {{}}}}',
+        f'{ALL}, when: restarts > 10 and status == "running", then: {{stop: {{}}}}',
+        f'{ALL}, when: status in ["exited", "dead"] and exit_code not in [0, 143], then: {{start: {{}}}}',
+        f"{ALL}, when: cpu.percent < 1%, for: 10m, then: {{restart: {{}}}}",
+        f"{ALL}, when: restarts >= 3 and restarts <= 3, then: {{notify: {{}}}}",
+        f"{ALL}, when: memory.usage > memory.limit, then: {{restart: {{}}}}",
+        f"{ALL}, when: memory.percent > 90% or memory.percent < 1%, then: {{notify: {{}}}}",
+        f'{ALL}, when: "delta(memory.usage, 5m) < 0", then: {{notify: {{}}}}',
+        f'{ALL}, when: "avg(memory.percent, 5m) > 80% and memory.percent < 70%", then: {{notify: {{}}}}',
+        f'{ALL}, when: name == "web" or name == "api", then: {{notify: {{}}}}',
+        f"{ALL}, when: memory.percent > 90%, then: {{kill: {{signal: HUP}}}}",
+        f'{ALL}, when: labels["a"] == "b", then: {{kill: {{signal: HUP}}}}',
+        'select: {image: [postgres, web]}, when: health == "unhealthy", then: {restart: {}}',
+        'select: {image: postgres, name: db}, when: health == "unhealthy", then: {restart: {}}',
+        'select: {image: postgres, labels: {autoheal: "true"}}, when: health == "unhealthy", then: {restart: {}}',
+        'select: {image: postgres}, when: health == "unhealthy", then: {notify: {}}',
+        'select: {swarm_service: web}, when: health == "unhealthy", then: {notify: {}}',
+        f"mode: off, {ALL}, when: memory.percent < 0%, then: {{notify: {{}}}}",
+    ],
+)
+def test_a_policy_that_can_work(policy: str) -> None:
+    assert said(policy) == []
+
+
+STOP_LEAKING = "select: {compose: {project: shop}}, when: memory.percent > 90%, then: {stop: {}}"
+START_ENDED = 'select: {compose: {project: shop}}, when: status == "exited", then: {start: {}}'
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        (STOP_LEAKING, START_ENDED, r"then\.start: this undoes the stop by policy p0 \(a\.yaml:3:5\)"),
+        (START_ENDED, STOP_LEAKING, r"then\.stop: this is undone by policy p0 \(a\.yaml:3:5\), which does a start"),
+        (
+            'schedule: {cron: "0 20 * * *"}, select: {name: web}, then: {stop: {}}',
+            'select: {name: "w*"}, when: not status == "running", for: 1m, then: {restart: {}}',
+            "this undoes the stop",
+        ),
+        (
+            STOP_LEAKING,
+            "select: {compose: {project: shop, service: web}}, when: memory.percent > 95%, then: {restart: {}}",
+            "restart here and stop by policy p0 .* are contrary, and both are wanted",
+        ),
+        (
+            "select: {name: web}, on: {container: [oom, health_status]}, then: {restart: {}}",
+            'select: {name: "*"}, on: {container: "*"}, where: health == "unhealthy", then: {stop: {}}',
+            "are contrary",
+        ),
+        (
+            'schedule: {cron: "0 20 * * *"}, select: {name: web}, then: {stop: {}}',
+            'schedule: {cron: "0 20 * * *"}, select: {name: web}, then: {start: {}}',
+            "are contrary",
+        ),
+        (
+            f"{ALL}, when: host.memory.percent > 95%, then: {{pause: {{}}}}",
+            f'{ALL}, when: status == "paused", then: {{unpause: {{}}}}',
+            "this undoes the pause",
+        ),
+    ],
+)
+def test_two_policies_against_each_other(one: str, other: str, words: str) -> None:
+    (warning,) = said(one, other)
+    assert re.match(r"a\.yaml:4:\d+: warning: policies\[1\]\.", warning)
+    assert re.search(words, warning), warning
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # restarted while that may help, stopped when it does not
+        (
+            'select: {compose: {project: shop}}, when: health == "unhealthy" and restarts <= 5, then: {restart: {}}',
+            'select: {name: "*"}, when: health != "none" and restarts > 5 and status == "running", then: {stop: {}}',
+        ),
+        (STOP_LEAKING, START_ENDED.replace("shop", "other")),
+        (STOP_LEAKING, START_ENDED.replace("compose: {project: shop}", "labels: {a: b}")),
+        (STOP_LEAKING, f"mode: shadow, {START_ENDED}"),
+        (STOP_LEAKING, START_ENDED.replace("then:", "for: 1h, then:")),
+        (
+            STOP_LEAKING.replace("then:", 'windows: [{cron: "0 2 * * *", for: 1h}], then:'),
+            START_ENDED.replace("then:", 'windows: [{cron: "0 6 * * *", for: 1h}], then:'),
+        ),
+        (
+            'schedule: {cron: "0 20 * * *"}, select: {name: web}, then: {stop: {}}',
+            'schedule: {cron: "0 8 * * *"}, select: {name: web}, then: {start: {}}',
+        ),
+        (
+            "select: {name: web}, on: {container: oom}, then: {restart: {}}",
+            "select: {name: web}, on: {container: pause}, then: {stop: {}}",
+        ),
+        (STOP_LEAKING, 'select: {compose: {project: shop}}, when: health == "unhealthy", then: {restart: {}}'),
+        (
+            STOP_LEAKING.replace("stop: {}", "kill: {signal: HUP}"),
+            STOP_LEAKING.replace("stop: {}", "restart: {}"),
+        ),
+        (
+            STOP_LEAKING.replace("{compose: {project: shop}}", "{compose: {project: shop}, name: web}"),
+            START_ENDED.replace("{compose: {project: shop}}", "{compose: {project: shop}, not: {name: web}}"),
+        ),
+    ],
+)
+def test_two_policies_beside_each_other(one: str, other: str) -> None:
+    assert said(one, other) == []
+
+
+SICK = 'select: {name: "*"}, when: health == "unhealthy", then: {restart: {}}'
+
+
+@pytest.mark.parametrize(
+    ("keys", "fits"),
+    [
+        ("cooldown: 10m, budget: {max: 6, per: 30m}", "at most 3 action"),
+        ("cooldown: 10m, budget: {max: 3, per: 30m}", "at most 3 action"),
+        ("cooldown: 10m, budget: {max: 2, per: 30m}", ""),
+        ("for: 10m, budget: {max: 3, per: 30m}", "at most 3 action"),
+        ("cooldown: 10m", ""),
+        ("backoff: {initial: 10m}, budget: {max: 4, per: 30m}", "at most 3 action"),
+        ("backoff: {initial: 10s}, budget: {max: 6, per: 30m}", ""),
+        ("cooldown: 1h, budget: {max: 1, per: 30m}", "at most 1 action"),
+    ],
+)
+def test_a_budget_larger_than_its_window_allows(keys: str, fits: str) -> None:
+    warnings = said(SICK.replace("then:", f"{keys}, then:"))
+    assert [fits in warning for warning in warnings] == [True] * bool(fits)
+    assert all("policies[0].budget: this budget is never used up" in warning for warning in warnings)
+
+
+def test_what_other_policies_do_counts_in_a_budget() -> None:
+    budgeted = SICK.replace("then:", "cooldown: 10m, budget: {max: 6, per: 30m}, then:")
+    leaking = f"{ALL}, when: memory.percent > 90%, then: {{restart: {{}}}}"
+    assert said(budgeted, leaking) == []
+    assert len(said(budgeted, f"mode: shadow, {leaking}")) == 1
+
+
+def test_a_budget_larger_than_the_hosts() -> None:
+    where = surroundings(source="auto", engine_url="", interval=1.0, host_budget=Budget(most=6, per=600.0))
+    many = "cooldown: 1s, backoff: {initial: 0s}, budget: {max: 25, per: 30m}"
+    (warning,) = said(SICK.replace("then:", f"{many}, then:"), where=where)
+    assert "the host's ends before (guards.host_budget: 6 within 10m)" in warning
+    assert said(SICK.replace("then:", f"{many.replace('25', '24')}, then:"), where=where) == []
+
+
+def test_what_the_source_does_not_tell_has_its_place_inside_the_condition() -> None:
+    policy = f"{ALL}, when: memory.percent > 90% or pressure.memory > 50%, then: {{notify: {{}}}}"
+    (warning,) = said(policy, where=API)
+    column = line(policy).index("pressure.memory") + 1
+    assert warning.startswith(f"a.yaml:3:{column}: warning: policies[0].when: pressure.memory is never known")
+    assert "set sampling.source to cgroup" in warning
+    assert said(policy) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "url", "unknown"),
+    [
+        ("auto", "", []),
+        ("auto", "unix:///run/docker.sock", []),
+        ("auto", "tcp://proxy:2375", ["memory.oom_kills", "host.disk.percent"]),
+        ("cgroup", "tcp://proxy:2375", ["host.disk.percent"]),
+        ("stats-api", "", ["memory.oom_kills"]),
+        ("cgroup", "", []),
+    ],
+)
+def test_what_is_known_where(source: str, url: str, unknown: list[str]) -> None:
+    where = surroundings(source=source, engine_url=url, interval=1.0)
+    policy = f"{ALL}, when: memory.oom_kills > 1 and host.disk.percent > 90%, then: {{notify: {{}}}}"
+    assert [re.findall(r"(\S+) is never known", warning)[0] for warning in said(policy, where=where)] == unknown
+
+
+def test_growth_needs_two_samples() -> None:
+    policy = f'{ALL}, when: "rate(memory.usage, 10s) > 1MiB and avg(pids, 10s) > 1", then: {{notify: {{}}}}'
+    slow = surroundings(source="auto", engine_url="", interval=10.0)
+    (warning,) = said(policy, where=slow)
+    assert "rate over 10s never has two samples to compare" in warning
+    assert said(policy) == said(policy, where=UNTOLD) == []
+
+
+@pytest.mark.parametrize("text", [*SHIPPED, *(text for _, text in examples())], ids=lambda each: Path(each).name[:20])
+def test_what_is_shipped_and_what_the_pages_show_is_beyond_doubt(text: Path | str) -> None:
+    content = text.read_bytes() if isinstance(text, Path) else text.encode()
+    loaded = load_policies({"a.yaml": content}, USUAL)
+    assert isinstance(loaded, PolicySet)
+    assert loaded.policies
+    assert loaded.warnings == ()
+
+
+def test_a_folder_full_of_contradictions_loads_in_time_and_tells_a_thousand() -> None:
+    policies = [(STOP_LEAKING, START_ENDED)[index % 2] for index in range(1000)]
+    assert len(said(*policies)) == 1000

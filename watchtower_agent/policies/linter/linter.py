@@ -1,0 +1,29 @@
+"""Everything that is doubtful about a folder's policies. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from watchtower_agent.model.decision import Mode
+from watchtower_agent.policies.linter.capacity import never_used_up
+from watchtower_agent.policies.linter.contradiction import contradictions
+from watchtower_agent.policies.linter.doubt import Doubt
+from watchtower_agent.policies.linter.futility import always_true, never_known, never_let, never_true
+from watchtower_agent.policies.linter.repetition import goes_on
+from watchtower_agent.policies.linter.surroundings import Surroundings
+from watchtower_agent.policies.policy import Policy
+
+
+def doubts(policies: Sequence[Policy], surroundings: Surroundings) -> Iterator[Doubt]:
+    """What can't work, policy by policy, then what can't work together. Of policies that are off nothing is said."""
+    in_force = [policy for policy in policies if policy.mode is not Mode.OFF]
+    for policy in in_force:
+        never = list(never_true(policy))
+        yield from never
+        yield from never_known(policy, surroundings)
+        yield from never_let(policy, surroundings)
+        yield from never_used_up(policy, in_force, surroundings)
+        if not never:
+            always = list(always_true(policy))
+            yield from always or goes_on(policy)
+    yield from contradictions(in_force)
