@@ -17,8 +17,10 @@ def starting(q: Question) -> Held | None:
         return None
     # The grace is one health check interval: the first check that counts comes that long after the start period.
     wait = detail.health_start_period + detail.health_interval
-    uptime = q.now.wall - record.started
-    if not 0 <= uptime < wait:
+    if not q.now.may_be_past(record.started):
+        return None  # the clock was set back: for how long it has been running is not known
+    uptime = max(0.0, q.now.wall - record.started)  # the engine's clock may be ahead of ours by a little
+    if uptime >= wait:
         return None
     return q.hold(
         Guard.STARTING,
