@@ -207,7 +207,7 @@ def _in_the_end(status: Json, subscriber: Subscriber, resident: float) -> list[F
         Figure(name="resident memory in the end", value=resident, unit="MiB", note=f"after {minutes:.0f} min"),
         Figure(name="batches of metrics that arrived", value=subscriber.count(), unit=""),
         Figure(
-            name="ticks left out", value=float(status["sampling"]["overruns"]), unit="", limit=0, note=f"of {ticks:,}"
+            name="ticks left out", value=float(status["sampling"]["left_out"]), unit="", limit=0, note=f"of {ticks:,}"
         ),
     ]
 

@@ -189,7 +189,7 @@ class Answers:
             "source": counters.source,
             "containers": len(self.pipeline.state.slots),
             "ticks": counters.ticks,
-            "overruns": counters.overruns,
+            "left_out": counters.left_out,
             "last_duration": counters.last_duration,
             "failures": dict(self.pipeline.failing),
         }

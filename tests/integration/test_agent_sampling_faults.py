@@ -27,6 +27,12 @@ policies:
     when: memory.usage > 0 and cpu.percent >= 0% and pids >= 1
     then: {notify: {}}
 """
+HANGING = f"""{WATCHED}
+  - name: busy
+    select: {{name: "many-*"}}
+    when: cpu.percent >= 0%
+    then: {{notify: {{}}}}
+"""
 
 
 def run_many(engine: PrivateEngine) -> None:
@@ -82,7 +88,7 @@ async def test_with_descriptors_enough_nothing_is_said_and_they_are_kept(
     assert host.watch.told("agent", "sampling_degraded") == []
 
 
-async def test_a_file_that_never_answers_is_said_once_and_the_engine_is_watched_still(
+async def test_a_file_that_never_answers_is_said_once_and_all_else_is_watched_still(
     own_engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host], tmp_path: Path
 ) -> None:
     path = f"docker/{own_engine.run('many-0')}"
@@ -92,11 +98,13 @@ async def test_a_file_that_never_answers_is_said_once_and_the_engine_is_watched_
     file.unlink()
     os.mkfifo(file)  # who opens it waits until somebody writes
     settings = {"sampling": {"cgroup_root": str(tree.root), "source": "cgroup"}}
-    host = make_host(own_engine, module_broker, WATCHED, settings=settings, proxied=False)
+    host = make_host(own_engine, module_broker, HANGING, settings=settings, proxied=False)
 
     (told,) = await host.watch.until_told("agent", "sampling_degraded", timeout=30)
-    assert told.data["collector"] == "sampler"
-    assert f"the collector memory waits for {file}" in host.agent.status()["sampling"]["failures"]["sampler"]
+    assert told.data["collector"] == "memory"
+    assert f"The collector memory waits for {file}" in told.reason
+    assert host.agent.status()["sampling"]["failures"]["memory"] == told.reason
+    await host.watch.until_told("policy", "firing", timeout=20, where=lambda told: told.data["policy"] == "busy")
     own_engine.freeze()
     try:
         await host.watch.until_told("policy", "firing", timeout=20, where=lambda told: told.data["policy"] == "silent")
@@ -105,10 +113,13 @@ async def test_a_file_that_never_answers_is_said_once_and_the_engine_is_watched_
     await host.watch.until_told("policy", "resolved", timeout=20, where=lambda told: told.data["policy"] == "silent")
     assert len(host.watch.told("agent", "sampling_degraded")) == 1
 
-    file.rename(file.with_name("pipe"))
+    pipe = file.rename(file.with_name("pipe"))
     file.write_text("1000000\n")
-    await asyncio.to_thread(lambda: file.with_name("pipe").write_bytes(b"1000000\n"))
+    await asyncio.to_thread(lambda: os.close(os.open(pipe, os.O_WRONLY)))
     await host.watch.until_told(
-        "agent", "sampling_restored", timeout=20, where=lambda told: told.data["collector"] == "sampler"
+        "agent", "sampling_restored", timeout=20, where=lambda told: told.data["collector"] == "memory"
     )
-    await host.watch.until_told("policy", "firing", "many-0", timeout=20)
+    await host.watch.until_told("policy", "firing", timeout=20, where=lambda told: told.data["policy"] == "alive")
+    assert len(host.watch.told("agent", "sampling_degraded")) == 1
+    assert host.agent.status()["sampling"]["failures"] == {}
+    assert not [told for told in host.watch.told("policy", "resolved") if told.data["policy"] == "busy"]

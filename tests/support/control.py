@@ -49,7 +49,7 @@ def status(**changes: object) -> dict[str, object]:
             "source": "cgroup2",
             "containers": 12,
             "ticks": 4000,
-            "overruns": 2,
+            "left_out": 2,
             "last_duration": 0.0021,
             "failures": {"memory": "permission denied"},
         },

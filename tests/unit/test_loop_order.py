@@ -85,7 +85,7 @@ class Outside:
 
     def read_anew(self, container_id: str) -> None: ...
 
-    def waits_for(self) -> str:
+    def look_after(self) -> str:
         return ""
 
     def follow(self, timetable: tuple[Timed, ...]) -> None: ...

@@ -128,10 +128,8 @@ def _sampling(page: Page, sampling: Json) -> None:
         text += f", {duration(sampling['last_duration'])} a round"
     failures = _section(sampling, "failures")
     page.fact("sampling", words(text), good=False if failures else None)
-    if sampling.get("overruns"):
-        page.fact(
-            "", words(f"{sampling['overruns']:,} of {counted(sampling.get('ticks'), 'round')} came late", "yellow")
-        )
+    if sampling.get("left_out"):
+        page.fact("", words(f"{counted(sampling.get('ticks'), 'round')}, {sampling['left_out']:,} left out", "yellow"))
     for collector, reason in failures.items():
         page.fact("", name(printable(collector), "yellow"), words(f": {printable(reason)}", "yellow"))
 

@@ -8,12 +8,14 @@ from dataclasses import replace
 
 from watchtower_agent.collectors import registry
 from watchtower_agent.collectors.cgroup_tree import NOTHING_KNOWN
+from watchtower_agent.collectors.disk import DiskCollector
 from watchtower_agent.collectors.files import Descriptors, raise_descriptor_limit
 from watchtower_agent.collectors.host_facts import HostFacts
 from watchtower_agent.collectors.request import Request, Source
 from watchtower_agent.collectors.roster import Roster
 from watchtower_agent.collectors.stats_api import Ask, StatsCollector
 from watchtower_agent.collectors.tick import Collector, Tick
+from watchtower_agent.collectors.turn import FACTS, SEARCH, Turns
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.ports import Clock
 
@@ -34,12 +36,14 @@ class Reader:
         ask: Asks the engine's stats API about a container; None where it can't be asked.
         monotonic: The clock that `clock` stamps with, for rates and durations.
         collectors: Instead of the registry's own.
+        disk: Asks for the disk; one that was made before keeps to the one question that it has open.
+        may_keep: Files that may be kept open; None for as many as the system lets us.
 
     Attributes:
         interval: Seconds between ticks.
         seconds: Collector -> seconds it took at the last tick.
         source: Where the containers' numbers came from at the last tick: cgroup files or the stats API.
-        at_work: What reads at this moment: a collector's name, `cgroup` for who looks for cgroups; empty between ticks.
+        turns: Who reads at this moment. May be asked by any thread.
     """
 
     def __init__(
@@ -53,15 +57,24 @@ class Reader:
         ask: Ask | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         collectors: tuple[Collector, ...] | None = None,
+        disk: DiskCollector | None = None,
+        may_keep: int | None = None,
     ) -> None:
         self._clock = clock
         self.interval = interval
         self._monotonic = monotonic
-        self._descriptors = Descriptors.under(raise_descriptor_limit())
+        self._cgroup_root, self._proc_root = cgroup_root, proc_root
+        self._ask, self._collectors = ask, collectors
+        self._disk = disk or DiskCollector()
+        self._descriptors = (
+            Descriptors.under(raise_descriptor_limit()) if may_keep is None else Descriptors(max(0, may_keep))
+        )
         self._facts = HostFacts(proc_root)
         self._roster = Roster(cgroup_root=cgroup_root, proc_root=proc_root, descriptors=self._descriptors)
         self._chosen = source
-        self._of_host = registry.of_host(proc_root=proc_root, facts=self._facts, descriptors=self._descriptors)
+        self._of_host = registry.of_host(
+            proc_root=proc_root, disk=self._disk, facts=self._facts, descriptors=self._descriptors
+        )
         self._of_cgroups = registry.of_cgroups(
             proc_root=proc_root, facts=self._facts, roster=self._roster, descriptors=self._descriptors
         )
@@ -70,22 +83,62 @@ class Reader:
             self._of_host, self._of_cgroups, self._of_stats = (), collectors, ()
         self._anew: frozenset[str] = frozenset()
         self._left: Tick | None = None
+        self._without: Mapping[str, str] = {}
         self._began_with: int | None = None
-        self.at_work = ""
+        self.turns = Turns(time.monotonic)  # the sampler's own, however the ticks are timed
         self.seconds: Mapping[str, float] = {}
         self.source = Source.STATS_API if source is Source.STATS_API else Source.CGROUP
 
-    def sample(self, request: Request) -> SampleBatch:
-        """Read what is asked for, now. Raises nothing: what can't be read is unknown and told in `failures`."""
+    @property
+    def kept(self) -> int:
+        """Files that it keeps open."""
+        return self._descriptors.kept
+
+    def successor(self) -> Reader:
+        """One that goes on in another thread while this one is held up in its own.
+
+        They share no descriptor, no container and no number, so that nothing goes wrong however late this one goes
+        on. All is read anew: rates are unknown for one tick. Only who asks for the disk is handed over, since it waits
+        for no answer: asking again would leave one more thread with a disk that hangs.
+        """
+        made = Reader(
+            clock=self._clock,
+            interval=self.interval,
+            cgroup_root=self._cgroup_root,
+            proc_root=self._proc_root,
+            source=self._chosen,
+            ask=self._ask,
+            monotonic=self._monotonic,
+            collectors=self._collectors,
+            disk=self._disk,
+            may_keep=self._descriptors.limit - self._descriptors.kept,
+        )
+        made._anew = self._anew
+        return made
+
+    def may_keep_more(self, files: int) -> None:
+        """Another reader has let go of so many files."""
+        self._descriptors.limit += files
+
+    def sample(self, request: Request, without: Mapping[str, str] | None = None) -> SampleBatch:
+        """Read what is asked for, now. What can't be read is unknown and told in `failures`.
+
+        Args:
+            request: What is asked for.
+            without: Collector (or `turn.SEARCH`, `turn.FACTS`) -> why it does not take part, told in `failures`.
+
+        Raises:
+            LeftBehindError: Another thread went on instead, since this took too long.
+        """
+        self._without = without or {}
         at = self._clock.now()
         began = self._monotonic()
         self._descriptors.refused = 0
-        self._begins("cgroup")
-        failures = self._prepare(request, at.monotonic)
+        failures = {**self._learn_facts(at.monotonic), **self._prepare(request, at.monotonic), **self._without}
         # What the stats API was asked for and has not answered yet is read from files once there are some.
         waiting = self._anew | request.anew
         request = replace(request, anew=waiting if self.source is Source.CGROUP else request.anew)
-        lives = self._roster.lives
+        lives = () if SEARCH in self._without else self._roster.lives
         tick = Tick(
             at=at,
             interval=self.interval,
@@ -101,8 +154,7 @@ class Reader:
         if self._is_first_of_many(tick):
             chosen = (*of_containers[: registry.LEVELS], *self._of_host)
             self._left = replace(tick, columns={}, host={}, failures={})
-        self.seconds = registry.run(chosen, tick, self._begins)
-        self.at_work = ""
+        self.seconds = self._run(chosen, tick)
         # Of who is not read there is nothing that could be out of date.
         anew = tick.anew
         if waiting - anew:
@@ -121,15 +173,21 @@ class Reader:
             anew=anew,
         )
 
-    def _begins(self, name: str) -> None:
-        self.at_work = name
+    def _run(self, chosen: tuple[Collector, ...], tick: Tick) -> dict[str, float]:
+        present = tuple(collector for collector in chosen if collector.name not in self._without)
+        seconds = registry.run(present, tick, self.turns.begin)
+        self.turns.end()
+        return seconds
 
     def catch_up(self) -> None:
-        """Read what the first tick of many containers left for after it: the next one tells it."""
+        """Read what the first tick of many containers left for after it: the next one tells it.
+
+        Raises:
+            LeftBehindError: Another thread went on instead, since this took too long.
+        """
         tick, self._left = self._left, None
         if tick is not None:
-            registry.run(self._of_cgroups[registry.LEVELS :], tick, self._begins)
-            self.at_work = ""
+            self._run(self._of_cgroups[registry.LEVELS :], tick)
 
     def _is_first_of_many(self, tick: Tick) -> bool:
         """Opening a dozen files of each takes a third of a second for 400; CPU and memory are what is waited for."""
@@ -144,19 +202,30 @@ class Reader:
         for collector in (*self._of_cgroups, *self._of_stats, *self._of_host):
             collector.close()
 
-    def _prepare(self, request: Request, now: float) -> dict[str, str]:
+    def _learn_facts(self, now: float) -> dict[str, str]:
+        if FACTS in self._without:
+            return {}
+        self.turns.begin(FACTS)
         try:
             self._facts.refresh(now)
-            if self._chosen is not Source.STATS_API:
-                self._roster.follow(request.targets, now)
+        except Exception as error:  # noqa: BLE001 - what needs them is unknown, the rest goes on
+            return {FACTS: f"The host's memory and processors can't be counted: {type(error).__name__}: {error}."}
+        return {}
+
+    def _prepare(self, request: Request, now: float) -> dict[str, str]:
+        if SEARCH in self._without or self._chosen is Source.STATS_API:
+            return {}
+        self.turns.begin(SEARCH)
+        try:
+            self._roster.follow(request.targets, now)
         except Exception as error:  # noqa: BLE001 - the host's metrics go on whatever the search for cgroups meets
-            return {"cgroup": f"The containers' cgroups can't be followed: {type(error).__name__}: {error}."}
+            return {SEARCH: f"The containers' cgroups can't be followed: {type(error).__name__}: {error}."}
         if self._chosen is Source.AUTO and self._of_stats:
             self.source = Source.STATS_API if self._roster.blind else Source.CGROUP
         problem = self._roster.problem
         if self.source is Source.STATS_API and self._chosen is Source.AUTO:
             problem = problem.replace(NOTHING_KNOWN, ASKED_INSTEAD)
-        return {"cgroup": problem} if problem else {}
+        return {SEARCH: problem} if problem else {}
 
 
 def _too_few_descriptors(descriptors: Descriptors) -> str:

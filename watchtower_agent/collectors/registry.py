@@ -43,10 +43,12 @@ def of_cgroups(*, proc_root: str, facts: HostFacts, roster: Roster, descriptors:
     )
 
 
-def of_host(*, proc_root: str, facts: HostFacts, descriptors: Descriptors) -> tuple[Collector, ...]:
+def of_host(
+    *, proc_root: str, disk: DiskCollector, facts: HostFacts, descriptors: Descriptors
+) -> tuple[Collector, ...]:
     """Every collector of what a host has but once, sorted by name."""
     return (
-        DiskCollector(),
+        disk,
         EngineProcessCollector(proc_root=proc_root),
         HostCollector(proc_root=proc_root, facts=facts, descriptors=descriptors),
     )
@@ -58,7 +60,7 @@ def run(chosen: tuple[Collector, ...], tick: Tick, begins: Callable[[str], None]
     Args:
         chosen: The collectors, in their order.
         tick: What they write to.
-        begins: Told the name of each before it is let: one that hangs is told by it.
+        begins: Told the name of each before it is let: one that hangs is told by it. What it raises ends the run.
 
     Returns:
         Collector -> seconds it took.

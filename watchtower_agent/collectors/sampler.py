@@ -11,11 +11,20 @@ from typing import Final
 
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.request import Demand, Request, Source
+from watchtower_agent.collectors.turn import FACTS, SEARCH, LeftBehindError, Turn
 from watchtower_agent.collectors.waiting import file_waited_for
 from watchtower_agent.model.sample import LocalEngine, SampleBatch, SampleTarget
 
 LATE_AFTER: Final = 5.0
-"""Seconds after which a tick is asked what it waits for."""
+"""Seconds after which a collector is asked what it waits for."""
+SURE_AFTER: Final = 1.0
+"""Seconds later it is left behind: after a signal or a suspended host it goes on before that."""
+
+_UNKNOWN: Final = {
+    SEARCH: ("the search for cgroups", "what containers use"),
+    FACTS: ("the count of memory and processors", "what is measured by them"),
+}
+"""Who is held up, and what is unknown then, where it is no collector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +33,7 @@ class SamplerCounters:
 
     Attributes:
         ticks: Batches handed over since the start.
-        overruns: Ticks that took longer than the interval: the ones they covered were left out, not made up for.
+        left_out: Ticks whose time passed during the one before, or while the agent was stopped: not made up for.
         last_duration: Seconds the last tick took.
         longest_duration: Seconds the longest tick took.
         collector_seconds: Collector -> seconds it took at the last tick.
@@ -33,7 +42,7 @@ class SamplerCounters:
     """
 
     ticks: int = 0
-    overruns: int = 0
+    left_out: int = 0
     last_duration: float = 0.0
     longest_duration: float = 0.0
     collector_seconds: Mapping[str, float] = field(default_factory=dict)
@@ -41,30 +50,71 @@ class SamplerCounters:
     source: Source = Source.CGROUP
 
 
+class _Course:
+    """One thread with a reader of its own.
+
+    Attributes:
+        reader: Of this thread alone.
+        due: When its present tick was due, monotonic seconds.
+        asked: Containers to be read anew in it.
+        thread: None before its start.
+        left_in: Whose turn it is in which it was left behind.
+        kept: Files that it kept open then.
+    """
+
+    def __init__(self, reader: Reader, due: float) -> None:
+        self.reader = reader
+        self.due = due
+        self.asked: frozenset[str] = frozenset()
+        self.thread: threading.Thread | None = None
+        self.left_in = ""
+        self.kept = 0
+
+    def waits_for(self, turn: Turn) -> str:
+        """What it waits for in this turn, in words."""
+        file = file_waited_for((self.thread and self.thread.native_id) or 0)
+        who, _ = _UNKNOWN.get(turn.name, (f"the collector {turn.name}", ""))
+        return f"{who} waits for {file or 'an answer of the kernel'}"
+
+
 class Sampler:
     """Samples on a thread of its own, because a thousand readings in a row would delay the loop.
 
+    A collector that does not come back is left behind with its thread, and a new one goes on without it until it does.
     All methods may be called from any thread; they take effect at the next tick.
 
     Args:
         reader: Reads one tick. Belongs to the sampler from its start to its stop.
         deliver: Called on the sampler's thread with each batch. Must return at once and not raise.
+        late_after: Seconds after which a collector is asked what it waits for.
+        sure_after: Seconds after that until it is left behind.
     """
 
-    def __init__(self, *, reader: Reader, deliver: Callable[[SampleBatch], None]) -> None:
-        self._reader = reader
+    def __init__(
+        self,
+        *,
+        reader: Reader,
+        deliver: Callable[[SampleBatch], None],
+        late_after: float = LATE_AFTER,
+        sure_after: float = SURE_AFTER,
+    ) -> None:
+        self._late_after = late_after
+        self._sure_after = sure_after
         self._deliver = deliver
         self._interval = reader.interval
         self._targets: tuple[SampleTarget, ...] = ()
         self._demand = Demand()
         self._engine = LocalEngine()
-        self._anew_lock = threading.Lock()
+        self._lock = threading.Lock()
+        """Of what several threads change: the next two, and which course is the present one."""
         self._anew: set[str] = set()
+        self._left_behind: dict[str, str] = {}
+        """Collector -> why it does not take part: its thread has not come back."""
+        self._suspect: tuple[Turn, float] | None = None
         self._had_targets = False
         self._stopping = False
         self._wake = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._began = 0.0
+        self._course = _Course(reader, 0.0)
         self._counters = SamplerCounters()
 
     @property
@@ -74,9 +124,9 @@ class Sampler:
 
     def start(self) -> None:
         """Begin with a tick at once."""
-        assert self._thread is None, "a sampler is started once"
-        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
-        self._thread.start()
+        assert self._course.thread is None, "a sampler is started once"
+        self._course.due = time.monotonic()
+        self._begin(self._course)
 
     def stop(self, *, timeout: float = 5.0) -> None:
         """End after the present tick and close all files.
@@ -86,11 +136,12 @@ class Sampler:
         """
         self._stopping = True
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout)
-            if self._thread.is_alive():
+        thread = self._course.thread
+        if thread is not None:
+            thread.join(timeout)
+            if thread.is_alive():
                 return
-        self._reader.close()
+        self._course.reader.close()
 
     def watch(self, targets: tuple[SampleTarget, ...]) -> None:
         """From the next tick on, sample these and no others.
@@ -118,48 +169,84 @@ class Sampler:
 
     def read_anew(self, container_id: str) -> None:
         """At the next tick, read all of this container that is read seldom: limits, the count of OOM kills."""
-        with self._anew_lock:
+        with self._lock:
             self._anew.add(container_id)
 
-    def waits_for(self) -> str:
-        """What a tick waits for that has not come back for seconds, in words; empty when none is so late."""
-        name = self._reader.at_work
-        if not name or time.monotonic() - self._began < LATE_AFTER or self._thread is None:
+    def look_after(self) -> str:
+        """Go on without a collector that has not come back for seconds. Asked by the loop, so it costs no thread.
+
+        Returns:
+            What the present tick waits for, in words; empty when nothing is late, or was just left behind.
+        """
+        course = self._course
+        turn, now = course.reader.turns.present, time.monotonic()
+        if turn is None or now - turn.began < self._late_after:
             return ""
-        file = file_waited_for(self._thread.native_id or 0)
-        return f"the collector {name} waits for {file or 'an answer of the kernel'}"
+        if self._suspect is None or self._suspect[0] is not turn:
+            # It may be the agent itself that was stopped: then the collector comes back at once.
+            self._suspect = turn, now
+        waits_for = course.waits_for(turn)
+        if now - self._suspect[1] < self._sure_after or self._stopping or not self._go_on(course, turn, waits_for):
+            return waits_for
+        return ""
 
-    def _run(self) -> None:
-        due = time.monotonic()
-        while not self._stopping:
-            self._tick()
-            due, skipped = next_due(due, self._interval, time.monotonic())
-            if skipped:
-                self._count_overrun()
-            if self._wake.wait(max(0.0, due - time.monotonic())):
-                self._wake.clear()
-                due = time.monotonic()
+    def _go_on(self, course: _Course, turn: Turn, waits_for: str) -> bool:
+        """Leave this course behind in this turn, unless that has ended meanwhile, and begin another one."""
+        _, unknown = _UNKNOWN.get(turn.name, ("", "what it reads"))
+        why = f"{waits_for[0].upper()}{waits_for[1:]}: {unknown} is unknown until that comes back. The rest goes on."
+        with self._lock:
+            if not course.reader.turns.leave_behind(turn):
+                return False
+            self._left_behind[turn.name] = why
+            self._anew |= course.asked
+            course.left_in, course.kept = turn.name, course.reader.kept
+            self._course = _Course(course.reader.successor(), course.due)
+        self._begin(self._course)
+        return True
 
-    def _tick(self) -> None:
-        with self._anew_lock:
-            anew, self._anew = frozenset(self._anew), set()
-        self._began = time.monotonic()
-        batch = self._reader.sample(Request(targets=self._targets, demand=self._demand, engine=self._engine, anew=anew))
+    def _begin(self, course: _Course) -> None:
+        course.thread = threading.Thread(target=self._run, args=(course,), name="sampler", daemon=True)
+        course.thread.start()
+
+    def _run(self, course: _Course) -> None:
+        try:
+            while not self._stopping:
+                self._tick(course)
+                course.due, left_out = next_due(course.due, self._interval, time.monotonic())
+                if left_out:
+                    self._counters = replace(self._counters, left_out=self._counters.left_out + left_out)
+                if self._wake.wait(max(0.0, course.due - time.monotonic())):
+                    self._wake.clear()
+                    course.due = time.monotonic()
+        except LeftBehindError:
+            self._comes_back(course)
+
+    def _comes_back(self, course: _Course) -> None:
+        """What was left behind has come back, and ends: its collector takes part again, in the thread that went on."""
+        course.reader.close()
+        with self._lock:
+            self._left_behind.pop(course.left_in, None)
+            self._course.reader.may_keep_more(course.kept)
+
+    def _tick(self, course: _Course) -> None:
+        with self._lock:
+            course.asked, self._anew = frozenset(self._anew), set()
+            without = dict(self._left_behind)
+        request = Request(targets=self._targets, demand=self._demand, engine=self._engine, anew=course.asked)
+        batch = course.reader.sample(request, without)
+        course.asked = frozenset()
         before = self._counters
         self._counters = SamplerCounters(
             ticks=before.ticks + 1,
-            overruns=before.overruns,
+            left_out=before.left_out,
             last_duration=batch.duration,
             longest_duration=max(before.longest_duration, batch.duration),
-            collector_seconds=self._reader.seconds,
+            collector_seconds=course.reader.seconds,
             failures=batch.failures,
-            source=self._reader.source,
+            source=course.reader.source,
         )
         self._deliver(batch)
-        self._reader.catch_up()
-
-    def _count_overrun(self) -> None:
-        self._counters = replace(self._counters, overruns=self._counters.overruns + 1)
+        course.reader.catch_up()
 
 
 def next_due(due: float, interval: float, now: float) -> tuple[float, int]:

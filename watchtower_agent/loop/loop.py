@@ -49,8 +49,8 @@ class SamplingControl(Protocol):
     def read_anew(self, container_id: str) -> None:
         """Read its limits and its counter of OOM kills at the next tick."""
 
-    def waits_for(self) -> str:
-        """What a tick waits for that does not come back, in words; empty when none is late."""
+    def look_after(self) -> str:
+        """Go on without what does not come back. Tells what a tick waits for, in words; empty when none is late."""
         ...
 
 
@@ -119,7 +119,7 @@ class Loop:
         while not self._stopping:
             rest = self._pipeline.rest(self._clock.now().monotonic, at_most=_HEARTBEAT * self._interval)
             observations = await self._inbox.take(within=rest)
-            waits_for = self._sampling.waits_for()
+            waits_for = self._sampling.look_after()
             await self._step(self._pipeline.step(observations, self._clock.now(), sampler_waits_for=waits_for))
             self._handled(observations)
 

@@ -20,8 +20,9 @@ SAMPLER: Final = "sampler"
 class SampleWatch:
     """Says once that something can't be sampled, and once that it can be again.
 
-    A reading that never returns (a file system that hangs) holds up all of the sampler's thread. Then conditions are
-    asked without it: what it tells of is not known any more, what the engine tells of still is.
+    A reading that never returns is left behind by the sampler after some seconds, and told as any other failure. Where
+    many hang one after the other no tick comes for longer. Then conditions are asked without it: what it tells of is
+    not known any more, what the engine tells of still is.
 
     Attributes:
         interval: Seconds between ticks.

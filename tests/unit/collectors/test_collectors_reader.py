@@ -465,6 +465,30 @@ def test_who_is_to_be_read_anew_stays_so_until_the_stats_api_has_answered_or_the
     reader.close()
 
 
+def test_one_that_goes_on_instead_keeps_files_open_as_far_as_the_limit_leaves_room(
+    tree: FakeTree, tmp_path: Path
+) -> None:
+    clock, request = SteppedClock(), Request(targets=(SampleTarget(container_id=ID),))
+    held_up = Reader(
+        clock=clock,
+        cgroup_root=str(tree.root),
+        proc_root=str(fake_proc(tmp_path / "proc")),
+        monotonic=clock.monotonic,
+        may_keep=5,
+    )
+    held_up.sample(request)
+    instead = held_up.successor()
+    assert instead.sample(request).columns["memory.usage"][0] > 0
+    assert (held_up.kept, instead.kept) == (5, 0)
+
+    held_up.close()
+    instead.may_keep_more(5)
+    clock.time += 20.0
+    assert instead.sample(request).columns["memory.usage"][0] > 0
+    assert instead.kept == 5
+    instead.close()
+
+
 def test_a_limit_that_was_changed_and_can_not_be_read_is_unknown(bench: Bench, tree: FakeTree) -> None:
     bench.tick()
     tree.write(PATH, "memory.limit_in_bytes" if tree.hierarchies else "memory.max", "nonsense\n")

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
+import math
+import os
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from tests.support.cgroups import FakeTree, fake_proc, full_id, v2_tree
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.sampler import Sampler, next_due
-from watchtower_agent.collectors.tick import Tick
+from watchtower_agent.collectors.tick import Collector, Tick
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
 
 ID = full_id(1)
@@ -22,14 +25,17 @@ ID = full_id(1)
 class Gate:
     """A collector that a test holds up."""
 
-    name = "gate"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "gate") -> None:
+        self.name = name
+        self.entered = 0
+        self.thread = threading.current_thread()
         self.open = threading.Event()
         self.open.set()
         self.reached = threading.Event()
 
     def collect(self, tick: Tick) -> None:
+        self.entered += 1
+        self.thread = threading.current_thread()
         self.reached.set()
         self.open.wait(10)
         tick.host["host.oom"] = len(tick.request.anew)
@@ -42,7 +48,9 @@ class Gate:
 class Run:
     """A running sampler and the batches it delivers."""
 
-    def __init__(self, tree: FakeTree, proc: Path, interval: float, gate: Gate | None = None) -> None:
+    def __init__(
+        self, tree: FakeTree, proc: Path, interval: float, *collectors: Collector, sure_after: float = 0.1
+    ) -> None:
         self.batches: queue.Queue[SampleBatch] = queue.Queue()
         self.interval = interval
         reader = Reader(
@@ -50,12 +58,23 @@ class Run:
             interval=interval,
             cgroup_root=str(tree.root),
             proc_root=str(proc),
-            collectors=(gate,) if gate else None,
+            collectors=collectors or None,
         )
-        self.sampler = Sampler(reader=reader, deliver=self.batches.put)
+        self.sampler = Sampler(reader=reader, deliver=self.batches.put, late_after=0.3, sure_after=sure_after)
 
     def next(self) -> SampleBatch:
         return self.batches.get(timeout=10)
+
+    def until(self, condition: Callable[[SampleBatch], bool]) -> SampleBatch:
+        """The first batch of which this holds, looked after as the loop does."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            self.sampler.look_after()
+            with contextlib.suppress(queue.Empty):
+                batch = self.batches.get(timeout=0.02)
+                if condition(batch):
+                    return batch
+        raise AssertionError("no such batch came")
 
 
 @pytest.fixture
@@ -115,7 +134,7 @@ def test_batches_come_on_schedule_from_a_thread_that_ends(tree: FakeTree, proc: 
     assert "sampler" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_an_overrun_is_counted_and_the_ticks_it_covered_are_not_made_up_for(gated: Run, gate: Gate) -> None:
+def test_the_ticks_that_a_slow_one_covers_are_counted_and_not_made_up_for(gated: Run, gate: Gate) -> None:
     gate.open.clear()
     gated.sampler.start()
     assert gate.reached.wait(10)
@@ -124,10 +143,10 @@ def test_an_overrun_is_counted_and_the_ticks_it_covered_are_not_made_up_for(gate
     assert slow.duration >= 0.8
     stamps = [slow.at.monotonic, *(gated.next().at.monotonic for _ in range(3))]
     gated.sampler.stop()
-    assert gated.sampler.counters.overruns == 1
     steps = [(stamp - stamps[0]) / gated.interval for stamp in stamps[1:]]
     assert steps[0] > 4  # no burst
     assert all(abs(step - round(step)) < 0.4 for step in steps)  # and still on the old schedule
+    assert gated.sampler.counters.left_out >= round(steps[0]) - 1  # more on a machine that is late afterwards
 
 
 def test_a_reading_that_never_returns_does_not_hold_up_the_end(gated: Run, gate: Gate) -> None:
@@ -154,6 +173,158 @@ def test_failures_are_counted_among_the_last(tree: FakeTree, tmp_path: Path) -> 
     run.next()
     run.sampler.stop()
     assert "host" in run.sampler.counters.failures
+
+
+class Other:
+    """A collector that counts its ticks."""
+
+    name = "other"
+
+    def __init__(self) -> None:
+        self.ticks = 0
+
+    def collect(self, tick: Tick) -> None:
+        self.ticks += 1
+        tick.host["host.ticks"] = self.ticks
+
+    def close(self) -> None:
+        pass
+
+
+def answer(fifo: Path, said: bytes) -> None:
+    """Put a file in the pipe's place, and let go on who waits for the pipe."""
+    pipe = fifo.rename(fifo.with_name("pipe"))
+    fifo.write_bytes(said)
+    os.close(os.open(pipe, os.O_WRONLY))
+
+
+def test_a_collector_that_hangs_is_left_behind_until_it_comes_back(tree: FakeTree, proc: Path) -> None:
+    gate, other = Gate(), Other()
+    run = Run(tree, proc, 0.05, gate, other)
+    run.sampler.read_anew(ID)
+    gate.open.clear()
+    run.sampler.start()
+    try:
+        batch = run.until(lambda batch: "gate" in batch.failures)
+        assert batch.failures["gate"].startswith("The collector gate waits for ")
+        assert "is unknown until that comes back" in batch.failures["gate"]
+        assert "host.oom" not in batch.host
+        assert batch.anew == {ID}, "what the lost tick was asked for is asked of the next"
+        for _ in range(5):
+            assert run.until(lambda batch: "host.ticks" in batch.host).failures.keys() == {"gate"}
+        assert gate.entered == 1, "while it hangs nobody asks it again"
+        ticks, hung = run.next().host["host.ticks"], gate.thread
+        gate.open.set()
+        batch = run.until(lambda batch: not batch.failures)
+        assert "host.oom" in batch.host
+        assert batch.host["host.ticks"] > ticks
+        hung.join(10)
+        assert not hung.is_alive()
+        assert gate.thread is not hung
+    finally:
+        gate.open.set()
+        run.sampler.stop()
+    assert other.ticks == run.sampler.counters.ticks, "the lost tick went no further"
+
+
+def test_each_one_that_hangs_is_left_behind_once(tree: FakeTree, proc: Path) -> None:
+    first, second, other = Gate("first"), Gate("second"), Other()
+    run = Run(tree, proc, 0.05, first, second, other)
+    first.open.clear()
+    second.open.clear()
+    run.sampler.start()
+    try:
+        run.until(lambda batch: batch.failures.keys() == {"first", "second"})
+        second.open.set()
+        run.until(lambda batch: batch.failures.keys() == {"first"})
+        first.open.set()
+        run.until(lambda batch: not batch.failures)
+    finally:
+        first.open.set()
+        second.open.set()
+        run.sampler.stop()
+
+
+def test_a_slow_tick_of_collectors_that_each_come_back_leaves_nobody_behind(tree: FakeTree, proc: Path) -> None:
+    class Slow(Gate):
+        def collect(self, tick: Tick) -> None:
+            threading.Event().wait(0.15)
+            tick.host[self.name] = 1
+
+    run = Run(tree, proc, 0.05, Slow("one"), Slow("two"), Slow("three"))
+    run.sampler.start()
+    try:
+        batch = run.until(lambda batch: "three" in batch.host)
+        assert (len(batch.host), batch.failures) == (3, {})
+    finally:
+        run.sampler.stop()
+
+
+def test_who_was_stopped_itself_leaves_nobody_behind(tree: FakeTree, proc: Path, gate: Gate) -> None:
+    run = Run(tree, proc, 0.05, gate, sure_after=5.0)
+    gate.open.clear()
+    run.sampler.start()
+    try:
+        assert gate.reached.wait(10)
+        time.sleep(0.5)  # as by SIGSTOP: only that time passes makes it late
+        assert run.sampler.look_after().startswith("the collector gate waits for ")
+        gate.open.set()
+        assert run.until(lambda batch: "host.oom" in batch.host).failures == {}
+        assert run.sampler.look_after() == ""
+    finally:
+        gate.open.set()
+        run.sampler.stop()
+
+
+@pytest.mark.parametrize(
+    ("file", "collector", "unknown", "known"),
+    [
+        ("loadavg", "host", "host.load1", "memory.usage"),
+        ("memory.current", "memory", "memory.usage", "cpu.cores"),
+        ("cpu.stat", "cpu", "cpu.cores", "memory.usage"),
+    ],
+)
+def test_a_real_file_that_hangs_costs_its_collector_and_no_other(
+    tree: FakeTree, proc: Path, file: str, collector: str, unknown: str, known: str
+) -> None:
+    path = proc / file if file == "loadavg" else tree.file(f"docker/{ID}", file)
+    said = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path)  # who opens it waits until somebody writes
+    run = Run(tree, proc, 0.05)
+    run.sampler.watch((SampleTarget(container_id=ID),))
+    run.sampler.start()
+
+    def knows(batch: SampleBatch, name: str) -> bool:
+        return name in batch.host or not math.isnan(batch.columns.get(name, [math.nan])[0])
+
+    try:
+        batch = run.until(lambda batch: knows(batch, known) and not knows(batch, unknown))
+        assert f"The collector {collector} waits for {path}" in batch.failures[collector]
+        answer(path, said)
+        run.until(lambda batch: knows(batch, unknown) and not batch.failures)
+    finally:
+        run.sampler.stop()
+
+
+def test_a_search_for_cgroups_that_hangs_leaves_the_host_s_metrics(tree: FakeTree, proc: Path) -> None:
+    path = proc / "4711" / "cgroup"
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    stray = SampleTarget(container_id=full_id(2), pid=4711)
+    run = Run(tree, proc, 0.05)
+    run.sampler.watch((stray,))
+    run.sampler.start()
+    try:
+        batch = run.until(lambda batch: "host.load1" in batch.host)
+        assert f"The search for cgroups waits for {path}: what containers use is unknown" in batch.failures["cgroup"]
+        assert batch.targets == ()
+        run.sampler.watch((SampleTarget(container_id=ID),))
+        answer(path, b"0::/\n")
+        run.until(lambda batch: not batch.failures and batch.columns["memory.usage"][0] > 0)
+    finally:
+        run.sampler.stop()
 
 
 def test_stopping_one_that_never_started_is_quiet(tree: FakeTree, proc: Path) -> None:

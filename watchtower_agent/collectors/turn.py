@@ -1,0 +1,75 @@
+"""Whose turn it is to read, as others see it: a collector that never ends its turn is left behind with its thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+SEARCH = "cgroup"
+"""Who looks for the containers' cgroups: no collector, but one reading among them."""
+FACTS = "facts"
+"""Who asks how much memory and how many processors the host has."""
+
+
+class LeftBehindError(Exception):
+    """The sampler went on without this thread while it waited: what it has read is of no use, and it ends."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """One reading by one collector, or by who comes before them. No two are equal.
+
+    Attributes:
+        name: Of the collector, `SEARCH` or `FACTS`.
+        began: Monotonic seconds.
+    """
+
+    name: str
+    began: float
+
+
+class Turns:
+    """The turns of one thread. It tells of each; any other thread may ask, and leave it behind in one.
+
+    Args:
+        monotonic: The clock by which others tell whether a turn is late.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._left_behind = False
+        self._present: Turn | None = None
+
+    @property
+    def present(self) -> Turn | None:
+        """The turn that goes on; None between two ticks."""
+        return self._present
+
+    def begin(self, name: str) -> None:
+        """The last turn has ended and the next one begins.
+
+        Raises:
+            LeftBehindError: The last one took too long.
+        """
+        self._go_on(Turn(name, self._monotonic()))
+
+    def end(self) -> None:
+        """The last turn has ended. Raises as `begin` does."""
+        self._go_on(None)
+
+    def leave_behind(self, turn: Turn) -> bool:
+        """Let the thread end where this turn does, unless it has ended meanwhile. Gives whether the thread is left."""
+        with self._lock:
+            if self._left_behind or self._present is not turn:
+                return False
+            self._left_behind = True
+            return True
+
+    def _go_on(self, turn: Turn | None) -> None:
+        # One lock for the question and the answer: else who is just being left behind could begin one more turn.
+        with self._lock:
+            if self._left_behind:
+                raise LeftBehindError
+            self._present = turn
