@@ -10,11 +10,13 @@ import asyncio
 import contextlib
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.agent import AgentProcess, AgentWatch
@@ -34,6 +36,7 @@ from tests.support.moving import (
     waiting_threads,
 )
 from tests.support.patience import patient
+from tests.support.this_machine import accounts_pressure, burning, can_swap, swap_file
 from watchtower_agent.policies.catalogue import CATALOGUE, Scope
 
 UNKNOWN = ""
@@ -142,8 +145,31 @@ OF_HOST = (
     Row("host.disk.free", "host.disk.free > 150MiB", "host.disk.free < 80MiB"),
     Row("host.disk.inodes_percent", "host.disk.inodes_percent < 40%", "host.disk.inodes_percent > 70%"),
 )
+CAN_SWAP = can_swap()
+OF_A_BUSY_HOST: tuple[Row, ...] = (
+    # Others keep this machine busy as well: what counts is how much more it is than before.
+    Row("host.cpu.percent", "host.cpu.percent < {cpu_before}%", "host.cpu.percent > {cpu_after}%"),
+    *(
+        (
+            Row("host.pressure.cpu", "host.pressure.cpu < {waits_before}%", "host.pressure.cpu > {waits_after}%"),
+            Row(
+                "host.pressure.memory",
+                "host.pressure.memory < {stalls_before}%",
+                "host.pressure.memory > {stalls_after}%",
+            ),
+            Row("host.pressure.io", "host.pressure.io < {disks_before}%", "host.pressure.io > {disks_after}%"),
+        )
+        if accounts_pressure()
+        else ()
+    ),
+    *(
+        (Row("host.swap.percent", "host.swap.percent < {swap_before}%", "host.swap.percent > {swap_after}%"),)
+        if CAN_SWAP
+        else ()
+    ),
+)
 OF_A_RECORDED_HOST = (
-    # How busy this machine is, others decide as well; swap it has none.
+    # The same on files: the whole way, and where the machine itself has no account of pressure or lets nobody swap.
     Row("host.cpu.percent", "host.cpu.percent < 10%", "host.cpu.percent > 90%"),
     Row("host.swap.percent", "host.swap.percent < 20%", "host.swap.percent > 80%"),
     Row("host.pressure.cpu", "host.pressure.cpu < 5%", "host.pressure.cpu > 25%"),
@@ -194,12 +220,14 @@ OF_EVENTS = (
     # The second one happens while the agent is held.
     EventRow("event.age", ("container: start", "event.age < 500ms"), ("volume: create", "event.age > 700ms")),
 )
-ROWS = (*OF_CONTAINERS, *OF_HOST, *OF_A_RECORDED_HOST, *OF_ENGINE)
+ROWS: tuple[Row, ...] = (*OF_CONTAINERS, *OF_HOST, *OF_A_BUSY_HOST, *OF_A_RECORDED_HOST, *OF_ENGINE)
 HEAL = "  - {name: heal, select: {labels: {moves: healed}}, on: {container: die}, then: {restart: {}}}\n"
 
 
 def test_every_name_has_its_row() -> None:
-    assert sorted(row.name for row in (*ROWS, *OF_EVENTS)) == sorted(CATALOGUE)
+    on_files_as_well = Counter(row.name for row in OF_A_BUSY_HOST)
+    names = [*(row.name for row in ROWS), *(row.name for row in OF_EVENTS)]
+    assert Counter(names) - on_files_as_well == Counter(list(CATALOGUE))
     for row in ROWS:
         assert row.name in row.moved.split()[0:2], "its own condition moves"
         assert bool(row.of) is (CATALOGUE[row.name].scope is Scope.CONTAINER)
@@ -212,12 +240,14 @@ class Scene:
         self.engine = engine
         self.folder = folder
         (folder / "shared").mkdir()
-        self.containers = Containers(engine, folder / "shared")
+        self.containers = Containers(engine, folder / "shared", swap=CAN_SWAP)
         self.recorded = RecordedHost(folder / "proc")
         self.held = contextlib.ExitStack()
+        if CAN_SWAP:
+            self.held.enter_context(swap_file(64 * MIB))
         self._pool = ThreadPoolExecutor(4)
         self._moving: list[Future[object]] = []
-        self.rested: set[str] = set()
+        self.rested: set[Row] = set()
         self.containers.start()
         self.agent, self.watch = self._agent(broker, {})
         self.other, self.other_watch = self._agent(broker, {"proc_root": str(self.recorded.root)})
@@ -259,11 +289,11 @@ class Scene:
             agent.wait_log("policy_loaded", count=2)
         self.containers.newborn()
         unknown = [row for row in ROWS if row.rest == UNKNOWN and self.values(row.of)[row.name] is None]
-        self.rested.update(row.name for row in unknown)
+        self.rested.update(unknown)
         with ThreadPoolExecutor(len(ROWS)) as pool:
             resting = [row for row in ROWS if row.rest != UNKNOWN]
             fired = pool.map(lambda row: asyncio.run(self.fires(row, "rest")), resting)
-            self.rested.update(row.name for row, rests in zip(resting, fired, strict=True) if rests)
+            self.rested.update(row for row, rests in zip(resting, fired, strict=True) if rests)
 
     async def fires(self, row: Row, when: str) -> bool:
         """Wait until one of the row's policies has fired; False when it does not."""
@@ -278,13 +308,17 @@ class Scene:
 
     async def check(self, row: Row) -> None:
         """It was at rest, and has moved."""
-        assert row.name in self.rested, f"{row.name} was never {row.rest or 'unknown'}"
+        assert row in self.rested, f"{row.name} was never {row.rest or 'unknown'}"
         if not await self.fires(row, "moved"):
             container = self.engine.docker("ps", "-aq", f"--filter=label=moves={row.of}") if row.of else None
             pytest.fail(f"{row.name} is {self.values(container)[row.name]}, and was never {row.moved}")
 
     def move(self) -> None:
-        """Move everything of containers and of the host, all at once."""
+        """Move everything of containers and of the host, all at once; before that the processors alone."""
+        with burning():
+            for row in OF_A_BUSY_HOST:
+                if row.name in {"host.cpu.percent", "host.pressure.cpu"}:
+                    self._wait_for(row.name)
         self._moving = [self._pool.submit(mover) for mover in (*self.containers.movers(), self.containers.drop_frames)]
         self.held.enter_context(waiting_tasks(100))
         self.ballast = bytearray(b"x") * (400 * MIB)
@@ -353,6 +387,7 @@ class Scene:
             "threads_before": int(now["engine.threads"]) + 10,
             "threads_after": int(now["engine.threads"]) + 20,
             "count": len(self.containers.names),
+            **_shares(now),
         }
 
     def close(self) -> None:
@@ -364,7 +399,27 @@ class Scene:
             agent.check_log()
         self._pool.shutdown(cancel_futures=True)
         self.recorded.close()
+        # what it has in swap would have to go into a memory that is too small for it
+        self.engine.docker("rm", "--force", "swapper", check=False)
         self.held.close()
+
+
+def _shares(now: Mapping[str, float]) -> dict[str, str]:
+    """Of the machine's time and of its swap, what is a little more than it was before, and what is a lot more."""
+    found = {}
+    for name, key, calm, little, lot in (
+        ("cpu.percent", "cpu", 40, 0.3, 0.6),
+        ("pressure.cpu", "waits", 40, 0.3, 0.6),
+        ("pressure.memory", "stalls", 1, 0.001, 0.002),
+        ("pressure.io", "disks", 2, 0.005, 0.01),
+    ):
+        before = min(now[f"host.{name}"], calm)  # containers have just been started: it may be far from its rest
+        for when, part in (("before", little), ("after", lot)):
+            found[f"{key}_{when}"] = f"{before + part * (100 - before):.3f}"
+    total = psutil.swap_memory().total
+    for when, more in (("before", 10 * MIB), ("after", 30 * MIB)):
+        found[f"swap_{when}"] = f"{now['host.swap.percent'] + 100 * more / total if total else 0:.3f}"
+    return found
 
 
 IMAGES = {"image": IMAGE, "other_image": OTHER_IMAGE}
@@ -394,7 +449,11 @@ def shaken(scene: Scene) -> Scene:
     return scene
 
 
-@pytest.mark.parametrize("row", [*OF_CONTAINERS, *OF_HOST, *OF_A_RECORDED_HOST], ids=lambda row: row.name)
+def _name_and_host(row: Row) -> str:
+    return f"{row.name}-recorded" if row in OF_A_RECORDED_HOST else row.name
+
+
+@pytest.mark.parametrize("row", [*OF_CONTAINERS, *OF_HOST, *OF_A_BUSY_HOST, *OF_A_RECORDED_HOST], ids=_name_and_host)
 async def test_it_moves(scene: Scene, row: Row) -> None:
     await scene.check(row)
 

@@ -93,12 +93,18 @@ def engine_on_a_small_disk() -> Iterator[PrivateEngine]:
 class Containers:
     """One container for each way of moving, at rest until it is told.
 
+    Args:
+        engine: Where.
+        shared: A folder on a disk, which one of them reads and writes.
+        swap: Whether the machine has some, for one that needs more than its memory.
+
     Attributes:
         names: Of all of them.
     """
 
-    def __init__(self, engine: PrivateEngine, shared: Path) -> None:
+    def __init__(self, engine: PrivateEngine, shared: Path, *, swap: bool) -> None:
         self._engine = engine
+        self._swap_more = swap
         self._shared = shared
         self.names: list[str] = []
         _write_cold(shared / "big")
@@ -108,6 +114,7 @@ class Containers:
         for name, options, command, network in (
             ("burner", ("--cpus=0.4",), IDLE, "none"),
             ("eater", ("--memory=100m",), IDLE, "none"),
+            ("swapper", ("--memory=24m", "--memory-swap=72m", "--shm-size=100m"), IDLE, "none"),
             ("updated", ("--memory=64m", "--memory-swap=64m"), IDLE, "none"),
             ("oomed", ("--memory=24m", "--memory-swap=24m"), IDLE, "none"),
             (
@@ -146,6 +153,12 @@ class Containers:
         return (
             lambda: execute("burner", "while :; do :; done"),
             lambda: execute("eater", "dd if=/dev/zero of=/dev/shm/f bs=1M count=48"),
+            # a third of it has room in its memory
+            *(
+                [lambda: execute("swapper", "dd if=/dev/urandom of=/dev/shm/f bs=1M count=60")]
+                if self._swap_more
+                else []
+            ),
             lambda: docker("update", "--memory=200m", "--memory-swap=200m", "updated"),
             lambda: docker("exec", "oomed", "tail", "/dev/zero", check=False),
             lambda: execute("disks", "while :; do cat /shared/big >/dev/null; done"),

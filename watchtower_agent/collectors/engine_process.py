@@ -19,6 +19,8 @@ OPEN_FILES_INTERVAL = 60.0
 
 PID_FILES = ("run/docker.pid", "var/run/docker.pid")
 DAEMON = "dockerd"
+ENGINES = frozenset({DAEMON, "podman", "balenad"})
+"""Names of the processes that answer for an engine; whatever else answers on its socket hands on to one."""
 _FEW = 1 << 16
 """Bytes of a pid file and of a command's name are far fewer."""
 
@@ -27,7 +29,7 @@ class EngineProcessCollector:
     """Looks at the process that answers on the engine's socket, at the metrics interval or where a policy needs it.
 
     Behind a socket that the init system listens on (Debian's package has it so) the kernel names the init process as
-    the peer: then the engine is found by its pid file, or as the only process of its name.
+    the peer, and behind a proxy the proxy: then the engine is found by its pid file, or as the only one of its name.
 
     Args:
         proc_root: Where the host's proc file system is mounted.
@@ -42,7 +44,7 @@ class EngineProcessCollector:
         self._process: psutil.Process | None = None
         self._asked_for = -1
         self._ended = False
-        """It was seen, and has ended: its pid may be another's by now."""
+        """The peer was the engine, and has ended: its pid may be another's by now."""
         self._look_at = NEVER
         self._read_at = NEVER
         self._files_at = NEVER
@@ -94,8 +96,8 @@ class EngineProcessCollector:
             self._numbers = {}
             self._failure = f"The engine's process can't be read: {error.strerror}."
         except psutil.Error:  # it ended, or its pid is another's by now
+            self._ended = self._process.pid == self._asked_for
             self._forget()
-            self._ended = True
 
     def _look(self, process: psutil.Process, now: float, at: float) -> dict[str, float]:
         with process.oneshot():
@@ -119,26 +121,23 @@ class EngineProcessCollector:
         return Path(self._proc_root, str(process.pid), "fd").stat().st_size or process.num_fds()
 
     def _find(self) -> psutil.Process | None:
-        for pid in self._candidates():
-            try:
-                process = psutil.Process(pid)
-                if (pid == self._asked_for and not self._ended) or process.name() == DAEMON:
-                    return process
-            except psutil.Error:
-                continue
-        return None
+        if self._asked_for > 1:
+            peer, name = _named(self._asked_for)
+            if name in ({DAEMON} if self._ended else ENGINES):
+                return peer
+            if peer is None or self._ended:  # the engine that was there is no more: another one's numbers are not its
+                return None
+        found = (_named(pid) for pid in self._candidates())
+        return next((process for process, name in found if name == DAEMON), None)
 
     def _candidates(self) -> Iterator[int]:
-        if self._asked_for > 1:
-            yield self._asked_for
-            return
         for name in PID_FILES:
             try:
                 with Path(self._root, name).open("rb") as file:
                     yield int(file.read(_FEW))
             except (OSError, ValueError):
                 continue
-        daemons = [pid for pid in _pids() if _name(pid) == DAEMON]
+        daemons = [pid for pid in _pids() if _named(pid)[1] == DAEMON]
         if len(daemons) == 1:
             yield daemons[0]
 
@@ -150,8 +149,10 @@ def _pids() -> list[int]:
         return []
 
 
-def _name(pid: int) -> str:
+def _named(pid: int) -> tuple[psutil.Process | None, str]:
+    """What has the pid, and its name; None where nothing has it."""
     try:
-        return psutil.Process(pid).name()
-    except psutil.Error:
-        return ""
+        process = psutil.Process(pid)
+        return process, process.name()
+    except (psutil.Error, ValueError):
+        return None, ""

@@ -23,6 +23,7 @@ LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 NAMES = {"engine.memory", "engine.threads", "engine.open_files"}
 CHILD = """
 import os, sys, threading, time
+open("/proc/self/comm", "w").write(sys.argv[1])
 held = [open(os.devnull) for _ in range(5)]
 threads = [threading.Thread(target=threading.Event().wait, daemon=True) for _ in range(2)]
 for thread in threads:
@@ -40,9 +41,9 @@ sys.stdin.readline()
 class Child:
     """A process with three threads and some open files that uses 0.3 s of CPU when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "dockerd") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", CHILD, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._heard("ready")
 
@@ -98,9 +99,33 @@ def no_descriptor_left() -> Iterator[None]:
 
 @pytest.fixture
 def child() -> Iterator[Child]:
-    child = Child()
-    yield child
-    child.end()
+    with child_named("dockerd") as child:
+        yield child
+
+
+@contextlib.contextmanager
+def child_named(name: str) -> Iterator[Child]:
+    """A process that the kernel knows by this name."""
+    child = Child(name)
+    try:
+        yield child
+    finally:
+        child.end()
+
+
+def write_pid_file(root: Path, pid: int) -> None:
+    (root / "run").mkdir(exist_ok=True)
+    (root / "run" / "docker.pid").write_text(f"{pid}\n")
+
+
+@pytest.fixture
+def own_name() -> Iterator[None]:
+    """The kernel knows this process by an engine's name."""
+    comm = Path(f"/proc/{os.getpid()}/comm")
+    before = comm.read_text()
+    comm.write_text("dockerd")
+    yield
+    comm.write_text(before)
 
 
 class Bench:
@@ -144,6 +169,7 @@ def test_its_numbers(bench: Bench, child: Child) -> None:
     assert bench.tick(pid)["engine.cpu.percent"] == pytest.approx(30, abs=5)
 
 
+@pytest.mark.usefixtures("own_name")
 def test_open_files_are_counted_once_a_minute(bench: Bench) -> None:
     before = bench.tick(os.getpid())["engine.open_files"]
     with Path(os.devnull).open():
@@ -155,7 +181,8 @@ def test_one_that_ended_is_unknown_and_the_next_one_is_followed(bench: Bench, ch
     bench.tick(child.process.pid)
     child.end()
     assert bench.tick(child.process.pid) == {}
-    assert set(bench.tick(os.getpid())) == NAMES
+    with child_named("dockerd") as successor:
+        assert set(bench.tick(successor.process.pid)) == NAMES
 
 
 def test_one_that_ended_and_was_not_waited_for_is_unknown(bench: Bench, child: Child) -> None:
@@ -186,8 +213,7 @@ def test_a_process_that_gets_its_pid_between_two_ticks_is_not_taken_for_it(bench
 def test_behind_the_init_systems_socket_it_is_found_by_its_pid_file(bench: Bench, tmp_path: Path) -> None:
     program = shutil.copy("/bin/sleep", tmp_path / "dockerd")
     daemon = subprocess.Popen([program, "60"])
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "docker.pid").write_text(f"{daemon.pid}\n")
+    write_pid_file(tmp_path, daemon.pid)
     try:
         found = bench.tick(1)
         assert found["engine.threads"] == 1
@@ -197,10 +223,44 @@ def test_behind_the_init_systems_socket_it_is_found_by_its_pid_file(bench: Bench
         daemon.wait()
 
 
-def test_a_pid_file_that_is_out_of_date_names_no_engine(bench: Bench, child: Child, tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "docker.pid").write_text(f"{child.process.pid}\n")
-    assert bench.tick(1).get("engine.threads") != 3
+def test_a_pid_file_that_is_out_of_date_names_no_engine(bench: Bench, tmp_path: Path) -> None:
+    with child_named("python") as other:
+        write_pid_file(tmp_path, other.process.pid)
+        assert bench.tick(1).get("engine.threads") != 3
+
+
+@pytest.mark.parametrize("name", ["podman", "balenad"])
+def test_another_engine_is_known_by_its_name(bench: Bench, name: str) -> None:
+    with child_named(name) as engine:
+        assert bench.tick(engine.process.pid)["engine.threads"] == 3
+
+
+@pytest.mark.parametrize("name", ["socat", "docker-proxy", "traefik"])
+def test_a_proxy_is_not_taken_for_the_engine_behind_it(bench: Bench, tmp_path: Path, name: str) -> None:
+    daemon = subprocess.Popen([shutil.copy("/bin/sleep", tmp_path / "dockerd"), "60"])
+    write_pid_file(tmp_path, daemon.pid)
+    with child_named(name) as proxy:
+        try:
+            assert bench.tick(proxy.process.pid)["engine.threads"] == 1
+        finally:
+            daemon.kill()
+            daemon.wait()
+
+
+def test_behind_a_proxy_the_engine_is_unknown_where_there_is_no_telling_which(bench: Bench) -> None:
+    with child_named("dockerd"), child_named("dockerd"), child_named("socat") as proxy:
+        assert bench.tick(proxy.process.pid) == {}
+
+
+def test_behind_a_proxy_the_engine_after_a_restart_is_found(bench: Bench, tmp_path: Path) -> None:
+    with child_named("socat") as proxy:
+        with child_named("dockerd") as first:
+            write_pid_file(tmp_path, first.process.pid)
+            assert set(bench.tick(proxy.process.pid)) == NAMES
+        assert bench.tick(proxy.process.pid) == {}
+        with child_named("dockerd") as second:
+            write_pid_file(tmp_path, second.process.pid)
+            assert set(bench.tick(proxy.process.pid)) == NAMES
 
 
 def test_one_that_can_not_be_read_is_told_until_it_can(bench: Bench, child: Child) -> None:
@@ -215,5 +275,5 @@ def test_one_that_can_not_be_read_is_told_until_it_can(bench: Bench, child: Chil
     assert set(bench.tick(pid, seconds=10.0)) >= {"engine.memory", "engine.threads"}
 
 
-def test_an_engine_elsewhere_has_no_process_here(bench: Bench) -> None:
-    assert bench.tick(os.getpid(), data_root="") == {}
+def test_an_engine_elsewhere_has_no_process_here(bench: Bench, child: Child) -> None:
+    assert bench.tick(child.process.pid, data_root="") == {}
