@@ -197,6 +197,8 @@ def test_a_condition_tells_what_it_looks_at() -> None:
         ("100.5% < host.disk.percent", 1, "host.disk.percent > 100.5% is never true", "write a smaller one"),
         ("avg(host.memory.percent, 5m) >= 512", 33, "is never true", "write a smaller one"),
         ("cpu.throttled > 101%", 17, "is never true", "write a smaller one"),
+        ("memory.usage > 9223372036854775808", 16, "9223372036854775808 is more bytes than", "write it like"),
+        ("memory.usage > 8388608TiB", 16, '"8388608TiB" is more bytes than', "write a size below 8388608TiB"),
         ("memory.percent < -5", 18, "memory.percent is never below zero", "write it like memory.percent > 80%"),
         ("min(memory.usage, 5m) < -1MiB", 25, "min(memory.usage, 5m) is never below zero", "write it like"),
         ("avg(host.disk.percent, 5m) < -1%", 30, "avg(host.disk.percent, 5m) is never below zero", "write it like"),

@@ -62,6 +62,9 @@ def test_what_is_meant_is_said_at_its_place(text: str, at: int, message: str, re
     [
         "memory.percent > 0.9%",
         "cpu.percent > 1",
+        "memory.usage > 9223372036854775807",
+        "memory.usage > 9223372036854775807B",
+        "delta(memory.usage, 5m) < -9223372036854775807",
         "cpu.percent >= 0",
         'labels["a"] == "*"',
         "delta(memory.usage, 5m) < -10MiB",
