@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
@@ -99,7 +98,7 @@ def parse_quantity(text: str) -> Quantity:
         if abs(seconds) > LONGEST_DURATION:
             raise TooLargeError(f"{shown(text)} is longer than ten years", "write a duration of at most 3650d")
         return Quantity(value=seconds, type=ValueType.DURATION)
-    exact = int(Decimal(digits)) if value.is_integer() and abs(value) < _BEYOND_SIZES else value
+    exact = _exact(digits, value)
     if unit in BYTE_UNITS:
         size = exact * BYTE_UNITS[unit]
         if abs(size) > LARGEST_SIZE:
@@ -116,6 +115,16 @@ def parse_quantity(text: str) -> Quantity:
         hint = f"did you mean {digits}{near}?" if near else f"the units are {', '.join(_UNITS)}"
         raise QuantityError(f"unknown unit {shown(unit)}", hint)
     return Quantity(value=exact, type=ValueType.PERCENT if unit else ValueType.NUMBER)
+
+
+def _exact(digits: str, value: float) -> float | int:
+    """The number as it is written, where a float would be another."""
+    if not value.is_integer() or abs(value) >= _BEYOND_SIZES:
+        return value
+    bare = digits.lstrip("+-").lstrip("0")  # zeros without end before it are no reason for int() to refuse it
+    if abs(value) < 2**53 or not bare.isdecimal():
+        return int(value)
+    return -int(bare) if value < 0 else int(bare)
 
 
 def _nearest_unit(unit: str) -> str | None:
