@@ -78,7 +78,11 @@ def copy(tmp_path: Path) -> Path:
     for name in ("pyproject.toml", *LOCKS):
         shutil.copy(CHECKOUT / name, tree)
     (tree / "tests").mkdir()
-    (tree / "tests/__init__.py").touch()
+    for name in ("tests/__init__.py", "tests/conftest.py"):
+        shutil.copy(CHECKOUT / name, tree / name)
+    shutil.copytree(
+        CHECKOUT / "tests/support", tree / "tests/support", ignore=ignored
+    )  # all of them would take minutes
     (tree / ".venv").symlink_to(sys.prefix)
     return tree
 
@@ -92,6 +96,19 @@ def test_check_finds_every_kind_of_fault_in_one_go(copy: Path) -> None:
 
     assert verdict.returncode == 1
     assert "check: not clean: types format lint imports;" in verdict.stderr
+
+
+def test_check_finds_faults_in_tests_too(copy: Path) -> None:
+    faults = 'import os\n\nWORDS: int = "text"\ndef  badly_formatted( ): pass\n'
+    (copy / "tests/test_broken.py").write_text(faults, encoding="utf-8")
+
+    verdict = script("scripts/check", cwd=copy)
+
+    assert verdict.returncode == 1
+    assert "check: not clean: types format lint;" in verdict.stderr
+    assert {"types", "lint"} <= set(re.findall(r"^check: (\w+) +FAILS", verdict.stderr, re.MULTILINE))
+    assert "tests/test_broken.py:3: error: Incompatible types" in verdict.stderr
+    assert "--> tests/test_broken.py:1:8" in verdict.stderr
 
 
 def test_check_passes_a_clean_tree(copy: Path) -> None:

@@ -19,6 +19,8 @@ from watchtower_agent.cli.watchers import short, told
 
 Json = Mapping[str, Any]
 
+_ORDINARY: Final = 80
+"""Cells from which on most guards are whole beside a policy's name that is cut: `he…y held: cooldown +4`."""
 _WIDE: Final = 100
 """From here on there are two blanks between columns, and words beside the nearest policy."""
 _VERY_WIDE: Final = 140
@@ -94,7 +96,10 @@ def containers_table(containers: Sequence[Json], width: int | None, now: object)
     shown = [each for each in _COLUMNS if each.least <= room <= each.most]
     nearest = _nearest if room < _VERY_WIDE else _nearest_in_words
     rows = [[*(each.cell(container) for each in shown), nearest(container, now)] for container in containers]
-    columns = [*(each.column for each in shown), Column(title="nearest policy", least=18, usual=0)]
+    columns = [
+        *(each.column for each in shown),
+        Column(title="nearest policy", least=18 if room < _ORDINARY else 22, usual=0),
+    ]
     return table(columns, rows, width, gap=1 if room < _WIDE else 2, steady=True)
 
 

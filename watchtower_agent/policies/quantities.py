@@ -42,6 +42,9 @@ LONGEST_STOP: Final = 3600.0
 LARGEST_SIZE: Final = 2**63 - 1
 """Bytes. No file, memory or disk counts further."""
 
+_BEYOND_SIZES: Final = 2**64
+"""Whole numbers below are taken to the digit, as the largest size asks for: as a float it would be one more."""
+
 _QUANTITY: Final = re.compile(r"([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)(%|[^\W\d_]+)?", re.ASCII)
 _UNITS: Final = ("%", *DURATION_UNITS, *BYTE_UNITS)
 
@@ -95,8 +98,9 @@ def parse_quantity(text: str) -> Quantity:
         if abs(seconds) > LONGEST_DURATION:
             raise TooLargeError(f"{shown(text)} is longer than ten years", "write a duration of at most 3650d")
         return Quantity(value=seconds, type=ValueType.DURATION)
+    exact = _exact(digits, value)
     if unit in BYTE_UNITS:
-        size = value * BYTE_UNITS[unit]
+        size = exact * BYTE_UNITS[unit]
         if abs(size) > LARGEST_SIZE:
             raise TooLargeError(
                 f"{shown(text)} is more bytes than anything has", "write a size below 8388608TiB, as 512MiB or 1.5GiB"
@@ -110,8 +114,17 @@ def parse_quantity(text: str) -> Quantity:
             raise QuantityError(f"unknown unit {shown(unit)}", f"write {float(digits) * 7:g}d")
         hint = f"did you mean {digits}{near}?" if near else f"the units are {', '.join(_UNITS)}"
         raise QuantityError(f"unknown unit {shown(unit)}", hint)
-    number = int(value) if value.is_integer() and abs(value) < 2**53 else value
-    return Quantity(value=number, type=ValueType.PERCENT if unit else ValueType.NUMBER)
+    return Quantity(value=exact, type=ValueType.PERCENT if unit else ValueType.NUMBER)
+
+
+def _exact(digits: str, value: float) -> float | int:
+    """The number as it is written, where a float would be another."""
+    if not value.is_integer() or abs(value) >= _BEYOND_SIZES:
+        return value
+    bare = digits.lstrip("+-").lstrip("0")  # zeros without end before it are no reason for int() to refuse it
+    if abs(value) < 2**53 or not bare.isdecimal():
+        return int(value)
+    return -int(bare) if value < 0 else int(bare)
 
 
 def _nearest_unit(unit: str) -> str | None:

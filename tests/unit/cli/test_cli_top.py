@@ -107,7 +107,7 @@ async def test_a_page_at_80_columns(socket: Path) -> None:
     assert seen[2] == "engine  ✓ 26.1.5  ping 1 ms  lag 2 ms  3 running, 0 paused, 1 stopped"
     assert seen[3] == "policies  3 in force  1 firing  2 counting  1 held   host: disk 80 %"
     assert seen[4].split() == ["name", "cpu", "%", "mem", "mem", "%", "psi", "state", "rst", "up", "nearest", "policy"]
-    assert re.fullmatch(r"web +12\.3 +300M +60\.0 +17m unhealthy +2 +2h heal held: cooldown…", seen[5])
+    assert re.fullmatch(r"web +12\.3 +300M +60\.0 +17m unhealthy +2 +2h heal held: cooldown \+1", seen[5])
     assert re.fullmatch(r"shop-\S+…\S+-12 .* healthy +2 +2h leak 34s of 2m", seen[6])
     assert re.fullmatch(r"db +- +- +- +- exited +2 +- -", seen[7])
     panel = seen[-5:-1]

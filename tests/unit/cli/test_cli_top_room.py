@@ -40,6 +40,15 @@ def test_until_when_it_is_held_is_left_out_before_the_rest(columns: int, text: s
     assert containers_table(containers, columns, NOW)[1].plain.endswith(f" {text}")
 
 
+@pytest.mark.parametrize("guard", ["mode", "paused", "stale", "starting", "cooldown", "backoff", "breaker", "budget"])
+@pytest.mark.parametrize("columns", [80, 92, 100, 120])
+def test_an_ordinary_terminal_has_the_whole_guard(columns: int, guard: str) -> None:
+    held = watcher("heal-unhealthy", true=True, firing=True, guard=guard, guard_reason="", release_at=NOW + 18)
+    text = row([held], 5, columns)
+    assert re.search(rf" h\S+y held: {guard}(  ?18s)?  ?\+4$", text)
+    assert len(text) <= columns
+
+
 def test_a_name_is_cut_to_a_few_cells_only_where_that_saves_the_rest() -> None:
     line: Line = (name(LONG), words(" 59s of 10m +1"))
     assert fitted(line, 24).plain == "resta…shop 59s of 10m +1"

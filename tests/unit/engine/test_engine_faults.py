@@ -62,6 +62,23 @@ async def test_a_session_that_lasted_begins_the_tries_anew(stable_after: float, 
         assert (time.monotonic() - begun > RETRY / 2) is waits
 
 
+async def test_agents_that_lost_one_engine_come_back_spread_over_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[float, float]] = []
+
+    def chance(low: float, high: float) -> float:
+        asked.append((low, high))
+        return 0.001  # no wait is so short without it
+
+    monkeypatch.setattr("random.uniform", chance)
+    engine = RefusesOnce(SteppedClock())
+    timing = replace(FAST, retry_first=60.0, retry_cap=60.0, stable_after=600.0)
+    async with EngineWatch(engine, timing=timing) as watch:
+        await watch.until_listed()
+        engine.cut()
+        await watch.until_listed(2, timeout=10)
+    assert set(asked) == {(0.5, 1.0)}
+
+
 class BusyWatch(EngineWatch):
     """A loop that takes its time for every step."""
 

@@ -277,7 +277,7 @@ class Checker:
                 f"{reference} is {NOUNS[entry.type]} and {self._source(node)} is {NOUNS[kind]}",
                 rewritten(entry, literal, kind) or f"write it like {reference} {example_of(entry)}",
             )
-        wrong = amount_problem(str(reference), entry, literal, kind, sign)
+        wrong = amount_problem(reference, entry, literal, kind, sign)
         if wrong is not None:
             self._fail(node, *wrong)
         if entry.values and literal.value not in entry.values:

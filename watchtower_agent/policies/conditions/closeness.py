@@ -231,7 +231,10 @@ def _share(sign: str, value: Value, limit: Value) -> float | None:
     """How much of the way to the threshold is gone, of a comparison that is false; None where there is no way to go."""
     if isinstance(value, bool | str | Unknown) or isinstance(limit, bool | str | Unknown) or sign[0] not in "<>":
         return None
-    part, whole = (value, limit) if sign[0] == ">" else (limit, value)
+    rising = sign[0] == ">"
+    if limit < 0:  # of a fall (delta, rate): seen from the other side of zero
+        value, limit, rising = -value, -limit, not rising
+    part, whole = (value, limit) if rising else (limit, value)
     if not whole > 0:
         return None
     share = part / whole

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from watchtower_agent.model.window import WindowFunction
 from watchtower_agent.policies.catalogue import Entry, ValueType
-from watchtower_agent.policies.conditions.tree import Literal, quoted
+from watchtower_agent.policies.conditions.tree import Literal, Reference, Windowed, quoted
 from watchtower_agent.policies.problem import nearest
 from watchtower_agent.policies.quantities import LARGEST_SIZE, QuantityError, parse_quantity
 
@@ -75,6 +76,8 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
 ORDERED: Final = frozenset({ValueType.PERCENT, ValueType.BYTES, ValueType.DURATION, ValueType.NUMBER})
 
 _NEVER_NEGATIVE: Final = frozenset({ValueType.PERCENT, ValueType.BYTES})
+_CHANGES: Final = frozenset({WindowFunction.DELTA, WindowFunction.RATE})
+"""What falls is below zero by them, whatever they are about."""
 _SURELY_A_SLIP: Final = 1024
 """Bytes: nothing that is sampled is asked for less, but for none at all."""
 _MORE_LIKELY_MIB: Final = 16
@@ -125,12 +128,12 @@ def rewritten(entry: Entry, literal: Literal, kind: ValueType) -> str:
 
 
 def amount_problem(  # noqa: PLR0911 - one return per mistake
-    reference: str, entry: Entry, literal: Literal, kind: ValueType, sign: str
+    reference: Reference, entry: Entry, literal: Literal, kind: ValueType, sign: str
 ) -> tuple[str, str] | None:
     """What is wrong with an amount that has the right type and that nobody can mean; None when it makes sense.
 
     Args:
-        reference: What it is compared with, as written.
+        reference: What it is compared with.
         entry: What the catalogue says of that.
         literal: The amount.
         kind: Its type as written: a number without a unit is NUMBER.
@@ -139,25 +142,36 @@ def amount_problem(  # noqa: PLR0911 - one return per mistake
     value = literal.value
     if entry.type not in _NEVER_NEGATIVE or not isinstance(value, int | float):
         return None
-    if value < 0:
+    if value < 0 and not (isinstance(reference, Windowed) and reference.window.function in _CHANGES):
         return f"{reference} is never below zero", f"write it like {reference} {example_of(entry)}"
-    if entry.type is ValueType.BYTES and value > LARGEST_SIZE:
+    size = abs(value)
+    if entry.type is ValueType.BYTES and size > LARGEST_SIZE:
         return f"{literal} is more bytes than anything has", f"write it like {example_of(entry)}"
-    if entry.type is ValueType.BYTES and kind is ValueType.NUMBER and 0 < value < _SURELY_A_SLIP:
-        unit = "GiB" if value < _MORE_LIKELY_MIB and entry.unit == "B" else "MiB"
+    if entry.type is ValueType.BYTES and kind is ValueType.NUMBER and 0 < size < _SURELY_A_SLIP:
+        unit = "GiB" if size < _MORE_LIKELY_MIB and entry.unit == "B" else "MiB"
         return (
             f"{reference} is a number of bytes and {literal} has no unit",
             f"did you mean {literal}{unit}? write {literal}B if it is bytes",
         )
-    if entry.type is ValueType.PERCENT and kind is ValueType.NUMBER and 0 < value < 1:
+    if entry.type is ValueType.PERCENT and kind is ValueType.NUMBER and 0 < size < 1:
         return (
             f"{reference} is a percentage, and {literal} of it is less than one percent",
             f"did you mean {value * 100:g}%? write {literal}% if not",
         )
-    if entry.at_most is not None and (value > entry.at_most or (value == entry.at_most and sign == ">")):
-        always = "always" if sign in {"<", "<="} else "never"
-        return f"{reference} {sign} {literal} is {always} true: it is at most {entry.at_most}%", "write a smaller one"
+    if entry.at_most is not None and size >= entry.at_most:
+        return _out_of_reach(f"{reference} {sign} {literal}", value, entry.at_most, sign)
     return None
+
+
+def _out_of_reach(comparison: str, value: float, most: int, sign: str) -> tuple[str, str] | None:
+    """What is wrong with a percentage at or beyond the end of its range; None where something reaches it."""
+    outwards, inwards = ({">", ">="}, {"<", "<="}) if value > 0 else ({"<", "<="}, {">", ">="})
+    if abs(value) == most and sign not in {">", "<"} & outwards:
+        return None
+    always = "always" if sign in inwards else "never"
+    if value > 0:
+        return f"{comparison} is {always} true: it is at most {most}%", "write a smaller one"
+    return f"{comparison} is {always} true: it is at least -{most}%", "write a larger one"
 
 
 def _is_of(text: str, kind: ValueType) -> bool:

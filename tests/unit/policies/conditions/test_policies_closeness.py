@@ -58,6 +58,9 @@ def of(text: str, values: Mapping[str, Value], *, hold: float = 0.0, standing: S
     ("text", "values", "truth", "ratio"),
     [
         ("memory.percent > 90%", {"memory_percent": 81.0}, False, 0.9),
+        ("delta(memory.percent, 5m) < -10", {"delta(memory_percent)": -5.0}, False, 0.5),
+        ("delta(memory.percent, 5m) < -10", {"delta(memory_percent)": 5.0}, False, 0.0),
+        ("delta(memory.percent, 5m) > -10", {"delta(memory_percent)": -40.0}, False, 0.25),
         ("memory.percent > 90%", {"memory_percent": 95.0}, True, 1.0),
         ("memory.percent > 90%", {"memory_percent": 90.0}, False, ALMOST),
         ("memory.percent >= 90%", {"memory_percent": 90.0}, True, 1.0),

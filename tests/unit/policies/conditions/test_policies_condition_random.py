@@ -41,15 +41,21 @@ TEXTS = st.text(st.characters(exclude_characters="\n*", exclude_categories=["Cs"
 LITERALS: dict[ValueType, st.SearchStrategy[str]] = {
     ValueType.PERCENT: st.sampled_from(["0%", "80%", "99.5%", "12"]),
     ValueType.BYTES: st.sampled_from(["0B", "512MiB", "1.5GiB", "3kB", "4096"]),
-    ValueType.DURATION: st.sampled_from(["0s", "500ms", "30s", "5m", "2h", "1d"]),
+    ValueType.DURATION: st.sampled_from(["0s", "500ms", "30s", "5m", "2h", "1d", "-30s"]),
     ValueType.NUMBER: st.sampled_from(["-1", "0", "1", "2.5", "1e3"]),
     ValueType.BOOLEAN: st.sampled_from(["true", "false"]),
 }
-
+FALLING: dict[ValueType, st.SearchStrategy[str]] = {
+    ValueType.PERCENT: st.sampled_from(["-0.5%", "-5", "-99.5%"]),
+    ValueType.BYTES: st.sampled_from(["-1B", "-10MiB", "-1.5GiB", "-4096"]),
+}
+"""What only a change can be compared with: nothing is itself below zero."""
 
 ORDERED = {ValueType.PERCENT, ValueType.BYTES, ValueType.DURATION, ValueType.NUMBER}
 COMPUTED = {WindowFunction.AVG, WindowFunction.P95, WindowFunction.RATE}
 """Whose answers are hardly ever exactly a fixed value: == with one is refused."""
+
+CHANGES = {WindowFunction.DELTA, WindowFunction.RATE}
 
 
 def windowed(draw: st.DrawFn, entry: Entry) -> Windowed:
@@ -85,7 +91,9 @@ def leaves(draw: st.DrawFn, scope: ConditionScope) -> Tree:
         if entry.values or entry.type is ValueType.TEXT:
             word = draw(st.sampled_from(entry.values) if entry.values else TEXTS)
             return Literal(word, quoted(word))
-        written = draw(LITERALS[entry.type])
+        amounts = LITERALS[entry.type]
+        changes = isinstance(reference, Windowed) and reference.window.function in CHANGES
+        written = draw(amounts | FALLING[entry.type] if changes and entry.type in FALLING else amounts)
         if entry.type is ValueType.BOOLEAN:
             return Literal(written == "true", written)
         return Literal(parse_quantity(written).value, written)

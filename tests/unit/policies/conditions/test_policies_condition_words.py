@@ -57,6 +57,23 @@ def test_what_is_meant_is_said_at_its_place(text: str, at: int, message: str, re
     assert problem.remedy.startswith(remedy)
 
 
-@pytest.mark.parametrize("text", ["memory.percent > 0.9%", "cpu.percent > 1", "cpu.percent >= 0", 'labels["a"] == "*"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "memory.percent > 0.9%",
+        "cpu.percent > 1",
+        "memory.usage > 9223372036854775807",
+        "memory.usage > 9223372036854775807B",
+        "delta(memory.usage, 5m) < -9223372036854775807",
+        "cpu.percent >= 0",
+        'labels["a"] == "*"',
+        "delta(memory.usage, 5m) < -10MiB",
+        "rate(memory.usage, 5m) < -1MiB",
+        "-10GiB > delta(host.disk.free, 1h)",
+        "delta(memory.percent, 5m) < -5",
+        "delta(memory.percent, 5m) > -100",
+        "delta(cpu.percent, 5m) < -150%",
+    ],
+)
 def test_what_only_looks_like_a_slip_is_taken(text: str) -> None:
     assert parse_condition(text, ConditionScope.WHEN).text == text

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
+import pytest
 from hypothesis import given, strategies as st
 
 from tests.support.policies import GOOD, problems
@@ -112,3 +114,28 @@ VALUES = st.recursive(
 def test_any_shape_is_answered(policies: object) -> None:
     # JSON is YAML.
     answered(json.dumps({"version": 1, "policies": policies}).encode())
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "cpu.prcent > 80% and memory.percent > 0.5",
+        "cpu.percent add memory.percent",
+        "cpu.percent > (",
+        "memory.usage > 1Mo",
+    ],
+)
+def test_what_a_refused_file_took_is_free_at_once(condition: str) -> None:
+    policies = "".join(f"  - {{name: p{each}, when: '{condition}', then: {{notify: {{}}}}}}\n" for each in range(100))
+    content = f"version: 1\npolicies:\n{policies}".encode()
+    load_policies({"a.yaml": content})  # what is made once for all is made now
+    gc.collect()
+    gc.disable()
+    try:
+        problems = load_policies({"a.yaml": content})
+        left = gc.collect()
+    finally:
+        gc.enable()
+    assert isinstance(problems, tuple)
+    assert len(problems) >= 100
+    assert left < 100  # less than one object a problem waits for a full collection, which a quiet agent seldom has
