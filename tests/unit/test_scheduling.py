@@ -380,7 +380,8 @@ def test_what_waits_for_its_turn_while_the_window_closes_is_not_begun() -> None:
     agent.inspect()
     agent.tick(1, memory_percent=95.0)
     (intent,) = agent.open.values()
-    agent.at("2027-01-01 04:00")
+    agent.at("2027-01-01 03:59:59")
+    agent.tick(1, memory_percent=95.0)
     stopped = agent.pipeline.recheck(intent, agent.clock.now())
     assert isinstance(stopped, Held)
     assert stopped.guard.value == "outside_window"
