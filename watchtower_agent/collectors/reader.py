@@ -151,6 +151,7 @@ class Reader:
         )
         of_containers = self._of_stats if self.source is Source.STATS_API else self._of_cgroups
         chosen = (*of_containers, *self._of_host)
+        self._left = None
         if self._is_first_of_many(tick):
             chosen = (*of_containers[: registry.LEVELS], *self._of_host)
             self._left = replace(tick, columns={}, host={}, failures={})
@@ -178,6 +179,11 @@ class Reader:
         seconds = registry.run(present, tick, self.turns.begin)
         self.turns.end()
         return seconds
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the last tick left anything for after it."""
+        return self._left is not None
 
     def catch_up(self) -> None:
         """Read what the first tick of many containers left for after it: the next one tells it.

@@ -215,6 +215,9 @@ class Sampler:
                 course.due, left_out = next_due(course.due, self._interval, time.monotonic())
                 if left_out:
                     self._counters = replace(self._counters, left_out=self._counters.left_out + left_out)
+                # The loop has the interpreter to itself first, for what was just delivered.
+                if course.reader.has_more and not self._wake.wait(self._interval / 3):
+                    course.reader.catch_up()
                 if self._wake.wait(max(0.0, course.due - time.monotonic())):
                     self._wake.clear()
                     course.due = time.monotonic()
@@ -246,7 +249,6 @@ class Sampler:
             source=course.reader.source,
         )
         self._deliver(batch)
-        course.reader.catch_up()
 
 
 def next_due(due: float, interval: float, now: float) -> tuple[float, int]:
