@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from watchtower_agent import __version__
+from watchtower_agent.cli import argument_types
 from watchtower_agent.cli.text import counted, printable
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.errors import SettingsError, WatchtowerError
@@ -105,7 +106,12 @@ def _parser() -> argparse.ArgumentParser:
 
     made = command("run", _run, "run the agent in the foreground")
     made.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", type=_assignment, help="a setting, as mqtt.url=null"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        type=argument_types.assignment,
+        help="a setting, as mqtt.url=null",
     )
     made = command("check", _check, "check the configuration and the policies, and tell every mistake")
     made.add_argument(
@@ -128,7 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--sort", choices=_SORTS, default="policy", help="the order (default: policy, the closest first)")
     made.add_argument("--reverse", action="store_true", help="the other way round")
     made.add_argument(
-        "--interval", type=_interval, default=1.0, metavar="SECONDS", help="between two looks (default: 1)"
+        "--interval",
+        type=argument_types.interval,
+        default=1.0,
+        metavar="SECONDS",
+        help="between two looks (default: 1)",
     )
     made = command("metrics", _metrics, "list every name that a policy can use with present values, or draw one's past")
     made.add_argument(
@@ -139,20 +149,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--of", metavar="CONTAINER", help="draw the past of NAME of this container")
     made.add_argument(
-        "--last", type=_last, metavar="DURATION", help="draw the last 10m or 1h of NAME (default: all that is kept)"
+        "--last",
+        type=argument_types.last,
+        metavar="DURATION",
+        help="draw the last 10m or 1h of NAME (default: all that is kept)",
     )
     made = command("pause", _pause, "keep the agent, a policy, or all policies about a container still for a while")
     _add_paused(made)
     made.add_argument(
-        "--for", dest="length", type=_pause_for, default=3600, metavar="DURATION", help="how long (default: 1h)"
+        "--for",
+        dest="length",
+        type=argument_types.pause_for,
+        default=3600,
+        metavar="DURATION",
+        help="how long (default: 1h)",
     )
-    made.add_argument("--reason", type=_reason, default="", metavar="TEXT", help="why, for others to read")
+    made.add_argument(
+        "--reason", type=argument_types.reason, default="", metavar="TEXT", help="why, for others to read"
+    )
     made = command("resume", _resume, "end a pause before its time")
     _add_paused(made)
     made = command("events", _events, "show what the running agent sees and does, as it happens")
     made.add_argument("--follow", action="store_true", required=True, help="show events from now on, until Ctrl-C")
     made = command("history", _history, "show past actions with cause and outcome, newest first")
-    made.add_argument("--limit", type=_limit, default=50, metavar="N", help="how many (default: 50)")
+    made.add_argument("--limit", type=argument_types.limit, default=50, metavar="N", help="how many (default: 50)")
     made.add_argument("--policy", metavar="NAME", help="only those of a policy")
     made.add_argument("--target", metavar="NAME", help="only those on a container")
     return parser
@@ -164,55 +184,6 @@ def _add_paused(made: argparse.ArgumentParser) -> None:
     about.add_argument("policy", nargs="?", metavar="POLICY", help="this policy")
     about.add_argument("--all", action="store_true", help="the agent: it does nothing and notifies nobody")
     about.add_argument("--target", metavar="NAME", help="all policies about this container")
-
-
-def _assignment(text: str) -> tuple[str, str | None]:
-    key, found, value = text.partition("=")
-    if not found or not key:
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
-    return key, None if value == "null" else value
-
-
-def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:6]) <= 10_000:  # noqa: PLR2004 - as the agent's
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 1 and 10000")
-    return int(text)
-
-
-def _interval(text: str) -> float:
-    try:
-        seconds = float(text.removesuffix("s"))
-    except ValueError:
-        seconds = 0.0
-    if not 0.2 <= seconds <= 3600:  # noqa: PLR2004 - an agent that is asked more often does little else
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0.2 and 3600")
-    return seconds
-
-
-def _pause_for(text: str) -> int:
-    return _seconds(text, most=30 * 86400, shown="30d")
-
-
-def _last(text: str) -> int:
-    return _seconds(text, most=86400, shown="24h")
-
-
-def _reason(text: str) -> str:
-    if len(text) > 200:  # noqa: PLR2004 - as the agent's
-        raise argparse.ArgumentTypeError("a reason has at most 200 characters")
-    return text
-
-
-def _seconds(text: str, *, most: int, shown: str) -> int:
-    from watchtower_agent.policies.quantities import QuantityError, parse_duration  # noqa: PLC0415 - see the first line
-
-    try:
-        seconds = parse_duration(text)
-    except QuantityError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if not 1 <= seconds <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration between 1s and {shown}")
-    return int(seconds)
 
 
 def _run(options: argparse.Namespace) -> int:
