@@ -6,10 +6,11 @@ nothing that is wanted is forgotten without a word, not even by a crash.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from watchtower_agent.loop.breaking import Breaking
+from watchtower_agent.loop.cooling import Cooling
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.container import ContainerStatus
@@ -24,7 +25,6 @@ from watchtower_agent.policies.evaluate import Conditions
 from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.order import ask
-from watchtower_agent.policies.guards.pacing import DEFAULT_COOLDOWN, cooldown_of
 from watchtower_agent.policies.guards.question import Protection, Question
 from watchtower_agent.policies.making import PENDING_FOR, digest, last_resort
 from watchtower_agent.policies.obsolescence import in_doubt, obsolete
@@ -32,10 +32,9 @@ from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.triggers import triggered
 from watchtower_agent.policies.waiting import (
     Waiting,
-    keeps_to_the_wall_clock,
     moved,
+    restored,
     stored_forms,
-    waiting_from_json,
     waiting_json,
 )
 from watchtower_agent.state.dependencies import Dependencies
@@ -58,7 +57,7 @@ class Decisions:
         interval: Seconds between samples.
         policies: Those in force.
         agenda: What waits for its guards.
-        cooldowns: When each policy last acted on each target.
+        cooling: When each policy last acted on each target.
         conditions: Follows the conditions over time.
         last: Policy name -> its newest decision to act.
         breaking: What was done too often.
@@ -71,10 +70,10 @@ class Decisions:
     interval: float
     policies: PolicySet = field(default_factory=PolicySet)
     agenda: Agenda = field(default_factory=Agenda)
-    cooldowns: Cooldowns = field(default_factory=Cooldowns)
     conditions: Conditions = field(default_factory=Conditions)
     last: dict[str, Decision] = field(default_factory=dict)
     breaking: Breaking = field(init=False)
+    cooling: Cooling = field(init=False)
     circumstances: Circumstances = field(default_factory=Circumstances)
     _policies_known: bool = False
     _open: dict[str, Intent] = field(default_factory=dict)
@@ -85,6 +84,7 @@ class Decisions:
 
     def __post_init__(self) -> None:
         self.breaking = Breaking(self.state, self.publication)
+        self.cooling = Cooling(self.publication)
 
     def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant, *, stepped: float) -> None:
         """Take in what the store remembers of an earlier run; the state has its records already.
@@ -96,19 +96,14 @@ class Decisions:
             stepped: Seconds by which the wall clock was stepped since; `clock_stepped` is yet to be told of them.
         """
         then = now.wall - stepped
-        for key, stored in resume.records.get("cooldown", {}).items():
-            policy, _, target = key.partition("\0")
-            at = stored.get("at")
-            if isinstance(at, int | float):
-                age = now.since(at, stored.get("monotonic"), stored.get("boot"))
-                self.cooldowns.last[policy, target] = Instant(wall=at, monotonic=now.monotonic - age, boot=now.boot)
+        self.cooling.resume(resume, now)
         self.breaking.resume(resume, now)
-        pending = [_waiting(stored, now, then) for stored in resume.records.get("pending", {}).values()]
+        pending = [restored(stored, now, then) for stored in resume.records.get("pending", {}).values()]
         known = [each for each in pending if each is not None and each.decision.expires_at > then]
         for waiting in sorted(known, key=lambda each: (each.since, each.decision.target.name)):
             self.agenda.restore(waiting)
         for decision_id, stored in resume.records.get("begun", {}).items():
-            begun = _waiting(stored, now, then)
+            begun = restored(stored, now, then)
             if begun is not None:
                 self._begun[decision_id] = begun
         for intent in interrupted:
@@ -178,7 +173,7 @@ class Decisions:
         verdicts = self.agenda.review(
             self.policies,
             self.state,
-            self.cooldowns,
+            self.cooling.cooldowns,
             self.breaking.ledger,
             self.breaking.breakers,
             self.circumstances,
@@ -363,18 +358,12 @@ class Decisions:
     # --- remembered -----------------------------------------------------------------------------------
 
     def _cool(self, decision: Decision, now: Instant) -> None:
-        policy = self._policy(decision.policy)
-        if decision.verb is Verb.NOTIFY and (policy is None or not cooldown_of(decision, policy)):
-            return  # telling people about an action must not delay the action
-        self.cooldowns.acted(decision, now)
-        key = f"{decision.policy}\0{decision.target.name}"
-        self.publication.out.records.append(Record(kind="cooldown", key=key, value=now.stored()))
+        self.cooling.acted(decision, self._policy(decision.policy), now)
 
     def remember_again(self) -> None:
         """The store was lost while running: put what it must know into the new one."""
         out = self.publication.out
-        for (policy, target), at in self.cooldowns.last.items():
-            out.records.append(Record(kind="cooldown", key=f"{policy}\0{target}", value=at.stored()))
+        self.cooling.remember_again()
         for key, value in stored_forms(self.agenda.waiting):
             out.records.append(Record(kind="pending", key=key, value=value))
         for key, waiting in self._begun.items():
@@ -384,11 +373,8 @@ class Decisions:
 
     def forget_cooldowns(self, now: Instant) -> None:
         """Names of targets come and go: what counts no more is not kept for ever."""
-        if not self._policies_known:
-            return
-        longest = max((policy.cooldown or 0.0 for policy in self.policies.policies), default=0.0)
-        for policy, target in self.cooldowns.forget(now, max(longest, *DEFAULT_COOLDOWN.values())):
-            self.publication.out.records.append(Record(kind="cooldown", key=f"{policy}\0{target}", value=None))
+        if self._policies_known:
+            self.cooling.forget(self.policies, now)
 
     def _fires(self, now: Instant) -> Callable[[str, str], bool | None]:
         return lambda policy, target_id: self.conditions.still_fires(self._policy(policy), target_id, self.state, now)
@@ -413,22 +399,3 @@ class Decisions:
 
     def _policy(self, name: str) -> Policy | None:
         return next((policy for policy in self.policies.policies if policy.name == name), None)
-
-
-def _waiting(stored: Mapping[str, object], now: Instant, then: float) -> Waiting | None:
-    """What the store remembers of a decision; None when that can't be read.
-
-    Args:
-        stored: As `waiting_json` made it.
-        now: The present.
-        then: The present on the wall clock as it was when that was stored, as far as is known.
-    """
-    try:
-        waiting = waiting_from_json(stored)
-    except (KeyError, TypeError, ValueError):
-        return None
-    # It never waits for longer than it was to, even if the clock was stepped back and nobody knows by how much.
-    decision = waiting.decision
-    present = now.wall if keeps_to_the_wall_clock(decision) else then
-    latest = min(decision.expires_at, present + max(0.0, decision.expires_at - waiting.since))
-    return replace(waiting, decision=replace(decision, expires_at=latest), since=min(waiting.since, present))

@@ -8,6 +8,7 @@ from typing import Final
 
 from watchtower_agent.model.decision import Decision, Held, Number, Target, TargetKind, Verb
 from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
+from watchtower_agent.model.instant import Instant
 
 CRON: Final = "cron"
 """Among the numbers of what a schedule wants, and of nothing else."""
@@ -133,3 +134,22 @@ def stored_forms(changed: Mapping[tuple[str, str], Waiting | None]) -> Iterator[
             yield f"{policy}\0{target}", None
         elif waiting.decision.from_event:
             yield f"{policy}\0{target}", waiting_json(waiting)
+
+
+def restored(stored: Mapping[str, object], now: Instant, then: float) -> Waiting | None:
+    """What the store remembers of a decision; None when that can't be read.
+
+    Args:
+        stored: As `waiting_json` made it.
+        now: The present.
+        then: The present on the wall clock as it was when that was stored, as far as is known.
+    """
+    try:
+        waiting = waiting_from_json(stored)
+    except (KeyError, TypeError, ValueError):
+        return None
+    # It never waits for longer than it was to, even if the clock was stepped back and nobody knows by how much.
+    decision = waiting.decision
+    present = now.wall if keeps_to_the_wall_clock(decision) else then
+    latest = min(decision.expires_at, present + max(0.0, decision.expires_at - waiting.since))
+    return replace(waiting, decision=replace(decision, expires_at=latest), since=min(waiting.since, present))
