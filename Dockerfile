@@ -22,10 +22,11 @@ RUN --mount=type=bind,from=wheels,target=/wheels \
     /tools/bin/pip --python /opt/watchtower-agent/bin/python install --no-compile --no-deps --require-hashes -r requirements.lock
 COPY pyproject.toml LICENSE README.md ./
 COPY watchtower_agent watchtower_agent
-# Compiled once, here, and never checked against the sources again: the agent starts faster and writes nothing.
+# Compiled once, here, and never checked against the sources again: the agent starts faster and writes nothing. Without
+# docstrings (PYTHONOPTIMIZE=2) it takes 3 MiB less.
 RUN /tools/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /built . && \
     /tools/bin/pip --python /opt/watchtower-agent/bin/python install --no-compile --no-deps --no-index /built/*.whl && \
-    /opt/watchtower-agent/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/watchtower-agent/lib
+    /opt/watchtower-agent/bin/python -m compileall -q -j 0 -o 2 --invalidation-mode unchecked-hash /opt/watchtower-agent/lib
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="watchtower-agent" \
@@ -40,7 +41,7 @@ RUN echo 'watchtower:x:10001:10001::/var/lib/watchtower-agent:/usr/sbin/nologin'
     echo 'watchtower:x:10001:' >>/etc/group && \
     mkdir -p /var/lib/watchtower-agent /run/watchtower-agent && \
     chown 10001:10001 /var/lib/watchtower-agent /run/watchtower-agent
-ENV PATH=/opt/watchtower-agent/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/watchtower-agent/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONOPTIMIZE=2
 USER 10001:10001
 VOLUME /var/lib/watchtower-agent
 # Whether the agent itself lives: to start it again would bring back neither a broker nor an engine.

@@ -10,10 +10,12 @@ from hypothesis import settings
 from tests.support.agent import make_host, module_broker  # noqa: F401 - fixtures
 from tests.support.broker import broker, make_broker, subscriber  # noqa: F401 - fixtures
 from tests.support.engine import PrivateEngine
+from tests.support.numbers import FEW, FULL
 
 # How long an example takes is not what properties are about, and a busy machine takes its time.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+settings.register_profile(FEW, deadline=None, max_examples=20)
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +37,14 @@ def own_engine() -> Iterator[PrivateEngine]:
     """An engine of the test's own (about 1.5 s): to be killed, frozen, restarted."""
     with PrivateEngine() as engine:
         yield engine
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only full runs have time for, and what a second Python need not repeat: told as `deselected`."""
+    unwanted = set() if FULL else {"only_full"}
+    if settings.get_current_profile_name() == FEW:
+        unwanted.add("long")
+    left_out = [item for item in items if any(mark.name in unwanted for mark in item.iter_markers())]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]

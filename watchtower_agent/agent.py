@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 
 import structlog
 
 from watchtower_agent import __version__
+from watchtower_agent.actions.disk import Disk
 from watchtower_agent.actions.executor import Executor
-from watchtower_agent.answers import Answers, Followers
+from watchtower_agent.answers import Answers
+from watchtower_agent.assembly import engine_address, publisher_to, sampler_of, shared_cause_rule
 from watchtower_agent.clock import SystemClock, monotonic
-from watchtower_agent.collectors.reader import Reader
-from watchtower_agent.collectors.request import Source
+from watchtower_agent.collectors.files import demand_descriptors
 from watchtower_agent.collectors.sampler import Sampler
-from watchtower_agent.engine.address import EngineAddress, TlsFiles, resolve_address
+from watchtower_agent.collectors.space import measure
 from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.engine.client import DockerEngine
 from watchtower_agent.engine.inventory import Inventory
+from watchtower_agent.engine.service_watch import ServiceWatch
 from watchtower_agent.engine.session import EngineSession, SessionTiming
 from watchtower_agent.errors import FatalError, TemporaryError
 from watchtower_agent.identity import protection, settled_host, surroundings_of
@@ -35,18 +36,20 @@ from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import GapObserved, Resume
 from watchtower_agent.model.outcome import Intent
-from watchtower_agent.model.sample import SampleBatch
-from watchtower_agent.model.shared_cause import SharedCauseRule
+from watchtower_agent.parts import Parts
 from watchtower_agent.policy_folder import PolicyFolder
-from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
-from watchtower_agent.publishing.link import MqttLink
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
+from watchtower_agent.publishing.topics import Topics
 from watchtower_agent.schedules import Schedules
+from watchtower_agent.serving.commands import Commands
 from watchtower_agent.serving.control import ControlServer
+from watchtower_agent.serving.followers import Followers
 from watchtower_agent.settings import LoadedSettings, Settings, settings_digest
+from watchtower_agent.sources.sources import Sources
 from watchtower_agent.storage import SqliteStore
 from watchtower_agent.storage.gaps import OutboxDrop
+from watchtower_agent.tasks import Tasks
 
 log = structlog.get_logger("watchtower_agent")
 
@@ -68,6 +71,7 @@ def run(loaded: LoadedSettings) -> int:
     gc.freeze()
     gc.enable()
     try:
+        demand_descriptors()
         selector = TimedSelector(monotonic)
         with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
             return runner.run(Agent(loaded, selector.turns).run())
@@ -123,7 +127,7 @@ class Agent:
     async def _with_store(self, inbox: Inbox, store: SqliteStore, resume: Resume, interrupted: Sequence[Intent]) -> int:
         self._settings = settled_host(self._loaded, resume)
         settings, clock = self._settings, self._clock
-        address, timing = self._engine_address(), SessionTiming()
+        address, timing = engine_address(settings), SessionTiming()
         log.info("engine_address", url=address.url, source=address.source)
         composer = CloudEventComposer(
             host=settings.host,
@@ -131,7 +135,6 @@ class Agent:
             base_topic=settings.mqtt.base_topic,
             labels=settings.mqtt.labels,
             exec_events=settings.mqtt.exec_events,
-            metrics_interval=settings.mqtt.metrics.interval,
             per_container=settings.mqtt.metrics.per_container,
         )
         pipeline = Pipeline(
@@ -143,7 +146,7 @@ class Agent:
                 metrics_interval=settings.mqtt.metrics.interval,
                 keep=settings.sampling.history,
                 protection=await protection(settings, address.url),
-                shared_cause=_shared_cause(settings),
+                shared_cause=shared_cause_rule(settings),
                 settings_digest=settings_digest(settings),
             ),
             composer,
@@ -161,11 +164,20 @@ class Agent:
         )
         inbox.on_overflow = session.resync
         inventory = Inventory(calls=calls, clock=clock, sink=inbox.put, position=lambda: session.position)
-        sampler = self._sampler(inbox, calls)
+        sampler = sampler_of(settings, inbox.put, calls, clock)
         schedules = Schedules(clock, inbox.put)
-        publisher = self._publisher(store)
+        services = ServiceWatch(calls=calls, clock=clock, sink=inbox.put, manager=pipeline.state.engine.manager)
+        publisher = publisher_to(settings, store, clock)
+        sources = Sources(
+            subscriber=publisher,
+            base_topic=settings.mqtt.base_topic,
+            host=settings.host,
+            clock=clock,
+            sink=inbox.put,
+        )
         followers = Followers()
         executor = Executor(engine, clock, recheck=pipeline.recheck, done=inbox.put)
+        disk = Disk(engine, measure=lambda: measure(_data_root(pipeline)), sink=inbox.put)
         loop = Loop(
             pipeline=pipeline,
             inbox=inbox,
@@ -175,13 +187,16 @@ class Agent:
             inspections=inventory,
             sampling=sampler,
             schedules=schedules,
+            services=services,
+            sources=sources,
+            disk=disk,
             clock=clock,
             interval=settings.sampling.interval,
             metrics_interval=settings.mqtt.metrics.interval,
             committed=followers.committed,
         )
         folder = PolicyFolder(settings.policies, clock, inbox.put, inbox.put, surroundings_of(settings, address.url))
-        answers = Answers(
+        parts = Parts(
             settings=settings,
             clock=clock,
             started=clock.now(),
@@ -192,110 +207,72 @@ class Agent:
             publisher=publisher,
             sampler=sampler,
             session=session,
-            folder=folder,
-            followers=followers,
+            disk=disk,
         )
+        answers = Answers(parts=parts, folder=folder, followers=followers)
         control = ControlServer(answers, settings.control.socket, mode=int(settings.control.mode, 8))
+        topics = Topics(base=settings.mqtt.base_topic, host=settings.host)
+        commands = Commands(
+            answers,
+            publisher,
+            allowed=settings.mqtt.commands,
+            topics=(topics.commands, topics.replies),
+            clock=clock,
+        )
+        commands.listen()
         inbox.put(self._notice("started", f"watchtower-agent {__version__} started"))
         _on_hangup(folder)
         await control.start()
         sampler.start()
-        tasks = _Tasks(self._stop)
+        tasks = Tasks(self._stop)
         tasks.start(loop.run(), "loop")
         tasks.start(folder.run(), "policy folder")
         tasks.start(schedules.run(), "schedules")
         tasks.start(_once_policies_are_read(folder, session), "engine session")
         tasks.start(inventory.run(), "inventory")
+        tasks.start(services.run(), "services")
+        tasks.start(sources.run(), "sources")
+        tasks.start(commands.run(), "commands")
         tasks.start(publisher.run(), "publisher")
         try:
             await self._stop.wait()
         finally:
-            await self._shut_down(tasks, loop, inbox, sampler, executor, publisher, control)
+            await self._shut_down(tasks, loop, inbox, sampler, executor, disk, publisher, control)
             engine.close()
             calls.close()
         return 1 if tasks.failed else 0
 
     async def _shut_down(
         self,
-        tasks: _Tasks,
+        tasks: Tasks,
         loop: Loop,
         inbox: Inbox,
         sampler: Sampler,
         executor: Executor,
+        disk: Disk,
         publisher: OutboxPublisher | NoBroker,
         control: ControlServer,
     ) -> None:
         """Stop taking events in, let actions end, tell the broker what is left to tell, say farewell."""
         log.info("agent_ends", actions_under_way=executor.under_way)
         await control.close()
+        await tasks.cancel("commands")
         await tasks.cancel("engine session")
         await tasks.cancel("inventory")
+        await tasks.cancel("services")
+        await tasks.cancel("sources")
         await tasks.cancel("policy folder")
         await tasks.cancel("schedules")
         await asyncio.to_thread(sampler.stop)
         loop.stop()
         await tasks.wait("loop")
-        await executor.finish(within=_ACTIONS_MAY_TAKE)
+        await asyncio.gather(executor.finish(within=_ACTIONS_MAY_TAKE), disk.finish(within=_ACTIONS_MAY_TAKE))
         inbox.put(self._notice("stopping", "watchtower-agent was told to end"))
         if not tasks.failed:
             await loop.drain()
         await publisher.drain(_DRAIN_MAY_TAKE)
         await tasks.cancel("publisher")
         log.info("agent_stopped")
-
-    # --- parts ------------------------------------------------------------------------------------------------------
-
-    def _engine_address(self) -> EngineAddress:
-        engine = self._settings.engine
-        given = engine.tls.ca or engine.tls.cert
-        tls = TlsFiles(ca=engine.tls.ca, cert=engine.tls.cert, key=engine.tls.key) if given else None
-        return resolve_address(engine.url, tls, environment=os.environ)
-
-    def _sampler(self, inbox: Inbox, calls: EngineCalls) -> Sampler:
-        sampling = self._settings.sampling
-        source = Source(sampling.source)
-        if source is Source.AUTO and not calls.address.socket_path:
-            source = Source.STATS_API  # an engine elsewhere: the cgroups here are not its containers'
-        reader = Reader(
-            clock=self._clock,
-            interval=sampling.interval,
-            cgroup_root=str(sampling.cgroup_root),
-            proc_root=str(sampling.proc_root),
-            source=source,
-            ask=calls.stats,
-        )
-        running = asyncio.get_running_loop()
-
-        def deliver(batch: SampleBatch) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody needs the tick any more
-                running.call_soon_threadsafe(inbox.put, batch)
-
-        return Sampler(reader=reader, deliver=deliver)
-
-    def _publisher(self, store: SqliteStore) -> OutboxPublisher | NoBroker:
-        mqtt = self._settings.mqtt
-        if mqtt.url is None:
-            log.warning("no_broker", consequence="events go to the log and stay in the outbox file")
-            return NoBroker()
-        options = MqttOptions(
-            url=mqtt.url,
-            host=self._settings.host,
-            client_id=mqtt.client_id,
-            base_topic=mqtt.base_topic,
-            username=mqtt.username,
-            password=mqtt.password.get_secret_value() if mqtt.password else None,
-            protocol=MqttProtocol(mqtt.protocol),
-            tls_ca=mqtt.tls.ca,
-            tls_cert=mqtt.tls.cert,
-            tls_key=mqtt.tls.key,
-        )
-        link = MqttLink(
-            options,
-            on_up=lambda sentence: log.info("mqtt_up", what=sentence),
-            on_down=lambda sentence: log.warning("mqtt_down", what=sentence),
-            on_alarm=lambda name, sentence: log.error("mqtt_alarm", alarm=name, what=sentence),
-        )
-        return OutboxPublisher(store, link, clock=self._clock)
 
     # --- words ------------------------------------------------------------------------------------------------------
 
@@ -330,52 +307,6 @@ class Agent:
             running.add_signal_handler(number, self._stop.set)
 
 
-class _Tasks:
-    """Named tasks; one that ends by itself, however, ends the agent: a supervisor starts it again, whole."""
-
-    def __init__(self, stop: asyncio.Event) -> None:
-        self._stop = stop
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._ending: set[str] = set()
-        self.failed = False
-
-    def start(self, work: Coroutine[object, object, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks[name] = task
-        task.add_done_callback(self._notice_end)
-
-    def _notice_end(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is None and (task.get_name() in self._ending or self._stop.is_set()):
-            return
-        self.failed = True
-        log.critical(
-            "task_ended",
-            task=task.get_name(),
-            error=str(error) if error else "it returned",
-            consequence="the agent ends; what is not delivered is on disk",
-            exc_info=error if not isinstance(error, FatalError) else None,
-        )
-        self._stop.set()
-
-    async def cancel(self, name: str) -> None:
-        task = self._tasks[name]
-        self._ending.add(name)
-        task.cancel()
-        await asyncio.wait([task])
-
-    async def wait(self, name: str) -> None:
-        self._ending.add(name)
-        await asyncio.wait([self._tasks[name]])
-
-
-def _shared_cause(settings: Settings) -> SharedCauseRule:
-    rule = settings.guards.shared_cause
-    return SharedCauseRule(share=rule.share, at_least=rule.at_least, within=rule.within, hold=rule.hold)
-
-
 def _gap_of(drop: OutboxDrop) -> GapObserved:
     return GapObserved(reason="outbox_overflow", since=drop.since, until=drop.until, count=drop.count)
 
@@ -398,3 +329,9 @@ def _on_hangup(folder: PolicyFolder) -> None:
         task.add_done_callback(reloads.discard)
 
     running.add_signal_handler(signal.SIGHUP, reload)
+
+
+def _data_root(pipeline: Pipeline) -> str:
+    """Where the engine keeps its data, if that is a disk of this host; else empty."""
+    engine = pipeline.state.engine
+    return "" if engine.info is None or engine.elsewhere else engine.info.data_root

@@ -19,7 +19,9 @@ class SystemClock:
 
     def now(self) -> Instant:
         """The present moment on both clocks."""
-        return Instant(wall=time.time(), monotonic=time.monotonic(), boot=self._boot)
+        monotonic = time.monotonic()
+        asleep = max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - monotonic)
+        return Instant(wall=time.time(), monotonic=monotonic, boot=self._boot, asleep=asleep)
 
 
 def monotonic() -> float:

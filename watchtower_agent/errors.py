@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class WatchtowerError(Exception):
     """Any error the agent raises on purpose. Its text is written for the operator who reads it."""
@@ -19,6 +21,14 @@ class TemporaryError(WatchtowerError):
         self.retry_after = retry_after
 
 
+class UnansweredError(TemporaryError):
+    """The other side was asked, or may have been, and gave no answer: whether it did what it was asked is not known."""
+
+
+class ConflictError(TemporaryError):
+    """Somebody changed the object since it was looked at: nothing was done. A new look has to decide again."""
+
+
 class PermanentError(WatchtowerError):
     """Something that will not work however often it is tried: refused, malformed, not supported."""
 
@@ -29,6 +39,30 @@ class AbsentError(PermanentError):
 
 class RemovedError(AbsentError):
     """The object was there when the call began, and somebody removed it while the call was carried out."""
+
+
+class KeptError(PermanentError):
+    """Something was to be deleted and is needed again, or is not what was to be deleted: it was left as it is.
+
+    Attributes:
+        reason: What it is needed by, or what has changed, in few words.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what}: {reason}; it was left as it is")
+        self.reason = reason
+
+
+class IncompleteError(PermanentError):
+    """A part of what was asked for was done, and no more will be.
+
+    Attributes:
+        numbers: What was done, JSON-able, for the outcome.
+    """
+
+    def __init__(self, message: str, *, numbers: Mapping[str, float | int | str | bool | None]) -> None:
+        super().__init__(message)
+        self.numbers = numbers
 
 
 class FatalError(WatchtowerError):

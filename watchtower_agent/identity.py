@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from watchtower_agent.model.observation import Resume
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.linter.surroundings import Surroundings, surroundings
 from watchtower_agent.policies.policy import Budget
@@ -168,6 +168,7 @@ async def protection(
     log.info("own_dependencies", containers=list(own), names=sorted(peers), ports=sorted(ports))
     return Protection(
         observe=settings.mode == "observe",
+        prune_volumes=settings.allow.prune_volumes,
         stateful_images=frozenset(settings.guards.stateful_images),
         own_containers=own,
         peers=peers,
@@ -217,4 +218,5 @@ def surroundings_of(settings: Settings, engine_url: str | None = None) -> Surrou
         interval=settings.sampling.interval,
         stateful_images=frozenset(settings.guards.stateful_images),
         host_budget=Budget(most=settings.guards.host_budget.max, per=settings.guards.host_budget.per),
+        prune_volumes=settings.allow.prune_volumes,
     )

@@ -9,17 +9,18 @@ import os
 import stat
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from watchtower_agent.model.observation import PoliciesRejected
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.files.load import digest_of, load_policies
 from watchtower_agent.policies.files.yaml_nodes import LARGEST_FILE
 from watchtower_agent.policies.linter.surroundings import UNTOLD, Surroundings
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.problem import Problem
-from watchtower_agent.ports import Clock
+from watchtower_agent.ports.clock import Clock
 
 MOST_PROBLEMS: Final = 1000
 """Of which the agent speaks: in a file of 1 MiB can be a hundred thousand. `check` tells them all."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Protocol
 
 from watchtower_agent.model.observation import ScheduleDue
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.times.cron import Cron
 from watchtower_agent.policies.times.moments import Schedule, change_after, moment_of
 from watchtower_agent.policies.timetable import LATE, Timed
-from watchtower_agent.ports import Clock
+from watchtower_agent.ports.clock import Clock
 
 _LOOK: Final = 10.0
 """Seconds between two looks at the wall clock, at most: somebody may set it, and a host may sleep."""

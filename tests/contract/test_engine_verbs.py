@@ -20,7 +20,7 @@ from watchtower_agent.engine.client import DockerEngine
 from watchtower_agent.engine.translation import EngineRefusedError, EngineTimeoutError
 from watchtower_agent.errors import AbsentError, PermanentError, TemporaryError
 from watchtower_agent.model.container import ContainerStatus, Health
-from watchtower_agent.ports import Engine
+from watchtower_agent.ports.engine import Engine
 
 NOBODY = "f" * 64
 

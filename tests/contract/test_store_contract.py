@@ -18,7 +18,7 @@ from watchtower_agent.model.engine_event import Cursor
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import EventMessage, StateMessage
 from watchtower_agent.model.outcome import Act, Result
-from watchtower_agent.ports import Outbox, Store
+from watchtower_agent.ports.store import Outbox, Store
 from watchtower_agent.storage import SqliteStore
 
 
@@ -194,6 +194,29 @@ async def test_a_late_acknowledgement_does_not_count_for_a_topic_that_came_back(
     assert contents(await store.pending_states()) == {"web": b"back"}
 
 
+async def test_the_ledger_tells_of_what_is_known_to_have_helped(store: StoreAndOutbox, reopen: Reopen) -> None:
+    ended = {number: outcome(intent(number)) for number in (1, 2, 3)}
+    ended[2] = replace(ended[2], verified_at=1020.0)
+    ended[3] = replace(ended[3], verified_at=1020.0, result=Result.INEFFECTIVE)
+    await store.commit(Commit(intents=tuple(map(intent, ended)), outcomes=tuple(ended.values())))
+    store = await reopen(store)
+    assert [act.helped for act in (await store.load()).acts] == [None, True, False]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"), [("web", 1), ("0123456789abc", 1), ("0123456789ab", 1), ("0123456789a", 0)]
+)
+async def test_a_target_is_found_by_its_name_and_by_as_much_of_its_id_as_docker_shows(
+    store: StoreAndOutbox, asked: str, found: int
+) -> None:
+    begun = intent(1)
+    target = replace(begun.decision.target, id="0123456789abcdef")
+    await store.commit(
+        Commit(intents=(replace(begun, decision=replace(begun.decision, target=target)), intent(2, name="db")))
+    )
+    assert len(await store.history(limit=10, target=asked)) == found
+
+
 async def test_an_intent_is_open_until_its_outcome(store: StoreAndOutbox, reopen: Reopen) -> None:
     await store.commit(Commit(intents=(intent(1), intent(2))))
     await store.commit(Commit(outcomes=(outcome(intent(1), Result.FAILED),)))
@@ -215,8 +238,16 @@ async def test_the_ledger_tells_what_was_done_and_when_by_both_clocks(store: Sto
     store = await reopen(store)
 
     assert (await store.load()).acts == (
-        Act(id="d1", policy="heal", target="web", verb=Verb.RESTART, at=begun),
-        Act(id="d2", policy="heal", target="db", verb=Verb.RESTART, at=ended),
+        Act(id="d1", policy="heal", target="web", target_id=first.decision.target.id, verb=Verb.RESTART, at=begun),
+        Act(
+            id="d2",
+            policy="heal",
+            target="db",
+            target_id=second.decision.target.id,
+            verb=Verb.RESTART,
+            at=ended,
+            helped=False,
+        ),
     )
     (row,) = await store.history(limit=10, target="db")
     assert (row.intent.moment, row.outcome and row.outcome.moment) == (begun, ended)
@@ -236,6 +267,22 @@ async def test_an_outcome_without_intent_is_in_the_history(store: StoreAndOutbox
     assert row.outcome == ended
     assert row.intent.decision == decision(1)
     assert list(await store.open_intents()) == []
+
+
+async def test_a_later_outcome_replaces_the_one_before_and_the_action_counts_from_the_same_moment(
+    store: StoreAndOutbox, reopen: Reopen
+) -> None:
+    ended = replace(outcome(intent(1)), moment=Instant(wall=1009.5, monotonic=29.25, boot="b"))
+    await store.commit(Commit(intents=(intent(1), intent(2)), outcomes=(ended,)))
+    first, second = (await store.load()).acts
+    judged = replace(ended, result=Result.INEFFECTIVE, reason="unhealthy", verified_at=1044.5)
+    await store.commit(Commit(outcomes=(judged,)))
+    store = await reopen(store)
+
+    (row,) = await store.history(limit=10, result=Result.INEFFECTIVE)
+    assert (row.intent, row.outcome) == (intent(1), judged)
+    assert not await store.history(limit=10, result=Result.SUCCEEDED)
+    assert (await store.load()).acts == (replace(first, helped=False), second)
 
 
 async def test_the_history_is_filtered_and_limited(store: StoreAndOutbox) -> None:

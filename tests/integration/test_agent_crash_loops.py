@@ -9,20 +9,11 @@ from pathlib import Path
 from tests.support.agent import Host
 from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
+from tests.support.troubles import reviving
 
 LABELS = {"heal": "true"}
 INITIAL = 0.5
-REVIVE = """
-version: 1
-policies:
-  - name: revive
-    select: {labels: {heal: "true"}}
-    on: {container: die}
-    then: {restart: {stop_timeout: 1s}}
-    cooldown: 0s
-    backoff: {initial: 500ms}
-    budget: {max: 4, per: 15s, probe_after: 12s}
-"""
+REVIVE = reviving(cooldown="0s", backoff="{initial: 500ms}", budget="{max: 4, per: 15s, probe_after: 12s}")
 AT_ONCE = """
 version: 1
 policies:
@@ -66,7 +57,7 @@ async def test_a_crash_loop_opens_the_breaker_and_one_probe_closes_it_once_it_is
     assert len(host.calls(crash)) == 5
     assert len(host.watch.told("policy", "breaker_open", "crash")) == 1
     assert engine.api("GET", f"/containers/{crash}/json")["State"]["Running"]
-    assert [row["result"] for row in host.agent.ledger("crash")] == ["succeeded"] * 5
+    assert [row["result"] for row in host.agent.ledger("crash")] == ["ineffective"] * 4 + ["succeeded"]
 
 
 async def test_of_many_that_crash_at_once_only_so_many_are_started_as_the_host_may(
@@ -86,3 +77,32 @@ async def test_of_many_that_crash_at_once_only_so_many_are_started_as_the_host_m
     assert {told.name for told in held} <= set(names)
     await host.watch.until_told("action", "succeeded", count=3)
     assert sum(len(host.calls(container_id)) for container_id in ids) == 3
+
+
+async def test_a_container_that_is_renamed_takes_its_breaker_along_and_a_new_one_of_its_name_finds_it(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    policies = reviving(cooldown="0s", backoff="{initial: 0s}", budget="{max: 2, per: 10m}")
+    host = make_host(engine, module_broker, policies)
+    crash = engine.run("web", "sh", "-c", "exit 3", labels=LABELS)
+    await host.watch.until_told("policy", "breaker_open", "web", timeout=30)
+
+    engine.docker("rename", "web", "shop")
+    await host.watch.until_told("container", "rename", "shop")
+    host.agent.kill()
+    host.agent.start()
+    assert {each["name"]: each["phase"] for each in host.agent.status()["breakers"]} == {"web": "open", "shop": "open"}
+
+    # Renamed while nobody looks.
+    host.agent.kill()
+    engine.docker("rename", "shop", "store")
+    host.agent.start()
+    await host.watch.until_told("container", "rename", "store")
+    assert {each["name"] for each in host.agent.status()["breakers"]} == {"web", "store"}
+
+    # Both are held: the one that was renamed, once it is started and ends again, and a new one of its first name.
+    engine.docker("start", "store")
+    await host.watch.until_told("policy", "held", "store", where=lambda told: told.guard == "breaker")
+    engine.run("web", "sh", "-c", "exit 3", labels=LABELS)
+    await host.watch.until_told("policy", "held", "web", count=2, where=lambda told: told.guard == "breaker")
+    assert len(host.calls("*")) == len(host.calls(crash)) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -221,6 +222,7 @@ policies:
 """
 DEAF = ("sleep", "3600")
 """As pid 1 it ignores TERM: whoever stops it waits for the stop timeout."""
+ENDS_ON_TERM = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done")
 
 
 async def under_our_restart(host: Host, name: str) -> str:
@@ -281,3 +283,72 @@ async def test_a_removal_by_hand_during_our_restart_is_told_as_that(
     assert ended.reason == "someone removed deaf-removed during the restart"
     await host.watch.until_told("container", "destroy", "deaf-removed")
     assert [call.path for call in host.calls(deaf)] == [f"/containers/{deaf}/restart"]
+
+
+async def test_a_stop_by_hand_after_a_crash_that_left_the_engine_unasked_is_left_alone(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, WAITS_LONG)
+    assert host.proxy is not None
+    unasked = engine.run("unasked", *ENDS_ON_TERM, labels=LABELS, options=SICK)
+    await host.watch.until_told("container", "start", "unasked")
+    call = host.proxy.blackhole("POST", f"/containers/{unasked}/restart")
+    engine.docker("exec", "unasked", "touch", "/tmp/bad")
+    call.wait()
+    host.agent.kill()
+    await asyncio.sleep(0.5)  # the time itself is what tells them apart: the engine is asked within some milliseconds
+
+    engine.docker("stop", "unasked")
+
+    host.agent.start()
+    (interrupted,) = await host.watch.until_told("action", "interrupted", "unasked", timeout=30)
+    assert "the engine did not restart unasked" in interrupted.reason
+    await still_acts_on_the_unhealthy(host, "canary-unasked")
+    assert len(host.calls(unasked)) == 1
+    assert not engine.api("GET", f"/containers/{unasked}/json")["State"]["Running"]
+    assert (host.watch.state("unasked") or {})["status"] == "exited"
+
+
+CRASH_LOOPS = ("sh", "-c", "sleep 0.5; exit 1")
+
+
+async def killed_in_its_wait(engine: PrivateEngine, name: str) -> None:
+    """Of what has crashed some times: by then the engine waits for seconds. It sends no event of this."""
+    for _ in range(600):
+        if engine.api("GET", f"/containers/{name}/json")["State"]["Status"] == "restarting":
+            break
+        await asyncio.sleep(0.02)
+    engine.docker("kill", name)
+    assert engine.api("GET", f"/containers/{name}/json")["State"]["Status"] == "exited"
+
+
+async def held_as_killed(host: Host, name: str) -> Told:
+    """The decision is told to be held anew once it is known why."""
+    return (await host.watch.until_told("policy", "held", name, where=by_person))[0]
+
+
+async def test_a_kill_while_the_engine_waits_to_restart_is_left_alone_also_where_the_agent_was_away(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, POLICIES)
+    names = ("loops-here", "loops-away")
+    for name in names:
+        engine.run(name, *CRASH_LOOPS, labels=LABELS, options=("--restart=always",))
+    for name in names:
+        await host.watch.until_told("container", "die", name, count=5, timeout=30)
+
+    await killed_in_its_wait(engine, "loops-here")
+    (stopped,) = await host.watch.until_told("container", "stop", "loops-here")
+    assert stopped.origin == "synthetic"
+    host.agent.kill()
+    await killed_in_its_wait(engine, "loops-away")
+    host.agent.start()
+    (stopped,) = await host.watch.until_told("container", "stop", "loops-away")
+    assert stopped.origin == "synthetic"
+
+    await still_acts(host)
+    for name in names:
+        assert (await held_as_killed(host, name)).data["numbers"]["operator_action"] == "kill"
+        assert "(while the engine waited to start it again)" in host.agent.command("explain", "revive", name)
+        assert host.agent.ledger(name) == []
+        assert engine.api("GET", f"/containers/{name}/json")["State"]["Status"] == "exited"

@@ -109,11 +109,13 @@ async def test_top_tells_whether_the_broker_is_there(
     def broker_connected() -> object:
         return host.agent.ask("top")["agent"]["broker_connected"]
 
-    await host.watch.until(lambda _: broker_connected() is True)
+    assert broker_connected() is True
     broker.stop()
-    await host.watch.until(lambda _: broker_connected() is False)
+    host.agent.wait_log("mqtt_down")
+    assert broker_connected() is False
     broker.start()
-    await host.watch.until(lambda _: broker_connected() is True)
+    host.agent.wait_log("mqtt_up", count=2)
+    assert broker_connected() is True
     assert host.agent.ask("top")["agent"]["store_error"] == ""
 
 
@@ -168,7 +170,7 @@ async def test_it_tells_how_late_its_own_loop_is(
     agent = make_host(engine, module_broker, POLICIES).agent
     loop = agent.status()["loop"]
     assert loop["turns"] > 10
-    assert 0 < loop["busy"] < 1
+    assert 0 < loop["busy"] <= 1
     assert 0 <= loop["lag"]["p99"] <= loop["lag"]["p99.9"] <= loop["longest"]
 
     asked = asyncio.create_task(asyncio.to_thread(agent.ask, "lag", seconds=2))

@@ -20,7 +20,7 @@ from watchtower_agent.engine.address import resolve_address
 from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.engine.container import inspected_container
 from watchtower_agent.model.sample import LocalEngine, SampleBatch, SampleTarget
-from watchtower_agent.state.sample_targets import sample_targets
+from watchtower_agent.state.sample_targets import SampleTargets
 
 MIB = 1 << 20
 NEEDED = frozenset(
@@ -58,7 +58,7 @@ class Sampling:
         seen = self._engine.api("GET", f"/containers/{container_id}/json")
         container = inspected_container(seen)
         assert container is not None
-        (target,) = sample_targets([container])
+        (target,) = SampleTargets().of([container])
         return target
 
     def until(self, name: str, wanted: Callable[[float], bool], slot: int = 0) -> SampleBatch:

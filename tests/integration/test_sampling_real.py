@@ -12,14 +12,34 @@ from tests.support.cgroup_parent import limited_parent
 from tests.support.engine import PrivateEngine
 from tests.support.patience import patient
 from watchtower_agent.clock import SystemClock
+from watchtower_agent.collectors.cgroup_tree import discover
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.sampler import Sampler
+from watchtower_agent.collectors.stats_answer import parse_stats
 from watchtower_agent.model.sample import LocalEngine, SampleBatch, SampleTarget
 
 MIB = 1 << 20
 BURN = ("sh", "-c", "while :; do :; done")
 STIR = ("sh", "-c", "while :; do sleep 0.05; done")
 OOM = ("sh", "-c", "while :; do sleep 0.1; tail /dev/zero; done")
+
+MAKER = """
+    root=/sys/fs/cgroup; limit=memory.max
+    if [ -d $root/memory ]; then
+        root=$root/memory; limit=memory.limit_in_bytes
+    else
+        mkdir $root/init; echo 1 > $root/init/cgroup.procs; echo +memory > $root/cgroup.subtree_control
+    fi
+    mkdir $root/small; echo 4194304 > $root/small/$limit
+    until [ -e /fill ]; do sleep 0.1; done
+    for time in 1 2; do
+        sh -c "echo \\$\\$ > $root/small/cgroup.procs; exec dd if=/dev/zero of=/dev/null bs=20M count=1"
+    done
+    until [ -e /remove ]; do sleep 0.1; done
+    rmdir $root/small && touch /removed
+    sleep 3600
+"""
+"""Kills two processes within a cgroup of its own making, and removes it."""
 
 
 class Running:
@@ -82,6 +102,9 @@ def test_limits_of_the_cgroup_around_a_container_are_its_own(engine: PrivateEngi
         used, shares = batch.columns["cpu.percent"], batch.columns["cpu.percent_of_limit"]
         assert [one / other for one, other in zip(used, shares, strict=True)] == pytest.approx([0.8, 0.2, 0.8])
         assert not batch.failures
+        if "memory" in discover("/sys/fs/cgroup").v1:  # on v2 the engine does not tell what is around a container
+            told = [engine.api("GET", f"/containers/{name}/stats", stream="false") for name in ("free", "less")]
+            assert [each.memory_limit for each in map(parse_stats, told) if each] == [300 * MIB, 80 * MIB]
 
 
 def test_an_oom_kill_is_counted_when_it_is_reported(engine: PrivateEngine, running: Running) -> None:
@@ -94,6 +117,29 @@ def test_an_oom_kill_is_counted_when_it_is_reported(engine: PrivateEngine, runni
 
     batch = running.until(counted, "an OOM kill")
     assert batch.columns["memory.limit"][0] == 20 * MIB
+
+
+def test_kills_in_cgroups_that_a_container_makes_within_its_own_are_counted(
+    engine: PrivateEngine, running: Running
+) -> None:
+    """And stay counted when those have gone."""
+    maker = engine.run("maker", "sh", "-c", MAKER, options=("--privileged", "--cgroupns=private"))
+    running.watch(SampleTarget(container_id=maker))
+    running.until(lambda batch: bool(batch.targets) and batch.columns["memory.oom_kills"][0] == 0, "none yet")
+    engine.docker("exec", "maker", "touch", "/fill")
+    running.until(lambda batch: batch.columns["memory.oom_kills"][0] == 2, "two kills", batches=120)
+    engine.docker("exec", "maker", "touch", "/remove")
+    engine.docker("exec", "maker", "sh", "-c", "until [ -e /removed ]; do sleep 0.1; done")
+
+    def counted(batch: SampleBatch) -> bool:
+        running.sampler.read_anew(maker)
+        assert batch.columns["memory.oom_kills"][0] >= 2
+        return maker in batch.anew
+
+    running.until(counted, "another look")
+    batch = running.until(counted, "and the one after it")
+    assert batch.columns["memory.oom_kills"][0] == 2
+    assert not batch.failures
 
 
 def test_a_restart_is_followed_without_a_failure(engine: PrivateEngine, running: Running) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from hypothesis import given, settings, strategies as st
 
+from tests.support.core import container_id
 from tests.support.numbers import drill
 from tests.support.simulation.simulation import PROTECTED, Simulation, simulation
 from tests.support.simulation.workload import Workload, crash_loop, falls_sick, flaps, leaks
@@ -38,8 +39,17 @@ troubles: st.SearchStrategy[Trouble] = st.one_of(
     of_world(lambda made, name: made.world.person_stops(name)),
     of_world(lambda made, name: made.world.person_starts(name)),
     of_world(lambda made, name: made.world.person_restarts(name)),
-    of_world(lambda made, name: made.agent.blinded([made.world.docker.find(name).id], 30.0)),
-    st.builds(lambda away, lost: lambda made: made.engine_goes(away, lost=lost), seconds, st.booleans()),
+    of_world(lambda made, name: made.agent.blinded([container_id(name)], 30.0)),
+    of_world(lambda made, name: made.world.person_renames(name)),
+    st.builds(
+        lambda away, lost, late: lambda made: made.engine_goes(away, lost=lost, late=late),
+        seconds,
+        st.booleans(),
+        st.booleans(),
+    ),
+    st.sampled_from([-18_000.0, -3600.0, -60.0, 60.0, 3600.0, 18_000.0]).map(
+        lambda step: lambda made: made.world.clock_is_set(step)
+    ),
     st.builds(lambda away: lambda made: made.agent_dies(away), seconds),
     st.builds(lambda silent: lambda made: made.agent.sampler_hangs(silent), seconds),
     st.builds(

@@ -242,6 +242,26 @@ class AgentProcess:
         """Ask over the control socket."""
         return ControlClient(self.socket, answer_time=patient(ANSWER_TIME)).ask(command, **arguments)
 
+    def command(self, *arguments: str, code: int = 0) -> str:
+        """What a command of the command line writes about it: on standard output if all is well, else as an error."""
+        done = subprocess.run(
+            [sys.executable, "-m", "watchtower_agent", *arguments, "--socket", str(self.socket)],
+            cwd=CHECKOUT,
+            env=os.environ | {"COLUMNS": "120"},
+            capture_output=True,
+            text=True,
+            timeout=patient(20),
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    def explained(self, policy: str, *target: str) -> Json:
+        """What `explain --json` says of one target of a policy."""
+        (found,) = json.loads(self.command("explain", policy, *target, "--json"))["targets"]
+        assert isinstance(found, dict)
+        return found
+
     def status(self) -> Json:
         """Its answer to `status`."""
         answer = self.ask("status")
@@ -300,13 +320,13 @@ class Told:
     def name(self) -> str:
         """The container or target it is about, else empty."""
         about = self.data.get("container") or self.data.get("target") or {}
-        return str(about.get("name", ""))
+        return str(about.get("name", "") if isinstance(about, dict) else about)
 
     @property
     def actor(self) -> str:
         """The engine's id of what an engine's event is about."""
         about = self.data.get("container") or self.data.get("actor") or {}
-        return str(about.get("id", ""))
+        return str(about.get("id", "") if isinstance(about, dict) else "")
 
     @property
     def correlation(self) -> str:
@@ -326,14 +346,19 @@ class Told:
     @property
     def time_ns(self) -> int:
         """When it happened by the engine's stamp, nanoseconds since the epoch."""
-        whole, _, fraction = str(self.document["time"]).removesuffix("Z").partition(".")
-        seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
-        return seconds * 1_000_000_000 + int(f"{fraction:0<9}")
+        return nanoseconds(str(self.document["time"]))
 
     @property
     def origin(self) -> str:
         """`stream`, `replay`, `synthetic` or `agent`."""
         return str(self.document["origin"])
+
+
+def nanoseconds(stamp: str) -> int:
+    """Of an RFC 3339 stamp in UTC, since the epoch."""
+    whole, _, fraction = stamp.removesuffix("Z").partition(".")
+    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    return seconds * 1_000_000_000 + int(f"{fraction:0<9}")
 
 
 def told(topic: str, payload: bytes, arrived: float) -> Told:
@@ -427,7 +452,8 @@ class AgentWatch(PersistentSubscriber):
         for event in self.events:
             sequence = event.document["sequence"]
             assert numbers.setdefault(event.document["id"], sequence) == sequence, f"{event} was handled twice"
-        messages = self.messages
+        # Commands come from others, who may write what they want.
+        messages = [each for each in self.messages if each.topic.split("/")[3] != "command"]
         step = max(1, len(messages) // VALIDATED)
         for message in messages[::step]:
             validate_message(message.topic, message.payload)

@@ -15,7 +15,7 @@ import os
 import random
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _PREFIX = "wtb"
@@ -28,17 +28,23 @@ _numbers = itertools.count(1)
 
 
 class Bridge:
-    """One bridge, named after this process, with an address that no other interface of the machine overlaps."""
+    """One bridge, named after this process, with an address that no other interface of its machine overlaps.
 
-    def __init__(self) -> None:
+    Args:
+        namespace: Name of the network namespace where it is made; empty: the present one.
+    """
+
+    def __init__(self, namespace: str = "") -> None:
         """Make it, and remove what runs that were killed left behind."""
         self.name = f"{_PREFIX}{os.getpid()}-{next(_numbers)}"
+        self._there = ("-netns", namespace) if namespace else ()
         with _one_at_a_time():
-            _remove_leftovers()
-            _ip("link", "add", self.name, "type", "bridge")
+            if not namespace:
+                _remove_leftovers()
+            _ip(*self._there, "link", "add", self.name, "type", "bridge")
             try:
-                _ip("address", "add", _free_address(), "dev", self.name)
-                _ip("link", "set", self.name, "up")
+                _ip(*self._there, "address", "add", _free_address(self._there), "dev", self.name)
+                _ip(*self._there, "link", "set", self.name, "up")
             except BaseException:
                 self.remove()
                 raise
@@ -46,7 +52,7 @@ class Bridge:
     def remove(self) -> None:
         """Remove it, if it is there. Its engine must have ended."""
         with contextlib.suppress(subprocess.CalledProcessError):
-            _ip("link", "delete", self.name)
+            _ip(*self._there, "link", "delete", self.name)
 
 
 @contextlib.contextmanager
@@ -79,10 +85,10 @@ def _in_use(name: str) -> bool:
     return False
 
 
-def _free_address() -> str:
+def _free_address(there: Sequence[str]) -> str:
     taken = [
         ipaddress.IPv4Network((address["local"], address["prefixlen"]), strict=False)
-        for link in json.loads(_ip("-json", "-4", "address", "show") or "[]")
+        for link in json.loads(_ip(*there, "-json", "-4", "address", "show") or "[]")
         for address in link.get("addr_info", ())
     ]
     for among in _RANGES:

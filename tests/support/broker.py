@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import secrets
@@ -328,7 +329,9 @@ class PersistentSubscriber:
         return [message for message in self.messages if topic_part in message.topic]
 
     async def until(self, predicate: Callable[[list[Received]], bool], *, timeout: float = 10.0) -> list[Received]:  # noqa: ASYNC109 - the message of its failure says what did arrive
-        """Wait until the predicate holds for everything that arrived so far.
+        """Wait until the predicate holds; looked at whenever something arrived, and every now and then.
+
+        What it looks at may be elsewhere, too: the broker's log, or what the agent answers while nothing is told.
 
         Returns:
             Everything that arrived so far.
@@ -342,7 +345,8 @@ class PersistentSubscriber:
         try:
             async with asyncio.timeout(patient(timeout)):
                 while not predicate(self.messages):
-                    await news.wait()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(news.wait(), 0.1)
                     await asyncio.sleep(0.005)  # let a burst come in before the predicate looks again
                     news.clear()
         except TimeoutError:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 
 from tests.support.facts import NOW
+from watchtower_agent.cli.commands import main
 from watchtower_agent.errors import PermanentError
+from watchtower_agent.serving.control import ControlServer
 
 
 def status(**changes: object) -> dict[str, object]:
@@ -229,6 +232,13 @@ class FakeControl:
         self.readings: Mapping[str, object] = {}
         self.seen: Mapping[str, object] = {}
         self.pauses: Mapping[str, object] = {}
+        self.approvals: Mapping[str, object] = {}
+        self.explained: Mapping[str, object] = {}
+        self.triggered: Mapping[str, object] = {}
+        self.reverted: Mapping[str, object] = {}
+        self.plans: Sequence[Mapping[str, object]] = []
+        self.pruned: Mapping[str, object] = {}
+        self.told: Sequence[Mapping[str, object] | None] = []
         self.asked: list[dict[str, object]] = []
         self.queues: list[asyncio.Queue[Mapping[str, object] | None]] = []
         self.following = asyncio.Event()
@@ -273,6 +283,63 @@ class FakeControl:
         self.asked.append({"policy": policy, "target": target})
         return self.pauses
 
+    async def approve(self, *, approval: str | None, reason: str) -> Mapping[str, object]:
+        self.asked.append({"approve": approval, "reason": reason})
+        if approval == "nope":
+            raise PermanentError("there is no approval 'nope' to give; none waits for an answer")
+        return self.approvals
+
+    async def reject(self, *, approval: str, reason: str) -> Mapping[str, object]:
+        self.asked.append({"reject": approval, "reason": reason})
+        return self.approvals
+
+    async def explain(self, *, policy: str, target: str | None, offset: int, limit: int) -> Mapping[str, object]:
+        """A page of the targets that it was given."""
+        self.asked.append({"policy": policy, "target": target, "offset": offset, "limit": limit})
+        if policy != "heal":
+            raise PermanentError(f"there is no policy {policy!r}; did you mean heal?")
+        targets = self.explained.get("targets", [])
+        assert isinstance(targets, list)
+        return {**self.explained, "total": len(targets), "offset": offset, "targets": targets[offset : offset + limit]}
+
+    async def trigger(self, *, policy: str, target: str | None) -> Mapping[str, object]:
+        self.asked.append({"policy": policy, "target": target})
+        return self.triggered
+
+    async def trigger_dry_run(
+        self, *, policy: str, target: str | None, offset: int, limit: int
+    ) -> Mapping[str, object]:
+        return {**await self.explain(policy=policy, target=target, offset=offset, limit=limit), "by_hand": True}
+
+    async def revert(self, *, container: str, policy: str | None) -> Mapping[str, object]:
+        self.asked.append({"container": container, "policy": policy})
+        if container != "web":
+            raise PermanentError(f"no limit of {container} is as the agent made it")
+        return self.reverted
+
+    async def prune_plan(
+        self, *, policy: str | None, plan: str | None, offset: int, limit: int
+    ) -> Mapping[str, object]:
+        """The plans that it was given, of each a page of its objects."""
+        self.asked.append({"policy": policy, "plan": plan, "offset": offset, "limit": limit})
+        if policy not in {None, "disk"}:
+            raise PermanentError(f"there is no policy {policy!r}; of those that prune, did you mean disk?")
+        plans = []
+        for each in self.plans:
+            items, keeps = each["items"], each["keeps"]
+            assert isinstance(items, list)
+            assert isinstance(keeps, list)
+            rows = slice(offset, offset + limit)
+            plans.append({**each, "offset": offset, "items": items[rows], "keeps": keeps[rows]})
+        return {"at": NOW, "limit": limit, "plans": plans}
+
+    async def prune(self, *, policy: str, plan: str) -> Mapping[str, object]:
+        """The answer that it was given; the events that it was given follow."""
+        self.asked.append({"policy": policy, "plan": plan})
+        for event in self.told:
+            self.publish(event)
+        return self.pruned
+
     async def lag(self, *, seconds: float) -> Mapping[str, object]:
         self.asked.append({"seconds": seconds})
         return {"timers": {"count": 0}}
@@ -294,3 +361,9 @@ class FakeControl:
     def publish(self, event: Mapping[str, object] | None) -> None:
         for queue in self.queues:
             queue.put_nowait(event)
+
+
+async def run(socket: Path, control: FakeControl, *arguments: str) -> int:
+    """The exit code of a command that asks an agent behind the socket; what it says goes where this process writes."""
+    async with ControlServer(control, socket):
+        return await asyncio.to_thread(main, [*arguments, "--socket", str(socket)])

@@ -64,9 +64,10 @@ class FakeClock:
         self.wall = NOW
         self.monotonic = 1000.0
         self.boot = "boot-1"
+        self.asleep = 0.0
 
     def now(self) -> Instant:
-        return Instant(wall=self.wall, monotonic=self.monotonic, boot=self.boot)
+        return Instant(wall=self.wall, monotonic=self.monotonic, boot=self.boot, asleep=self.asleep)
 
     def advance(self, seconds: float) -> None:
         self.wall += seconds
@@ -75,7 +76,12 @@ class FakeClock:
     def reboot(self, seconds: float) -> None:
         """So long after, the host has been rebooted: its monotonic clock began anew, and may show more than before."""
         self.wall += seconds
-        self.monotonic, self.boot = self.monotonic + 5000.0, f"{self.boot}+1"
+        self.monotonic, self.boot, self.asleep = self.monotonic + 5000.0, f"{self.boot}+1", 0.0
+
+    def suspend(self, seconds: float) -> None:
+        """The host sleeps for so long; its monotonic clock stands still."""
+        self.wall += seconds
+        self.asleep += seconds
 
     def step_wall(self, seconds: float) -> None:
         """Somebody set the wall clock."""
@@ -161,6 +167,7 @@ class Docker:
         self.events: list[EngineEvent] = []
         """Those that nobody read yet."""
         self._last_ns = 0
+        self._tags_moved: set[str] = set()
 
     def find(self, name: str) -> Container:
         return next(each for each in self.containers.values() if each.name == name)
@@ -185,8 +192,9 @@ class Docker:
                 self._emit(made, "start")
         return made
 
-    def crash(self, name: str = "web", code: int = 1) -> None:
-        self._die(self.find(name), code)
+    def crash(self, name: str = "web", code: int = 1, *, retried: bool = True) -> None:
+        """It ends by itself. Its restart policy takes no notice where its retries are used up, or it was sent HUP."""
+        self._die(self.find(name), code, policy=retried)
 
     def oom(self, name: str = "web") -> None:
         self._emit(self.find(name), "oom")
@@ -207,7 +215,9 @@ class Docker:
         was = self.find(name)
         if was.running:
             return
+        count = _detail(was).restart_count if was.status is ContainerStatus.RESTARTING else 0
         detail = replace(_detail(was), started_at=self._stamp() / 1e9, pid=43, exit_code=None, oom_killed=False)
+        detail = replace(detail, restart_count=count, start_failed=False)
         health = Health.STARTING if detail.health_interval else Health.NONE
         self._put(replace(was, status=ContainerStatus.RUNNING, health=health, detail=detail))
         self._emit(self.find(name), "start")
@@ -246,12 +256,19 @@ class Docker:
         self._emit(self.find(name), action, detail=detail, **attributes)
 
     def settles(self, name: str = "web") -> None:
-        """Its restart policy gives up."""
-        self._put(replace(self.find(name), status=ContainerStatus.EXITED))
+        """Its restart policy gives up: it can't be started."""
+        was = self.find(name)
+        self._put(replace(was, status=ContainerStatus.EXITED, detail=replace(_detail(was), start_failed=True)))
+
+    def kill_in_its_wait(self, name: str = "web") -> None:
+        """`docker kill` while the engine waits to start it again: measured, it sends no event."""
+        was = self.find(name)
+        assert was.status is ContainerStatus.RESTARTING, was.status
+        self._put(replace(was, status=ContainerStatus.EXITED))
 
     def do(self, intent: Intent) -> None:
-        """What the executor asks for."""
-        name, verb = intent.decision.target.name, intent.decision.verb
+        """What the executor asks for: by id, so that a rename changes nothing."""
+        name, verb = self.containers[intent.decision.target.id].name, intent.decision.verb
         match verb:
             case Verb.RESTART:
                 self.restart(name)
@@ -273,8 +290,13 @@ class Docker:
         """The ring did not keep them."""
         self.events.clear()
 
+    def tag_moves(self, name: str = "web") -> None:
+        """The name of its image is given to another: a listing tells an id from then on, all else the name."""
+        self._tags_moved.add(self.find(name).id)
+
     def listing(self) -> tuple[Container, ...]:
-        return tuple(replace(each, detail=None) for each in self.containers.values())
+        bare = [replace(each, detail=None) for each in self.containers.values()]
+        return tuple(replace(each, image="96140e0c5a29") if each.id in self._tags_moved else each for each in bare)
 
     def _die(self, was: Container, code: int, *, policy: bool = True) -> None:
         if not was.running:
@@ -284,6 +306,7 @@ class Docker:
             detail.restart_policy in {"always", "unless-stopped"} or (detail.restart_policy == "on-failure" and code)
         )
         status = ContainerStatus.RESTARTING if back else ContainerStatus.EXITED
+        detail = replace(detail, restart_count=detail.restart_count + bool(back))
         self._put(replace(was, status=status, detail=detail))
         self._emit(self.find(was.name), "die", exitCode=str(code))
 
@@ -446,6 +469,10 @@ class Host:
         self.read(one_by_one=one_by_one)
         self.inspect()
 
+    def protected_by(self, protection: Protection) -> None:
+        """The settings are changed: the next process has them."""
+        self._options = replace(self._options, protection=protection)
+
     def tick(self, times: int = 1, **values: float) -> None:
         """Seconds pass, each with a sample in which every running container has these values (`_` for the dot)."""
         for _ in range(times):
@@ -511,7 +538,7 @@ class Host:
         stopped = self.pipeline.recheck(intent, self.clock.now())
         if stopped is not None:
             guard = {"guard": stopped.guard.value} if isinstance(stopped, Held) else {}
-            return ended(intent, Result.ABANDONED, begun, begun, guard)
+            return replace(ended(intent, Result.ABANDONED, begun, begun, guard), asked=False)
         if intent.decision.target.id not in self.docker.containers:
             return ended(intent, Result.ABANDONED, begun, begun)
         self.docker.do(intent)

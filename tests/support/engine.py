@@ -51,6 +51,7 @@ class PrivateEngine:
     Args:
         options: Further options of dockerd.
         inside: A command that runs what follows it: where dockerd lives when it is not to live here.
+        namespace: Name of the network namespace where it lives; empty: the present one.
 
     Attributes:
         directory: Everything of it is in here.
@@ -58,7 +59,7 @@ class PrivateEngine:
         log: What dockerd wrote.
     """
 
-    def __init__(self, *, options: Sequence[str] = (), inside: Sequence[str] = ()) -> None:
+    def __init__(self, *, options: Sequence[str] = (), inside: Sequence[str] = (), namespace: str = "") -> None:
         if os.geteuid() != 0:
             raise EngineFailedError("a private Docker Engine needs root: run the tests as root")
         if shutil.which("dockerd") is None:
@@ -72,7 +73,10 @@ class PrivateEngine:
         self.log = self.directory / "dockerd.log"
         self._exec_root = self.directory / "exec"
         self._options = tuple(options)
-        self._inside = tuple(inside)
+        # Not `ip netns exec`, which hides the cgroups from dockerd.
+        enter = ("nsenter", f"--net=/run/netns/{namespace}") if namespace else ()
+        self._inside = (*enter, *inside)
+        self._namespace = namespace
         self._daemon: subprocess.Popen[bytes] | None = None
         self._bridge: Bridge | None = None
 
@@ -106,7 +110,7 @@ class PrivateEngine:
         """Start dockerd; by default wait until it answers."""
         (self.directory / "dockerd.pid").unlink(missing_ok=True)  # left by a kill -9, it would refuse the start
         if self._bridge is None:  # it outlives dockerd, as its containers do
-            self._bridge = Bridge()
+            self._bridge = Bridge(self._namespace)
         with self.log.open("ab") as log:
             self._daemon = subprocess.Popen(
                 [
@@ -224,7 +228,9 @@ class PrivateEngine:
         return sorted((p for p in points if p.startswith(f"{self.directory}/")), key=len, reverse=True)
 
     def _remove_bridges(self) -> None:
-        """Bridges of networks that a killed engine could not remove."""
+        """Bridges of networks that a killed engine could not remove. Those of a namespace go with that."""
+        if self._namespace:
+            return
         store = self.directory / "data" / "network" / "files" / "local-kv.db"
         ids = re.findall(rb"bridge/([0-9a-f]{64})", store.read_bytes()) if store.exists() else []
         for bridge in {f"br-{network.decode()[:12]}" for network in ids}:
@@ -235,7 +241,7 @@ class PrivateEngine:
         containers = self.directory / "data" / "containers"
         deadline = time.monotonic() + 2
         for container in containers.iterdir() if containers.exists() else ():
-            for cgroup in Path("/sys/fs/cgroup").glob(f"**/docker/{container.name}"):
+            for cgroup in _cgroups(f"**/docker/{container.name}"):
                 while cgroup.exists() and time.monotonic() < deadline:
                     with contextlib.suppress(OSError):
                         cgroup.rmdir()
@@ -348,6 +354,12 @@ class PrivateEngine:
         for volume in self.api("GET", "/volumes")["Volumes"] or ():
             with contextlib.suppress(EngineFailedError):
                 self.api("DELETE", f"/volumes/{volume['Name']}", force="true")
+
+
+def _cgroups(pattern: str) -> list[Path]:
+    while True:
+        with contextlib.suppress(FileNotFoundError):  # somebody else's went away while it was walked through
+            return list(Path("/sys/fs/cgroup").glob(pattern))
 
 
 def busybox_root() -> bytes:

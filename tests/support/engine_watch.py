@@ -14,7 +14,7 @@ from watchtower_agent.engine.inventory import Inventory
 from watchtower_agent.engine.session import EngineSession, SessionTiming
 from watchtower_agent.model.engine_event import Cursor, EngineEvent
 from watchtower_agent.model.observation import EnginePinged, EventsObserved, ImagesCounted, InventoryObserved
-from watchtower_agent.ports import Clock
+from watchtower_agent.ports.clock import Clock
 
 T = TypeVar("T")
 

@@ -69,7 +69,14 @@ def metrics_table(*views: ContainerView) -> MetricsTable:
     """What the views tell, as columns."""
     names = dict.fromkeys(name for each in views for name in each.last_sample)
     columns = {name: array("d", [each.last_sample.get(name, math.nan) for each in views]) for name in names}
-    return MetricsTable(containers=[each.container for each in views], columns=columns)
+    containers = [each.container for each in views]
+    return MetricsTable(containers=containers, columns=columns, uptimes=[uptime(each) for each in containers])
+
+
+def uptime(described: Container) -> float | None:
+    """What the state says of it."""
+    started = described.detail.started_at if described.detail else None
+    return None if started is None else max(0.0, NOW - started)
 
 
 def engine_event(

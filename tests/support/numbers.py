@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import Final
+
+from hypothesis import settings
+
+FEW: Final = "few"
+"""The profile of Hypothesis (`--hypothesis-profile=few`) for a second Python, where the first has looked at all."""
 
 FULL = os.environ.get("WATCHTOWER_TEST_FULL", "") not in {"", "0"}
 """Whether this run uses the full numbers."""
@@ -11,3 +17,8 @@ FULL = os.environ.get("WATCHTOWER_TEST_FULL", "") not in {"", "0"}
 def drill(*, reduced: int, full: int) -> int:
     """The number that this run uses: `for _ in range(drill(reduced=5, full=100))`."""
     return full if FULL else reduced
+
+
+def examples(number: int) -> int:
+    """How many examples a property wants that does not go by the profile's number, unless few are asked for."""
+    return min(number, settings().max_examples) if settings.get_current_profile_name() == FEW else number

@@ -31,6 +31,7 @@ policies:
     backoff: {initial: 5s, factor: 1.5, max: 2m, reset_after: 1h}
     budget: {max: 3, per: 2h, probe_after: 45m, on_open: stop}
     restart_stopped: true
+    depends: [db, "cache-*", {labels: {tier: storage}, not: {name: db-2}}]
     windows:
       - {cron: "0 2 * * *", for: 3h, timezone: Europe/Berlin}
       - {cron: "0 22 * * fri-mon", for: 2d, timezone: UTC}

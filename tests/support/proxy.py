@@ -23,6 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+from tests.support.patience import patient
+
 BLOCK = 65536
 
 
@@ -83,7 +85,7 @@ class Rule:
 
     def wait(self, timeout: float = 10.0) -> None:
         """Wait until a request has matched."""
-        assert self._seen.wait(timeout), f"no {self.method} {self.pattern} within {timeout} s"
+        assert self._seen.wait(patient(timeout)), f"no {self.method} {self.pattern} within {timeout} s"
 
     def wait_released(self) -> None:
         """Wait for `release`."""
@@ -200,16 +202,19 @@ class EngineProxy:
 
     # What was seen.
 
-    def seen(self, method: str, pattern: str) -> list[Request]:
-        """The recorded requests that match the glob."""
-        return [r for r in self.requests if method in {"*", r.method} and fnmatch.fnmatchcase(r.path, pattern)]
+    def seen(self, method: str, pattern: str, *, since: int = 0) -> list[Request]:
+        """The recorded requests that match the glob, but for the first so many of all."""
+        return [r for r in self.requests[since:] if method in {"*", r.method} and fnmatch.fnmatchcase(r.path, pattern)]
 
-    def wait_seen(self, method: str, pattern: str, count: int = 1, timeout: float = 10.0) -> list[Request]:
+    def wait_seen(
+        self, method: str, pattern: str, count: int = 1, timeout: float = 10.0, *, since: int = 0
+    ) -> list[Request]:
         """Wait until that many matching requests have passed."""
         with self._state:
-            done = self._state.wait_for(lambda: len(self.seen(method, pattern)) >= count, timeout)
-        assert done, f"{len(self.seen(method, pattern))} of {count} {method} {pattern} within {timeout} s"
-        return self.seen(method, pattern)
+            done = self._state.wait_for(lambda: len(self.seen(method, pattern, since=since)) >= count, patient(timeout))
+        found = self.seen(method, pattern, since=since)
+        assert done, f"{len(found)} of {count} {method} {pattern} within {timeout} s"
+        return found
 
     def close(self) -> None:
         """End it, with every connection."""

@@ -13,9 +13,10 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import EventMessage, StateMessage
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Act, Intent, Outcome, Result
-from watchtower_agent.ports import LedgerRow, StoreFacts
+from watchtower_agent.ports.store import LedgerRow, StoreFacts
 
 SEEN_KEPT = 2048
+SHORT_ID = 12
 
 
 class FakeStore:
@@ -48,7 +49,7 @@ class FakeStore:
 
     async def load(self) -> Resume:
         records: dict[str, dict[str, dict[str, object]]] = {}
-        for (kind, key), value in self._records.items():
+        for (kind, key), value in sorted(self._records.items(), key=lambda item: item[0]):  # as the table has them
             records.setdefault(kind, {})[key] = value
         return Resume(
             cursor=self._cursor,
@@ -67,7 +68,16 @@ class FakeStore:
             if decision.verb is Verb.NOTIFY or (outcome is not None and outcome.result is Result.ABANDONED):
                 continue
             at = (outcome.moment if outcome else None) or intent.moment or Instant(wall=intent.at, monotonic=0.0)
-            yield Act(id=decision.id, policy=decision.policy, target=decision.target.name, verb=decision.verb, at=at)
+            in_vain = outcome is not None and outcome.result in {Result.FAILED, Result.INEFFECTIVE}
+            yield Act(
+                id=decision.id,
+                policy=decision.policy,
+                target=decision.target.name,
+                target_id=decision.target.id,
+                verb=decision.verb,
+                at=at,
+                helped=False if in_vain else True if outcome and outcome.verified_at is not None else None,
+            )
 
     async def commit(self, commit: Commit) -> None:
         if self.fail:
@@ -116,7 +126,10 @@ class FakeStore:
             decision = intent.decision
             if (
                 policy in {None, decision.policy}
-                and target in {None, decision.target.name, decision.target.id}
+                and (
+                    target in {None, decision.target.name, decision.target.id}
+                    or (len(target) >= SHORT_ID and decision.target.id.startswith(target))
+                )
                 and verb in {None, decision.verb}
                 and (result is None or (outcome is not None and outcome.result is result))
             ):

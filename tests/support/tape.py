@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from tests.support.engine import PrivateEngine, UnixConnection
+from tests.support.patience import patient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,20 +71,20 @@ class EngineTape:
         """What an agent publishes of it: everything but exec events."""
         return [e for e in tuple(self.events) if kind in {"", e.kind} and not e.action.startswith("exec_")]
 
-    def of(self, name: str, action: str = "") -> list[Recorded]:
-        """Events of a container."""
-        return [e for e in tuple(self.events) if name in {e.name, e.actor} and action in {"", e.action}]
+    def of(self, name: str, action: str = "", *, since: int = 0) -> list[Recorded]:
+        """Events of a container, but for the first so many of all."""
+        return [e for e in self.events[since:] if name in {e.name, e.actor} and action in {"", e.action}]
 
     def wait_more(self, count: int, timeout: float = 30.0) -> None:
         """Wait until the engine has said that much more."""
         with self._news:
             goal = len(self.events) + count
-            assert self._news.wait_for(lambda: len(self.events) >= goal, timeout), f"no {count} more events"
+            assert self._news.wait_for(lambda: len(self.events) >= goal, patient(timeout)), f"no {count} more events"
 
-    def wait(self, name: str, action: str, count: int = 1, timeout: float = 15.0) -> list[Recorded]:
-        """Wait for that many such events."""
-        deadline = time.monotonic() + timeout
+    def wait(self, name: str, action: str, count: int = 1, timeout: float = 15.0, *, since: int = 0) -> list[Recorded]:
+        """Wait for that many such events, the first so many of all not counted."""
+        deadline = time.monotonic() + patient(timeout)
         with self._news:
-            while len(found := self.of(name, action)) < count:
+            while len(found := self.of(name, action, since=since)) < count:
                 assert self._news.wait(deadline - time.monotonic()), f"no {action} of {name} within {timeout:g} s"
         return found

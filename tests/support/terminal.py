@@ -39,10 +39,13 @@ class Screen:
         self._cells: list[list[str]] = []
         self._row = self._column = 0
         self._unfinished = ""
+        self._of_before = False
+        """What comes was written for the size of before, until the program begins anew."""
         self._clear(0)
 
     def resize(self, columns: int, lines: int) -> None:
         self.columns, self.lines = columns, lines
+        self._of_before = True
         self._clear(0)
 
     def display(self) -> list[str]:
@@ -74,13 +77,15 @@ class Screen:
             case "", "H":
                 row, _, column = numbers.partition(";")
                 self._row, self._column = int(row or 1) - 1, int(column or 1) - 1
-                assert self._row < self.lines, "it writes below the last line"
+                assert self._row < self.lines or self._of_before, "it writes below the last line"
+                self._row = min(self._row, self.lines - 1)
             case "", "K":
                 # After the last cell the cursor stands on it, so that is what goes.
                 begin = min(self._column, self.columns - 1)
                 self._cells[self._row][begin:] = [" "] * (self.columns - begin)
             case "", "J":
                 if numbers == "2":
+                    self._of_before = False
                     self._clear(0)
                 else:
                     self._clear(self._row)
@@ -98,6 +103,8 @@ class Screen:
             assert char.isprintable(), f"{char!r} reached the terminal"
             width = cell_len(char)
             if width == 0:
+                return
+            if self._of_before and self._column + width > self.columns:
                 return
             assert self._column + width <= self.columns, "it writes past the right edge"
             self._cells[self._row][self._column : self._column + width] = [char, *[""] * (width - 1)]

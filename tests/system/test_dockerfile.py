@@ -96,7 +96,7 @@ async def test_the_agent_in_the_image_lives(
     )
 
     await subscriber.until(
-        lambda seen: any(m.topic.endswith("/v1/boxed/status") and m.payload == b"online" for m in seen)
+        lambda seen: any(m.topic.endswith("/v1/boxed/status") and m.payload == b"online" for m in seen), timeout=30
     )
     # the engine runs the image's health check, the agent in it hears the verdict and publishes it
     await subscriber.until(

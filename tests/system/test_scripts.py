@@ -164,6 +164,57 @@ def test_test_without_root_says_in_one_sentence_what_it_lacks() -> None:
     assert "only root can do that" in verdict.stderr
 
 
+PARTS = {
+    "unit": " tests/unit",
+    "agents": " tests/integration/test_agent_[a",
+    "system": " tests/system tests/integration/test_agent_[!a",
+    "others": "--ignore-glob=",
+}
+"""What scripts/test runs side by side -> a word that only that part's command has."""
+
+
+@pytest.fixture
+def rehearsal(tmp_path: Path) -> Path:
+    """A checkout whose Python notes what tests it is to run, and does as the environment says instead."""
+    tree = tmp_path / "checkout"
+    shutil.copytree(CHECKOUT / "scripts", tree / "scripts")
+    python = tree / "stub/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        f"""#!/bin/bash
+[[ $1 == -m ]] || exec {sys.executable} "$@"
+echo "these are the words of $*" | tee -a ran
+[[ $* != *"$WAITING"* ]] || {{ trap 'sleep 0.5; touch removed; exit 2' INT; touch waits
+  while :; do sleep 0.05; done; }}
+[[ $* != *"$ENDS"* ]] || {{ until [[ $WAITING == none || -e waits ]]; do sleep 0.05; done; exit "$WITH"; }}
+""",
+        encoding="utf-8",
+    )
+    python.chmod(0o755)
+    for name in (".venv", ".venv-debian"):
+        (tree / name).symlink_to("stub")
+    return tree
+
+
+@pytest.mark.parametrize("part", [*PARTS, "none"])
+def test_test_runs_every_part_and_fails_with_any(rehearsal: Path, part: str) -> None:
+    ends = PARTS.get(part, "none")
+    verdict = script("scripts/test", cwd=rehearsal, WAITING="none", ENDS=ends, WITH="1")
+
+    assert verdict.returncode == (0 if part == "none" else 1), verdict.stderr
+    ran = (rehearsal / "ran").read_text(encoding="utf-8")
+    assert all(word in ran for word in PARTS.values())
+    assert sorted(re.findall("these are the words of .*", verdict.stdout)) == sorted(ran.splitlines())
+
+
+def test_test_that_is_interrupted_lets_the_parts_beside_it_remove_what_they_made(rehearsal: Path) -> None:
+    environment = {"WAITING": PARTS["others"], "ENDS": PARTS["agents"], "WITH": "2"}
+    verdict = script("scripts/test", cwd=rehearsal, **environment)
+
+    assert verdict.returncode == 2
+    assert (rehearsal / "removed").exists()
+
+
 @pytest.mark.parametrize("arguments", [("--demon",), ("--keep",), ("--demo", "extra")])
 def test_run_refuses_what_it_does_not_know(arguments: tuple[str, ...]) -> None:
     verdict = script("scripts/run", *arguments)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from watchtower_agent.answers import unwell
+from watchtower_agent.parts import unwell
 from watchtower_agent.state.engine_state import EngineState
 
 BROKER = {"connected": True, "last_error": ""}

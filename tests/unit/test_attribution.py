@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.core import NOW, Docker, Host, ended, event
 from watchtower_agent.model.container import ContainerStatus
-from watchtower_agent.model.decision import Dropped, Held
+from watchtower_agent.model.decision import Dropped, Guard, Held
 from watchtower_agent.model.engine_event import Origin
 from watchtower_agent.model.observation import EngineLost, EventsObserved, GapObserved
 from watchtower_agent.model.outcome import Outcome, Result
@@ -575,6 +575,35 @@ def test_what_the_engine_restarts_itself_is_left_to_it(policy: str) -> None:
     assert "started meanwhile" in agent.of(Dropped)[0].reason
 
 
+def test_what_a_person_restarted_is_left_alone_also_after_the_engine_has_started_it_again() -> None:
+    agent = host(SICK, check=True, restart_policy="always")
+    agent.docker.restart()
+    agent.deliver()
+    agent.clock.advance(10)
+    agent.docker.crash()
+    agent.deliver()
+    agent.clock.advance(1)
+    agent.docker.start()
+    agent.deliver()
+    agent.clock.advance(30)
+    agent.docker.health()
+    agent.deliver()
+    agent.tick(5)
+    assert agent.guards == ["operator_intent"]
+    assert agent.did == []
+
+    agent.docker.crash()
+    agent.docker.settles()
+    agent.deliver()
+    agent.docker.start()  # by hand: the engine had given up
+    agent.deliver()
+    agent.docker.health()
+    agent.clock.advance(60)
+    agent.deliver()
+    agent.tick(5)
+    assert agent.did == [("restart", "web")]
+
+
 def test_what_a_person_ended_the_engine_does_not_restart() -> None:
     agent = host(restart_policy="always")
     agent.docker.kill()
@@ -594,6 +623,84 @@ def test_once_the_engine_gives_up_the_agent_acts(policy: str, code: int) -> None
     agent.docker.settles()
     agent.tick(2)
 
+    assert agent.did == [("restart", "web")]
+
+
+UP = """
+  - {name: up, select: {name: "*"}, when: status == "exited", then: {start: {}}}
+"""
+
+
+def crash_loop(agent: Host, ends: int = 3) -> None:
+    """Ends so often, each but the last followed by a start by the engine; nobody has inspected it meanwhile."""
+    for _ in range(ends - 1):
+        agent.docker.crash()
+        agent.clock.advance(1)
+        agent.docker.start()
+        agent.clock.advance(1)
+    agent.docker.crash()
+    agent.clock.advance(0.05)
+
+
+@pytest.mark.parametrize("policies", [ON_DIE, UP], ids=["on die", "when exited"])
+@pytest.mark.parametrize("restart_policy", ["always", "unless-stopped", "on-failure"])
+@pytest.mark.parametrize("known", ["inspected in its wait", "events only", "away", "made while away"])
+def test_a_kill_while_the_engine_waits_to_start_it_again_is_a_persons(
+    restart_policy: str, policies: str, known: str
+) -> None:
+    agent = host(policies, restart_policy=restart_policy)
+    name = "new" if known == "made while away" else "web"
+    if "away" in known:
+        agent.dies(5)
+    if name == "new":
+        agent.docker.create(name, restart_policy=restart_policy)
+        agent.docker.crash(name)
+        agent.docker.start(name)
+        agent.docker.crash(name)
+    else:
+        crash_loop(agent)
+    if known == "inspected in its wait":
+        agent.deliver()
+    agent.docker.kill_in_its_wait(name)
+    if "away" in known:
+        agent.clock.advance(3)
+        agent.comes_back()
+    agent.deliver()
+    agent.tick(30)
+
+    assert agent.did == []
+    assert agent.record(name).end_cause is EndCause.OPERATOR
+    assert agent.actions_seen(name)[-1] == ("stop", "synthetic")
+    assert (agent.retained(f"container/{name}") or {})["status"] == "exited"
+    held = agent.of(Held)[-1]
+    assert held.guard is Guard.OPERATOR_INTENT
+    assert f"ended {name} on purpose (while the engine waited to start it again)" in held.reason
+    assert held.numbers["operator_action"] == "kill"
+
+    agent.docker.start(name)  # by hand
+    agent.deliver()
+    assert agent.record(name).operator is None
+    agent.clock.advance(60)
+    agent.docker.crash(name, retried=False)
+    agent.deliver()
+    agent.tick(5)
+    assert [target for _, target in agent.did] == [name]
+
+
+@pytest.mark.parametrize("inspected", [True, False])
+def test_what_its_restart_policy_does_not_start_again_ended_by_itself(*, inspected: bool) -> None:
+    """The engine gives the policy up for a container that was sent HUP, and once the retries are used up."""
+    agent = host(restart_policy="always")
+    agent.docker.crash()
+    agent.docker.start()
+    if inspected:
+        agent.deliver()
+    agent.clock.advance(5)
+    agent.docker.crash(retried=False)
+    agent.deliver()
+    agent.tick(5)
+
+    assert agent.record().end_cause is EndCause.ITSELF
     assert agent.did == [("restart", "web")]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from tests.support.numbers import examples
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
 from watchtower_agent.policies.catalogue import CATALOGUE, Scope
@@ -236,7 +237,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.sampled_from([40.0, 600.0]), st.lists(steps, max_size=60))
 def test_the_averages_agree_with_a_slow_evaluator(
     keep: float, happens: list[tuple[Callable[..., None], object]]

@@ -11,7 +11,7 @@ from tests.support.core import INFO, INSTALL_ID, NOW, Host, ended, policy_set
 from tests.support.schema import validate_message
 from tests.support.store import FakeStore
 from watchtower_agent.model.container import Health
-from watchtower_agent.model.decision import Dropped, Severity
+from watchtower_agent.model.decision import Dropped, Held, Severity
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import EngineFound, EngineLost, GapObserved
@@ -172,6 +172,8 @@ def test_more_than_the_budget_opens_the_breaker_and_says_so_critically() -> None
     assert told.data["budget"] == {"max": 5, "per": 1800.0}
     assert told.correlation_id == agent.wanted[-1].correlation_id
     assert agent.guards[-1] == "breaker"
+    (held,) = [fact for fact in agent.of(Held) if fact.guard == "breaker"]
+    assert agent.facts.index(told) < agent.facts.index(held)
     agent.clear()
     waits(agent, 1700)
     assert agent.did == []
@@ -474,6 +476,41 @@ def test_that_stop_is_remembered_and_held_by_every_guard_but_the_pacing() -> Non
     agent.tick(2)
 
     assert agent.did == [("stop", "web")] * 2
+
+
+UPS = '  - {name: up, select: {name: "*"}, on: {container: pause}, cooldown: 0s, then: {unpause: {}}}\n'
+
+
+@pytest.mark.parametrize("mode", ["enforce", "shadow"])
+@pytest.mark.parametrize("first", ["up", "heal"])
+def test_that_stop_is_of_the_policy_that_says_so_whoever_opens_the_breaker(first: str, mode: str) -> None:
+    others = UPS.replace("then", "budget: {max: 1, per: 10m}, then")
+    stops = STOPS.replace("max: 1, per: 1h", "max: 3, per: 1h").replace("when", f"mode: {mode}, when")
+    agent = host(others + stops if first == "up" else stops + others, check=True)
+    for _ in range(2):
+        agent.docker.pause()
+        agent.deliver()
+        agent.carry_out()
+    agent.tick(2)
+    agent.carry_out()
+
+    assert [notice.subject for notice in notices(agent, "breaker_open")] == ["up"]
+    assert [intent.decision.policy for intent in agent.intents] == ["up"] + ["heal"] * (mode == "enforce")
+    assert agent.docker.find("web").status == ("exited" if mode == "enforce" else "paused")
+
+
+def test_a_probe_that_fails_has_the_container_stopped_too() -> None:
+    other = '  - {name: up, select: {name: "*"}, when: status == "exited", cooldown: 0s, then: {start: {}}}\n'
+    agent = host(STOPS + other.replace("then", "backoff: {initial: 0s}, then"), check=True)
+    sick_until_it_opens(agent)
+    waits(agent, 3700)
+
+    assert [(intent.decision.policy, intent.decision.verb) for intent in agent.intents] == [
+        ("heal", "stop"),
+        ("up", "start"),  # never healthy
+        ("heal", "stop"),
+    ]
+    assert len(notices(agent, "breaker_open")) == 2
 
 
 def test_what_is_down_already_is_not_stopped() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.support.core import INFO, Host, ended
+from tests.support.numbers import examples
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.pipeline import Observation
 from watchtower_agent.model.observation import EngineFound, EngineLost
@@ -151,7 +152,7 @@ acts: st.SearchStrategy[Callable[[Counted], object]] = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(acts, max_size=40))
 def test_no_budget_is_exceeded(happenings: list[Callable[[Counted], object]]) -> None:
     agent = Counted()

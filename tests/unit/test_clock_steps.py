@@ -330,3 +330,31 @@ def test_nobody_is_asked_in_vain_about_what_was_interrupted_for_long(step: float
         agent.see(agent.sample({}))
         asked.append(agent.docker.find("web").id in agent.to_inspect)
     assert sum(asked) == 2
+
+
+def test_what_began_after_a_clock_was_set_back_and_before_the_agent_saw_that_is_young() -> None:
+    agent = host(YOUNG)
+    agent.tick()
+    agent.clock.step_wall(-9 * HOURS)
+    agent.clock.advance(0.3)
+    agent.docker.create("late")
+    agent.clock.advance(0.3)
+    agent.deliver()
+    agent.tick(2)
+    assert [outcome.decision.target.name for outcome in agent.told] == ["late"]
+    uptime = agent.pipeline.state.uptime(agent.record("late"), agent.clock.now())
+    assert uptime == pytest.approx(2.3, abs=0.01)
+
+
+@BOTH_WAYS
+def test_the_start_period_is_waited_for_though_the_clock_was_set_within_it(step: float) -> None:
+    agent = host('  - {name: heal, select: {name: "*"}, when: health == "unhealthy", then: {restart: {}}}\n')
+    agent.docker.create("slow", check=True, health_start_period=20.0)
+    agent.deliver()
+    agent.tick(10)
+    agent.docker.health("slow")
+    agent.clock.step_wall(step)
+    agent.tick(14)
+    assert agent.did == []
+    agent.tick(2)
+    assert agent.did == [("restart", "slow")]

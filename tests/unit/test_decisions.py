@@ -19,6 +19,7 @@ from watchtower_agent.model.observation import (
     PoliciesRejected,
 )
 from watchtower_agent.model.outcome import Outcome, Result
+from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
 
 ON_DIE = '  - {name: revive, select: {name: "*"}, on: {container: die}, then: {restart: {}}}\n'
 SICK = '  - {name: heal, select: {name: "*"}, when: health == "unhealthy", for: 3s, then: {restart: {}}}\n'
@@ -158,6 +159,79 @@ def test_a_cooldown_of_which_the_monotonic_moment_is_not_known_goes_by_the_wall_
     assert agent.did == []
     agent.tick(2)
     assert agent.did == [("restart", "web")]
+
+
+def test_a_health_check_asks_no_guard_again() -> None:
+    agent = host()
+    crash_loop(agent)
+
+    def asked() -> float | None:
+        (waiting,) = agent.pipeline.decisions.agenda.waiting.values()
+        assert waiting.held is not None
+        return waiting.held.at
+
+    before = asked()
+    agent.clock.advance(1)
+    agent.docker.tell("exec_start", detail="curl localhost")
+    agent.read()
+    assert asked() == before
+    agent.docker.tell("rename", oldName="/web")
+    agent.read()
+    assert asked() == agent.clock.wall
+
+
+def test_what_comes_with_a_health_check_is_asked_about_and_remembered() -> None:
+    agent = host("  - {name: tell, on: {agent: resumed}, then: {notify: {}}}\n")
+    agent.tick(3)
+    agent.see(PauseAsked(what=Paused(scope=PauseScope.CONTAINER, name="web"), length=0.5))
+    agent.clock.advance(0.6)
+    agent.docker.tell("exec_start", detail="curl localhost")
+    agent.read()
+
+    assert [told.decision.policy for told in agent.told] == ["tell"]
+
+
+def test_what_the_engine_was_not_asked_for_leaves_no_cooldown() -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.deliver()
+    (intent,) = agent.open.values()
+    agent.see(EngineLost(reason="gone", at=agent.clock.wall))
+    agent.see(agent.attempt(intent))
+    assert agent.guards == ["engine_down"]
+    assert "cooldown" not in now(agent.store.load()).records
+    agent.clock.advance(2)
+    agent.connect()
+
+    assert agent.did == [("restart", "web")] * 2
+    assert "cooldown" not in agent.guards
+
+
+def test_of_one_that_was_not_asked_for_the_cooldown_of_the_last_one_goes_on() -> None:
+    agent = host(ON_DIE.replace("then", "cooldown: 1m, backoff: {initial: 0s}, then"))
+    crash_loop(agent)
+    agent.tick(57)
+    assert len(agent.did) == 1
+    agent.tick(4)
+    (intent,) = agent.open.values()
+    agent.see(EngineLost(reason="gone", at=agent.clock.wall))
+    agent.see(agent.attempt(intent))
+    before = now(agent.store.load()).records["cooldown"]["revive\0web"]
+    assert before["at"] == pytest.approx(agent.intents[0].at, abs=1)
+
+
+def test_a_cooldown_counts_from_the_intent_on_if_the_agent_ends_right_after_it() -> None:
+    agent = host()
+    agent.docker.crash()
+    agent.deliver()
+    assert len(agent.did) == 1
+    agent.dies(away=20)
+    agent.comes_back()
+    agent.tick(5)
+    assert len(agent.did) == 1
+    assert agent.guards[-1] == "cooldown"
+    agent.tick(40)
+    assert len(agent.did) == 2
 
 
 def test_cooldowns_that_are_over_are_not_kept_for_ever() -> None:
@@ -307,9 +381,9 @@ def test_after_a_restart_the_timers_of_every_condition_start_anew() -> None:
     assert agent.did == [("restart", "web")]
     assert [each.reason for each in agent.of(Dropped)] == ["policy heal did a restart of web meanwhile"]
     agent.carry_out()
-    agent.tick(2, memory_percent=95.0)
+    agent.tick(3, memory_percent=95.0)
     assert [decision.policy for decision in agent.wanted] == ["heal", "full"]
-    agent.tick(1, memory_percent=95.0)
+    agent.tick(1, memory_percent=95.0)  # three seconds after the first tick of the new life
 
     assert [decision.policy for decision in agent.wanted] == ["heal", "full", "full"]
 
@@ -590,3 +664,26 @@ def test_what_is_not_known_at_this_moment_is_waited_for_and_not_acted_on() -> No
     assert agent.did == [("restart", "web")]
     agent.tick(2, memory_percent=95.0)
     assert agent.did == [("restart", "web")] * 2
+
+
+# --- inspections ----------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_for_an_inspection_does_not_put_it_off_by_asking_at_every_tick() -> None:
+    agent = host()
+    made = agent.docker.create("new")
+    agent.docker.crash("new")
+    agent.read()
+    (held,) = agent.of_guard("stale")
+    assert "has not been inspected yet" in held.reason
+    asked = 0
+    for _ in range(30):  # samples every 100 ms; an inspection waits until nobody has asked for 200 ms
+        agent.to_inspect.clear()
+        agent.clock.advance(0.1)
+        agent.see(agent.sample({}))
+        asked += made.id in agent.to_inspect
+
+    assert asked == 3
+    agent.to_inspect[made.id] = None
+    agent.inspect()
+    assert agent.did == [("restart", "new")]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.support.core import Host, container, container_id
+from tests.support.numbers import examples
 from watchtower_agent.model.container import Container, Health
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.policy import Budget
@@ -268,7 +269,7 @@ def reached(graph: Mapping[str, set[str]], start: str) -> set[str]:
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(graph=GRAPHS, ill=st.sets(st.sampled_from(NAMES)))
 def test_nobody_goes_before_what_it_needs_and_nobody_waits_for_ever(graph: dict[str, set[str]], ill: set[str]) -> None:
     host = shop(**{name: ",".join(sorted(graph.get(name, ()))) for name in NAMES})

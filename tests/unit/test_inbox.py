@@ -24,6 +24,8 @@ from watchtower_agent.model.observation import (
     GapObserved,
     InventoryObserved,
     PoliciesRejected,
+    ReadingObserved,
+    SiblingObserved,
 )
 from watchtower_agent.model.sample import SampleBatch
 
@@ -241,3 +243,16 @@ async def test_who_waits_can_be_woken_for_nothing() -> None:
     inbox.wake()
 
     assert await asyncio.wait_for(waiting, 5) == []
+
+
+async def test_the_newest_of_each_metric_from_outside_and_of_each_other_host_counts() -> None:
+    inbox = Inbox()
+    readings = [ReadingObserved(name=name, value=value, moment=1.0) for name, value in [("a", 1), ("b", 2), ("a", 3)]]
+    batches = [
+        SiblingObserved(host=host, node="", interval=5.0, moment=at) for host, at in [("x", 1), ("y", 1), ("x", 2)]
+    ]
+    brought: list[Observation] = [*readings, *batches]
+    for each in brought:
+        inbox.put(each)
+
+    assert await inbox.take(0) == [readings[1], readings[2], batches[1], batches[2]]

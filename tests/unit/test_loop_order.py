@@ -10,6 +10,7 @@ from typing import cast
 from structlog.testing import capture_logs
 
 from tests.support.core import INSTALL_ID, Host
+from tests.support.fake_disk import UntouchedDisk
 from tests.support.store import FakeStore
 from watchtower_agent.actions.executor import Executor
 from watchtower_agent.errors import TemporaryError
@@ -20,7 +21,6 @@ from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMe
 from watchtower_agent.model.observation import EventsObserved
 from watchtower_agent.model.outcome import Intent
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
-from watchtower_agent.policies.timetable import Timed
 
 POLICIES = """  - name: revive
     select: {name: "*"}
@@ -88,7 +88,9 @@ class Outside:
     def look_after(self) -> str:
         return ""
 
-    def follow(self, timetable: tuple[Timed, ...]) -> None: ...
+    def follow(self, told: object, /) -> None: ...
+
+    def look(self) -> None: ...
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
@@ -127,6 +129,9 @@ async def crashed() -> AsyncIterator[Bench]:
         inspections=outside,
         sampling=outside,
         schedules=outside,
+        services=outside,
+        sources=outside,
+        disk=UntouchedDisk(),
         clock=host.clock,
         interval=1.0,
         metrics_interval=10.0,
@@ -153,8 +158,9 @@ async def test_what_is_decided_is_let_out_only_after_its_commit_returned() -> No
         assert (bench.followed, bench.outside.started) == ([], [])
         bench.store.slow = False  # later steps are no matter
         bench.store.may_end.set()
-        await bench.outside.until(lambda: "action started" in bench.order)
-        assert bench.order[:2] == ["commit begins", "commit ends"]
+        await bench.outside.until(lambda: "published" in bench.order)
+        # The engine is called before anybody is told: whoever is down waits for that.
+        assert bench.order[:4] == ["commit begins", "commit ends", "action started", "published"]
         commit = next(commit for commit in bench.store.commits if commit.intents)
         assert bench.outside.started == list(commit.intents)
         assert set(commit.events) <= set(bench.outside.published)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from tests.support.core import INSTALL_ID
+from tests.support.fake_disk import UntouchedDisk
 from tests.support.store import FakeStore
 from watchtower_agent.actions.executor import Executor
 from watchtower_agent.clock import SystemClock
@@ -22,7 +23,6 @@ from watchtower_agent.model.pause import PauseAsked
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
 from watchtower_agent.policies.guards.pauses import AGENT
 from watchtower_agent.policies.guards.question import Protection
-from watchtower_agent.policies.timetable import Timed
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
 
 INTERVAL = 20.0
@@ -63,7 +63,9 @@ class Outside:
     def look_after(self) -> str:
         return ""
 
-    def follow(self, timetable: tuple[Timed, ...]) -> None: ...
+    def follow(self, told: object, /) -> None: ...
+
+    def look(self) -> None: ...
 
 
 @asynccontextmanager
@@ -86,6 +88,9 @@ async def waiting_loop(
         inspections=outside,
         sampling=outside,
         schedules=outside,
+        services=outside,
+        sources=outside,
+        disk=UntouchedDisk(),
         clock=clock,
         interval=INTERVAL,
         metrics_interval=INTERVAL,

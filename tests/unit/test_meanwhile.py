@@ -158,3 +158,15 @@ def test_an_agent_that_was_away_tells_what_it_missed() -> None:
     data = up(agent)
     assert data["changes"]["ended"]["names"] == ["c0"]
     assert "down_seconds" not in data
+
+
+def test_a_listing_that_comes_after_the_engine_was_lost_again_does_not_tell_that_it_is_up() -> None:
+    agent = host()
+    loses(agent)
+    finds(agent)
+    loses(agent)
+    agent.relist()
+    assert [told for told in story(agent) if "engine/" in told] == ["engine/down/self"]
+    agent.connect()
+    assert [told for told in story(agent) if "engine/" in told] == ["engine/down/self", "engine/up/self"]
+    assert up(agent)["down_seconds"] == 25.0

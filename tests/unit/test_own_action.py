@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.core import Host, ended
+from tests.support.core import NOW, Host, ended, event
 from watchtower_agent.model.container import ContainerStatus
-from watchtower_agent.model.decision import Held
+from watchtower_agent.model.decision import Held, Verb
 from watchtower_agent.model.outcome import Result
 from watchtower_agent.state.attribution import EndCause
+from watchtower_agent.state.own_action import OwnAction
 
 SICK = """
   - name: heal
@@ -237,3 +238,13 @@ def test_our_kill_sends_one_signal(by_hand: str, cause: EndCause) -> None:
     agent.deliver(one_by_one=True)
 
     assert agent.record().end_cause is cause
+
+
+def test_a_resize_causes_one_update_and_what_a_person_updates_is_theirs() -> None:
+    resized = OwnAction(verb=Verb.RESIZE, begun=NOW, ended=None)
+    ours, theirs, again = event("update", at=NOW + 0.1), event("die", at=NOW + 0.2), event("update", at=NOW + 0.3)
+    assert resized.covers(ours)
+    assert not resized.covers(theirs)
+    after = resized.after(ours)
+    assert (after.complete, after.ended) == (True, ours.time)
+    assert not after.covers(again)

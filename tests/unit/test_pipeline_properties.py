@@ -9,6 +9,7 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.support.core import INFO, Docker, Host, ended
+from tests.support.numbers import examples
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.pipeline import Observation
 from watchtower_agent.model.container import Container, ContainerStatus, Health
@@ -159,7 +160,7 @@ agent_acts: st.SearchStrategy[Callable[[Watched], object]] = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(engine_acts | agent_acts, max_size=40))
 def test_whatever_happens(acts: list[Callable[[Watched], object]]) -> None:
     agent = Watched()
@@ -176,7 +177,7 @@ def test_whatever_happens(acts: list[Callable[[Watched], object]]) -> None:
     assert not agent.open
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(engine_acts, max_size=12), st.data())
 def test_a_stream_with_gaps_and_duplicates_and_a_listing_end_in_the_same_picture(
     acts: list[Callable[[Watched], object]], data: st.DataObject
@@ -253,7 +254,7 @@ described = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(engine_acts | described | st.sampled_from([Watched.inspect, Watched.relist]), max_size=16), st.data())
 def test_whoever_hears_the_events_alone_knows_the_names_and_what_runs(
     acts: list[Callable[[Watched], object]], data: st.DataObject

@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 from tests.support.core import Host, container
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
 from watchtower_agent.model.decision import Verb
+from watchtower_agent.model.service import CloneFacts
 from watchtower_agent.state.attribution import EndCause, OperatorIntent
 from watchtower_agent.state.own_action import OwnAction
 from watchtower_agent.state.record import ContainerRecord
@@ -34,6 +35,15 @@ details = st.builds(
     stop_timeout=maybe,
     stop_signal=texts,
     cgroup_parent=texts,
+    health_retries=st.integers(0, 9),
+    cpu_granted=maybe,
+    memory_limit=st.integers(0, 2**40),
+    cloning=st.builds(
+        CloneFacts,
+        blockers=st.lists(texts, max_size=2).map(tuple),
+        volumes=st.lists(texts, max_size=2).map(tuple),
+        reservation=st.integers(0, 2**40),
+    ),
     restart_count=st.integers(0, 9),
     exposed_ports=st.lists(st.integers(1, 65535), max_size=3).map(tuple),
 )
@@ -148,8 +158,9 @@ def test_what_a_run_knew_the_next_one_knows() -> None:
     }
 
 
-def test_a_record_of_a_version_that_knew_no_exposed_ports_is_read() -> None:
+def test_a_record_of_a_version_that_knew_less_of_a_container_is_read() -> None:
     stored = record_json(ContainerRecord(container=container()))
     read = json.loads(json.dumps(stored))
-    del read["container"]["detail"]["exposed_ports"]
+    for unknown in ("exposed_ports", "cloning", "memory_limit", "cpu_granted", "health_retries"):
+        read["container"]["detail"].pop(unknown, None)
     assert record_from_json(read) == ContainerRecord(container=container())

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.support.core import FakeClock
+from tests.support.numbers import examples
 from tests.support.slow_cron import comes, utc
 from watchtower_agent.model.observation import ScheduleDue
 from watchtower_agent.policies.times.cron import CronError, parse_cron
@@ -124,7 +125,7 @@ EXPRESSIONS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(EXPRESSIONS, st.sampled_from(sorted(CHANGES)), st.booleans())
 def test_apscheduler_and_ours_agree_with_a_look_at_every_minute(text: str, zone: str, spring: bool) -> None:
     since, until = around(CHANGES[zone][0 if spring else 1])
@@ -135,7 +136,7 @@ def test_apscheduler_and_ours_agree_with_a_look_at_every_minute(text: str, zone:
     assert apschedulers(of, since, until) == slow
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(EXPRESSIONS, st.sampled_from(sorted(CHANGES)), st.booleans(), st.integers(-180, 180), st.integers(0, 59))
 def test_the_next_moment_from_anywhere_around_a_change(
     text: str,
@@ -163,7 +164,7 @@ def test_in_the_repeated_hour_the_next_one_is_behind_it(at: str, next_one: str) 
     assert of.after(moment) == Moments(of).after(moment) == utc(f"2027-10-31 {next_one}").timestamp()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(EXPRESSIONS, st.sampled_from(sorted(CHANGES)), st.booleans(), st.integers(0, 4 * 1440), st.integers(1, 2000))
 def test_the_latest_moment_within_a_time(text: str, zone: str, spring: bool, after: int, minutes: int) -> None:
     since, _ = around(CHANGES[zone][0 if spring else 1])

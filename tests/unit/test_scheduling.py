@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.support.core import Host, policy_set
+from tests.support.numbers import examples
 from tests.support.slow_cron import utc
 from watchtower_agent.model.decision import Dropped, Held
 from watchtower_agent.model.notice import Notice
@@ -407,7 +408,7 @@ LIVES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(LIVES, st.sampled_from(["2027-03-27 22:00", "2027-10-30 21:00", "2027-01-01 00:00"]))
 def test_whatever_happens_no_run_comes_twice_and_none_is_lost_that_can_be_made_up(
     life: list[tuple[str, int]], begin: str

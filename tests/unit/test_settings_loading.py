@@ -393,6 +393,7 @@ def test_the_hosts_budget_can_come_from_the_environment(monkeypatch: pytest.Monk
         ("share: 30", 'share: "30" is not a share'),
         ("share: 30.5", 'share: "30.5" is not a share'),
         ("share: most", 'share: "most" is not a share, write it like 30%'),
+        ("disk: 101%", 'disk: "101%" is not a share, write one between 0% and 100%'),
         ("at_least: 0", 'at_least: "0" is not a number of containers, write one from 1 to 100000'),
         ("within: 2h", "within: this duration is out of range, write one between 1s and 1h"),
         ("hold: 2d", "hold: this duration is out of range, write one between 0s and 1d"),
@@ -406,8 +407,8 @@ def test_a_shared_cause_that_can_t_be(written: str, sentence: str, file: Path) -
 
 def test_a_shared_cause_in_the_file_and_in_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = load_settings(None).settings.guards.shared_cause
-    assert (usual.share, usual.at_least, usual.within, usual.hold) == (30.0, 3, 120.0, 300.0)
-    file.write_text("guards: {shared_cause: {share: 12.5%, at_least: 5, within: 30s, hold: 0s}}\n")
+    assert (usual.share, usual.at_least, usual.within, usual.hold, usual.disk) == (30.0, 3, 120.0, 300.0, 95.0)
+    file.write_text("guards: {shared_cause: {share: 12.5%, at_least: 5, within: 30s, hold: 0s, disk: 0%}}\n")
     monkeypatch.setenv("WATCHTOWER_AGENT_GUARDS__SHARED_CAUSE__SHARE", "50%")
     rule = load_settings(file).settings.guards.shared_cause
-    assert (rule.share, rule.at_least, rule.within, rule.hold) == (50.0, 5, 30.0, 0.0)
+    assert (rule.share, rule.at_least, rule.within, rule.hold, rule.disk) == (50.0, 5, 30.0, 0.0, 0.0)

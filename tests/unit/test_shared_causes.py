@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, strategies as st
 
-from tests.support.core import INFO, INSTALL_ID, NOW, Host
+from tests.support.core import INFO, INSTALL_ID, NOW, Host, policy_set
 from tests.support.store import FakeStore
-from watchtower_agent.model.container import Health
+from watchtower_agent.model.container import ContainerStatus, Health
 from watchtower_agent.model.notice import Notice
-from watchtower_agent.model.observation import EngineFound, EngineLost, GapObserved
+from watchtower_agent.model.observation import EngineFound, EngineLost, GapObserved, InventoryObserved
 from watchtower_agent.model.shared_cause import SharedCauseRule
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.policy import Budget
@@ -121,10 +121,10 @@ def test_thirty_that_become_unhealthy_at_once_lead_to_no_action_and_one_event() 
 
 @pytest.mark.parametrize(("seconds", "held"), [(39.0, True), (40.5, False)])
 def test_only_failures_within_the_time_count(*, seconds: float, held: bool) -> None:
-    host = host_of(10)
+    host = host_of(11)
     for number in range(4):
         crash(host, number)
-        host.clock.advance(seconds)
+        host.clock.advance(seconds)  # the first does not run any more, so it is no longer one of those either
     assert (told(host) == ["shared_cause"]) is held
 
 
@@ -164,6 +164,64 @@ def test_a_policy_that_is_off_or_only_notifies_selects_nobody() -> None:
     host = host_of(3, policies=off.replace("- name: heal", '- name: heal\n  mode: "off"'))
     crash(host, 0, 1, 2)
     assert told(host) == []
+
+
+SHADOW = """
+- name: trial
+  mode: shadow
+  select: {name: "*"}
+  when: health == "unhealthy"
+  then: {restart: {}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("policies", "others"),
+    [
+        (HEAL + SHADOW, {}),
+        (HEAL.replace('"web*"', '"*"'), {"labels": {"watchtower-agent.protect": "true"}}),
+        (HEAL.replace('"web*"', '"*"'), {"status": ContainerStatus.CREATED}),
+        (HEAL.replace('"web*"', '"*"'), {"status": ContainerStatus.EXITED}),
+    ],
+    ids=["shadow", "protected", "created", "exited"],
+)
+def test_who_is_not_acted_on_anyway_makes_the_share_no_smaller(policies: str, others: dict[str, object]) -> None:
+    host = host_of(4, policies=policies)
+    for number in range(30):
+        host.docker.create(f"other{number}", silent=True, **others)  # type: ignore[arg-type] # as `container` takes them
+    host.relist()
+    host.deliver()
+    crash(host, 0, 1, 2)
+    assert told(host) == ["shared_cause"]
+    assert causes(host)[0].data["numbers"] == {
+        "failed": 3,
+        "selected": 4,
+        "share": 30.0,
+        "at_least": 3,
+        "within": 120.0,
+    }
+    assert host.pipeline.failures(host.clock.now()).selected == 4
+
+
+def test_who_is_not_acted_on_anyway_fails_for_nobody() -> None:
+    host = host_of(3, policies=HEAL.replace('"web*"', '"*"') + SHADOW.replace('"*"', '"looked-at*"'))
+    for number in range(5):
+        host.docker.create(f"kept{number}", silent=True, labels={"watchtower-agent.protect": "true"})
+    host.relist()
+    host.deliver()
+    crash(host, 0)
+    for number in range(5):
+        host.docker.crash(f"kept{number}")
+        host.deliver()
+    assert told(host) == []
+
+
+def test_who_waits_for_a_person_s_approval_counts() -> None:
+    host = host_of(10, policies=HEAL.replace("then: {restart", "mode: approve\n  then: {restart"))
+    crash(host, 0, 1, 2)
+    assert told(host) == []
+    crash(host, 3)
+    assert told(host) == ["shared_cause"]
 
 
 def test_those_that_were_removed_do_not_count() -> None:
@@ -226,6 +284,16 @@ def test_on_a_full_disk_nothing_is_done_while_it_is_full_and_a_while_after(*, us
         host.tick(4, host_disk_percent=50.0)
         assert host.did == [("restart", "web0")]
         assert told(host) == ["shared_cause", "shared_cause_over"]
+
+
+@pytest.mark.parametrize(("full", "used", "held"), [(98.0, 97.9, False), (98.0, 98.0, True), (0.0, 100.0, False)])
+def test_from_when_on_a_disk_is_full_is_a_setting(*, full: float, used: float, held: bool) -> None:
+    host = host_of(10, replace(RULE, disk=full))
+    host.tick(5, host_disk_percent=used)
+    crash(host, 0)
+    assert told(host) == (["shared_cause"] if held else [])
+    crash(host, 1, 2, 3)
+    assert told(host) == ["shared_cause"], "the other causes are looked for still"
 
 
 def test_a_disk_that_stays_full_is_not_written_down_at_every_sample() -> None:
@@ -359,6 +427,117 @@ def test_a_record_that_can_t_be_read_is_no_cause(stored: dict[str, object]) -> N
     assert host.pipeline.decisions.circumstances.shared_cause is None
 
 
+# --- the first listing -----------------------------------------------------------------------------------------------
+
+
+def first_start(unhealthy: int, *, stopped: int = 0, well: int = 0, policies: str = HEAL) -> Host:
+    """An agent that remembers nothing, on a host whose containers have been there for long; not connected yet."""
+    host = Host(policies, protection=PLENTY, shared_cause=RULE, first_start=True)
+    numbers = iter(range(unhealthy + stopped + well))
+    for _ in range(unhealthy):
+        host.docker.create(f"web{next(numbers)}", silent=True, check=True, health=Health.UNHEALTHY)
+    for _ in range(stopped):
+        # the engine remembers the last verdict of what is stopped
+        host.docker.create(
+            f"web{next(numbers)}", silent=True, check=True, health=Health.UNHEALTHY, status=ContainerStatus.EXITED
+        )
+    for _ in range(well):
+        host.docker.create(f"web{next(numbers)}", silent=True, check=True)
+    return host
+
+
+def test_what_an_agent_without_memory_finds_unhealthy_has_failed() -> None:
+    host = first_start(12)
+    host.connect()
+    host.tick(20)
+    assert host.did == []
+    assert told(host) == ["shared_cause"]
+    assert len(host.of_guard("shared_cause")) == 12
+    host.dies(1)
+    host.comes_back()
+    host.tick(20)
+    assert host.did == []
+    assert told(host) == ["shared_cause"]
+
+
+def test_not_what_it_finds_stopped() -> None:
+    host = first_start(2, stopped=10, well=1)
+    host.connect()
+    host.tick(20)
+    assert told(host) == []
+    assert sorted(host.did) == [("restart", "web0"), ("restart", "web1")]
+
+
+def test_an_agent_that_remembers_finds_nothing_new_in_what_was_unhealthy_before() -> None:
+    host = first_start(4, well=1)
+    host.connect()
+    host.tick(400)
+    assert told(host) == ["shared_cause", "shared_cause_over"]
+    host.dies(1)
+    host.comes_back()
+    host.tick(3)
+    assert told(host) == ["shared_cause", "shared_cause_over"]
+
+
+def test_policies_that_come_after_the_first_listing_find_the_cause() -> None:
+    host = first_start(12, policies="")
+    host.connect()
+    assert told(host) == []
+    host.see(policy_set(HEAL))
+    host.tick(20)
+    assert host.did == []
+    assert told(host) == ["shared_cause"]
+
+
+def listed_without_verdicts(host: Host) -> None:
+    """As by an engine whose listing does not tell who is unhealthy."""
+    host.see(EngineFound(info=INFO, restarted=False, at=host.clock.wall))
+    listing = tuple(replace(each, health=Health.NONE) for each in host.docker.listing())
+    host.see(InventoryObserved(containers=listing, after_position=0, at=host.clock.wall))
+
+
+def inspect_all_but(host: Host, left: int) -> None:
+    later = dict(list(host.to_inspect.items())[-left:]) if left else {}
+    host.to_inspect = {each: None for each in host.to_inspect if each not in later}
+    host.inspect()
+    host.to_inspect.update(later)
+
+
+def test_verdicts_that_only_inspections_tell_are_complete_before_the_first_action() -> None:
+    host = first_start(4, well=6)
+    listed_without_verdicts(host)
+    for left in (10, 9, 8, 8, 4, 4, 4, 0, 0, 0):
+        inspect_all_but(host, left)
+        host.clock.advance(0.4)
+        host.ping()
+        host.see(host.sample({}))
+    assert host.did == []
+    assert "stale" in host.guards
+    host.tick(20)
+    assert host.did == []
+    assert told(host) == ["shared_cause"]
+
+
+def test_an_inspection_that_does_not_come_is_waited_for_only_so_long() -> None:
+    host = first_start(1, well=6)
+    host.docker.create("web99", silent=True)
+    host.see(EngineFound(info=INFO, restarted=False, at=host.clock.wall))
+    host.relist()
+    inspect_all_but(host, 1)
+    late = host.to_inspect
+    for seconds in range(1, 7):
+        host.to_inspect = {}
+        host.clock.advance(1.0)
+        host.ping()
+        host.see(host.sample({}))
+        assert (host.did == []) is (seconds < 5), seconds
+    assert len(late) == 1
+    (held,) = host.of_guard("stale")
+    assert held.reason == (
+        "the containers were listed for the first time: how many are unhealthy is known once all were inspected"
+    )
+
+
 # --- by numbers ------------------------------------------------------------------------------------------------------
 
 
@@ -382,7 +561,8 @@ def test_however_many_fail_no_more_are_acted_on_than_may_fail_by_themselves(
         crash(host, number)
         failed[number] = host.clock.monotonic
         recent = [at for at in failed.values() if host.clock.monotonic - at <= rule.within]
-        if len(recent) >= at_least and 100 * len(recent) > share * selected:
+        run = selected - len(failed)
+        if len(recent) >= at_least and 100 * len(recent) > share * (run + len(recent)):
             break
         acted_in_vain += 1
     shared = len(failed) > acted_in_vain

@@ -9,12 +9,16 @@ import pytest
 
 from tests.support.core import Docker, Host, container, container_id, event
 from watchtower_agent.model.container import ContainerStatus, Health
+from watchtower_agent.model.decision import Dropped
 from watchtower_agent.model.engine_event import EngineEvent
-from watchtower_agent.model.observation import ContainerObserved, EventsObserved, InventoryObserved
+from watchtower_agent.model.observation import ContainerObserved, EventsObserved, GapObserved, InventoryObserved
+from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope, ResumeAsked
 from watchtower_agent.policies.conditions.subject import ContainerSubject
 from watchtower_agent.policies.conditions.truth import UNKNOWN
+from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.state.attribution import EndCause
 
+HEAL = '  - {name: heal, select: {name: "*"}, when: health == "unhealthy", then: {restart: {}}}'
 WATCHED = '  - {name: p, select: {name: "*"}, on: {container: die}, then: {restart: {}}}'
 
 
@@ -338,3 +342,93 @@ def test_a_first_life_whose_events_were_lost_right_after_the_create() -> None:
 
     assert agent.actions_seen("new") == [("create", "stream"), ("start", "synthetic"), ("die", "synthetic")]
     assert agent.record("new").exit_code == 3
+
+
+# --- an image whose name was given to another -----------------------------------------------------------------------
+
+
+def gap(agent: Host) -> None:
+    agent.see(GapObserved(reason="replay_incomplete", since=agent.clock.wall - 1, until=agent.clock.wall))
+    agent.relist()
+
+
+def another_run(agent: Host) -> None:
+    agent.comes_back()
+
+
+def ends_unseen(agent: Host) -> None:
+    agent.docker.crash()
+    agent.docker.lose_events()
+    agent.relist()
+
+
+@pytest.mark.parametrize("looks_again", [gap, another_run, ends_unseen])
+def test_a_listing_that_tells_only_an_id_does_not_unname_an_image(looks_again: Callable[[Host], None]) -> None:
+    agent = host(image="postgres:16")
+    agent.docker.tag_moves()
+    looks_again(agent)
+
+    assert agent.record().container.image == "postgres:16"
+    told = [each.attributes["image"] for each in agent.of(EngineEvent) if each.actor_id == container_id("web")]
+    assert set(told) <= {"postgres:16"}
+    assert bool(told) is (looks_again is ends_unseen)
+
+
+def test_the_first_listing_ever_does_not_unname_an_image_that_an_event_named() -> None:
+    agent = Host(first_start=True)
+    agent.docker.create(image="postgres:16")
+    agent.docker.tag_moves()
+    agent.read()
+    agent.relist()
+
+    assert agent.record().container.image == "postgres:16"
+
+
+def test_an_inspection_names_an_image_of_which_a_listing_told_an_id() -> None:
+    agent = Host(first_start=True)
+    agent.docker.create(image="postgres:16", silent=True)
+    agent.docker.tag_moves()
+    agent.relist()
+    assert agent.record().container.image == "96140e0c5a29"
+    agent.deliver()
+
+    assert agent.record().container.image == "postgres:16"
+
+
+@pytest.mark.parametrize("looks_again", [gap, another_run])
+def test_a_stateful_image_stays_protected_though_its_name_was_given_to_another(
+    looks_again: Callable[[Host], None],
+) -> None:
+    agent = Host(HEAL, first_start=True, protection=Protection(stateful_images=frozenset({"postgres"})))
+    agent.docker.create(silent=True, check=True, image="postgres:16")
+    agent.connect()
+    agent.clock.advance(60)
+    agent.docker.tag_moves()
+    agent.docker.health()
+    agent.deliver()
+    agent.tick(2)
+    looks_again(agent)
+    for _ in range(3):  # nobody inspects it
+        agent.clock.advance(1)
+        agent.ping()
+        agent.see(agent.sample({}))
+
+    assert set(agent.guards) - {"stale"} == {"protected"}
+    assert agent.did == []
+
+
+def test_a_policy_that_selects_an_image_selects_it_still_though_its_name_was_given_to_another() -> None:
+    agent = host(WATCHED.replace('name: "*"', 'image: "web:*"'), image="web:1")
+    everything = Paused(scope=PauseScope.AGENT)
+    agent.see(PauseAsked(what=everything, length=60.0))
+    agent.docker.crash()
+    agent.deliver()
+    agent.docker.tag_moves()
+    agent.relist()
+    agent.tick()
+    assert agent.guards == ["paused"]
+    agent.see(ResumeAsked(what=everything))
+    agent.tick(2)
+
+    assert agent.of(Dropped) == []
+    assert agent.did == [("restart", "web")]

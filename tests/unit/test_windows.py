@@ -32,6 +32,22 @@ def test_a_window_fires_once_enough_of_it_is_known() -> None:
     assert decision.reason == "min(memory.percent, 10s) 97.0 %"
 
 
+@pytest.mark.parametrize("steady", [100 / 3, 97.3, 2.0**-40])
+def test_a_container_that_never_moves_is_neither_above_nor_below_its_own_past(steady: float) -> None:
+    comparisons = [
+        f"memory.percent {sign} {function}(memory.percent, 10s)"
+        for sign in "<>"
+        for function in ("avg", "max", "min", "p95")
+    ]
+    agent = host(
+        f'  - {{name: moved, select: {{name: "*"}}, when: "{" or ".join(comparisons)}", then: {{notify: {{}}}}}}\n'
+    )
+    agent.tick(30, memory_percent=steady)
+    assert not agent.told
+    agent.tick(memory_percent=50.0)
+    assert agent.told
+
+
 def test_one_value_below_keeps_it_silent_for_as_long_as_the_window() -> None:
     agent = host(LEAK)
     agent.tick(memory_percent=94.0)

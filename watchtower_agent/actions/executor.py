@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from watchtower_agent.actions.verbs import ACTIONS
-from watchtower_agent.errors import AbsentError, RemovedError, WatchtowerError
-from watchtower_agent.model.decision import Dropped, Held
+from watchtower_agent.errors import (
+    AbsentError,
+    ConflictError,
+    IncompleteError,
+    RemovedError,
+    UnansweredError,
+    WatchtowerError,
+)
+from watchtower_agent.model.decision import Decision, Dropped, Held, Number, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.model.outcome import Intent, Outcome, Result
-from watchtower_agent.ports import Clock, Engine
+from watchtower_agent.model.outcome import Intent, Outcome, Result, Unsettled
+from watchtower_agent.ports.clock import Clock
+from watchtower_agent.ports.engine import Engine
 
 _AT_ONCE = 8
 """Actions under way at the same time: as many as the engine's own thread pool takes."""
 
 
 class Executor:
-    """Starts a task per intent; every intent ends in exactly one outcome.
+    """Starts a task per intent; every intent ends in exactly one outcome, or in a question that an inspection settles.
 
     Args:
         engine: Where to write.
         clock: The host's clocks.
         recheck: Asks once more whether it is wanted still, and every guard; anything but None means that the action
             is abandoned.
-        done: Takes the outcome, on the event loop.
+        done: Takes how it ended, on the event loop.
     """
 
     def __init__(
@@ -33,13 +41,15 @@ class Executor:
         clock: Clock,
         *,
         recheck: Callable[[Intent, Instant], Held | Dropped | None],
-        done: Callable[[Outcome], None],
+        done: Callable[[Outcome | Unsettled], None],
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._recheck = recheck
         self._done = done
         self._room = asyncio.Semaphore(_AT_ONCE)
+        # Scaling waits for minutes until a clone is well, and needs no thread for that: no restart waits behind it.
+        self._room_to_scale = asyncio.Semaphore(_AT_ONCE)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -69,10 +79,10 @@ class Executor:
             await asyncio.wait(list(self._tasks.values()), timeout=within)
 
     async def _carry_out(self, intent: Intent) -> None:
-        async with self._room:
+        async with self._room_to_scale if intent.decision.verb is Verb.SCALE else self._room:
             self._done(await self._outcome(intent))
 
-    async def _outcome(self, intent: Intent) -> Outcome:
+    async def _outcome(self, intent: Intent) -> Outcome | Unsettled:
         decision = intent.decision
         begun = self._clock.now()
         stopped = self._recheck(intent, begun)
@@ -86,18 +96,24 @@ class Executor:
                 started_at=begun.wall,
                 finished_at=begun.wall,
                 numbers=guard,
+                asked=False,
             )
-        result, reason = Result.SUCCEEDED, ""
         try:
-            await ACTIONS[decision.verb](self._engine, decision)
-        except RemovedError:
-            result, reason = Result.ABANDONED, f"someone removed {decision.target.name} during the {decision.verb}"
-        except AbsentError:
-            result, reason = Result.ABANDONED, f"{decision.target.name} was removed before the engine was asked"
-        except WatchtowerError as error:
-            result, reason = Result.FAILED, str(error)
+            numbers = await ACTIONS[decision.verb](self._engine, decision) or {}
+        except UnansweredError as error:
+            if decision.target.kind is not TargetKind.SERVICE:  # what no inspection of one container can settle
+                return Unsettled(intent=intent, reason=str(error), answered=False, started_at=begun.wall)
+            return self._ended(decision, begun, Result.FAILED, str(error), {"unanswered": True})
         except Exception as error:  # noqa: BLE001 - every intent ends in an outcome: without one its target is blocked for ever
-            result, reason = Result.FAILED, f"a defect of the agent: {type(error).__name__}: {error}"
+            refused = isinstance(error, WatchtowerError) and not isinstance(error, AbsentError)
+            if refused and decision.verb is Verb.RESTART:  # it may have got as far as the stop
+                return Unsettled(intent=intent, reason=str(error), answered=True, started_at=begun.wall)
+            return self._ended(decision, begun, *_failure(decision, error))
+        return self._ended(decision, begun, Result.SUCCEEDED, "", numbers)
+
+    def _ended(
+        self, decision: Decision, begun: Instant, result: Result, reason: str, numbers: Mapping[str, Number]
+    ) -> Outcome:
         ended = self._clock.now()
         seconds = ended.monotonic - begun.monotonic
         return Outcome(
@@ -106,5 +122,23 @@ class Executor:
             reason=reason or f"took {seconds:.1f} s",
             started_at=begun.wall,
             finished_at=ended.wall,
-            numbers={"seconds": round(seconds, 3)},
+            numbers={"seconds": round(seconds, 3), **numbers},
         )
+
+
+def _failure(decision: Decision, error: Exception) -> tuple[Result, str, Mapping[str, Number]]:
+    """How an action ended that raised, why, and with which numbers."""
+    name = decision.target.name
+    match error:
+        case RemovedError():
+            return Result.ABANDONED, f"someone removed {name} during the {decision.verb}", {}
+        case AbsentError():
+            return Result.ABANDONED, f"{name} was removed before the engine was asked", {}
+        case ConflictError():
+            return Result.FAILED, str(error), {"conflict": True}
+        case IncompleteError():
+            return Result.FAILED, str(error), error.numbers
+        case WatchtowerError():
+            return Result.FAILED, str(error), {}
+        case _:
+            return Result.FAILED, f"a defect of the agent: {type(error).__name__}: {error}", {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from watchtower_agent.model.decision import Decision
-from watchtower_agent.ports import Engine
+from watchtower_agent.ports.engine import Engine
 
 
 async def pause(engine: Engine, decision: Decision) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from watchtower_agent.actions.parameters import seconds
 from watchtower_agent.model.decision import Decision
-from watchtower_agent.ports import Engine
+from watchtower_agent.ports.engine import Engine
 
 
 async def restart(engine: Engine, decision: Decision) -> None:

@@ -6,19 +6,23 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from watchtower_agent.actions.kill import kill
 from watchtower_agent.actions.pause import pause, unpause
+from watchtower_agent.actions.resize import resize
 from watchtower_agent.actions.restart import restart
+from watchtower_agent.actions.scale import scale
 from watchtower_agent.actions.start import start
 from watchtower_agent.actions.stop import stop
-from watchtower_agent.model.decision import Decision, Verb
-from watchtower_agent.ports import Engine
+from watchtower_agent.model.decision import Decision, Number, Verb
+from watchtower_agent.ports.engine import Engine
 
-Action = Callable[[Engine, Decision], Awaitable[None]]
-"""Carries a decision out on the engine. Raises what the `Engine` port raises."""
+Action = Callable[[Engine, Decision], Awaitable[Mapping[str, Number] | None]]
+"""Carries a decision out on the engine; may tell numbers for the outcome. Raises what the `Engine` port raises."""
 
 ACTIONS: Mapping[Verb, Action] = {
     Verb.KILL: kill,
     Verb.PAUSE: pause,
+    Verb.RESIZE: resize,
     Verb.RESTART: restart,
+    Verb.SCALE: scale,
     Verb.START: start,
     Verb.STOP: stop,
     Verb.UNPAUSE: unpause,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from watchtower_agent.cli.text import counted
 from watchtower_agent.identity import surroundings_of
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.files.yaml_nodes import LARGEST_FILE, MappingNode, read_yaml
 from watchtower_agent.policies.linter.surroundings import UNTOLD
 from watchtower_agent.policies.problem import Problem

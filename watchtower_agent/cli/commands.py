@@ -6,44 +6,29 @@ import argparse
 import gc
 import json
 import os
-import shutil
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
-from watchtower_agent import __version__
-from watchtower_agent.cli import argument_types
+from watchtower_agent.cli.later import load_later
 from watchtower_agent.cli.text import counted, printable
+from watchtower_agent.cli.usage import usage
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.errors import SettingsError, WatchtowerError
-from watchtower_agent.serving.client import ControlClient, NoAgentError
+from watchtower_agent.serving.client import ANSWER_TIME, ControlClient, NoAgentError
 
 OK: Final = 0
 PROBLEMS: Final = 1
 USAGE: Final = 2
 NO_AGENT: Final = 3
 
-_SORTS: Final = ("policy", "cpu", "memory", "pressure", "restarts", "uptime", "network", "io", "name")
-
-_EPILOG = """\
-exit codes: 0 all is well, 1 something is wrong (the text says what), 2 wrong usage, 3 no agent answers
-
-watchtower-agent check                    tell every mistake in the configuration
-watchtower-agent run                      run the agent in the foreground
-watchtower-agent events --follow          watch what it sees and does
-watchtower-agent top                      watch containers, and how close each policy is to firing
-"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code for the shell."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.command
+    options = usage().parse_args(arguments)
     try:
-        return command(options)
+        return _COMMANDS[options.command](options)
     except NoAgentError as error:
         _complain(str(error))
         return NO_AGENT
@@ -69,121 +54,6 @@ def _write(text: str) -> None:
 def _write_json(value: object, *, indent: int | None = 2) -> None:
     # ASCII only: nothing in it moves the cursor.
     _write(json.dumps(value, indent=indent, default=str))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="watchtower-agent",
-        description="Event-driven engine monitor and healing agent for Docker hosts.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"watchtower-agent {__version__}")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="the configuration (default: /etc/watchtower-agent/agent.yaml, else config/agent.yaml)",
-    )
-    common.add_argument(
-        "--socket", type=Path, metavar="PATH", help="the agent's control socket (default: as configured)"
-    )
-    common.add_argument("--json", action="store_true", help="JSON instead of text")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def command(name: str, run: Callable[[argparse.Namespace], int], sentence: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(
-            name,
-            help=sentence,
-            description=f"{sentence[0].upper()}{sentence[1:]}.",
-            parents=[common],
-            allow_abbrev=False,
-        )
-        made.set_defaults(command=run)
-        return made
-
-    made = command("run", _run, "run the agent in the foreground")
-    made.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        type=argument_types.assignment,
-        help="a setting, as mqtt.url=null",
-    )
-    made = command("check", _check, "check the configuration and the policies, and tell every mistake")
-    made.add_argument(
-        "folder",
-        nargs="?",
-        type=Path,
-        metavar="FOLDER",
-        help="a policy folder, or one file of it (default: as configured)",
-    )
-    made.add_argument("--strict", action="store_true", help="exit 1 for warnings, too: for a pipeline that deploys")
-    command("schema", _schema, "print the JSON Schema of policy files, by which editors complete and check them")
-    made = command("status", _status, "show how the running agent is doing")
-    made.add_argument(
-        "--alive",
-        action="store_true",
-        help="exit 0 if the agent answers, whatever it says of engine, broker, store and policies",
-    )
-    made = command("top", _top, "watch containers, and how close the policies are to firing")
-    made.add_argument("--once", action="store_true", help="print one frame with every container")
-    made.add_argument("--sort", choices=_SORTS, default="policy", help="the order (default: policy, the closest first)")
-    made.add_argument("--reverse", action="store_true", help="the other way round")
-    made.add_argument(
-        "--interval",
-        type=argument_types.interval,
-        default=1.0,
-        metavar="SECONDS",
-        help="between two looks (default: 1)",
-    )
-    made = command("metrics", _metrics, "list every name that a policy can use with present values, or draw one's past")
-    made.add_argument(
-        "about",
-        nargs="?",
-        metavar="CONTAINER|NAME",
-        help="values of this container (default: the range over all); with --of or --last the name to draw",
-    )
-    made.add_argument("--of", metavar="CONTAINER", help="draw the past of NAME of this container")
-    made.add_argument(
-        "--last",
-        type=argument_types.last,
-        metavar="DURATION",
-        help="draw the last 10m or 1h of NAME (default: all that is kept)",
-    )
-    made = command("pause", _pause, "keep the agent, a policy, or all policies about a container still for a while")
-    _add_paused(made)
-    made.add_argument(
-        "--for",
-        dest="length",
-        type=argument_types.pause_for,
-        default=3600,
-        metavar="DURATION",
-        help="how long (default: 1h)",
-    )
-    made.add_argument(
-        "--reason", type=argument_types.reason, default="", metavar="TEXT", help="why, for others to read"
-    )
-    made = command("resume", _resume, "end a pause before its time")
-    _add_paused(made)
-    made = command("events", _events, "show what the running agent sees and does, as it happens")
-    made.add_argument("--follow", action="store_true", required=True, help="show events from now on, until Ctrl-C")
-    made = command("history", _history, "show past actions with cause and outcome, newest first")
-    made.add_argument("--limit", type=argument_types.limit, default=50, metavar="N", help="how many (default: 50)")
-    made.add_argument("--policy", metavar="NAME", help="only those of a policy")
-    made.add_argument("--target", metavar="NAME", help="only those on a container")
-    return parser
-
-
-def _add_paused(made: argparse.ArgumentParser) -> None:
-    """What `pause` and `resume` are about; exactly one of them."""
-    about = made.add_mutually_exclusive_group(required=True)
-    about.add_argument("policy", nargs="?", metavar="POLICY", help="this policy")
-    about.add_argument("--all", action="store_true", help="the agent: it does nothing and notifies nobody")
-    about.add_argument("--target", metavar="NAME", help="all policies about this container")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -214,6 +84,7 @@ def _start_quickly() -> None:
     # the engine says is JSON. Since 2.32 it does without, and warns.
     sys.modules.setdefault("charset_normalizer", None)  # type: ignore[arg-type] # as above
     warnings.filterwarnings("ignore", message="Unable to find acceptable character detection dependency")
+    load_later()
     # pydantic would read the metadata of every installed package in search of plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
@@ -246,13 +117,13 @@ def _schema(options: argparse.Namespace) -> int:  # noqa: ARG001 - with and with
     return OK
 
 
-def _client(options: argparse.Namespace) -> ControlClient:
+def _client(options: argparse.Namespace, *, answer_time: float = ANSWER_TIME) -> ControlClient:
     if options.socket is not None:
-        return ControlClient(options.socket)
+        return ControlClient(options.socket, answer_time=answer_time)
     from watchtower_agent.settings import load_settings  # noqa: PLC0415 - see the module's first line
 
     try:
-        return ControlClient(load_settings(options.config).settings.control.socket)
+        return ControlClient(load_settings(options.config).settings.control.socket, answer_time=answer_time)
     except SettingsError as error:
         raise SettingsError(f"{error}\nWith --socket PATH the agent can be asked without its configuration.") from None
 
@@ -302,6 +173,93 @@ def _paused(options: argparse.Namespace, command: str, more: Mapping[str, object
     return OK
 
 
+def _explain(options: argparse.Namespace) -> int:
+    return _explained(options, "explain", {})
+
+
+def _trigger(options: argparse.Namespace) -> int:
+    if options.dry_run:
+        return _explained(options, "trigger", {"dry_run": True})
+    answer = _client(options).ask("trigger", policy=options.policy, target=options.target)
+    if options.json:
+        _write_json(answer)
+    else:
+        from watchtower_agent.cli.explained import show_triggered  # noqa: PLC0415 - see the module's first line
+        from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
+
+        show_triggered(Page(sys.stdout), answer)
+    return OK if answer.get("set_off") else PROBLEMS
+
+
+def _revert(options: argparse.Namespace) -> int:
+    answer = _client(options).ask("revert", container=options.container, policy=options.policy)
+    if options.json:
+        _write_json(answer)
+    else:
+        from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
+        from watchtower_agent.cli.reverted import show_reverted  # noqa: PLC0415 - see the module's first line
+
+        show_reverted(Page(sys.stdout), answer)
+    return OK if answer.get("set_off") else PROBLEMS
+
+
+def _prune(options: argparse.Namespace) -> int:
+    on_terminal = sys.stdout.isatty() and sys.stdin.isatty()
+    if options.policy is None and not options.plan:
+        _complain("prune needs a policy, as in: watchtower-agent prune POLICY; prune --plan shows the plans of all")
+        return USAGE
+    if not options.plan and not options.yes and (options.json or not on_terminal):
+        _complain("prune asks before it deletes, on a terminal only: look with --plan, or give --yes")
+        return USAGE
+    from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.cli.prune import ANSWER_TIME, Prune  # noqa: PLC0415 - see the module's first line
+
+    client = _client(options, answer_time=ANSWER_TIME)
+    asks = Prune(client, None if options.json else Page(sys.stdout), options.policy, every=options.all)
+    try:
+        if options.plan:
+            plans = asks.plans()
+            if options.json:
+                _write_json(plans)
+            return OK
+        done = asks.run(ask=None if options.yes else input)
+    except KeyboardInterrupt:  # before anything was asked for: then it is no exception any more
+        _complain("ended before anything was deleted")
+        return PROBLEMS
+    if options.json:
+        _write_json(done.told)
+    if done.agent_gone:
+        _complain("The agent stopped. What it was doing is found out by its next run: watchtower-agent history")
+        return NO_AGENT
+    return OK if done.well else PROBLEMS
+
+
+def _explained(options: argparse.Namespace, command: str, more: Mapping[str, object]) -> int:
+    from watchtower_agent.cli.explained import MOST_SHOWN, show_explained, whole  # noqa: PLC0415 - see the module's first line
+
+    client, asked = _client(options), {"policy": options.policy, "target": options.target, **more}
+    if options.json:
+        _write_json(whole(client, command, **asked))
+        return OK
+    from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
+
+    answer = client.ask(command, **asked, limit=MOST_SHOWN)
+    show_explained(Page(sys.stdout), answer, one=options.target is not None)
+    return OK
+
+
+def _approve(options: argparse.Namespace) -> int:
+    answer = _client(options).ask(options.command, approval=options.approval, reason=options.reason)
+    if options.json:
+        _write_json(answer)
+        return OK
+    from watchtower_agent.cli.approvals import show_answer  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
+
+    show_answer(Page(sys.stdout), answer, SystemClock().now().wall)
+    return OK
+
+
 def _top(options: argparse.Namespace) -> int:
     on_terminal = sys.stdout.isatty() and sys.stdin.isatty()
     if not options.once and (options.json or not on_terminal):
@@ -322,6 +280,8 @@ def _top(options: argparse.Namespace) -> int:
         for line in once(whole(client, options.sort, backwards=options.reverse), page.width):
             page.put(line)
         return OK
+    import shutil  # noqa: PLC0415 - see the module's first line: it loads every kind of compression
+
     limit = min(LARGEST_PAGE, shutil.get_terminal_size().lines)
     first = client.ask("top", sort=options.sort, backwards=options.reverse, limit=limit)
     with Screen(sys.stdin, sys.stdout) as screen:
@@ -369,6 +329,8 @@ def _past(options: argparse.Namespace) -> int:
 
 
 def _events(options: argparse.Namespace) -> int:
+    import shutil  # noqa: PLC0415 - see the module's first line: it loads every kind of compression
+
     from watchtower_agent.cli.lines import event_line, missed_line  # noqa: PLC0415 - see the module's first line
 
     on_terminal = sys.stdout.isatty()
@@ -388,3 +350,23 @@ def _events(options: argparse.Namespace) -> int:
         return OK
     _complain("The agent stopped.")
     return NO_AGENT
+
+
+_COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
+    "run": _run,
+    "check": _check,
+    "schema": _schema,
+    "status": _status,
+    "top": _top,
+    "explain": _explain,
+    "trigger": _trigger,
+    "revert": _revert,
+    "prune": _prune,
+    "metrics": _metrics,
+    "pause": _pause,
+    "resume": _resume,
+    "approve": _approve,
+    "reject": _approve,
+    "events": _events,
+    "history": _history,
+}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from rich.cells import cell_len
 from rich.text import Text
+
+from watchtower_agent.model.values import dataclass
 
 ELLIPSIS: Final = "…"
 _GAP: Final = 2

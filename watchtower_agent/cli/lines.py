@@ -57,8 +57,19 @@ _DONE: Final = {
     "untag": "was untagged",
     "update": "was updated",
 }
-_SAY_ALL: Final = frozenset({"scheduled", "missed", "breaker_open", "breaker_half_open", "breaker_closed"})
+_SAY_ALL: Final = frozenset(
+    {
+        *("scheduled", "missed", "triggered", "breaker_open", "breaker_half_open", "breaker_closed"),
+        *("prune_plan", "pruned", "prune_kept", "prune_failed", "prune_ineffective"),
+    }
+)
 """Actions of policies whose reason tells them."""
+_APPROVAL: Final = {
+    "approval_given": "is allowed to",
+    "approval_rejected": "is not allowed to",
+    "approval_expired": "asks no longer to",
+    "approval_withdrawn": "asks no longer to",
+}
 _FOUND: Final = {"replay": " (while nobody listened)", "synthetic": " (found by comparing)"}
 
 
@@ -96,7 +107,8 @@ def event_sentence(topic: str, event: Mapping[str, Any]) -> str:
     data = event.get("data")
     data = data if isinstance(data, Mapping) else {}
     if kind == "policy" and "policy" in data:
-        return _policy_sentence(action, data, event.get("time"))
+        say = _approval_sentence if action.startswith("approval_") else _policy_sentence
+        return say(action, data, event.get("time"))
     if kind == "action":
         return _action_sentence(action, data)
     if kind in {"engine", "agent", "policy"}:
@@ -163,6 +175,14 @@ def _policy_sentence(action: str, data: Mapping[str, Any], at: object) -> str:
         case "dropped":
             return f"{policy} no longer wants to {verb} {whom}: {reason}"
     return f"{policy}: {reason}" if action in _SAY_ALL else f"{policy} {action.replace('_', ' ')}: {reason}"
+
+
+def _approval_sentence(action: str, data: Mapping[str, Any], at: object) -> str:
+    policy, verb, whom = data["policy"], data.get("verb", "act on"), _target(data)
+    about, reason = data.get("approval", "?"), data.get("reason", "")
+    if action == "approval_asked":
+        return f"{policy} asks to {verb} {whom} (approve {about}, until {since(data.get('expires_at'), at)}): {reason}"
+    return f"{policy} {_APPROVAL.get(action, action)} {verb} {whom} ({about}): {reason}"
 
 
 def _action_sentence(action: str, data: Mapping[str, Any]) -> str:

@@ -13,6 +13,10 @@ _BESIDE: Final = 15
 """Cells before a fact: two blanks, what it is about, a mark."""
 _MOST_LINES: Final = 4
 """Of one explanation."""
+_LEAST_ROOM: Final = 24
+"""Cells that a paragraph needs behind its head; else it begins on the next line."""
+_NARROW: Final = 4
+"""Cells before it then."""
 
 
 class Page:
@@ -55,7 +59,21 @@ class Page:
         if rest := " ".join(line.plain.rstrip() for line in lines[_MOST_LINES - 1 :]):
             self.fact("", Part(text=rest))
 
-    def put(self, text: Text) -> None:
+    def paragraph(self, *head: Part, text: str, style: str = "") -> None:
+        """A sentence behind its head, on as many lines as it needs, one below the other."""
+        if self.width is None:
+            self.write(*head, Part(text=text, style=style))
+            return
+        indent = length(head)
+        begin = fitted(head, None)
+        if self.width - indent < _LEAST_ROOM:
+            self.write(*head)
+            indent, begin = _NARROW, Text(" " * _NARROW)
+        lines = Text(text, style).wrap(self._console, max(1, self.width - indent)) or [Text()]
+        for number, line in enumerate(lines):
+            self.put((Text(" " * indent) if number else begin) + line)
+
+    def put(self, text: Text, end: str = "\n") -> None:
         """One line as it is, without blanks at its end."""
         text.rstrip()
-        self._console.print(text, soft_wrap=True)
+        self._console.print(text, soft_wrap=True, end=end)

@@ -60,7 +60,7 @@ def duration(seconds: object) -> str:
     """`350 ms`, `4.2 s`, `3 min`, `2 h 5 min` or `6 d 3 h`; `-` for no number."""
     if not isinstance(seconds, int | float):
         return "-"
-    whole = int(seconds)
+    whole = round(seconds)  # of an hour that has just begun 1 h are left
     if seconds < 1:
         return f"{max(seconds, 0) * 1000:.0f} ms"
     if seconds < _MINUTE:

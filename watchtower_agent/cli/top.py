@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
 from rich.text import Text
@@ -18,6 +18,7 @@ from watchtower_agent.cli.top_panel import attention, most_lines, reserved
 from watchtower_agent.cli.top_view import containers_table, lines, summary
 from watchtower_agent.clock import monotonic
 from watchtower_agent.errors import WatchtowerError
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.serving.client import ControlClient
 
 Json = Mapping[str, Any]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from rich.text import Text
@@ -16,6 +15,7 @@ from watchtower_agent.cli.text import counted, printable
 from watchtower_agent.cli.top_head import head
 from watchtower_agent.cli.top_panel import panel_of
 from watchtower_agent.cli.watchers import short, told
+from watchtower_agent.model.values import dataclass
 
 Json = Mapping[str, Any]
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from watchtower_agent.cli.approvals import show_asked, waiting_for_guards
+from watchtower_agent.cli.breakers import show_breakers
+from watchtower_agent.cli.explained_pruning import show_pruned
 from watchtower_agent.cli.layout import Column, Line, Part, name, table, words
 from watchtower_agent.cli.page import Page
 from watchtower_agent.cli.pauses import show_paused
+from watchtower_agent.cli.strategies import show_strategies
 from watchtower_agent.cli.text import age, counted, duration, local_day_and_time, local_time, printable, since, size
 
 Json = Mapping[str, Any]
 
-_RESULT_STYLES: Final = {"succeeded": "green", "failed": "red", "interrupted": "yellow", "abandoned": "dim"}
+_RESULT_STYLES: Final = {
+    "succeeded": "green",
+    "failed": "red",
+    "interrupted": "yellow",
+    "ineffective": "yellow",
+    "abandoned": "dim",
+}
 _LOST: Final = {"dropped": "dropped to stay within the size limit", "dead_letters": "refused by the broker for good"}
 _MOST_PROBLEMS: Final = 10
 _POLICY_COLUMNS: Final = (
@@ -57,8 +67,12 @@ def show_status(page: Page, status: Json, now: float) -> None:
     policies = _section(status, "policies")
     _shared_cause(page, status)
     _policies(page, policies, now)
+    show_strategies(page, status)
+    show_pruned(page, status, now)
     show_paused(page, status)
-    _pending(page, status.get("pending", []), now)
+    show_breakers(page, status, now)
+    show_asked(page, status, now)
+    _pending(page, waiting_for_guards(status), now)
     _problems(page, policies)
 
 
@@ -109,8 +123,10 @@ def _outbox(page: Page, outbox: Json, store_error: object, now: float) -> None:
     if store_error:
         page.fact("store", words("does not take anything"), good=False)
         page.explain(printable(store_error))
-    depth = outbox.get("depth", 0)
-    if depth:
+    depth = outbox.get("depth")
+    if depth is None:
+        page.fact("outbox", words("not known"))
+    elif depth:
         oldest = outbox.get("oldest")
         age = f", the oldest for {duration(now - oldest)}" if isinstance(oldest, int | float) else ""
         page.fact("outbox", words(f"{counted(depth, 'event')} waiting ({size(outbox.get('bytes'))}){age}"))
@@ -186,7 +202,9 @@ def _pending(page: Page, pending: Sequence[Json], now: float) -> None:
         until = f" until {since(release, now)}" if release is not None else ""
         verb, target, policy = (printable(held.get(key, "?")) for key in ("verb", "target", "policy"))
         guard, reason = printable(held.get("guard") or "next in turn"), printable(held.get("reason", ""))
-        page.write(words(f"{verb} "), name(target), words(" by "), name(policy), words(f": {guard}{until}"), indent=4)
+        given = ", approved" if held.get("approval") and held.get("guard") != "mode" else ""
+        end = words(f": {guard}{until}{given}")
+        page.write(words(f"{verb} "), name(target), words(" by "), name(policy), end, indent=4)
         page.write(words(reason, "dim"), indent=6)
 
 
@@ -223,7 +241,10 @@ def _past(row: Json) -> tuple[Line, ...]:
     result = printable(row.get("result") or "running")
     target = str(row.get("target", "?"))
     cause, reason = (printable(str(row.get(key) or "").removeprefix(f"{target}: ")) for key in ("cause", "reason"))
-    why = [words(cause)]
+    why = [words("approved: ", "green")] if row.get("approval") else []
+    if row.get("verb") == "prune" and row.get("result"):  # what was planned matters less than what was done
+        cause, reason = reason, cause
+    why.append(words(cause))
     if reason and reason != cause:
         why.append(words(f"{'; ' if cause else ''}{reason}", "dim"))
     return (

@@ -18,13 +18,13 @@ _INDENT: Final = "      "
 
 def short(watcher: Json, now: object) -> Line:
     """Policy and how close it is, in few words: `91 %` of the way, `34s of 2m`, `firing`, `held: cooldown 12s`."""
-    text, style = _standing(watcher)
+    text, style = standing(watcher)
     left = _left(watcher, now) if watcher.get("guard") and not watcher.get("under_way") else ""
     policy = name(printable(watcher.get("policy") or "?"), style)
     return policy, words(f" {text}", style), *([spare(f" {left}", style)] if left else [])
 
 
-def _standing(watcher: Json) -> tuple[str, str]:
+def standing(watcher: Json) -> tuple[str, str]:
     """How close it is, and the style of that."""
     held = watcher.get("guard")
     if watcher.get("under_way"):
@@ -54,8 +54,9 @@ def told(watcher: Json, now: object) -> Line:
     return (
         *short(watcher, now),
         *(
-            spare(f" {part.text}" if number else f"  {part.text}", part.style)
-            for number, part in enumerate(_comparisons(watcher))
+            spare(f"{' ' if number else '  '}{part.text}" if part is piece[0] else part.text, part.style)
+            for number, piece in enumerate(comparisons(watcher))
+            for part in piece
         ),
     )
 
@@ -68,7 +69,7 @@ def details(watcher: Json, now: object, room: int | None) -> list[Line]:
         now: When it was told, seconds since the epoch.
         room: Cells of a line: what has no room beside the rest gets a line of its own. None for any number.
     """
-    text, style = _standing(watcher)
+    text, style = standing(watcher)
     mode = watcher.get("mode")
     begin: list[Part] = [words("  "), name(printable(watcher.get("policy") or "?"), style)]
     begin.append(words(f" → {printable(watcher.get('does') or '?')}"))
@@ -79,7 +80,7 @@ def details(watcher: Json, now: object, room: int | None) -> list[Line]:
         begin.append(words(f"  on {', '.join(map(printable, events))}", "dim"))
     else:
         begin.append(words(f"  {_progress(watcher, text)}", style))
-    compared = _comparisons(watcher)
+    compared = comparisons(watcher)
     found = _in_lines(tuple(begin), compared, room)
     if watcher.get("guard"):
         found.append((words(f"{_INDENT}held by {_held(watcher, now)}", "yellow"),))
@@ -112,33 +113,58 @@ def _left(watcher: Json, now: object) -> str:
     return short_duration(release - at) if release is not None and at is not None and release > at else ""
 
 
-def _comparisons(watcher: Json) -> list[Part]:
-    """Each value against its threshold: `memory.percent 82.0 % > 90%`. Those that hold are bold."""
-    found: list[tuple[str, str]] = []
+def comparisons(watcher: Json) -> list[Line]:
+    """Each value against its threshold: `memory.percent 82.0 % > 90%`. Those that hold are bold.
+
+    A threshold that is measured itself has its value as a piece of its own: `> max(memory.percent, 10m)` and ` 97.0 %`.
+    """
+    found: list[tuple[tuple[str, ...], str]] = []
     compared = watcher.get("comparisons")
     for each in compared if isinstance(compared, list) else []:
         if not isinstance(each, Mapping):
             continue
-        about = printable(each.get("name") or "?")
-        value = reading(each.get("value"), entry_of(about)) if each.get("value") is not None else "not known"
-        sign, threshold = printable(each.get("sign") or "?"), printable(each.get("threshold") or "?")
-        found.append((f"{about} {value} {sign} {threshold}", "bold" if each.get("true") else "dim"))
+        about, threshold = printable(each.get("name") or "?"), printable(each.get("threshold") or "?")
+        value, sign = _known(about, each.get("value")), printable(each.get("sign") or "?")
+        limit = measured_limit(each)
+        texts = (f"{about} {value} {sign} {threshold}", *([f" {limit}"] if limit else []))
+        found.append((texts, "bold" if each.get("true") else "dim"))
     left = watcher.get("comparisons_left_out")
     if isinstance(left, int) and left > 0:
-        found.append((f"and {left:,} more", "dim"))
-    return [words(text if number == len(found) else f"{text},", style) for number, (text, style) in enumerate(found, 1)]
+        found.append(((f"and {left:,} more",), "dim"))
+    return [
+        tuple(words(text, style) for text in (*texts[:-1], texts[-1] if number == len(found) else f"{texts[-1]},"))
+        for number, (texts, style) in enumerate(found, 1)
+    ]
 
 
-def _in_lines(begin: Line, pieces: Sequence[Part], room: int | None) -> list[Line]:
+def _known(about: str, value: object) -> str:
+    return reading(value, entry_of(about)) if value is not None else "not known"
+
+
+def measured_limit(compared: Json) -> str:
+    """The present value of a threshold that is a name or a window; empty for a fixed value, which says it itself."""
+    threshold = printable(compared.get("threshold") or "?")
+    if not threshold[:1].isalpha() or threshold in {"true", "false"}:
+        return ""  # fixed values begin with a digit, a sign, a quote or a bracket
+    return _known(threshold, compared.get("limit"))
+
+
+def _in_lines(begin: Line, pieces: Sequence[Line], room: int | None) -> list[Line]:
     """The pieces behind the beginning if all have room there, else on lines of their own, as many on each as fit."""
-    spaced = [words(f"  {piece.text}" if piece is pieces[0] else f" {piece.text}", piece.style) for piece in pieces]
+    spaced = [part for piece in pieces for part in (words("  " if piece is pieces[0] else " "), *piece)]
     if room is None or length((*begin, *spaced)) <= room:
         return [(*begin, *spaced)]
     found: list[Line] = [begin]
     for piece in pieces:
-        following = (*found[-1], words(f" {piece.text}", piece.style))
+        following = (*found[-1], words(" "), *piece)
         if len(found) > 1 and length(following) <= room:
             found[-1] = following
         else:
-            found.append((words(_INDENT), piece))
+            whole = (words(_INDENT), *piece)
+            found.append(whole if length(whole) <= room else (words(_INDENT), _without_limit(piece)))
     return found
+
+
+def _without_limit(piece: Line) -> Part:
+    first, comma = piece[0], "," if len(piece) > 1 and piece[-1].text.endswith(",") else ""
+    return words(f"{first.text}{comma}", first.style)

@@ -6,13 +6,13 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from watchtower_agent.collectors.cgroup_tree import CgroupTree
 from watchtower_agent.collectors.files import is_directory, read_once
 from watchtower_agent.errors import PermanentError
 from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.model.values import dataclass
 
 WALK_DEPTH = 10
 WALK_DIRECTORIES = 10_000

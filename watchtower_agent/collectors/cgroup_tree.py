@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from watchtower_agent.collectors.files import UnreadableError, read_once
 from watchtower_agent.errors import PermanentError
+from watchtower_agent.model.values import dataclass
 
 NOTHING_KNOWN = "CPU and memory of containers are unknown"
 """Stands in what is told of a tree that can't be used, where nothing else is asked instead."""

@@ -7,12 +7,14 @@ from contextlib import suppress
 
 from watchtower_agent.collectors.cgroup_paths import Place
 from watchtower_agent.collectors.files import NUMBER, TABLE, Descriptors, KeptFile, MissingError, NumberFile, read_once
+from watchtower_agent.collectors.kills_below import KillsBelow
 from watchtower_agent.collectors.parsing import after, cfs_quota, cpuset_size, limit
 
 CPU_QUOTA = "cpu.cfs_quota_us"
 NO_QUOTA = b"-1\n"
 CPU_PERIOD = "cpu.cfs_period_us"
 MEMORY_LIMIT = "memory.limit_in_bytes"
+OOM_COUNT = "memory.oom_control"
 _INACTIVE = after(b"\ntotal_inactive_file ")
 _KILLS = after(b"\noom_kill ")
 
@@ -60,15 +62,17 @@ class MemoryV1:
         usage: Bytes charged, page cache included.
         inactive_file: Bytes of page cache that the kernel would give up first.
         oom_kills: Processes that the kernel killed for want of memory; none before Linux 4.13.
+        kills_below: Those in the cgroups below, which v1 does not count among them.
     """
 
-    __slots__ = ("_limit", "inactive_file", "oom_kills", "usage")
+    __slots__ = ("_limit", "inactive_file", "kills_below", "oom_kills", "usage")
 
     def __init__(self, place: Place, descriptors: Descriptors) -> None:
         self.usage = NumberFile(f"{place.memory}/memory.usage_in_bytes", NUMBER, descriptors)
         self.inactive_file = NumberFile(f"{place.memory}/memory.stat", TABLE, descriptors, _INACTIVE)
         self._limit = KeptFile(f"{place.memory}/{MEMORY_LIMIT}", NUMBER, descriptors)
-        self.oom_kills = NumberFile(f"{place.memory}/memory.oom_control", NUMBER * 2, descriptors, _KILLS)
+        self.oom_kills = NumberFile(f"{place.memory}/{OOM_COUNT}", NUMBER * 2, descriptors, _KILLS)
+        self.kills_below = KillsBelow(place.memory, OOM_COUNT, _KILLS)
 
     def limit(self) -> float | None:
         """Its own limit in bytes. v1 has no word for none: it is a number larger than any host's memory."""

@@ -49,15 +49,17 @@ class MemoryV2:
         usage: Bytes charged, page cache included.
         inactive_file: Bytes of page cache that the kernel would give up first.
         oom_kills: Processes that the kernel killed for want of memory, descendants included.
+        kills_below: None: see above.
     """
 
-    __slots__ = ("_max", "inactive_file", "oom_kills", "usage")
+    __slots__ = ("_max", "inactive_file", "kills_below", "oom_kills", "usage")
 
     def __init__(self, place: Place, descriptors: Descriptors) -> None:
         self.usage = NumberFile(f"{place.memory}/memory.current", NUMBER, descriptors)
         self.inactive_file = NumberFile(f"{place.memory}/memory.stat", TABLE, descriptors, _INACTIVE)
         self._max = KeptFile(f"{place.memory}/{MEMORY_LIMIT}", NUMBER, descriptors)
         self.oom_kills = NumberFile(f"{place.memory}/memory.events", NUMBER * 4, descriptors, _KILLS)
+        self.kills_below = None
 
     def limit(self) -> float | None:
         """Its own limit in bytes, infinite for none."""

@@ -8,7 +8,7 @@ import resource
 import stat
 from collections.abc import Callable
 
-from watchtower_agent.errors import AbsentError, PermanentError
+from watchtower_agent.errors import AbsentError, FatalError, PermanentError
 
 NUMBER = 64
 """Bytes enough for a file of one or two numbers."""
@@ -16,6 +16,9 @@ TABLE = 4096
 """Bytes enough for `memory.stat` and `/proc/meminfo`."""
 RESERVE = 256
 """Descriptors left for the agent's other work: engine, broker, store, control socket."""
+FEWEST = 12
+"""Descriptors, beside those that are open at the start, without which the agent fails at whatever it opens last."""
+RAISE_IT = "Raise it (systemd: LimitNOFILE=65536, docker run: --ulimit nofile=65536)."
 
 Parse = Callable[[bytes], int]
 """Finds the number in what a file says. Raises ValueError where there is none."""
@@ -51,6 +54,27 @@ def raise_descriptor_limit() -> int:
     except (OSError, ValueError):
         hard = soft  # refused by a sandbox: we go on with what there is
     return 1 << 30 if hard == resource.RLIM_INFINITY else hard
+
+
+def demand_descriptors() -> None:
+    """See to it that the agent may open what it can't do without.
+
+    Raises:
+        FatalError: It may not.
+    """
+    limit, used = raise_descriptor_limit(), _descriptors_in_use()
+    if limit - used < FEWEST:
+        raise FatalError(
+            f"The limit on open files is {limit}, and {used} are open already: the agent can't work with fewer than "
+            f"{FEWEST} more, and has use for another 15 or so for each container. {RAISE_IT}"
+        )
+
+
+def _descriptors_in_use() -> int:
+    try:
+        return len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208 - one of them is the listing's own
+    except OSError:
+        return 3  # the standard ones
 
 
 class Descriptors:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from watchtower_agent.collectors.common_ground import CommonGround
 from watchtower_agent.collectors.files import KeptFile, NumberFile, parent_of
+from watchtower_agent.collectors.kills_below import KillsBelow
 from watchtower_agent.errors import PermanentError
 
 NEVER = -math.inf
@@ -177,6 +178,11 @@ class MemoryFiles(Protocol):
         """Processes killed for want of memory."""
         ...
 
+    @property
+    def kills_below(self) -> KillsBelow | None:
+        """Those in the cgroups below; None where the file counts them."""
+        ...
+
     def close(self) -> None:
         """Let go of all descriptors."""
         ...
@@ -208,14 +214,16 @@ class MemoryGauge:
         directory: Its cgroup, whose ancestors may be limited.
         working_set: Bytes in use without inactive page cache, as last read, NaN while unknown.
         limit: Effective limit in bytes, NaN while unknown; None: not read yet.
+        kills_below: OOM kills in the cgroups below it that its own count lacks.
         holds_until: CPU time in nanoseconds up to which what was last read of its usage holds; NaN: it does not.
     """
 
-    __slots__ = ("directory", "files", "holds_until", "limit", "working_set")
+    __slots__ = ("directory", "files", "holds_until", "kills_below", "limit", "working_set")
 
     def __init__(self, files: MemoryFiles, directory: str) -> None:
         self.files = files
         self.directory = directory
         self.working_set = math.nan
         self.limit: float | None = None
+        self.kills_below = 0
         self.holds_until = math.nan

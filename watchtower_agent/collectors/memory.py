@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
+from operator import add
 
 from watchtower_agent.collectors import cgroup_v1, cgroup_v2
 from watchtower_agent.collectors.ancestors import AncestorLimits
@@ -37,7 +38,8 @@ class MemoryCollector:
     is never more than the usage of this one. `memory.percent` = 100 * working set / limit.
     `memory.limit` is the smallest of the container's own, those of the cgroups above it, and what the host has: it is
     read every minute, and at once when the engine reports an update. `memory.oom_kills` is read when the engine reports
-    one, and every 10 s where the kernel has killed anything at all meanwhile.
+    one, and every 10 s where the kernel has killed anything at all meanwhile. On v1 those below the container's own
+    cgroup are added up then.
     """
 
     name = "memory"
@@ -52,6 +54,8 @@ class MemoryCollector:
         self._oom_kills = FileColumn(lambda life: life.memory.files.oom_kills if life.memory else None, descriptors)
         self._vmstat = KeptFile(f"{proc_root}/vmstat", VMSTAT, descriptors)
         self._kernels_kills: int | None = None
+        self._killed_below = False
+        """Whether there may be kills below any container's own cgroup."""
         self._working_sets, self._limits = array("d"), array("d")
         self._host_total = math.nan
         self._inactive_at = self._oom_kills_at = self._limits_at = NEVER
@@ -104,8 +108,25 @@ class MemoryCollector:
             self._oom_kills_at = now
             if self._kernel_killed() or self._oom_kills.faults:
                 self._oom_kills.read(tick.monotonic)
+                self._look_below(tick.lives)
                 return
-        self._oom_kills.read_new(tick.monotonic, tick.request.anew)
+        read = self._oom_kills.read_new(tick.monotonic, tick.request.anew)
+        self._look_below([tick.lives[slot] for slot in read])
+
+    def _look_below(self, lives: Iterable[Life]) -> None:
+        for life in lives:
+            if life.memory and life.memory.files.kills_below:
+                life.memory.kills_below = life.memory.files.kills_below.count()
+                self._killed_below = True
+
+    def _all_oom_kills(self, lives: Sequence[Life]) -> array[float]:
+        """Those of each container's own cgroup, and those below it."""
+        numbers = self._oom_kills.numbers()
+        if self._killed_below:
+            below = [life.memory.kills_below if life.memory else 0 for life in lives]
+            self._killed_below = any(below)
+            numbers = array("d", map(add, numbers, below))
+        return numbers
 
     def _kernel_killed(self) -> bool:
         """Whether the kernel killed any process on this host since this was last asked; also where it does not tell."""
@@ -167,7 +188,7 @@ class MemoryCollector:
             "d",
             [100 * used / limit if limit else math.nan for used, limit in zip(working_sets, self._limits, strict=True)],
         )
-        columns["memory.oom_kills"] = self._oom_kills.numbers()
+        columns["memory.oom_kills"] = self._all_oom_kills(tick.lives)
         for faults in (self._oom_kills.faults, self._inactive.faults, self._limit_faults, self._usage.faults):
             faults.tell(tick, self.name, "memory is")
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from watchtower_agent.collectors import registry
 from watchtower_agent.collectors.cgroup_tree import NOTHING_KNOWN
 from watchtower_agent.collectors.disk import DiskCollector
-from watchtower_agent.collectors.files import Descriptors, raise_descriptor_limit
+from watchtower_agent.collectors.files import RAISE_IT, Descriptors, raise_descriptor_limit
 from watchtower_agent.collectors.host_facts import HostFacts
 from watchtower_agent.collectors.request import Request, Source
 from watchtower_agent.collectors.roster import Roster
@@ -17,7 +17,7 @@ from watchtower_agent.collectors.stats_api import Ask, StatsCollector
 from watchtower_agent.collectors.tick import Collector, Tick
 from watchtower_agent.collectors.turn import FACTS, SEARCH, Turns
 from watchtower_agent.model.sample import SampleBatch
-from watchtower_agent.ports import Clock
+from watchtower_agent.ports.clock import Clock
 
 MANY = 100
 """Containers that come all at once: of more than these the first tick reads CPU and memory alone."""
@@ -237,6 +237,6 @@ class Reader:
 def _too_few_descriptors(descriptors: Descriptors) -> str:
     return (
         f"The limit on open files is too low to keep those of all containers open ({descriptors.kept} are, "
-        f"{descriptors.refused} more were read at this tick): reading costs about ten times as much. Raise it "
-        "(systemd: LimitNOFILE=65536, docker run: --ulimit nofile=65536)."
+        f"{descriptors.refused} more were read at this tick): reading costs about ten times as much. "
+        f"{RAISE_IT}"
     )

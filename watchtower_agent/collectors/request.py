@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
+from watchtower_agent.model.values import dataclass
 
 SLOW_INTERVAL = 10.0
 """Seconds between readings of what changes seldom: OOM kills, the number of processors."""

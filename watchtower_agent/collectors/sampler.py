@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from watchtower_agent.collectors.reader import Reader
@@ -14,6 +14,7 @@ from watchtower_agent.collectors.request import Demand, Request, Source
 from watchtower_agent.collectors.turn import FACTS, SEARCH, LeftBehindError, Turn
 from watchtower_agent.collectors.waiting import file_waited_for
 from watchtower_agent.model.sample import LocalEngine, SampleBatch, SampleTarget
+from watchtower_agent.model.values import dataclass
 
 LATE_AFTER: Final = 5.0
 """Seconds after which a collector is asked what it waits for."""

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from watchtower_agent.model.values import dataclass
 
 _NOTHING: Mapping[str, object] = {}
 _LARGEST = 2.0**63
+UNLIMITED = 2.0**62
+"""v1 writes the largest multiple of the page size below 2^63 for no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,7 @@ class StatsAnswer:
         throttled: In which it did.
         memory_usage: Bytes, page cache included.
         inactive_file: Bytes of page cache that the kernel would give up first.
-        memory_limit: Effective limit in bytes.
+        memory_limit: In bytes: the container's own, or the host's memory; on cgroup v1 the least around it too.
         pids: Processes and threads.
         pids_limit: Of these.
         read: Bytes from block devices.
@@ -76,7 +79,7 @@ def parse_stats(raw: object) -> StatsAnswer | None:
         throttled=_number(throttling.get("throttled_periods")),
         memory_usage=_number(memory.get("usage")),
         inactive_file=_number(inactive),
-        memory_limit=_number(memory.get("limit")) or math.nan,
+        memory_limit=_least(memory.get("limit"), detail.get("hierarchical_memory_limit")),
         pids=_number(pids.get("current")),
         pids_limit=_number(pids.get("limit")) or math.nan,
         read=read,
@@ -85,6 +88,11 @@ def parse_stats(raw: object) -> StatsAnswer | None:
         sent=sent,
         errors=errors,
     )
+
+
+def _least(*limits: object) -> float:
+    known = [number for number in map(_number, limits) if 0 < number < UNLIMITED]
+    return min(known, default=math.nan)
 
 
 def _moved(entries: object) -> tuple[float, float]:

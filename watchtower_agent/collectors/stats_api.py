@@ -7,7 +7,6 @@ import queue
 import threading
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from watchtower_agent.collectors.gauges import NEVER, Counter
 from watchtower_agent.collectors.request import CARRIED_INTERVALS, Pace
@@ -15,6 +14,7 @@ from watchtower_agent.collectors.stats_answer import StatsAnswer, parse_stats
 from watchtower_agent.collectors.tick import Tick
 from watchtower_agent.errors import AbsentError, WatchtowerError
 from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.model.values import dataclass
 
 NAMES = (
     "cpu.cores",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from watchtower_agent.collectors.request import Request
 from watchtower_agent.collectors.roster import Life
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.values import dataclass
 
 
 @dataclass(slots=True, kw_only=True)

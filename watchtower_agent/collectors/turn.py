@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from watchtower_agent.model.values import dataclass
 
 SEARCH = "cgroup"
 """Who looks for the containers' cgroups: no collector, but one reading among them."""

@@ -1,1 +1,1 @@
-"""The engine: the only room that imports the docker SDK."""
+"""The engine: the only room that speaks to it."""

@@ -1,21 +1,16 @@
-"""Blocking calls to the engine through the docker SDK.
+"""Blocking calls to the engine.
 
 Every thread may use one EngineCalls. The asyncio side is in `client.py`, `session.py` and `inventory.py`.
 """
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
-from urllib.parse import quote
-
-import docker
-from docker.constants import MINIMUM_DOCKER_API_VERSION
-from docker.errors import TLSParameterError
-from docker.tls import TLSConfig
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import quote, urlencode
 
 from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.container import inspected_container, listed_container, parse_time
@@ -23,17 +18,14 @@ from watchtower_agent.engine.event import stamp_text
 from watchtower_agent.engine.feed import EventFeed, split_lines
 from watchtower_agent.engine.heartbeat import Heartbeat
 from watchtower_agent.engine.peer import peer_process, process_age
-from watchtower_agent.engine.translation import raise_for_status, translated
-from watchtower_agent.engine.transport import UnixAdapter
-from watchtower_agent.errors import PermanentError, SettingsError, WatchtowerError
+from watchtower_agent.engine.socket_transport import SocketTransport
+from watchtower_agent.engine.translation import EngineRefusedError, accepted, translated
+from watchtower_agent.engine.transport import Answer, Transport
+from watchtower_agent.errors import PermanentError, WatchtowerError
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.observation import EngineInfo
-from watchtower_agent.ports import Clock
-
-_CHUNK = 65536
-
-POOLS = 4
-"""Over TCP the SDK keys its pools by host: few are needed."""
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.ports.clock import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +46,13 @@ class EngineGreeting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Link:
-    """A client, and the version of the API that it was told to speak."""
+    """A way to the engine, and the version of the API that is spoken over it."""
 
-    client: docker.APIClient
+    transport: Transport
     version: str
 
-    def url(self, path: str) -> str:
-        return f"{self.client.base_url}/v{self.version}{path}"
+    def target(self, path: str, params: Mapping[str, str] | None = None) -> str:
+        return f"/v{self.version}{path}{'?' if params else ''}{urlencode(params or {})}"
 
 
 class EngineCalls:
@@ -79,7 +71,7 @@ class EngineCalls:
         self.address = address
         self.timeout = timeout
         self._clock = clock
-        self._tls = _tls(address)
+        self._way = _way(address, timeout)
         self._lock = threading.Lock()
         self._link: _Link | None = None
         self._heartbeat = Heartbeat(address.socket_path, timeout) if address.socket_path else None
@@ -94,7 +86,7 @@ class EngineCalls:
         with self._lock:
             old, self._link = self._link, fresh
         if old is not None:
-            old.client.close()
+            old.transport.close()
         begun = self._clock.now().wall
         raw = self.get("/info", what="asking for its description")
         if not self.address.socket_path:
@@ -121,7 +113,7 @@ class EngineCalls:
         with self._lock:
             link, self._link = self._link, None
         if link is not None:
-            link.client.close()
+            link.transport.close()
         if self._heartbeat is not None:
             self._heartbeat.close()
 
@@ -136,8 +128,7 @@ class EngineCalls:
             if self._heartbeat is not None:
                 self._heartbeat.ask()
             else:
-                link = self._linked()
-                link.client.get(f"{link.client.base_url}/_ping", timeout=self.timeout).raise_for_status()
+                accepted(self._linked().transport.ask("GET", "/_ping", timeout=self.timeout))
         return self._clock.now().monotonic - begun
 
     def containers(self) -> tuple[Container, ...]:
@@ -184,56 +175,70 @@ class EngineCalls:
         params = {"since": since, "until": until}
         with translated("reading past events"):
             link = self._linked()
-            with link.client.get(link.url("/events"), params=params, timeout=self.timeout, stream=True) as response:
-                raise_for_status(response)
-                chunks = chain(response.iter_content(_CHUNK), (b"\n",))
-                return [line for lines in split_lines(chunks) for line in lines]
+            answer = accepted(link.transport.ask("GET", link.target("/events", params), timeout=self.timeout))
+            return [line for lines in split_lines((answer.content, b"\n")) for line in lines]
 
     def open_events(self, since_ns: int) -> EventFeed:
-        """Subscribe, with a replay of what the ring has since that stamp. The feed waits for events without a limit.
-
-        Requested through the SDK's session, because the SDK's own `events()` has no timeout: against a frozen engine
-        it hangs for ever, even before there is a stream.
-        """
+        """Subscribe, with a replay of what the ring has since that stamp. The feed waits for events without a limit."""
         with translated("subscribing to events"):
             link = self._linked()
-            response = link.client.get(
-                link.url("/events"), params={"since": stamp_text(since_ns)}, timeout=self.timeout, stream=True
-            )
+            target = link.target("/events", {"since": stamp_text(since_ns)})
+            stream = link.transport.open(target, timeout=self.timeout)
             try:
-                raise_for_status(response)
+                if stream.status() != HTTPStatus.OK:
+                    accepted(Answer(status=stream.status(), content=stream.rest()))
             except BaseException:
-                response.close()
+                stream.close()
                 raise
-            return EventFeed(response)
+            return EventFeed(stream)
 
-    def get(self, path: str, *, what: str, params: Mapping[str, str] | None = None) -> object:
+    def get(
+        self, path: str, *, what: str, params: Mapping[str, str] | None = None, timeout: float | None = None
+    ) -> object:
         """GET a JSON document.
 
         Args:
             path: Without the version, quoted.
             what: What it is for, in words that follow "the engine refused".
             params: The query.
+            timeout: Seconds until EngineTimeoutError; None for those of every call.
         """
         with translated(what):
             link = self._linked()
-            response = link.client.get(link.url(path), params=params, timeout=self.timeout)
-            raise_for_status(response)
-            answer: object = response.json()
-            return answer
+            limit = self.timeout if timeout is None else timeout
+            return accepted(link.transport.ask("GET", link.target(path, params), timeout=limit)).json()
 
-    def post(self, path: str, *, what: str, params: Mapping[str, str] | None = None, timeout: float) -> None:
-        """POST without a body.
+    def post(
+        self,
+        path: str,
+        *,
+        what: str,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+        timeout: float,
+    ) -> object:
+        """POST, without a body or with JSON.
 
         Args:
             path: Without the version, quoted.
             what: What it is for, in words that follow "the engine refused".
             params: The query.
+            body: A JSON object.
             timeout: Seconds until EngineTimeoutError.
+
+        Returns:
+            The answer to JSON, which is JSON; None for nothing.
         """
         with translated(what):
             link = self._linked()
-            raise_for_status(link.client.post(link.url(path), params=params, timeout=timeout))
+            answer = accepted(link.transport.ask("POST", link.target(path, params), body=body, timeout=timeout))
+            return answer.json() if body is not None and answer.content else None
+
+    def delete(self, path: str, *, what: str, params: Mapping[str, str] | None = None, timeout: float) -> None:
+        """DELETE; arguments as of `post`."""
+        with translated(what):
+            link = self._linked()
+            accepted(link.transport.ask("DELETE", link.target(path, params), timeout=timeout))
 
     def _linked(self) -> _Link:
         with self._lock:
@@ -246,39 +251,34 @@ class EngineCalls:
                 self._link = fresh
                 return fresh
             link = self._link
-        fresh.client.close()
+        fresh.transport.close()
         return link
 
     def _build(self) -> _Link:
-        """A client whose version is negotiated.
-
-        The SDK's own negotiation is in its constructor, before our transport can be mounted: so it is made here.
-        """
+        """A way whose version is negotiated."""
         with translated(f"connecting to {self.address.url}"):
-            client = docker.APIClient(
-                base_url=self.address.url,
-                version=MINIMUM_DOCKER_API_VERSION,
-                timeout=self.timeout,  # type: ignore[arg-type] # the stubs say int, the library passes it on
-                tls=self._tls or False,
-                num_pools=POOLS,
-            )
+            self._look_at_socket()
+            transport = self._way()
             try:
-                # The engine is spoken to directly, and believed by its own authority: REQUESTS_CA_BUNDLE would
-                # override that one. Looking for proxies in the environment is a quarter of a call's price, too.
-                client.trust_env = False
-                if self.address.socket_path:
-                    client.mount("http+docker://", UnixAdapter(self.address.socket_path, self.timeout))
-                answer = client.get(f"{client.base_url}/version", timeout=self.timeout)
-                raise_for_status(answer)
-                return _Link(client=client, version=str(_object(answer.json())["ApiVersion"]))
+                answer = accepted(transport.ask("GET", "/version", timeout=self.timeout))
+                return _Link(transport=transport, version=str(_object(answer.json())["ApiVersion"]))
             except BaseException:
-                client.close()
+                transport.close()
                 raise
+
+    def _look_at_socket(self) -> None:
+        """Connecting to a file or a folder is refused as if nobody listened: say what is wrong."""
+        path = self.address.socket_path
+        if path and Path(path).exists() and not Path(path).is_socket():
+            raise EngineRefusedError(
+                f"connecting to {self.address.url}: {path} is no socket; set engine.url to the engine's"
+            )
 
     def _info(self, raw: object) -> EngineInfo:
         info = _object(raw)
         swarm = _object(info.get("Swarm"))
         node = str(swarm.get("NodeID") or "")
+        manager = bool(node) and swarm.get("ControlAvailable") is True
         return EngineInfo(
             id=str(info.get("ID") or ""),
             name=str(info.get("Name") or ""),
@@ -288,12 +288,15 @@ class EngineCalls:
             cgroup_driver=str(info.get("CgroupDriver") or ""),
             cgroup_version=str(info.get("CgroupVersion") or ""),
             swarm_node_id=node,
-            swarm_leader=bool(node) and swarm.get("ControlAvailable") is True and self._leads(node),
+            swarm_manager=manager,
+            swarm_leader=manager and self.leads_swarm(node),
+            cpus=_count(info.get("NCPU")),
             url=self.address.url,
             url_source=self.address.source,
         )
 
-    def _leads(self, node: str) -> bool:
+    def leads_swarm(self, node: str) -> bool:
+        """Whether the node of that id leads its Swarm; only managers can tell."""
         try:
             raw = self.get(f"/nodes/{_quoted(node)}", what="asking for the Swarm's leader")
         except WatchtowerError:
@@ -301,15 +304,19 @@ class EngineCalls:
         return _object(_object(raw).get("ManagerStatus")).get("Leader") is True
 
 
-def _tls(address: EngineAddress) -> TLSConfig | None:
-    files = address.tls
-    if files is None or address.socket_path:
-        return None
-    pair = (os.fspath(files.cert), os.fspath(files.key)) if files.cert and files.key else None
-    try:
-        return TLSConfig(client_cert=pair, ca_cert=os.fspath(files.ca) if files.ca else None, verify=files.verify)
-    except TLSParameterError as error:
-        raise SettingsError(f"TLS for {address.url}: {error}") from error
+def _way(address: EngineAddress, timeout: float) -> Callable[[], Transport]:
+    """Makes ways to the engine.
+
+    Raises:
+        SettingsError: Its TLS files do not fit.
+    """
+    if address.socket_path:
+        return lambda: SocketTransport(address.socket_path)
+    # Only an engine elsewhere needs it, and it takes a tenth of the start to load.
+    from watchtower_agent.engine.sdk_transport import SdkTransport, tls_of  # noqa: PLC0415
+
+    tls = tls_of(address)
+    return lambda: SdkTransport(address.url, tls, timeout)
 
 
 def _offset(raw: object, wall: float) -> float:
@@ -319,6 +326,10 @@ def _offset(raw: object, wall: float) -> float:
 
 def _object(raw: object) -> Mapping[str, object]:
     return raw if isinstance(raw, dict) else {}
+
+
+def _count(raw: object) -> int:
+    return raw if isinstance(raw, int) and not isinstance(raw, bool) and raw > 0 else 0
 
 
 def _quoted(identity: str) -> str:

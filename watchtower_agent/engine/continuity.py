@@ -7,11 +7,11 @@ to be trusted for that order: somebody may have set the clock back.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 from watchtower_agent.engine.calls import EngineGreeting
 from watchtower_agent.model.engine_event import Cursor, EngineEvent
+from watchtower_agent.model.values import dataclass
 
 RING = 256
 """Events that the engine keeps for a replay, of all types together."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from watchtower_agent.engine.bounds import bounded, own_attributes
 from watchtower_agent.model.engine_event import ENGINE_KINDS, EXEC_ACTIONS, EngineEvent, EventKind
+from watchtower_agent.model.values import dataclass
 
 MAX_LINE = 4 * 1024 * 1024
 """Bytes of one event. The engine's own are a few hundred; labels make them longer."""

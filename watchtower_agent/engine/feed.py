@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-
-import requests
-import urllib3
+from http.client import HTTPException
 
 from watchtower_agent.engine.event import MAX_LINE, shortened
+from watchtower_agent.engine.transport import Stream
 
 
 def split_lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
@@ -33,36 +32,21 @@ class EventFeed:
     """Reads lines in one thread; any thread may `abort` it.
 
     Args:
-        response: Of a streaming request whose head was read.
+        stream: Of an answer whose head was read.
     """
 
-    def __init__(self, response: requests.Response) -> None:
-        self._response = response
-        self._raw: urllib3.HTTPResponse = response.raw
-        connection = self._raw.connection
-        if connection is not None and connection.sock is not None:
-            # The time limit was for the answer's head. Whether a silent stream lives is the pings' business.
-            connection.sock.settimeout(None)
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
 
     def lines(self) -> Iterator[list[bytes]]:
         """Batches of lines as they arrive. Ends without an error when the engine ends the stream or it is aborted."""
-        with contextlib.suppress(urllib3.exceptions.HTTPError, requests.RequestException, OSError, ValueError):
-            yield from split_lines(self._chunks())
+        with contextlib.suppress(OSError, HTTPException, ValueError):
+            yield from split_lines(self._stream.chunks())
 
     def abort(self) -> None:
         """Make a blocked read return."""
-        with contextlib.suppress(OSError, ValueError, RuntimeError):
-            self._raw.shutdown()
+        self._stream.abort()
 
     def close(self) -> None:
         """Close the connection. Only by the thread that reads, after it has stopped."""
-        with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):
-            self._response.close()
-
-    def _chunks(self) -> Iterator[bytes]:
-        if self._raw.chunked:
-            yield from self._raw.read_chunked()
-            return
-        # A proxy may have turned the chunked answer into one that ends with the connection.
-        while data := self._raw.read1(65536):
-            yield data
+        self._stream.close()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from watchtower_agent.engine.event import Unreadable, parse_event
 from watchtower_agent.model.engine_event import Cursor, EngineEvent, Origin
 from watchtower_agent.model.observation import EventsObserved, GapObserved
-from watchtower_agent.ports import Clock
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.ports.clock import Clock
 
 REMEMBERED = 8192
 """Ids kept to drop duplicates: far more than the 256 events that an engine can replay."""

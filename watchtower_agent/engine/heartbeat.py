@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import threading
+
+from watchtower_agent.engine.socket_transport import SocketConnection
 
 _LONGEST = 4096
 """Bytes of an answer; the engine's is two."""
@@ -22,7 +23,7 @@ class Heartbeat:
         self._path = path
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._kept: _Connection | None = None
+        self._kept: SocketConnection | None = None
 
     def ask(self) -> None:
         """Return once the engine has answered.
@@ -40,7 +41,7 @@ class Heartbeat:
                 pass  # the engine has closed it since, or is another one by now: that says nothing of how it is
             else:
                 return
-        self._ask(_Connection(self._path, self._timeout))
+        self._ask(SocketConnection(self._path, self._timeout))
 
     def close(self) -> None:
         """Close the connection that is kept."""
@@ -49,7 +50,7 @@ class Heartbeat:
         if connection is not None:
             connection.close()
 
-    def _ask(self, connection: _Connection) -> None:
+    def _ask(self, connection: SocketConnection) -> None:
         try:
             connection.request("GET", "/_ping")
             response = connection.getresponse()
@@ -64,19 +65,3 @@ class Heartbeat:
             spare, self._kept = self._kept, connection
         if spare is not None:  # two asked at the same time: one connection is enough
             spare.close()
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            link.settimeout(self.timeout)
-            link.connect(self._path)
-        except BaseException:
-            link.close()
-            raise
-        self.sock = link

@@ -11,7 +11,7 @@ from watchtower_agent.engine.workers import Workers
 from watchtower_agent.errors import AbsentError, WatchtowerError
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.observation import ContainerObserved
-from watchtower_agent.ports import Clock
+from watchtower_agent.ports.clock import Clock
 
 THREADS = 2
 """Inspections at once. They are paid in Python, not in waiting: more threads would only take turns."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from watchtower_agent.engine.sink import Sink
 from watchtower_agent.model.observation import EngineLost
-from watchtower_agent.ports import Clock
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.ports.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

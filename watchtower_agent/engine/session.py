@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from watchtower_agent.engine.calls import EngineCalls, EngineGreeting
 from watchtower_agent.engine.continuity import OVERLAP_NS, RING, Continuity, Ring, judge, peer
@@ -29,7 +29,8 @@ from watchtower_agent.model.observation import (
     ImagesCounted,
     InventoryObserved,
 )
-from watchtower_agent.ports import Clock
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.ports.clock import Clock
 
 LOCAL_RETRY_CAP = 2.0
 """Seconds: a try on a socket of this host costs a millisecond, and an engine that is back is wanted back soon."""

@@ -1,74 +1,94 @@
-"""The errors of the docker SDK and of what is below it -> the agent's own. Translated here and nowhere else."""
+"""The errors of requests to the engine -> the agent's own. Translated here and nowhere else."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from collections.abc import Iterator
-from http.client import HTTPException
+from http import HTTPStatus
+from http.client import HTTPException, RemoteDisconnected
 
-import requests
-import urllib3
-from docker.errors import APIError, DockerException
-
-from watchtower_agent.errors import AbsentError, PermanentError, RemovedError, TemporaryError, WatchtowerError
+from watchtower_agent.engine.transport import Answer
+from watchtower_agent.errors import (
+    AbsentError,
+    ConflictError,
+    PermanentError,
+    RemovedError,
+    TemporaryError,
+    UnansweredError,
+    WatchtowerError,
+)
 
 NOT_FOUND, TOO_MANY, SERVER_ERROR = 404, 429, 500
 
-_BEING_REMOVED = "marked for removal"
+_BEING_REMOVED = ("marked for removal", "removal of container")
 """In the engine's answer (of status 409, or 500 from a restart) for a container that somebody is removing."""
 
+_OUTDATED = "update out of sequence"
+"""In a Swarm's answer (of status 500) to who changes another version of an object than the present one."""
 
-class EngineTimeoutError(TemporaryError):
-    """The engine did not answer in time: whether it did what was asked is not known."""
+
+class EngineTimeoutError(UnansweredError):
+    """The engine did not answer in time."""
+
+
+class EngineLostError(UnansweredError):
+    """The connection ended before the answer: the engine was killed or went away, or the agent connected anew."""
 
 
 class EngineRefusedError(TemporaryError):
     """Nobody listens at the engine's address: the daemon is not running."""
 
 
-def raise_for_status(response: requests.Response) -> None:
-    """Raise the SDK's error, with the engine's own words, when the answer is one."""
-    if response.status_code >= requests.codes.bad_request:
-        try:
-            explanation = str(response.json()["message"])
-        except (ValueError, KeyError, TypeError):
-            explanation = response.text.strip()
-        raise APIError(f"{response.status_code}", response=response, explanation=explanation[:1000])
+class RefusalError(Exception):
+    """The engine answered with an error.
+
+    Attributes:
+        status: Of HTTP.
+        explanation: In the engine's own words.
+    """
+
+    def __init__(self, status: int, explanation: str) -> None:
+        super().__init__(f"{status}: {explanation}")
+        self.status = status
+        self.explanation = explanation
+
+
+def accepted(answer: Answer) -> Answer:
+    """The answer, unless it is an error: then that is raised, with the engine's own words."""
+    if answer.status < HTTPStatus.BAD_REQUEST:
+        return answer
+    try:
+        explanation = str(answer.json()["message"])  # type: ignore[index] # what is no object raises as it should
+    except (ValueError, KeyError, TypeError, RecursionError):
+        explanation = answer.content.decode("utf-8", "replace").strip()
+    raise RefusalError(answer.status, explanation[:1000])
 
 
 @contextlib.contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn whatever the SDK and what is below it raise into the agent's own errors, once.
+    """Turn whatever a request raises into the agent's own errors, once.
 
     Args:
         what: What was being done, as the beginning of a sentence for people.
     """
     try:
         yield
-    except APIError as error:
+    except RefusalError as error:
         raise _answer(what, error) from error
-    except requests.Timeout as error:
-        raise EngineTimeoutError(f"{what}: the engine did not answer in time") from error
-    except (
-        requests.RequestException,
-        urllib3.exceptions.HTTPError,
-        DockerException,
-        OSError,
-        HTTPException,
-        ValueError,
-        LookupError,
-    ) as error:
+    except (OSError, HTTPException, ValueError, LookupError) as error:
         raise _failure(what, error) from error
 
 
-def _answer(what: str, error: APIError) -> WatchtowerError:
-    status = error.status_code or SERVER_ERROR
-    text = f"{what}: the engine refused ({status}): {error.explanation or 'no reason given'}"
+def _answer(what: str, error: RefusalError) -> WatchtowerError:
+    status, explanation = error.status, error.explanation
+    text = f"{what}: the engine refused ({status}): {explanation or 'no reason given'}"
     if status == NOT_FOUND:
         return AbsentError(text)
-    if _BEING_REMOVED in (error.explanation or ""):
+    if any(words in explanation for words in _BEING_REMOVED):
         return RemovedError(text)
+    if _OUTDATED in explanation:
+        return ConflictError(text)
     if status >= SERVER_ERROR or status == TOO_MANY:
         return TemporaryError(text)
     return PermanentError(text)
@@ -82,14 +102,16 @@ def _failure(what: str, error: BaseException) -> TemporaryError:
         chain.append(cause)
         nested = next((arg for arg in cause.args if isinstance(arg, BaseException)), None)
         cause = cause.__cause__ or nested or cause.__context__
-    if any(isinstance(link, (requests.Timeout, TimeoutError)) for link in chain):
+    if any(isinstance(link, TimeoutError) for link in chain):
         return EngineTimeoutError(f"{what}: the engine did not answer in time")
     if any(isinstance(link, (ConnectionRefusedError, FileNotFoundError)) for link in chain):
         return EngineRefusedError(f"{what}: nobody listens there; is the engine running?")
+    if any(isinstance(link, (ConnectionResetError, BrokenPipeError, RemoteDisconnected)) for link in chain):
+        return EngineLostError(f"{what}: the engine hung up before it answered")
     if any(isinstance(link, PermissionError) for link in chain):
         return TemporaryError(
             f"{what}: permission denied; the agent must run as root or as a member of the socket's group"
         )
     if any(isinstance(link, json.JSONDecodeError) for link in chain):
         return TemporaryError(f"{what}: the engine's answer is not JSON")
-    return TemporaryError(f"{what}: {str(chain[-1]) or type(chain[-1]).__name__}")
+    return EngineLostError(f"{what}: {str(chain[-1]) or type(chain[-1]).__name__}")

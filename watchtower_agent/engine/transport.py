@@ -1,59 +1,67 @@
-"""The SDK's way over a unix socket, with two of its faults mended.
-
-Its pool is keyed by full URL, so a call per container leaves an idle connection per container; and a connection that is
-refused is never closed. Nothing else is changed.
-"""
+"""What a request to the engine is, whichever way it takes: over a socket of this host, or through the SDK."""
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
-from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
-
-CONNECTIONS = 16
-"""Idle connections kept: as many as there are threads that call."""
+from watchtower_agent.model.values import dataclass
 
 
-class _Connection(UnixHTTPConnection):
-    def connect(self) -> None:
-        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            link.settimeout(self.timeout)
-            link.connect(self.unix_socket)
-        except BaseException:
-            link.close()
-            raise
-        self.sock = link
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole answer.
 
-
-class _Pool(UnixHTTPConnectionPool):
-    def _new_conn(self) -> _Connection:  # type: ignore[override] # a connection of the SDK, as in the method it replaces
-        return _Connection(self.base_url, self.socket_path, self.timeout)  # type: ignore[arg-type] # urllib3 takes both
-
-
-class UnixAdapter(UnixHTTPAdapter):
-    """One pool for all URLs.
-
-    Args:
-        path: Of the socket.
-        timeout: Seconds for a connection.
+    Attributes:
+        status: Of HTTP.
+        content: Its body.
     """
 
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__(f"http+unix://{path}", timeout)  # type: ignore[arg-type] # the stubs say int
-        self._pool = _Pool(
-            "http+docker://localhost",
-            path,
-            timeout,  # type: ignore[arg-type] # the stubs say int
-            maxsize=CONNECTIONS,
-        )
+    status: int
+    content: bytes
 
-    def get_connection(self, url: str | bytes, proxies: Mapping[str, str] | None = None) -> _Pool:  # noqa: ARG002 - the SDK's signature
-        """The pool, whatever the URL."""
-        return self._pool
+    def json(self) -> object:
+        """The body, which is JSON."""
+        answer: object = json.loads(self.content)
+        return answer
+
+
+class Stream(Protocol):
+    """An answer without an end. One thread reads and closes it; any thread may abort it."""
+
+    def status(self) -> int:
+        """Of HTTP."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """Its body as it arrives, waited for without a limit."""
+        ...
+
+    def rest(self) -> bytes:
+        """What is left of its body, where it has an end after all: within the request's time limit."""
+        ...
+
+    def abort(self) -> None:
+        """Make a blocked read return."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class Transport(Protocol):
+    """Carries requests. Every thread may use one; raises OSError, HTTPException or ValueError."""
+
+    def ask(self, method: str, target: str, *, body: Mapping[str, object] | None = None, timeout: float) -> Answer:
+        """One request, with JSON or without; `timeout` in seconds for each part of the answer."""
+        ...
+
+    def open(self, target: str, *, timeout: float) -> Stream:
+        """GET what has no end; `timeout` in seconds until its begin."""
+        ...
 
     def close(self) -> None:
         """Close idle connections."""
-        super().close()
-        self._pool.close()
+        ...

@@ -6,9 +6,10 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Generic, ParamSpec, TypeVar
+
+from watchtower_agent.model.values import dataclass
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from watchtower_agent.loop.meanwhile import Meanwhile
-from watchtower_agent.model.decision import Number, Severity, TargetKind
+from watchtower_agent.model.decision import Number, Severity
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import EngineLost, GapObserved, PoliciesRejected
-from watchtower_agent.policies.guards.breakers import Phase, Turn
-from watchtower_agent.policies.policy import PolicySet
+from watchtower_agent.policies.guards.breakers import Breaker, Phase, Turn
+from watchtower_agent.policies.guards.ledger import HOST, Scope, ScopeKind
+from watchtower_agent.policies.policy import Policy, PolicySet
+from watchtower_agent.policies.resizing.recommendation import Recommendation as Recommended
+from watchtower_agent.policies.scaling.recommendation import Recommendation
+from watchtower_agent.policies.scaling.rules import REGRETTED_FOR
 from watchtower_agent.policies.timetable import LATE, Run
-from watchtower_agent.policies.wording import as_written, scheduled_at
+from watchtower_agent.policies.wording import as_written, lasting, scheduled_at
+from watchtower_agent.state.record import ContainerRecord
 
 _PROBLEMS_TOLD = 50
+_MOST_NAMES = 20
 
 
 def engine_down(seen: EngineLost, at: float) -> Notice:
@@ -192,22 +198,51 @@ def schedule_missed(run: Run, correlation_id: str, numbers: Mapping[str, Number]
     )
 
 
+def triggered(policy: Policy, targets: Sequence[str], correlation_id: str, at: float) -> Notice:
+    """A person set a policy off by hand for these targets."""
+    verb = policy.then.verb
+    whom = targets[0] if len(targets) == 1 else f"{len(targets)} containers"
+    return Notice(
+        kind=EventKind.POLICY,
+        action="triggered",
+        subject=policy.name,
+        reason=f"set off by hand: {verb if verb is not None else 'notify'} of {whom}",
+        data={"policy": policy.name, "targets": list(targets[:_MOST_NAMES]), "count": len(targets)},
+        at=at,
+        correlation_id=correlation_id,
+    )
+
+
+def reverted(policy: str, container: str, correlation_id: str, at: float) -> Notice:
+    """A person wants the limits of a container back that a policy changed."""
+    return Notice(
+        kind=EventKind.POLICY,
+        action="triggered",
+        subject=policy,
+        reason=f"reverted by hand: limits of {container}",
+        data={"policy": policy, "targets": [container], "count": 1},
+        at=at,
+        correlation_id=correlation_id,
+    )
+
+
 def breaker_turned(turn: Turn, host: str, now: Instant) -> Notice:
     """A breaker opened, lets one action pass, or closed. `host` is this host's name."""
     breaker, scope = turn.breaker, turn.scope
     name = scope.name or host
-    whose = f"of {name}" if scope.kind is not TargetKind.HOST else "of this host"
+    whose = "of this host" if scope == HOST else f"of policy {name}" if scope.kind is ScopeKind.POLICY else f"of {name}"
     data: dict[str, object] = {
         "policy": breaker.policy,
         "target": {"kind": scope.kind.value, "name": name},
-        "budget": {"max": breaker.budget.most, "per": breaker.budget.per},
+        "budget": budget_of(scope, breaker),
         "times_opened": breaker.times,
     }
     match turn.phase:
         case Phase.OPEN:
             action, severity = "breaker_open", Severity.CRITICAL
-            reason = f"the breaker {whose} is open: {turn.why}; one is tried in {as_written(breaker.wait)}"
-            data |= {"probe_after": breaker.wait, "probe_at": round(now.wall + breaker.left(now), 3)}
+            wait = breaker.wait if breaker.told_nothing is None else breaker.left(now)
+            reason = f"the breaker {whose} is open: {turn.why}; one is tried in {as_written(wait)}"
+            data |= {"probe_after": wait, "probe_at": round(now.wall + breaker.left(now), 3)}
         case Phase.HALF_OPEN:
             action, severity = "breaker_half_open", Severity.WARNING
             reason = f"the breaker {whose} is half-open: {turn.why}"
@@ -226,6 +261,13 @@ def breaker_turned(turn: Turn, host: str, now: Instant) -> Notice:
     )
 
 
+def budget_of(scope: Scope, breaker: Breaker) -> dict[str, object]:
+    """What was used up, as a JSON object: so many actions, or so many containers on which they were of no use."""
+    budget = breaker.budget
+    counted = {"in_vain": budget.in_vain} if scope.kind is ScopeKind.POLICY else {"max": budget.most}
+    return {**counted, "per": budget.per}
+
+
 def _counted(policies: int) -> str:
     return "1 policy is in force" if policies == 1 else f"{policies} policies are in force"
 
@@ -236,3 +278,63 @@ def _warnings(count: int) -> str:
 
 def _problems(count: int) -> str:
     return "1 problem" if count == 1 else f"{count} problems"
+
+
+def scaling_limited(policy: Policy, recommendation: Recommendation, why: str, at: float) -> Notice:
+    """A service stays as it is though it needs something else."""
+    wanted, desired = recommendation.wanted, recommendation.desired
+    way = "fewer" if desired < wanted else "more"
+    return Notice(
+        kind=EventKind.POLICY,
+        action="limited",
+        subject=policy.name,
+        severity=Severity.WARNING,
+        reason=f"it stays at {wanted} and gets no {way}: {why}",
+        data={"policy": policy.name, **recommendation.numbers()},
+        at=at,
+    )
+
+
+def shrink_regretted(policy: Policy, recommendation: Recommendation, at: float) -> Notice:
+    """A service had to grow again soon after a shrink: the next ones come later."""
+    return Notice(
+        kind=EventKind.POLICY,
+        action="regretted",
+        subject=policy.name,
+        reason=f"it had to grow again soon after a shrink: for {as_written(REGRETTED_FOR)} the shorter wait before a "
+        f"shrink is {as_written(recommendation.wait)}",
+        data={"policy": policy.name, **recommendation.numbers()},
+        at=at,
+    )
+
+
+def limits_left_alone(
+    policy: Policy, record: ContainerRecord, recommendation: Recommended, left: float, at: float
+) -> Notice:
+    """Somebody else changed a container's limits, which it would need otherwise."""
+    name = record.container.name
+    return Notice(
+        kind=EventKind.POLICY,
+        action="limited",
+        subject=policy.name,
+        severity=Severity.WARNING,
+        reason=f"{name} keeps its limits: somebody else changed them, which is left alone for {lasting(left)} more",
+        data={"policy": policy.name, "container": name, "id": record.container.id, **recommendation.numbers()},
+        at=at,
+    )
+
+
+def killed_at_max(policy: Policy, record: ContainerRecord, recommendation: Recommended, at: float) -> Notice:
+    """A container was OOM-killed and has as much memory as the policy allows: only a person can help it."""
+    name, memory = record.container.name, recommendation.memory
+    current = "" if memory is None else f" of {memory.current / 2**20:.0f} MiB"
+    return Notice(
+        kind=EventKind.POLICY,
+        action="at_max",
+        subject=policy.name,
+        severity=Severity.CRITICAL,
+        reason=f"{name} was OOM-killed at its memory limit{current}, the largest that the policy allows: "
+        "raise max, or find out what needs so much",
+        data={"policy": policy.name, "container": name, "id": record.container.id, **recommendation.numbers()},
+        at=at,
+    )

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import field, replace
 
 from watchtower_agent.loop import announcements
+from watchtower_agent.loop.policy_use import PolicyUse
 from watchtower_agent.loop.publication import Publication
+from watchtower_agent.loop.stored_breakers import breaker_restored, breaker_stored, scope_key, scope_restored
+from watchtower_agent.model.boots import Boots
 from watchtower_agent.model.commit import Record
-from watchtower_agent.model.container import Health
-from watchtower_agent.model.decision import Decision, Target, TargetKind
+from watchtower_agent.model.decision import Decision, Mode, Target, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Outcome, Result
-from watchtower_agent.policies.guards.breakers import Breaker, Breakers, Probe, Turn
-from watchtower_agent.policies.guards.ledger import ATTEMPTS, Ledger, Scope
-from watchtower_agent.policies.policy import Backoff, Budget, PolicySet
-from watchtower_agent.policies.waiting import Waiting, waiting_from_json, waiting_json
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.guards.breakers import Breakers, Turn
+from watchtower_agent.policies.guards.circumstances import Circumstances
+from watchtower_agent.policies.guards.futility import Futility, Use
+from watchtower_agent.policies.guards.ledger import ATTEMPTS, HOST, KEPT, Ledger, Scope, ScopeKind
+from watchtower_agent.policies.guards.renames import Rename
+from watchtower_agent.policies.policy import Backoff, Budget, Policy, PolicySet
+from watchtower_agent.policies.verdict import opened_if_futile
+from watchtower_agent.policies.verification import Effect, Verdict
 from watchtower_agent.state.host_state import HostState
-from watchtower_agent.state.record import ContainerRecord
 from watchtower_agent.state.wellness import Wellness
 
-BREAKER, WELL = "breaker", "well"
-"""Kinds of records: breakers that are not closed; when targets had been well for long enough."""
-
-_RUNNING_FOR: Final = 10.0
-"""Seconds after which a container without a health check counts as well."""
-_SPARE: Final = 30.0
-"""Seconds that a probe's container gets beyond what its health check needs."""
+BREAKER, WELL, RENAMED = "breaker", "well", "renamed"
+"""Kinds of records: breakers that are not closed; when targets had been well for long enough; their earlier names."""
 
 
 @dataclass(slots=True)
@@ -39,31 +39,59 @@ class Breaking:
     Attributes:
         state: The host.
         publication: What is to be remembered goes into its effects of the step.
+        circumstances: What holds for the host as a whole.
         ledger: What was done.
         breakers: Those that are not closed.
+        use: Of what use it was what policies did.
     """
 
     state: HostState
     publication: Publication
+    circumstances: Circumstances
     ledger: Ledger = field(default_factory=Ledger)
     breakers: Breakers = field(default_factory=Breakers)
+    use: PolicyUse = field(init=False)
+    _policies: Mapping[str, Policy] = field(default_factory=dict)
+    """Those that may act, by name."""
     _wellness: Wellness = field(default_factory=Wellness)
+
+    def __post_init__(self) -> None:
+        self.use = PolicyUse(self.state, self.publication, self.circumstances)
+
+    @property
+    def futility(self) -> Futility:
+        """Of which targets what a policy did was of no use."""
+        return self.use.futility
 
     def resume(self, resume: Resume, now: Instant) -> None:
         """Take in what the store remembers of an earlier run."""
-        seen = Instant.restored(resume.records.get("clock", {}).get("seen"))
+        boots = Boots.restored(resume.records.get("clock", {}), now)
 
         def carried(earlier: Instant) -> Instant:
-            return now.carried(earlier, seen)
+            return boots.carried(earlier, now)
 
         stored = resume.records.get(WELL, {}).items()
         well = {target: carried(at) for target, value in stored if (at := Instant.restored(value)) is not None}
+        self.ledger.renames.resume(resume.records.get(RENAMED, {}), carried)
         self.ledger.resume((replace(act, at=carried(act.at)) for act in resume.acts), well)
         for key, value in resume.records.get(BREAKER, {}).items():
-            kind, _, name = key.partition("\0")
-            breaker = _breaker(value, carried)
-            if breaker is not None:
-                self.breakers.by[Scope(TargetKind(kind), name)] = breaker
+            scope, breaker = scope_restored(key), breaker_restored(value, carried)
+            if scope is not None and breaker is not None:
+                self.breakers.by[scope] = breaker
+        self.use.resume(resume, carried)
+
+    def follow(self, policies: PolicySet) -> None:
+        """From now on these are in force; of a policy that does something else what was done before tells nothing."""
+        self._policies = {policy.name: policy for policy in policies.policies if policy.mode is not Mode.OFF}
+        self.use.follow(self._policies)
+        for scope, breaker in list(self.breakers.by.items()):
+            if scope.kind is not ScopeKind.POLICY:
+                continue
+            policy = self._policies.get(scope.name)
+            if policy is None:
+                self.breakers.close(scope, "it is not in force any more")
+            elif policy.digest != breaker.digest:
+                self.breakers.close(scope, "it is another policy now")
 
     def ended(self, outcome: Outcome, now: Instant) -> None:
         """Take in how an action ended."""
@@ -71,48 +99,137 @@ class Breaking:
         did = outcome.numbers.get("engine_did_it")
         if outcome.result is Result.ABANDONED:
             self.ledger.abandoned(decision)
-            self.breakers.untried(decision)
+            self.breakers.abandoned(decision)
             return
         self.ledger.ended(decision, now)
         if outcome.result is Result.INTERRUPTED and did is not True:
-            self.breakers.untried(decision)
+            self.breakers.abandoned(decision)
         elif outcome.result is Result.FAILED:
-            self.breakers.failed(decision, now, f"the {decision.verb} of {decision.target.name} failed")
-        else:
+            self._in_vain(decision, now, f"the {decision.verb} of {decision.target.name} failed")
+        elif decision.verb in ATTEMPTS:
             self.breakers.done(decision, now)
+        else:
+            self._helped(decision, now)  # of what brings nothing back no more is asked
+
+    def verified(self, verdict: Verdict, now: Instant) -> None:
+        """It is known what came of an attempt: if it was a probe, its breaker goes by that."""
+        decision = verdict.verification.decision
+        match verdict.effect:
+            case Effect.HELPED:
+                self._helped(decision, now)
+            case Effect.INEFFECTIVE:
+                why = f"the {decision.verb} of {decision.target.name} did not help"
+                self._in_vain(decision, now, f"{why}: {verdict.why}")
+            case Effect.UNTOLD:
+                self.breakers.abandoned(decision)
+
+    def _helped(self, decision: Decision, now: Instant) -> None:
+        self.ledger.judged(decision, helped=True)
+        self.breakers.helped(decision)
+        self.use.judged(decision, Use.STANDS, self._policies.get(decision.policy), now)
+
+    def _in_vain(self, decision: Decision, now: Instant, why: str) -> None:
+        self.ledger.judged(decision, helped=False)
+        self.breakers.failed(decision, now, why, shared_cause=self.use.has_shared_cause(now))
+        policy = self._policies.get(decision.policy)
+        if self.use.judged(decision, Use.IN_VAIN, policy, now) and policy is not None:
+            opened_if_futile(self.futility, self.breakers, decision, policy, now, why)
+
+    def renamed(self, rename: Rename, now: Instant, *, else_known: bool) -> None:
+        """What was counted for a container's old name counts for its new one as well.
+
+        Args:
+            rename: Of a container.
+            now: The present.
+            else_known: Whether anything else is known under the old name that is to be taken along.
+        """
+        self.futility.renamed(rename)
+        for scope in self.breakers.renamed(rename, now):
+            self._remember(scope)
+        has_breaker = Scope(ScopeKind.CONTAINER, rename.old) in self.breakers.by
+        for name in self.ledger.renamed(rename, now, else_known=else_known or has_breaker):
+            self._remember_earlier_names(name)
 
     def look(
-        self, policies: PolicySet, now: Instant, *, busy: Callable[[Target], bool], wanted: Container[str]
+        self,
+        policies: PolicySet,
+        host_budget: Budget,
+        now: Instant,
+        *,
+        busy: Callable[[Target], bool],
+        verifies: Callable[[Decision], bool],
+        wanted: Collection[Decision],
     ) -> None:
-        """See who has recovered and which probes have helped, and forget what counts no more.
+        """See who has recovered, and forget what counts no more.
 
         Args:
             policies: Those in force.
+            host_budget: How many actions there may be on all containers together.
             now: The present.
             busy: Whether an action on that target is under way.
-            wanted: Names of targets of which something is wanted: their breakers wait for a probe.
+            verifies: Whether what came of an attempt is still to be seen.
+            wanted: What waits for its guards.
         """
         tried = self.ledger.tried()
-        probes = [breaker.probe for breaker in self.breakers.by.values() if breaker.probe is not None]
-        names = {*tried, *(probe.decision.target.name for probe in probes)}
-        names |= {scope.name for scope in self.breakers.by if scope.name}
+        names = {*tried, *(scope.name for scope in self.breakers.by if scope.is_target)}
         self._wellness.look(names, self.state, now)
-        self.breakers.verify(lambda probe: self._helped(probe, now, busy), now)
+        for policy, target in self.use.look(self._policies, self.ledger, wanted, now):
+            self.breakers.lasted(policy, target)
+        for scope, breaker in list(self.breakers.by.items()):
+            probe = breaker.probe
+            if probe is None:
+                continue
+            known = busy(probe.decision.target) if probe.ended is None else verifies(probe.decision)
+            lasts = scope.kind is ScopeKind.POLICY and self.futility.standing(probe.decision)
+            if not known and not lasts:  # it can't be told, or what is known of it was lost with the store
+                self.breakers.untried(scope)
         backoffs = {policy.name: policy.backoff for policy in policies.policies}
         for target in tried:
-            if self._recovered(target, backoffs, now) and target not in wanted:
-                self._close(target)
+            self._recovered(target, backoffs, now)
+        may_act = {each.name for each in policies.policies if each.mode in {Mode.ENFORCE, Mode.APPROVE}}
+        probes = {each.target.name for each in wanted if each.policy in may_act and each.verb is not Verb.NOTIFY}
+        for scope in list(self.breakers.by):
+            if scope.is_target and scope.name not in probes:
+                self._close_if_mended(scope)
+        self._follow_budgets(policies, host_budget, now)
         self.breakers.lapse(now)
         for target in self.ledger.forget(now):
             self.publication.out.records.append(Record(kind=WELL, key=target, value=None))
+        for name in self.ledger.renames.forget(now, KEPT):
+            self._remember_earlier_names(name)
 
     def turned(self, now: Instant) -> Iterator[tuple[Turn, Notice]]:
         """Remember how breakers have changed since this was asked last, and say what people are told of it."""
         turns, self.breakers.turns = self.breakers.turns, []
+        self.use.remember()
         for turn in turns:
             self._remember(turn.scope)
             if turn.why:
                 yield turn, announcements.breaker_turned(turn, self.state.host, now)
+
+    def told(self, now: Instant) -> Iterator[dict[str, object]]:
+        """Breakers that are not closed, as JSON objects: what `status` says."""
+        for scope, breaker in self.breakers.by.items():
+            probe = breaker.probe
+            yield {
+                "scope": scope.kind.value,
+                "name": scope.name,
+                "phase": breaker.phase.value,
+                "opened_by": breaker.policy,
+                "budget": announcements.budget_of(scope, breaker),
+                "cause": breaker.cause,
+                "times_opened": breaker.times,
+                "since": breaker.since.wall,
+                "probe_at": now.wall + breaker.left(now) if probe is None else None,
+                "probe": None
+                if probe is None
+                else {
+                    "policy": probe.decision.policy,
+                    "target": probe.decision.target.name,
+                    "verb": probe.decision.verb.value,
+                    "since": probe.begun.wall,
+                },
+            }
 
     def remember_again(self) -> None:
         """The store was lost while running: put what it must know into the new one."""
@@ -120,109 +237,48 @@ class Breaking:
             self._remember(scope)
         for target, at in self.ledger.well.items():
             self.publication.out.records.append(Record(kind=WELL, key=target, value=at.stored()))
+        for name in self.ledger.renames.by:
+            self._remember_earlier_names(name)
+        self.use.remember_again()
+
+    def _remember_earlier_names(self, name: str) -> None:
+        value = self.ledger.renames.stored(name)
+        self.publication.out.records.append(Record(kind=RENAMED, key=name, value=value))
 
     def _remember(self, scope: Scope) -> None:
         breaker = self.breakers.by.get(scope)
-        value = None if breaker is None else _stored(breaker)
-        self.publication.out.records.append(Record(kind=BREAKER, key=f"{scope.kind}\0{scope.name}", value=value))
+        value = None if breaker is None else breaker_stored(breaker)
+        self.publication.out.records.append(Record(kind=BREAKER, key=scope_key(scope), value=value))
 
-    def _helped(self, probe: Probe, now: Instant, busy: Callable[[Target], bool]) -> bool | None:
-        """Whether a probe's target is well; None while that is not known."""
-        decision = probe.decision
-        if probe.ended is None:
-            if not busy(decision.target):  # its row of the ledger was lost with the store
-                self.breakers.untried(decision)
-            return None
-        if decision.verb not in ATTEMPTS:
-            return True
-        record = self._record(decision.target.name)
-        since = self._wellness.since(decision.target.name)
-        if record is not None and since is not None and since.monotonic >= probe.begun.monotonic:
-            checked = record.container.health is not Health.NONE
-            if checked or now.monotonic - since.monotonic >= _RUNNING_FOR:
-                return True
-        if now.monotonic - probe.ended.monotonic < _allowed(record):
-            return None
-        if record is None:
-            self.breakers.untried(decision)  # what was removed tells nothing
-            return None
-        return False
-
-    def _recovered(self, target: str, backoffs: Mapping[str, Backoff], now: Instant) -> bool:
-        """Whether it has been well for long enough by now: the next attempt is the first again."""
+    def _recovered(self, target: str, backoffs: Mapping[str, Backoff], now: Instant) -> None:
+        """Note if it has been well for long enough by now: the next attempt is the first again."""
         attempts = self.ledger.attempts(target)
         since = self._wellness.since(target)
         if not attempts or since is None:
-            return False
+            return
         last = attempts[0]
         calm = backoffs.get(last.policy, Backoff()).calm(len(attempts), last.id)
         if now.monotonic - max(since.monotonic, last.at.monotonic) < calm:
-            return False
+            return
         self.ledger.recovered(target, now)
         self.publication.out.records.append(Record(kind=WELL, key=target, value=now.stored()))
-        return True
 
-    def _close(self, target: str) -> None:
-        """Somebody else has mended it: no probe is needed to tell that."""
-        scope = Scope(TargetKind.CONTAINER, target)
-        breaker = self.breakers.by.get(scope)
-        if breaker is not None and breaker.probe is None:
-            self.breakers.close(scope, f"{target} has been well for long enough")
+    def _close_if_mended(self, scope: Scope) -> None:
+        """Somebody else has mended it, and it was well for long enough since: no probe is needed to tell that."""
+        breaker, well = self.breakers.by[scope], self.ledger.well.get(scope.name)
+        if breaker.probe is not None or well is None or well.monotonic < breaker.since.monotonic:
+            return
+        if not self.ledger.attempts(scope.name) and self._wellness.since(scope.name) is not None:
+            self.breakers.close(scope, f"{scope.name} has been well for long enough")
 
-    def _record(self, name: str) -> ContainerRecord | None:
-        return next((each for each in self.state.containers.values() if each.container.name == name), None)
-
-
-def _allowed(record: ContainerRecord | None) -> float:
-    """Seconds within which a probe's container has to be well."""
-    detail = record.container.detail if record is not None else None
-    return _SPARE + (detail.health_start_period + 2 * detail.health_interval if detail is not None else 0.0)
-
-
-def _stored(breaker: Breaker) -> dict[str, object]:
-    probe, budget = breaker.probe, breaker.budget
-    return {
-        "policy": breaker.policy,
-        "budget": {"most": budget.most, "per": budget.per, "probe_after": budget.probe_after, "stops": budget.stops},
-        "times": breaker.times,
-        "since": breaker.since.stored(),
-        "probe": None
-        if probe is None
-        else {
-            "decision": _decision_json(probe.decision),
-            "begun": probe.begun.stored(),
-            "ended": probe.ended.stored() if probe.ended is not None else None,
-        },
-    }
-
-
-def _decision_json(decision: Decision) -> dict[str, object]:
-    return waiting_json(Waiting(decision=decision, since=decision.decided_at))
-
-
-def _breaker(stored: Mapping[str, Any], carried: Callable[[Instant], Instant]) -> Breaker | None:
-    """What the store remembers of a breaker; None when that can't be read."""
-    try:
-        since, probe = carried(_moment(stored["since"])), stored["probe"]
-        return Breaker(
-            policy=str(stored["policy"]),
-            budget=Budget(**stored["budget"]),
-            times=int(stored["times"]),
-            since=since,
-            probe=None
-            if probe is None
-            else Probe(
-                decision=waiting_from_json(probe["decision"]).decision,
-                begun=carried(_moment(probe["begun"])),
-                ended=None if probe["ended"] is None else carried(_moment(probe["ended"])),
-            ),
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _moment(stored: Mapping[str, object]) -> Instant:
-    moment = Instant.restored(stored)
-    if moment is None:
-        raise ValueError("this is no moment")
-    return moment
+    def _follow_budgets(self, policies: PolicySet, host_budget: Budget, now: Instant) -> None:
+        """A breaker goes by the budget as it is now. That of a policy which is gone stays as it was."""
+        budgets = {policy.name: policy.budget for policy in policies.policies}
+        for scope, breaker in list(self.breakers.by.items()):
+            budget = host_budget if scope == HOST else budgets.get(breaker.policy, breaker.budget)
+            if scope.kind is ScopeKind.POLICY:
+                room = len(self.futility.in_vain(scope.name)) < budget.in_vain
+                self.breakers.allow(scope, budget, room=room)
+                continue
+            done = self.ledger.newest(scope, budget.most, now.monotonic - budget.per)
+            self.breakers.allow(scope, budget, room=len(done) < budget.most)

@@ -6,41 +6,58 @@ nothing that is wanted is forgotten without a word, not even by a crash.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+from functools import cache
 
+from watchtower_agent.loop.approving import Approving, as_notice
 from watchtower_agent.loop.breaking import Breaking
 from watchtower_agent.loop.cooling import Cooling
+from watchtower_agent.loop.prune_wishes import PruneWishes
+from watchtower_agent.loop.pruning import Pruning
 from watchtower_agent.loop.publication import Publication
+from watchtower_agent.loop.resizing import Resizing
+from watchtower_agent.loop.scaling import Scaling
+from watchtower_agent.loop.under_way import UnderWay
+from watchtower_agent.loop.verifying import Verifying
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.container import ContainerStatus
-from watchtower_agent.model.decision import Decision, Dropped, Edge, Guard, Held, Mode, Target, Verb
+from watchtower_agent.model.decision import Decision, Dropped, Edge, Guard, Held, Mode, Target, TargetKind, Verb
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
-from watchtower_agent.model.observation import ContainerObserved, Resume
-from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.model.observation import Resume
+from watchtower_agent.model.outcome import Intent, Outcome, Result, Unsettled
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.agenda import Agenda
 from watchtower_agent.policies.evaluate import Conditions
+from watchtower_agent.policies.following import following
+from watchtower_agent.policies.guards.circles import Circles
 from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
+from watchtower_agent.policies.guards.knowledge import engine_down
 from watchtower_agent.policies.guards.order import ask
-from watchtower_agent.policies.guards.question import Protection, Question
-from watchtower_agent.policies.making import PENDING_FOR, digest, last_resort
+from watchtower_agent.policies.guards.permission import mode, paused
+from watchtower_agent.policies.guards.question import Evidence, Protection
+from watchtower_agent.policies.making import digest, last_resorts
 from watchtower_agent.policies.obsolescence import in_doubt, obsolete
 from watchtower_agent.policies.policy import Policy, PolicySet
+from watchtower_agent.policies.pruned import needs_plan, planned_anew
+from watchtower_agent.policies.reverting import answering, no_room
+from watchtower_agent.policies.scaled import ends_of_clones
 from watchtower_agent.policies.triggers import triggered
-from watchtower_agent.policies.waiting import (
-    Waiting,
-    moved,
-    restored,
-    stored_forms,
-    waiting_json,
-)
-from watchtower_agent.state.dependencies import Dependencies
+from watchtower_agent.policies.verification import Effect, Verdict
+from watchtower_agent.policies.waiting import Waiting, is_revert, key_of, named, restored, stored_forms
+from watchtower_agent.state.dependencies import LatestDependencies
 from watchtower_agent.state.host_state import HostState
-from watchtower_agent.state.interrupted import Interrupted, deadline, left_stopped
 from watchtower_agent.state.record import ContainerRecord
+
+_ASK_AGAIN = 1.0
+"""Seconds after which an inspection is asked for again. It waits until nobody has asked for a while: asking at every
+tick would put it off."""
+_LOOK_AGAIN = 10.0
+"""Seconds after which the same is done for a container of which nothing is wanted. The engine waits for up to 60 s."""
 
 _ENDS_A_LIFE = frozenset({Verb.RESTART, Verb.START, Verb.STOP, Verb.KILL})
 """Verbs after which nothing is left of what was decided about a container's earlier life."""
@@ -58,9 +75,16 @@ class Decisions:
         policies: Those in force.
         agenda: What waits for its guards.
         cooling: When each policy last acted on each target.
+        under_way: What is being done.
+        verifying: Whether what brought a target back has helped.
         conditions: Follows the conditions over time.
         last: Policy name -> its newest decision to act.
         breaking: What was done too often.
+        approving: What people are asked about.
+        scaling: Services, and how many replicas they should have.
+        resizing: Containers, and which limits they should have.
+        pruning: What may be deleted from the engine's disk.
+        prune_wishes: What waits for that, and for its plan.
         circumstances: What holds for the host as a whole.
     """
 
@@ -74,17 +98,49 @@ class Decisions:
     last: dict[str, Decision] = field(default_factory=dict)
     breaking: Breaking = field(init=False)
     cooling: Cooling = field(init=False)
+    approving: Approving = field(init=False)
+    under_way: UnderWay = field(init=False)
+    verifying: Verifying = field(init=False)
+    scaling: Scaling = field(init=False)
+    resizing: Resizing = field(init=False)
+    pruning: Pruning = field(init=False)
+    prune_wishes: PruneWishes = field(init=False)
     circumstances: Circumstances = field(default_factory=Circumstances)
+    _dependencies: LatestDependencies = field(default_factory=LatestDependencies)
     _policies_known: bool = False
-    _open: dict[str, Intent] = field(default_factory=dict)
-    _interrupted: Interrupted = field(default_factory=Interrupted)
-    _begun: dict[str, Waiting] = field(default_factory=dict)
-    """Decisions from events under way, by id, with what triggered them: an action that was not carried out after all
-    is wanted still."""
+    _asked: dict[str, float] = field(default_factory=dict)
+    """Target id -> when an inspection was asked for last, since a decision about it waits for that; monotonic."""
 
     def __post_init__(self) -> None:
-        self.breaking = Breaking(self.state, self.publication)
+        self.breaking = Breaking(self.state, self.publication, self.circumstances)
         self.cooling = Cooling(self.publication)
+        self.approving = Approving(self.publication, self.circumstances.approvals)
+        self.verifying = Verifying(self.state, self.publication)
+        self.scaling = Scaling(
+            self.state, self.publication, self.interval, want=self._want_one, busy=self._is_busy, say=self.say
+        )
+        self.resizing = Resizing(
+            self.state, self.publication, self.interval, want=self._want_one, busy=self._is_busy, say=self.say
+        )
+        self.pruning = Pruning(
+            self.state,
+            self.publication,
+            self.circumstances.passes,
+            self.protection,
+            say=self.say,
+            stops=self._stops_pass,
+            ended=self._ended,
+        )
+        self.prune_wishes = PruneWishes(
+            self.state.host,
+            self.agenda,
+            self.pruning,
+            self.approving,
+            want=self._want_one,
+            give_up=self._give_up,
+            decided=self._decided,
+        )
+        self.under_way = UnderWay.of(self.state, self.publication, ended=self._ended, wanted_again=self._want_again)
 
     def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant, *, stepped: float) -> None:
         """Take in what the store remembers of an earlier run; the state has its records already.
@@ -98,17 +154,18 @@ class Decisions:
         then = now.wall - stepped
         self.cooling.resume(resume, now)
         self.breaking.resume(resume, now)
+        self.verifying.resume(resume, now)
         pending = [restored(stored, now, then) for stored in resume.records.get("pending", {}).values()]
         known = [each for each in pending if each is not None and each.decision.expires_at > then]
-        for waiting in sorted(known, key=lambda each: (each.since, each.decision.target.name)):
-            self.agenda.restore(waiting)
-        for decision_id, stored in resume.records.get("begun", {}).items():
-            begun = restored(stored, now, then)
-            if begun is not None:
-                self._begun[decision_id] = begun
-        for intent in interrupted:
-            self._interrupted.add(intent, then)
-            self.state.apply_intent(intent, until=deadline(intent))
+        known.sort(key=lambda each: (each.since, each.decision.target.name))
+        for waiting in (*known, *self.approving.resume(resume, now)):
+            self.agenda.restore(replace(waiting, decision=self._as_called_now(waiting.decision)))
+        self.under_way.resume(resume, now, then)
+        of_containers = [each for each in interrupted if each.decision.target.kind is TargetKind.CONTAINER]
+        self.under_way.settling.resume(of_containers, then)
+        self.scaling.resume(resume, interrupted, now)
+        self.resizing.resume(resume, now)
+        self.pruning.resume(resume, interrupted, now)
         for record in self.state.containers.values():
             if record.own is not None and record.own.ended is None:
                 record.own = None  # its intent is in no ledger: it is not under way
@@ -116,14 +173,16 @@ class Decisions:
     def clock_stepped(self, step: float) -> None:
         """The wall clock was stepped by so many seconds: whatever waits does so for as long as before."""
         self.agenda.clock_stepped(step)
-        self._interrupted.clock_stepped(step)
-        for key, begun in self._begun.items():
-            self._begun[key] = moved(begun, step)
-            self.publication.out.records.append(Record(kind="begun", key=key, value=waiting_json(self._begun[key])))
+        self.under_way.clock_stepped(step)
 
     def policies_changed(self, policies: PolicySet) -> None:
         """From now on these are in force."""
         self.policies, self._policies_known = policies, True
+        self.breaking.follow(policies)
+        self.scaling.follow(policies)
+        self.resizing.follow(policies)
+        self.pruning.follow(policies)
+        self.prune_wishes.policies = policies
 
     # --- wanted ---------------------------------------------------------------------------------------
 
@@ -131,6 +190,8 @@ class Decisions:
         """Ask every condition."""
         wanted = self.conditions.evaluate(self.policies, self.state, now, self.interval)
         for edge in wanted.edges:
+            if edge.firing:
+                self.approving.fires(edge)
             record = self.state.containers.get(edge.target.id)
             self.publication.tell(edge, edge.correlation_id, now, record=record)
             self.trigger(edge, record, edge.correlation_id, now)
@@ -151,18 +212,59 @@ class Decisions:
         for decision in triggered(self.policies, self.state, event, record, correlation, now):
             self._want(decision, event if isinstance(event, EngineEvent) else None, now)
 
+    def look_at_strategies(self, now: Instant) -> None:
+        """See how many replicas services should have, and which limits containers."""
+        if self._policies_known:
+            self.scaling.look(now)
+            self.resizing.look(now)
+            for outcome in self.scaling.interrupted(now):
+                self._ended(outcome, now)
+
+    def say(self, notice: Notice, now: Instant) -> None:
+        """Tell something of the agent's own, and see which policies that sets off."""
+        correlation = notice.correlation_id or self.publication.next_correlation()
+        self.publication.tell(notice, correlation, now)
+        self.trigger(notice, None, correlation, now)
+
+    def _want_one(self, decision: Decision, now: Instant) -> None:
+        self._want(decision, None, now)
+
+    def _is_busy(self, target: Target) -> bool:
+        return self.under_way.busy(target)
+
     def want(self, decisions: Iterable[Decision], now: Instant) -> None:
         """Take in what a schedule wants."""
         for decision in decisions:
             self._want(decision, None, now)
 
     def _want(self, decision: Decision, event: EngineEvent | None, now: Instant) -> None:
-        if not decision.from_event and decision.verb is not Verb.NOTIFY and self._busy(decision.target):
+        if not decision.from_event and decision.verb is not Verb.NOTIFY and self.under_way.busy(decision.target):
             return  # the timers of conditions start anew when the action ends
-        self._give_up(self.agenda.overtaken(decision, self.state.containers.get(decision.target.id), now), now)
-        if self.agenda.add(decision, event) and decision.verb is not Verb.NOTIFY:
-            self.last[decision.policy] = decision
-            self.publication.tell(decision, decision.correlation_id, now)
+        if needs_plan(decision) and self.prune_wishes.need_not_wait(decision, now):
+            return
+        record, decision = self.state.containers.get(decision.target.id), self._as_called_now(decision)
+        # A revert is the opposite of what people were asked about: of that they are asked anew.
+        asked = not is_revert(decision) and self.approving.is_open_about(self.agenda.waiting.get(key_of(decision)))
+        self._give_up(self.agenda.overtaken(decision, record, now, asked=asked), now)
+        if self.agenda.add(decision, event, asked=asked) and decision.verb is not Verb.NOTIFY:
+            if needs_plan(decision):
+                self.last[decision.policy] = decision  # it is told with its plan
+            else:
+                self._decided(decision, now)
+
+    def _decided(self, decision: Decision, now: Instant) -> None:
+        self.last[decision.policy] = decision
+        self.publication.tell(decision, decision.correlation_id, now)
+
+    def _stops_pass(self, decision: Decision, now: Instant) -> Held | None:
+        """What ends a pass between two of its objects. That its window closes does not, nor that its approval ends."""
+        policy = self._policy(decision.policy)
+        if policy is None:
+            return None
+        if decision.approval and policy.mode is Mode.APPROVE:
+            policy = replace(policy, mode=Mode.ENFORCE)  # a person has approved exactly this, and it has begun in time
+        question = self.evidence().about(decision, policy, None, now)
+        return next((held for guard in (mode, paused, engine_down) if (held := guard(question)) is not None), None)
 
     # --- reviewed, begun ------------------------------------------------------------------------------
 
@@ -170,54 +272,97 @@ class Decisions:
         """Ask the guards about everything that waits, and begin what they let pass."""
         if not self._policies_known:
             return  # what waited in an earlier run is asked about once its policies are there
+        self.prune_wishes.without_plan(now)
         verdicts = self.agenda.review(
             self.policies,
-            self.state,
-            self.cooling.cooldowns,
-            self.breaking.ledger,
-            self.breaking.breakers,
-            self.circumstances,
-            self.protection,
+            self.evidence(),
             now,
-            busy=self._busy,
-            acts=self._acts,
+            acts=self.under_way.acts,
             fires=self._fires(now),
         )
+        self._tell_of_breakers(now)  # before what they hold
         for held in verdicts.held:
             self.publication.tell(held, held.decision.correlation_id, now)
+            self.approving.stopped(held, now)
         self._give_up(verdicts.dropped, now)
+        self.prune_wishes.want_plans(verdicts.unplanned)
         for waiting in verdicts.passed:
             self._begin(waiting, now)
         for key, value in stored_forms(verdicts.changed):
             self.publication.out.records.append(Record(kind="pending", key=key, value=value))
+        self.approving.follow(self.agenda, self.under_way.ids, now)
         self._tell_of_breakers(now)
+        self._tell_of_approvals(now)
+
+    def sees(self, container_id: str, now: Instant, *, killed: bool) -> None:
+        """An event of that container was applied: it may tell whether what was done has helped.
+
+        Args:
+            container_id: Whose.
+            now: The present.
+            killed: The kernel killed a process of it for want of memory.
+        """
+        if killed:
+            self.resizing.killed(container_id)
+        if self._policies_known:
+            self._judged(self.verifying.sees(container_id, now), now)
 
     def look_at_breakers(self, now: Instant) -> None:
-        """See who has recovered, and whether what breakers let pass has helped."""
+        """See who has recovered, and whether what was done has helped."""
         if self._policies_known:
-            acting = [w.decision for w in self.agenda.waiting.values() if w.decision.verb is not Verb.NOTIFY]
-            wanted = {decision.target.name for decision in acting}
-            self.breaking.look(self.policies, now, busy=self._busy, wanted=wanted)
+            self._judged(self.verifying.look(now), now)
+            self.breaking.look(
+                self.policies,
+                self.protection.host_budget,
+                now,
+                busy=self.under_way.busy,
+                verifies=self.verifying.looks_at,
+                wanted=[each.decision for each in self.agenda.waiting.values()],
+            )
+
+    def _judged(self, verdicts: Iterable[Verdict], now: Instant) -> None:
+        """It is known of these whether they helped."""
+        for verdict in verdicts:
+            self.breaking.verified(verdict, now)
+            # What is acted on again takes others along after that.
+            if verdict.effect is Effect.HELPED and not self.under_way.busy(verdict.verification.decision.target):
+                self.want(following(verdict.verification.decision, self.state, now), now)
+
+    def look_at_approvals(self, now: Instant) -> None:
+        """End those whose time has come."""
+        self._give_up(list(self.approving.look(self.agenda, now)), now)
+        self._tell_of_approvals(now)
+
+    def _tell_of_approvals(self, now: Instant) -> None:
+        for approval in self.approving.turned():
+            correlation = approval.decision.correlation_id
+            self.publication.tell(approval, correlation, now)
+            self.trigger(as_notice(approval), None, correlation, now)
 
     def _tell_of_breakers(self, now: Instant) -> None:
         for turn, notice in self.breaking.turned(now):
             correlation = notice.correlation_id or self.publication.next_correlation()
             self.publication.tell(notice, correlation, now)
             self.trigger(notice, None, correlation, now)
-            if turn.decision is not None and turn.ends_in_a_stop and self._is_up(turn.decision.target):
-                self._want(last_resort(turn.decision, now), None, now)
+            if turn.decision is None or turn.decision.follows:
+                continue  # nobody asked for its end
+            record = self.state.containers.get(turn.decision.target.id)
+            if turn.is_of_a_target_that_opened and record is not None and _is_up(record):
+                self.want(last_resorts(self.policies, turn.decision, record, now), now)
 
     def _give_up(self, dropped: Sequence[Dropped], now: Instant) -> None:
         for each in dropped:
             self.publication.tell(each, each.decision.correlation_id, now)
+            self.approving.dropped(each, now)
 
     def _begin(self, waiting: Waiting, now: Instant) -> None:
-        decision = waiting.decision
+        decision = self.approving.approvals.began(waiting.decision, now)
+        waiting = replace(waiting, decision=decision)
         record = self.state.containers.get(decision.target.id)
-        detail = record.container.detail if record else None
-        before = detail.started_at if detail else None
+        # Of a life that was not inspected yet its event tells when it began.
+        before = record.started if record else None
         intent = Intent(decision=decision, at=now.wall, started_at_before=before, moment=now)
-        self._cool(decision, now)
+        self.cooling.begins(decision, self._policy(decision.policy), now)
         if decision.verb is Verb.NOTIFY:
             outcome = Outcome(
                 decision=decision,
@@ -232,20 +377,38 @@ class Decisions:
             self.publication.out.outcomes.append(outcome)
             self.publication.tell(outcome, decision.correlation_id, now, record=record)
             return
-        self._open[decision.target.id] = intent
-        if decision.from_event:
-            self._begun[decision.id] = waiting
-            self.publication.out.records.append(Record(kind="begun", key=decision.id, value=waiting_json(waiting)))
+        self.under_way.begins(waiting, intent)
+        if decision.verb is Verb.SCALE:
+            self.scaling.begins(decision, now)
+        elif decision.verb is Verb.RESIZE:
+            self.resizing.begins(decision, now)
+        self._judged(self.verifying.acts(decision, now), now)
         self._give_up(self.agenda.acted(decision, now), now)
         self.conditions.acted(decision.target, now)
-        self.publication.out.intents.append(intent)
+        # What is pruned the loop asks for itself, one removal after the other.
+        out = self.publication.out
+        (out.begun if decision.verb is Verb.PRUNE else out.intents).append(intent)
         self.publication.tell(intent, decision.correlation_id, now, record=record)
+        if decision.verb is Verb.PRUNE:
+            self.pruning.begins(intent, now)
 
     def to_inspect(self, now: Instant) -> list[str]:
-        """Where only time tells: interrupted actions, and what the engine may or may not restart by itself."""
+        """Where only time tells: interrupted actions, and what the engine may or may not restart by itself.
+
+        Whether that is killed while the engine waits to restart it, or can't be started, is told by no event.
+        """
         unsure = {Guard.RESTART_POLICY, Guard.STALE}
         held = [w for w in self.agenda.waiting.values() if w.held is not None and w.held.guard in unsure]
-        return self._interrupted.due(now.wall) + [w.decision.target.id for w in held if w.decision.target.id]
+        of_containers = (w.decision.target for w in held if w.decision.target.kind is TargetKind.CONTAINER)
+        after = {
+            each: _LOOK_AGAIN
+            for each, record in self.state.containers.items()
+            if record.container.status is ContainerStatus.RESTARTING
+        } | {target.id: _ASK_AGAIN for target in of_containers}
+        asked = {target: self._asked[target] for target in after if target in self._asked}
+        due = [target for target, least in after.items() if now.monotonic - asked.get(target, -math.inf) >= least]
+        self._asked = asked | dict.fromkeys(due, now.monotonic)
+        return self.under_way.settling.due(now) + due
 
     def recheck(self, intent: Intent, now: Instant) -> Held | Dropped | None:
         """Whether it is wanted still, and every guard once more, immediately before the write.
@@ -257,108 +420,99 @@ class Decisions:
         Returns:
             Held by a guard, or given up since it came too late; None: go on.
         """
-        waiting = self._begun.get(intent.decision.id)
-        waiting = waiting or Waiting(decision=intent.decision, since=intent.decision.decided_at)
+        waiting = self.under_way.trigger_of(intent.decision)
         decision = waiting.decision
-        policy, record = self._policy(decision.policy), self.state.containers.get(decision.target.id)
+        record = self.state.containers.get(decision.target.id)
+        policy = self._answering(decision, record)
         fires = self._fires(now)
         if policy is None or policy.mode is Mode.OFF:
             why = f"policy {decision.policy} is not in force any more"
         else:
-            why = obsolete(waiting, policy, record, now, fires)
+            why = obsolete(waiting, policy, self.state, now, fires)
             if not why and in_doubt(decision, fires):
                 why = "it is not known at this moment whether its condition holds"
+            if not why and is_revert(decision):
+                why = no_room(decision.parameters, record, self.state, now)
         if policy is None or why:
             return Dropped(decision=decision, reason=why, at=now.wall)
-        held = ask(
-            Question(
-                decision=decision,
-                policy=policy,
-                state=self.state,
-                record=record,
-                cooldowns=Cooldowns(),
-                ledger=self.breaking.ledger,
-                breakers=self.breaking.breakers,
-                circumstances=self.circumstances,
-                dependencies=Dependencies(self.state.containers),
-                under_way=self._under_way,
-                protection=self.protection,
-                now=now,
-            )
-        )
+        decision = self._as_called_now(decision)
+        evidence = replace(self.evidence(), cooldowns=Cooldowns())
+        held = ask(evidence.about(decision, policy, record, now))
         if held is None:
-            self.state.apply_intent(replace(intent, at=now.wall))
+            for each in (intent, *ends_of_clones(intent, self.state)):
+                self.state.apply_intent(replace(each, at=now.wall))
         return held
+
+    def evidence(self) -> Evidence:
+        """What the guards go by at present."""
+        containers = self.state.containers
+        dependencies = self._dependencies.of(containers)
+        return Evidence(
+            state=self.state,
+            cooldowns=self.cooling.cooldowns,
+            ledger=self.breaking.ledger,
+            breakers=self.breaking.breakers,
+            futility=self.breaking.futility,
+            circumstances=self.circumstances,
+            dependencies=dependencies,
+            circles=Circles(dependencies, containers, self.policies.policies),
+            under_way=self.under_way.targets,
+            protection=self.protection,
+        )
 
     # --- ended ----------------------------------------------------------------------------------------
 
-    def ended(self, outcome: Outcome, now: Instant) -> None:
+    def returned(self, seen: Outcome | Unsettled, now: Instant) -> None:
+        """Take in how a call to the engine ended."""
+        if isinstance(seen, Unsettled):
+            self._unsettled(seen, now)
+        else:
+            self._ended(seen, now)
+
+    def _ended(self, outcome: Outcome, now: Instant) -> None:
         """Take in how an action ended."""
         decision, outcome = outcome.decision, replace(outcome, moment=now)
-        waiting = self._begun.pop(decision.id, None)
-        if waiting is not None:
-            self.publication.out.records.append(Record(kind="begun", key=decision.id, value=None))
-        self._open.pop(decision.target.id, None)
+        waiting = self.under_way.ended(decision)
         self.state.apply_outcome(outcome)
         self.conditions.acted(decision.target, now)
         self.breaking.ended(outcome, now)
-        if outcome.result is not Result.ABANDONED:
-            self._cool(decision, now)
-        self.publication.out.outcomes.append(outcome)
+        self.approving.ended(outcome, now)
+        self.verifying.ended(outcome, now)
+        if decision.verb is Verb.SCALE:
+            self.scaling.ended(outcome, now)
+        elif decision.verb is Verb.RESIZE:
+            self.resizing.ended(outcome, now)
         record = self.state.containers.get(decision.target.id)
+        name = None if record is None else record.container.name
+        self.cooling.ended(decision, self._policy(decision.policy), now, asked=outcome.asked, name=name)
+        self.publication.out.outcomes.append(outcome)
         self.publication.tell(outcome, decision.correlation_id, now, record=record)
         if record is not None:
             self.publication.out.inspect[decision.target.id] = None
         done = outcome.result is Result.SUCCEEDED or outcome.numbers.get("engine_did_it") is True
         if done and decision.verb in _ENDS_A_LIFE:
             self._give_up(self.agenda.acted(decision, now, events_before=outcome.started_at), now)
-        if outcome.result is Result.ABANDONED and "guard" in outcome.numbers and decision.from_event:
+        if decision.verb is Verb.PRUNE and outcome.result is Result.INTERRUPTED:
+            self._want_one(planned_anew(decision, now), now)
+        patient = decision.from_event or bool(decision.approval)
+        held = outcome.result is Result.ABANDONED and "guard" in outcome.numbers
+        refused = outcome.result is Result.FAILED and decision.verb is Verb.START
+        if (patient and held) or (decision.from_event and refused):
             self._want_again(decision if waiting is None else waiting.decision, waiting, now)
 
-    def under_way(self, target_id: str) -> Intent | None:
-        """What is being done to that target, if anything."""
-        return self._open.get(target_id)
-
-    def interrupted_targets(self) -> list[str]:
-        """Ids of the targets of actions that a crash of the agent interrupted, and that are not settled yet."""
-        return list(self._interrupted.intents)
-
-    def settle_gone(self, container_id: str, now: Instant) -> None:
-        """A container is not there any more: what was interrupted about it is over."""
-        if container_id in self._interrupted.intents:
-            self.settle(
-                ContainerObserved(container_id=container_id, container=None, after_position=0, at=now.wall), now
-            )
-
-    def settle(self, seen: ContainerObserved, now: Instant) -> None:
-        """What became of an action that a crash of the agent interrupted, as far as an inspection tells."""
-        intent = self._interrupted.intents.get(seen.container_id)
-        if intent is None:
-            return
-        waiting = self._begun.get(intent.decision.id)
-        outcome = self._interrupted.resolve(seen, now.wall)
-        if outcome is None:
-            return
-        self.ended(outcome, now)
-        if outcome.numbers.get("engine_did_it") is not False or seen.container is None:
-            return
-        decision = intent.decision if waiting is None else waiting.decision
-        if left_stopped(intent, seen):
-            # The engine got no further than the stop: whoever wanted a restart wants the start, whatever its trigger.
-            self.state.ended_by_agent(seen.container_id)
-            decision = replace(decision, from_event=True, expires_at=now.wall + PENDING_FOR)
-        if decision.from_event and decision.expires_at > now.wall:
-            self._want_again(decision, waiting, now)
+    def _unsettled(self, call: Unsettled, now: Instant) -> None:
+        """A call ended without telling what became of its target: nothing else is done to that until it is known."""
+        self.under_way.unsettled(call, now)
+        self.publication.out.inspect[call.intent.decision.target.id] = None
 
     def _want_again(self, decision: Decision, waiting: Waiting | None, now: Instant) -> None:
-        """What was wanted did not happen: it is wanted still, unless overtaken; the cooldown holds it back."""
-        again = replace(decision, id=digest("again", decision.id))
+        """What was wanted did not happen: it is wanted still, unless overtaken."""
+        again = replace(decision, id=digest("again", decision.id), approval="")
+        fires = self.conditions.fires(decision.policy, decision.target.id)
+        self.approving.again(decision, again, now, fires=fires)
         self._want(again, waiting.event if waiting is not None else None, now)
 
     # --- remembered -----------------------------------------------------------------------------------
-
-    def _cool(self, decision: Decision, now: Instant) -> None:
-        self.cooling.acted(decision, self._policy(decision.policy), now)
 
     def remember_again(self) -> None:
         """The store was lost while running: put what it must know into the new one."""
@@ -366,10 +520,11 @@ class Decisions:
         self.cooling.remember_again()
         for key, value in stored_forms(self.agenda.waiting):
             out.records.append(Record(kind="pending", key=key, value=value))
-        for key, waiting in self._begun.items():
-            out.records.append(Record(kind="begun", key=key, value=waiting_json(waiting)))
-        out.intents_again.extend(self._open.values())
+        self.under_way.remember_again()
         self.breaking.remember_again()
+        self.approving.remember_again()
+        self.verifying.remember_again()
+        self.pruning.remember_again()
 
     def forget_cooldowns(self, now: Instant) -> None:
         """Names of targets come and go: what counts no more is not kept for ever."""
@@ -377,25 +532,32 @@ class Decisions:
             self.cooling.forget(self.policies, now)
 
     def _fires(self, now: Instant) -> Callable[[str, str], bool | None]:
-        return lambda policy, target_id: self.conditions.still_fires(self._policy(policy), target_id, self.state, now)
+        """Whether a policy's condition fires for a target at this moment: each is asked once."""
 
-    def _busy(self, target: Target) -> bool:
-        return bool(target.id) and self._under_way(target.id)
+        @cache
+        def fires(policy: str, target_id: str) -> bool | None:
+            if policy in self.scaling.by:
+                return self.scaling.wants(policy)
+            if self.resizing.resizes(policy):
+                return self.resizing.wants(policy, target_id, now)
+            before = self.approving.fired_before(policy, target_id)
+            return self.conditions.still_fires(self._policy(policy), target_id, self.state, now, fired_before=before)
 
-    def _under_way(self, container_id: str) -> bool:
-        return container_id in self._open or container_id in self._interrupted.intents
+        return fires
 
-    def _is_up(self, target: Target) -> bool:
-        """Whether a stop would change anything: it runs, or the engine is about to start it again."""
-        record = self.state.containers.get(target.id)
-        return record is not None and (
-            record.container.running or record.container.status is ContainerStatus.RESTARTING
-        )
+    def _as_called_now(self, decision: Decision) -> Decision:
+        """The same about its target under the name that it has by now: what guards count goes by that."""
+        record = self.state.containers.get(decision.target.id)
+        return decision if record is None else named(decision, record.container.name)
 
-    def _acts(self, policy: str) -> bool:
-        """Whether an action of that policy is under way."""
-        under_way = (*self._open.values(), *self._interrupted.intents.values())
-        return any(intent.decision.policy == policy for intent in under_way)
+    def _answering(self, decision: Decision, record: ContainerRecord | None) -> Policy | None:
+        """The policy by which guards go."""
+        return answering(self._policy(decision.policy), decision, record)
 
     def _policy(self, name: str) -> Policy | None:
         return next((policy for policy in self.policies.policies if policy.name == name), None)
+
+
+def _is_up(record: ContainerRecord) -> bool:
+    """Whether a stop would change anything: it runs, or the engine is about to start it again."""
+    return record.container.running or record.container.status is ContainerStatus.RESTARTING

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from watchtower_agent.loop import announcements
 from watchtower_agent.loop.meanwhile import Meanwhile
@@ -19,6 +18,7 @@ from watchtower_agent.model.observation import (
     GapObserved,
     ImagesCounted,
 )
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.host_state import HostState
 
 EngineTold = EngineFound | EngineDescribed | EngineLost | EnginePinged | ImagesCounted | GapObserved
@@ -120,8 +120,9 @@ class EngineWatch:
     def listed(self, now: Instant) -> None:
         """Its containers were listed, and the differences told.
 
-        What changed meanwhile is known only now: subscribers hear of each change, and then that the engine is up.
+        What changed meanwhile is known only now: subscribers hear of each change, and then that the engine is up. A
+        listing that comes after the engine was lost again does not tell that.
         """
-        if self._up is not None:
+        if self._up is not None and self.state.engine.connected:
             up, self._up, lost_at, self._lost_at = self._up, None, self._lost_at, None
             self.say(announcements.engine_up(up, lost_at, now.wall), now)

@@ -12,16 +12,22 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 from watchtower_agent.loop.pipeline import Observation
+from watchtower_agent.model.approval import ApprovalAnswered
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
     ContainerObserved,
     EngineFound,
     EventsObserved,
     GapObserved,
+    ReadingObserved,
     ScheduleDue,
+    SiblingObserved,
 )
-from watchtower_agent.model.outcome import Outcome
+from watchtower_agent.model.outcome import Outcome, Unsettled
 from watchtower_agent.model.pause import PauseAsked, ResumeAsked
+from watchtower_agent.model.removal import PlanAsked, PruneAsked
+from watchtower_agent.model.revert import RevertAsked
+from watchtower_agent.model.trigger import TriggerAsked
 
 _MOST_EVENTS = 100_000
 """Engine events that may wait. Beyond that they are dropped, and counted as a gap."""
@@ -57,8 +63,9 @@ class Inbox:
         """Bring something.
 
         It takes the place of what it makes out of date: an older tick, ping, listing, an older inspection of the same
-        container, an older time of the same schedule, an older notice of the same words. Gaps of one cause become one,
-        which stands where the first stood: before the events that followed it.
+        container, an older time of the same schedule, an older reading of the same metric, an older batch of the same
+        host, an older notice of the same words. Gaps of one cause become one, which stands where the first stood:
+        before the events that followed it.
         """
         if isinstance(observation, EventsObserved):
             if not observation.events:
@@ -85,10 +92,21 @@ class Inbox:
         """Let who waits go on, though nothing came."""
         self._bell.set()
 
-    def _kind(self, observation: Observation) -> Hashable:
+    def _kind(self, observation: Observation) -> Hashable:  # noqa: PLR0911 - one return per kind
         """Of two observations of one kind the newer tells all that the older did."""
         match observation:
-            case EventsObserved() | Outcome() | PauseAsked() | ResumeAsked():
+            case (
+                EventsObserved()
+                | Outcome()
+                | Unsettled()
+                | PauseAsked()
+                | ResumeAsked()
+                | TriggerAsked()
+                | RevertAsked()
+                | PlanAsked()
+                | PruneAsked()
+                | ApprovalAnswered()
+            ):
                 # every single one counts; actions under way are few, and so is what people ask for
                 self._ordinal += 1
                 return self._ordinal
@@ -96,6 +114,10 @@ class Inbox:
                 return ContainerObserved, observation.container_id
             case ScheduleDue():
                 return ScheduleDue, observation.policy
+            case ReadingObserved():
+                return ReadingObserved, observation.name
+            case SiblingObserved():
+                return SiblingObserved, observation.host
             case GapObserved():
                 return GapObserved, observation.reason
             case Notice():

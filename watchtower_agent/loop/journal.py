@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import structlog
 
+from watchtower_agent.model.approval import Approval
 from watchtower_agent.model.decision import Decision, Dropped, Edge, Held, Severity, Verb
-from watchtower_agent.model.engine_event import EngineEvent
+from watchtower_agent.model.engine_event import EngineEvent, EventKind
 from watchtower_agent.model.fact import Fact
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.outcome import Intent, Outcome, Result
@@ -25,18 +26,30 @@ def log_fact(fact: Fact) -> None:
             log.info(name, policy=fact.policy, target=fact.target.name, reason=fact.reason)
         case Decision():
             log.info("decision", **_about(fact), reason=fact.reason, correlation=fact.correlation_id)
-        case Held():
-            log.info("held", **_about(fact.decision), guard=fact.guard.value, reason=fact.reason)
-        case Dropped():
-            log.info("dropped", **_about(fact.decision), reason=fact.reason)
+        case Held() | Dropped() | Approval():
+            _log_what_became(fact)
         case Intent():
             log.info("action_started", **_about(fact.decision), correlation=fact.decision.correlation_id)
         case Outcome():
             _log_outcome(fact)
         case Notice():
-            getattr(log, _LEVELS[fact.severity])(f"{fact.kind}_{fact.action}", reason=fact.reason)
+            about = {"policy": fact.subject} if fact.kind is EventKind.POLICY and fact.subject else {}
+            getattr(log, _LEVELS[fact.severity])(f"{fact.kind}_{fact.action}", **about, reason=fact.reason)
             for warning in _warnings(fact):
                 log.warning("policy_warning", what=warning)
+
+
+def _log_what_became(fact: Held | Dropped | Approval) -> None:
+    """Of a decision that is not carried out, or not yet."""
+    about = _about(fact.decision)
+    match fact:
+        case Held():
+            log.info("held", **about, guard=fact.guard.value, reason=fact.reason)
+        case Dropped():
+            log.info("dropped", **about, reason=fact.reason)
+        case Approval():
+            why = fact.why or fact.decision.reason
+            getattr(log, _LEVELS[fact.severity])(f"approval_{fact.state}", **about, approval=fact.id, reason=why)
 
 
 def _log_outcome(outcome: Outcome) -> None:

@@ -94,7 +94,8 @@ def told(turns: Turns, within: float) -> dict[str, object]:
     """
     return {
         "turns": turns.count,
-        "busy": turns.seconds / within if within > 0 else 0.0,
+        # The turns of the start are older than what they are a share of.
+        "busy": min(1.0, turns.seconds / within) if within > 0 else 0.0,
         "lag": {"p99": turns.lag(0.99, within), "p99.9": turns.lag(0.999, within)},
         "longest": turns.longest,
     }

@@ -17,9 +17,14 @@ from watchtower_agent.loop.pace import Settling
 from watchtower_agent.loop.pipeline import Observation, Pipeline
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.message import EventMessage
+from watchtower_agent.model.removal import Fate, Look, Removal, Removed
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
+from watchtower_agent.model.source import SourcesWanted
 from watchtower_agent.policies.timetable import Timed
-from watchtower_agent.ports import Clock, Inspections, Publisher, Store
+from watchtower_agent.ports.clock import Clock
+from watchtower_agent.ports.delivery import Publisher
+from watchtower_agent.ports.sampling import Inspections
+from watchtower_agent.ports.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +37,13 @@ _HEARTBEAT = 1.5
 before: a heartbeat of one interval would often be just ahead of a sample, and wake the loop for nothing."""
 _RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
 """Seconds between tries to write to a store that fails."""
+_HEAD_START = 0.001
+"""Seconds for which the calls of a step's actions have the interpreter to themselves, before anybody is told: whoever
+is down would wait while the agent publishes and logs."""
+_LET_OUT_WITHIN = 5.0
+"""Seconds from the last look at what is to be deleted within which the engine is asked to."""
+_STALLED_AFTER = 2.0
+"""Seconds after which a write that has not returned is told."""
 
 
 class SamplingControl(Protocol):
@@ -57,8 +69,35 @@ class SamplingControl(Protocol):
 class ScheduleControl(Protocol):
     """What the loop tells whoever watches the clock."""
 
-    def follow(self, timetable: tuple[Timed, ...]) -> None:
+    def follow(self, timetable: tuple[Timed, ...], /) -> None:
         """From now on these scheduled policies are in force."""
+
+
+class ServiceControl(Protocol):
+    """What the loop tells whoever asks the Swarm about services."""
+
+    def follow(self, names: frozenset[str], /) -> None:
+        """From now on these are of interest."""
+
+    def look(self) -> None:
+        """Ask soon."""
+
+
+class DiskControl(Protocol):
+    """What the loop asks of whoever looks at the engine's disk and deletes what is on it."""
+
+    def look(self, look: Look, /) -> None:
+        """Ask what there is; the answer is a DiskListed or a DiskUnlisted."""
+
+    def remove(self, removal: Removal, /) -> None:
+        """Delete it if it may be still; the answer is a Removed."""
+
+
+class SourceControl(Protocol):
+    """What the loop tells whoever takes in what comes from outside this host."""
+
+    def follow(self, wanted: SourcesWanted, /) -> None:
+        """From now on this is wanted."""
 
 
 class Loop:
@@ -73,6 +112,9 @@ class Loop:
         inspections: Asks the engine about containers.
         sampling: Is told whom to sample.
         schedules: Is told which policies run when.
+        services: Is told which services of a Swarm are scaled.
+        sources: Is told what is wanted of others than this host.
+        disk: Looks at the engine's disk, and deletes what is on it.
         clock: The host's clocks.
         interval: Seconds between samples. When nothing comes, the loop goes on after one and a half of them.
         metrics_interval: Seconds between metrics batches.
@@ -90,6 +132,9 @@ class Loop:
         inspections: Inspections,
         sampling: SamplingControl,
         schedules: ScheduleControl,
+        services: ServiceControl,
+        sources: SourceControl,
+        disk: DiskControl,
         clock: Clock,
         interval: float,
         metrics_interval: float,
@@ -103,6 +148,9 @@ class Loop:
         self._inspections = inspections
         self._sampling = sampling
         self._schedules = schedules
+        self._services = services
+        self._sources = sources
+        self._disk = disk
         self._clock = clock
         self._interval = interval
         self._metrics_interval = metrics_interval
@@ -110,9 +158,18 @@ class Loop:
         self._to_inspect = Settling(quiet=_INSPECT_AFTER, longest=_INSPECT_LATEST, at_once=_INSPECTIONS_AT_ONCE)
         self._inspect_timer: asyncio.TimerHandle | None = None
         self._stopping = False
-        self._awaited: dict[int, tuple[Observation, asyncio.Future[None]]] = {}
+        self._awaited: dict[int, tuple[Observation, asyncio.Future[Effects]]] = {}
         """By the identity of what somebody brought, and waits for."""
-        self.store_error = ""
+        self._store_error = ""
+        self._stalled_since: float | None = None
+
+    @property
+    def store_error(self) -> str:
+        """Why nothing can be written at this moment; empty while it can."""
+        if self._stalled_since is None:
+            return self._store_error
+        waited = self._clock.now().monotonic - self._stalled_since
+        return f"a write has waited for {waited:.0f} s: the disk of the state folder does not answer"
 
     async def run(self) -> None:
         """Until `stop`: one step after the other. What arrives during a commit is the next step's."""
@@ -120,30 +177,31 @@ class Loop:
             rest = self._pipeline.rest(self._clock.now().monotonic, at_most=_HEARTBEAT * self._interval)
             observations = await self._inbox.take(within=rest)
             waits_for = self._sampling.look_after()
-            await self._step(self._pipeline.step(observations, self._clock.now(), sampler_waits_for=waits_for))
-            self._handled(observations)
+            effects = self._pipeline.step(observations, self._clock.now(), sampler_waits_for=waits_for)
+            await self._step(effects)
+            self._handled(observations, effects)
 
-    async def bring(self, observation: Observation) -> None:
-        """Bring something of which every single one counts; returns once what follows from it is durable."""
-        handled = asyncio.get_running_loop().create_future()
+    async def bring(self, observation: Observation) -> Effects:
+        """Bring something of which every single one counts; returns the effects of its step, once these are durable."""
+        handled: asyncio.Future[Effects] = asyncio.get_running_loop().create_future()
         self._awaited[id(observation)] = (observation, handled)
         self._inbox.put(observation)
         try:
-            await handled
+            return await handled
         finally:
             del self._awaited[id(observation)]
 
-    def _handled(self, observations: Sequence[Observation]) -> None:
+    def _handled(self, observations: Sequence[Observation], effects: Effects) -> None:
         for observation in observations if self._awaited else ():
             _, handled = self._awaited.get(id(observation), (None, None))
             if handled is not None and not handled.done():
-                handled.set_result(None)
+                handled.set_result(effects)
 
     async def drain(self) -> None:
         """Take in what has arrived until nothing is left. For the end, after `run` returned."""
         while observations := await self._inbox.take(within=0.01):
-            await self._step(self._pipeline.step(observations, self._clock.now()))
-        await self._step(self._pipeline.step((), self._clock.now(), last=True))
+            await self._step(self._pipeline.step(observations, self._clock.now(), ending=True))
+        await self._step(self._pipeline.step((), self._clock.now(), ending=True, last=True))
 
     def stop(self) -> None:
         """Let `run` return after the step at hand, at once when it waits for something to happen."""
@@ -151,22 +209,38 @@ class Loop:
         self._inbox.wake()
 
     async def _step(self, effects: Effects) -> None:
-        commit = effects.commit()
+        commit, begun = effects.commit(), self._clock.now().monotonic
         if not commit.empty:
             await self._make_durable(commit)
-            self._publisher.committed(commit.events, commit.states)
-            self._committed(commit.events)
-        if not self._stopping:
+        if effects.intents and not self._stopping:
             for intent in effects.intents:
                 self._executor.start(intent)
+            await asyncio.sleep(_HEAD_START)
+        if not commit.empty:
+            self._publisher.committed(commit.events, commit.states)
+            self._committed(commit.events)
+        self._ask_of_the_disk(effects, self._clock.now().monotonic - begun)
         for metrics in effects.metrics:
             self._publisher.metrics(metrics)
         if effects.timetable is not None:
             self._schedules.follow(effects.timetable)
         self._sample(effects)
+        self._look_around(effects)
         self._inspect_soon(effects)
         for fact in effects.facts:
             log_fact(fact)
+
+    def _ask_of_the_disk(self, effects: Effects, waited: float) -> None:
+        """Let removals out, unless they were decided too long ago: a disk that is full may keep a commit waiting."""
+        if self._stopping:
+            return
+        for removal in effects.removals:
+            if waited < _LET_OUT_WITHIN:
+                self._disk.remove(removal)
+            else:
+                self._inbox.put(Removed(removal=removal, fate=Fate.LATE))
+        if effects.look is not None:
+            self._disk.look(effects.look)
 
     def _sample(self, effects: Effects) -> None:
         if effects.watch is not None:
@@ -178,25 +252,43 @@ class Loop:
         for container_id in effects.anew:
             self._sampling.read_anew(container_id)
 
+    def _look_around(self, effects: Effects) -> None:
+        if effects.services is not None:
+            self._services.follow(effects.services)
+        if effects.sources is not None:
+            self._sources.follow(effects.sources)
+        if effects.look_again:
+            self._services.look()
+
     async def _make_durable(self, commit: Commit) -> None:
         """Try until it is written: nothing is published or done that is not, and nothing is forgotten meanwhile."""
         wait = _RETRY_FIRST
         while True:
+            begun = self._clock.now().monotonic
+            stalled = asyncio.get_running_loop().call_later(_STALLED_AFTER, self._stalled, begun)
             try:
                 await self._store.commit(commit)
             except TemporaryError as error:
-                if not self.store_error:
+                if not self._store_error:
                     log.warning(
                         "store_failing", error=str(error), consequence="the agent holds everything until it works"
                     )
-                self.store_error = str(error)
+                self._store_error = str(error)
+                self._stalled_since = None
                 await asyncio.sleep(wait)
                 wait = min(_RETRY_MOST, wait * 2)
             else:
-                if self.store_error:
-                    log.warning("store_works_again", was=self.store_error)
-                self.store_error = ""
+                if was := self.store_error:
+                    log.warning("store_works_again", was=was)
+                self._store_error, self._stalled_since = "", None
                 return
+            finally:
+                stalled.cancel()
+
+    def _stalled(self, begun: float) -> None:
+        """A disk that hangs raises no error: it is said all the same."""
+        self._stalled_since = begun
+        log.warning("store_stalled", error=self.store_error, consequence="the agent holds everything until it works")
 
     def _inspect_soon(self, effects: Effects) -> None:
         self._to_inspect.want(effects.inspect, asyncio.get_running_loop().time())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, EngineEvent, EventKind, Origin
 from watchtower_agent.model.observation import EngineFound, GapObserved
+from watchtower_agent.model.values import dataclass
 
 NAMES_TOLD = 20
 """Names per kind of change that are told; the count tells of all."""

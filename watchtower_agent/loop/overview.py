@@ -7,19 +7,21 @@ on a host of 4,000 containers as on one of 40, but for putting them in order.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.past import trend
 from watchtower_agent.loop.pipeline import Pipeline
-from watchtower_agent.loop.readings import ENGINE_NAMES, HOST_NAMES, LONGEST_VALUE, cut, json_value
+from watchtower_agent.loop.readings import ENGINE_NAMES, HOST_NAMES, LONGEST_VALUE, comparison_json, cut, json_value
+from watchtower_agent.model.container import Container
 from watchtower_agent.model.decision import Mode
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.policies.conditions.closeness import Compared, closeness, rank
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.conditions.closeness import closeness, rank
 from watchtower_agent.policies.conditions.subject import ContainerSubject, HostSubject
-from watchtower_agent.policies.policy import Policy, ScheduleTrigger, WhenTrigger
+from watchtower_agent.policies.policy import OnTrigger, Policy, ScheduleTrigger, WhenTrigger
+from watchtower_agent.policies.strategies.scale import ScaleStrategy
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
@@ -78,8 +80,8 @@ def overview(pipeline: Pipeline, page: Page, now: Instant) -> Generator[None, No
     """
     state, decisions = pipeline.state, pipeline.decisions
     policies = [policy for policy in pipeline.policies.policies if policy.mode is not Mode.OFF]
-    of_host = [policy for policy in policies if policy.selector is None]
-    of_containers = [policy for policy in policies if policy.selector is not None]
+    of_containers = [policy for policy in policies if _is_of_containers(policy)]
+    of_host = [policy for policy in policies if not _is_of_containers(policy)]
     records = yield from _in_order(state, decisions, of_containers, page, now)
     rows = []
     for number, record in enumerate(records[page.offset : page.offset + min(page.limit, MOST_ROWS)]):
@@ -116,7 +118,7 @@ def _row(
     state: HostState, decisions: Decisions, policies: Iterable[Policy], record: ContainerRecord, now: Instant
 ) -> dict[str, object]:
     container, subject = record.container, ContainerSubject(state, now, record)
-    watching = [policy for policy in policies if policy.selector is not None and policy.selector.matches(container)]
+    watching = [policy for policy in policies if _watches(policy, container)]
     operator = record.operator
     return {
         "id": container.id,
@@ -188,9 +190,7 @@ def _measured(state: HostState, sort: Sort, now: Instant) -> Callable[[Container
     if sort is Sort.RESTARTS:
         return lambda record: record.restarts
     if sort is Sort.UPTIME:
-        return lambda record: (
-            now.wall - record.started if record.container.running and record.started is not None else None
-        )
+        return lambda record: state.uptime(record, now)
     joined = max if sort is Sort.PRESSURE else sum
 
     def read(record: ContainerRecord) -> float | None:
@@ -202,6 +202,18 @@ def _measured(state: HostState, sort: Sort, now: Instant) -> Callable[[Container
 
 
 # --- policies -----------------------------------------------------------------------------------------------------
+
+
+def _is_of_containers(policy: Policy) -> bool:
+    """Whether containers are what it watches: those that it selects, or the replicas of a service."""
+    return policy.selector is not None or isinstance(policy.trigger, ScaleStrategy)
+
+
+def _watches(policy: Policy, container: Container) -> bool:
+    """Whether it selects the container, or scales the service of which that is a replica."""
+    if isinstance(policy.trigger, ScaleStrategy):
+        return policy.trigger.target.has(container)
+    return policy.selector is not None and policy.selector.matches(container)
 
 
 def _rank(decisions: Decisions, policy: Policy, subject: HostSubject, target_id: str, now: Instant) -> float:
@@ -223,11 +235,13 @@ def _watchers(
 def _watcher(
     decisions: Decisions, policy: Policy, subject: HostSubject, target_id: str, now: Instant
 ) -> dict[str, object]:
-    verb = policy.then.verb
+    verb, trigger = policy.then.verb, policy.trigger
+    if isinstance(trigger, ScaleStrategy):
+        target_id = trigger.target.key
     key = (policy.name, f"{'act' if verb is not None else 'notify'}:{target_id}")
     waiting = decisions.agenda.waiting.get(key)
     held = waiting.held if waiting is not None else None
-    begun = decisions.under_way(target_id)
+    begun = decisions.under_way.on(target_id)
     watcher: dict[str, object] = {
         "policy": cut(policy.name, _LONGEST_NAME),
         "mode": policy.mode.value,
@@ -237,11 +251,12 @@ def _watcher(
         "release_at": held.release_at if held else None,
         "under_way": begun is not None and begun.decision.policy == policy.name,
     }
-    trigger = policy.trigger
     if isinstance(trigger, ScheduleTrigger):
         return watcher | {"on": [f"schedule {trigger.schedule}"]}
-    if not isinstance(trigger, WhenTrigger):
+    if isinstance(trigger, OnTrigger):
         return watcher | {"on": sorted(f"{kind} {action}" for kind, action in trigger.events)[:_MOST_COMPARISONS]}
+    if not isinstance(trigger, WhenTrigger):
+        return watcher | {"on": ["every sample"]}
     standing = decisions.conditions.standing(policy.name, target_id, now)
     close = closeness(trigger.condition.tree, subject, hold=trigger.hold, standing=standing)
     return watcher | {
@@ -250,18 +265,6 @@ def _watcher(
         "closeness": close.ratio,
         "held_for": round(close.held_for, 3),
         "for": close.hold,
-        "comparisons": [_comparison(each) for each in close.comparisons[:_MOST_COMPARISONS]],
+        "comparisons": [comparison_json(each) for each in close.comparisons[:_MOST_COMPARISONS]],
         "comparisons_left_out": max(0, len(close.comparisons) - _MOST_COMPARISONS),
-    }
-
-
-def _comparison(compared: Compared) -> dict[str, object]:
-    return {
-        "name": cut(compared.name, LONGEST_VALUE),
-        "value": json_value(compared.value),
-        "sign": compared.sign,
-        "threshold": cut(compared.threshold, LONGEST_VALUE),
-        "limit": json_value(compared.limit),
-        "true": compared.truth,
-        "closeness": compared.ratio,
     }

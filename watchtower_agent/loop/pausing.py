@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from watchtower_agent.errors import PermanentError
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.loop.readings import known_container
+from watchtower_agent.model.boots import Boots
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Severity
 from watchtower_agent.model.engine_event import EventKind
@@ -16,7 +16,9 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.pause import Pause, PauseAsked, Paused, PauseScope, ResumeAsked
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.guards.pauses import AGENT, Pauses
+from watchtower_agent.policies.guards.renames import Rename
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.problem import did_you_mean
 from watchtower_agent.policies.wording import as_written
@@ -42,11 +44,11 @@ class Pausing:
 
     def resume(self, resume: Resume, now: Instant) -> None:
         """Take in what an earlier run of the agent was told. One whose time came meanwhile ends in the first step."""
-        seen = Instant.restored(resume.records.get("clock", {}).get("seen"))
+        boots = Boots.restored(resume.records.get("clock", {}), now)
         for stored in resume.records.get(KIND, {}).values():
             pause = _restored(stored)
             if pause is not None:
-                since = now.carried(pause.since, seen)
+                since = boots.carried(pause.since, now)
                 self.pauses.by[pause.what] = Pause(
                     what=pause.what, since=since, length=pause.length, reason=pause.reason
                 )
@@ -61,6 +63,11 @@ class Pausing:
             self.say(_paused(pause, now), now)
         elif known is not None:
             self._end(known, "by command", now)
+
+    def renamed(self, rename: Rename, now: Instant) -> None:
+        """A container that keeps still has another name: it goes on keeping still."""
+        for what in self.pauses.renamed(rename, now):
+            self._remember(what)
 
     def look(self, now: Instant) -> None:
         """End those whose time has come."""

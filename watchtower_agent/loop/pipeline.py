@@ -6,17 +6,22 @@ The async shell around it (`loop`) makes the effects durable, publishes them and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field, replace
 
 from watchtower_agent.loop import announcements
+from watchtower_agent.loop.clock_watch import ClockWatch
 from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineTold, EngineWatch
 from watchtower_agent.loop.pausing import Pausing
 from watchtower_agent.loop.publication import Publication
+from watchtower_agent.loop.renaming import renamed
+from watchtower_agent.loop.reverting import revert
 from watchtower_agent.loop.sample_watch import SampleWatch
 from watchtower_agent.loop.scheduling import KIND, Scheduling
+from watchtower_agent.loop.setting_off import set_off
 from watchtower_agent.loop.shared_causes import SharedCauses
+from watchtower_agent.model.approval import ApprovalAnswered
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Dropped, Held
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, Cursor, EngineEvent, EventKind, Origin
@@ -31,33 +36,51 @@ from watchtower_agent.model.observation import (
     GapObserved,
     InventoryObserved,
     PoliciesRejected,
+    ReadingObserved,
     Resume,
     ScheduleDue,
+    ServicesObserved,
+    SiblingObserved,
 )
-from watchtower_agent.model.outcome import Intent, Outcome
+from watchtower_agent.model.outcome import Intent, Outcome, Unsettled
 from watchtower_agent.model.pause import PauseAsked, ResumeAsked
+from watchtower_agent.model.removal import DiskListed, DiskUnlisted, PlanAsked, PruneAsked, Removed
+from watchtower_agent.model.revert import RevertAsked
 from watchtower_agent.model.sample import SampleBatch
-from watchtower_agent.model.shared_cause import SharedCauseRule
+from watchtower_agent.model.shared_cause import FailureCount, SharedCauseRule
+from watchtower_agent.model.source import SourcesWanted
+from watchtower_agent.model.trigger import TriggerAsked
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.conditions.subject import remember
 from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.policy import PolicySet
-from watchtower_agent.ports import Composer
+from watchtower_agent.ports.delivery import Composer
 from watchtower_agent.state.averages import USUAL, Averages
+from watchtower_agent.state.differences import is_named
 from watchtower_agent.state.host_state import INSPECT_AFTER, READ_ANEW_AFTER, HostState
 from watchtower_agent.state.record import is_ours
 from watchtower_agent.state.remembered import record_from_json
+
+DiskTold = DiskListed | DiskUnlisted | Removed
+"""What the engine tells of its disk."""
+
+Told = Notice | PauseAsked | ResumeAsked | ApprovalAnswered | TriggerAsked | RevertAsked | PlanAsked | PruneAsked
+"""What people want, and what parts of the agent have to say."""
 
 Observation = (
     EngineObservation
     | SampleBatch
     | Outcome
+    | Unsettled
     | PolicySet
     | PoliciesRejected
     | ScheduleDue
-    | Notice
-    | PauseAsked
-    | ResumeAsked
+    | ServicesObserved
+    | ReadingObserved
+    | SiblingObserved
+    | DiskTold
+    | Told
 )
 """Everything that can reach the inbox."""
 
@@ -89,6 +112,11 @@ class PipelineOptions:
     settings_digest: str = ""
 
 
+def _tells_nothing(observation: Observation) -> bool:
+    """Whether no guard can answer otherwise for it: health checks of hundreds make many such events a second."""
+    return isinstance(observation, EventsObserved) and all(each.action in EXEC_ACTIONS for each in observation.events)
+
+
 @dataclass(slots=True)
 class Pipeline:
     """The pure heart of the agent. All of its memory is in its fields; one task drives it.
@@ -118,8 +146,9 @@ class Pipeline:
     _sampler: SampleWatch = field(init=False)
     _scheduling: Scheduling = field(init=False)
     _causes: SharedCauses = field(init=False)
-    _clock: Instant | None = None
-    """When the wall clock was looked at; moved when it was stepped. Durable."""
+    _sources: SourcesWanted | None = None
+    _asks_siblings: bool | None = None
+    _clock: ClockWatch = field(init=False)
 
     def __post_init__(self) -> None:
         options = self.options
@@ -131,7 +160,10 @@ class Pipeline:
             self.state, self.publication, options.protection, options.interval, circumstances=circumstances
         )
         self.pausing = Pausing(self.publication, circumstances.pauses, self._say)
-        self._causes = SharedCauses(self.state, self.publication, circumstances, options.shared_cause, self._say)
+        self._causes = SharedCauses(
+            self.state, self.publication, circumstances, options.shared_cause, options.protection, self._say
+        )
+        self._clock = ClockWatch(self.state, self.publication)
         self._engine = EngineWatch(self.state, self.publication, self._say)
         self._sampler = SampleWatch(options.interval, self._say)
         self._scheduling = Scheduling(self.state, self.publication, self.decisions, self._say)
@@ -146,6 +178,10 @@ class Pipeline:
         """Collector -> what it can't sample, and why."""
         return self._sampler.failing
 
+    def failures(self, now: Instant) -> FailureCount:
+        """How many containers failed lately, as the search for shared causes counts them."""
+        return self._causes.count(self.policies, now)
+
     # --- start ----------------------------------------------------------------------------------------
 
     def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
@@ -156,9 +192,10 @@ class Pipeline:
             record = record_from_json(stored)
             if record is not None:
                 self.state.containers[container_id] = record
+        if self.state.containers:
+            self.publication.watch()  # those that run still have a cgroup, whether or not the engine answers
         self.state.baseline = bool(resume.records.get("baseline"))
-        self._clock = Instant.restored(resume.records.get("clock", {}).get("seen"))
-        self.decisions.resume(resume, interrupted, now, stepped=now.stepped_since(self._clock))
+        self.decisions.resume(resume, interrupted, now, stepped=self._clock.resume(resume, now))
         self._scheduling.resume(resume.records.get(KIND, {}))
         self.pausing.resume(resume, now)
         self._causes.resume(resume, now)
@@ -168,55 +205,70 @@ class Pipeline:
     # --- the step -------------------------------------------------------------------------------------
 
     def step(
-        self, observations: Sequence[Observation], now: Instant, *, last: bool = False, sampler_waits_for: str = ""
+        self,
+        observations: Sequence[Observation],
+        now: Instant,
+        *,
+        ending: bool = False,
+        last: bool = False,
+        sampler_waits_for: str = "",
     ) -> Effects:
         """Take observations in, in their order, and say what follows from them.
 
         Args:
             observations: What the shell saw since the last step.
             now: The present.
+            ending: The agent ends: what this step wants of the engine is not asked for any more.
             last: No step will follow: hold nothing back.
             sampler_waits_for: What holds up the sampler, where it is held up, as far as can be told.
         """
-        self._look_at_clock(now)
+        self._look_at_clock(now, last=last)
+        if ending:
+            self.decisions.pruning.ends(now)
         for observation in observations:
             self._take(observation, now)
         if self._sampler.held_up(now, sampler_waits_for):
             self._go_on_without_samples(now)
         self._scheduling.run(now)
         self.pausing.look(now)
+        self.decisions.look_at_approvals(now)
         self._causes.look(self.policies, now)
+        self._follow_sources()
+        self.decisions.pruning.look(now)
         if self._tick:
             self.decisions.evaluate(now)
+            self.decisions.look_at_strategies(now)
             self.decisions.look_at_breakers(now)
-        self.decisions.review(now)
+        if self._tick or self.decisions.agenda.news or not observations or not all(map(_tells_nothing, observations)):
+            self.decisions.review(now)
         if self._tick:
             self.state.operator_acts_end(now.wall)
             self.state.gaps_end(now.wall)
             self.decisions.forget_cooldowns(now)
+            self.decisions.resizing.forget(now)
             self.publication.metrics(now, self.options.interval, self.options.metrics_interval)
             self._inspect(self.decisions.to_inspect(now))
             self._tick = False
+        self.decisions.pruning.tracking.remember(now)
         self.publication.states(self._info(), now, last=last)
         return self.publication.take()
 
-    def _look_at_clock(self, now: Instant) -> None:
-        """Within a boot wall and monotonic clock differ by the same, until somebody steps the wall clock."""
-        step = now.stepped_since(self._clock)
+    def _look_at_clock(self, now: Instant, *, last: bool = False) -> None:
+        step = self._clock.look(now, last=last)
         if step:
             self.state.operator_acts_move(step)
             self.decisions.clock_stepped(step)
-        if step or self._clock is None or self._clock.boot != now.boot:
-            self._clock = now
-            self._remember_clock()
-
-    def _remember_clock(self) -> None:
-        if self._clock is not None:
-            self.publication.out.records.append(Record(kind="clock", key="seen", value=self._clock.stored()))
 
     def rest(self, now: float, *, at_most: float) -> float:
         """Seconds after which a step is worth it though nothing was observed; `now` is monotonic."""
         return self.publication.rest(now, at_most=at_most)
+
+    def _follow_sources(self) -> None:
+        """What is wanted of others: batches of other agents only where this one may come to lead the Swarm."""
+        asks_siblings = bool(self.state.engine.manager())
+        if self._sources is not None and asks_siblings is not self._asks_siblings:
+            self._asks_siblings = asks_siblings
+            self.publication.out.sources = replace(self._sources, siblings=self._sources.siblings and asks_siblings)
 
     def _inspect(self, container_ids: Iterable[str]) -> None:
         self.publication.out.inspect.update(dict.fromkeys(container_ids))
@@ -231,18 +283,44 @@ class Pipeline:
                 self._inventory(observation, now)
             case ContainerObserved():
                 self._inspection(observation, now)
-            case Outcome():
-                self.decisions.ended(observation, now)
+            case Outcome() | Unsettled():
+                self.decisions.returned(observation, now)
             case PolicySet() | PoliciesRejected():
                 self._policies(observation, now)
             case ScheduleDue():
                 self._scheduling.due(observation)
-            case PauseAsked() | ResumeAsked():
-                self.pausing.take(observation, now)
-            case Notice():
-                self._say(observation, now)
+            case (
+                Notice()
+                | PauseAsked()
+                | ResumeAsked()
+                | ApprovalAnswered()
+                | TriggerAsked()
+                | RevertAsked()
+                | PlanAsked()
+                | PruneAsked()
+            ):
+                self._told(observation, now)
+            case ServicesObserved() | ReadingObserved() | SiblingObserved():
+                self.state.services.apply(observation)
             case _:
                 self._engine_room(observation, now)
+
+    def _told(self, told: Told, now: Instant) -> None:
+        match told:
+            case Notice():
+                self._say(told, now)
+            case ApprovalAnswered():
+                self.decisions.approving.take(told, now)
+            case TriggerAsked():
+                set_off(told, self.decisions, self._say, now)
+            case RevertAsked():
+                revert(told, self.decisions, self._say, now)
+            case PlanAsked():
+                self.decisions.prune_wishes.plan_asked(told, now)
+            case PruneAsked():
+                self.decisions.prune_wishes.prune_asked(told, now)
+            case PauseAsked() | ResumeAsked():
+                self.pausing.take(told, now)
 
     def _engine_events(self, seen: EventsObserved, now: Instant) -> None:
         self.state.engine.event_lag = seen.lag
@@ -253,24 +331,32 @@ class Pipeline:
     def _engine_event(self, event: EngineEvent, now: Instant) -> None:
         known = self.state.containers.get(event.actor_id) if event.kind is EventKind.CONTAINER else None
         own = known.own if known is not None and is_ours(known, event) else None
+        name = known.container.name if known is not None and is_named(known.container) else ""
         record = self.state.apply_event(event)
+        if record is not None and name and record.container.name != name:
+            renamed(name, record, self.decisions, self.pausing, now)
         if event.origin is not Origin.SYNTHETIC:
             self._handled(Cursor(time_ns=event.time_ns, event_id=event.id))
             self.publication.out.event_ids.append(event.id)
-        correlation = own.correlation_id if own is not None else event.id
+        by_us = own.correlation_id if own is not None else self.decisions.pruning.caused(event, now)
+        correlation = by_us or event.id
         self._engine.event(event)
+        self.decisions.pruning.tracking.event(event, now)
         self.publication.tell(event, correlation, now, record=record)
         if event.action in EXEC_ACTIONS:
             return
+        self.publication.out.look_again |= event.kind is EventKind.SERVICE
         if event.kind is EventKind.CONTAINER and event.action == "destroy":
-            self.decisions.settle_gone(event.actor_id, now)
+            self.decisions.under_way.settling.gone(event.actor_id, now)
         if (known is None or event.action in INSPECT_AFTER) and event.actor_id in self.state.containers:
             self._inspect([event.actor_id])
         if event.kind is EventKind.CONTAINER and event.action in READ_ANEW_AFTER:
             self.publication.out.anew.append(event.actor_id)
+        if event.kind is EventKind.CONTAINER:
+            self.decisions.sees(event.actor_id, now, killed=event.action == "oom")
         if record is not None:
             self._causes.take(event, record, now)
-        if own is None:  # what the agent itself caused triggers nothing
+        if own is None and not by_us:  # what the agent itself caused triggers nothing
             self.decisions.trigger(event, record, correlation, now)
 
     def _handled(self, cursor: Cursor) -> None:
@@ -278,16 +364,21 @@ class Pipeline:
 
     def recheck(self, intent: Intent, now: Instant) -> Held | Dropped | None:
         """Whether it is wanted still, and every guard once more, immediately before the write."""
+        self._look_at_clock(now)
         return self.decisions.recheck(intent, now)
 
     # --- what the engine room tells ---------------------------------------------------------------------
 
-    def _engine_room(self, seen: EngineTold, now: Instant) -> None:
+    def _engine_room(self, seen: EngineTold | DiskTold, now: Instant) -> None:
+        if isinstance(seen, DiskTold):
+            self.decisions.prune_wishes.disk_seen(seen, now)
+            return
         if isinstance(seen, GapObserved) and seen.reason == "store_reset":
             self._remember_again(now)
         if isinstance(seen, EngineFound) and seen.restarted:
             self._causes.engine_restarted()
         self._engine.take(seen, now)
+        self.decisions.pruning.tracking.engine(seen, now)
 
     def _remember_again(self, now: Instant) -> None:
         """The store turned out to be damaged and was set aside: what the next start must know goes into the new one."""
@@ -296,9 +387,11 @@ class Pipeline:
         if self._cursor is not None:
             self._handled(self._cursor)
         self.state.changed.update(self.state.containers)
-        self._remember_clock()
+        self._clock.remember_again()
         self.publication.publish_again()
         self.decisions.remember_again()
+        self.decisions.scaling.remember_again(now)
+        self.decisions.resizing.remember_again(now)
         self._scheduling.remember_again()
         self.pausing.remember_again()
         self._causes.remember_again()
@@ -312,13 +405,15 @@ class Pipeline:
             self._engine_event(event, now)
         if first:
             self.publication.out.records.append(Record(kind="baseline", key="made", value={"at": inventory.at}))
+            self._causes.listed_first(now)
+        self.decisions.under_way.settling.engine_is_back(now)
         self.publication.clear_ghosts()
         self._engine.listed(now)
         self._scheduling.listed = True
         self._inspect(self.state.containers)
-        for target in self.decisions.interrupted_targets():
+        for target in list(self.decisions.under_way.settling.intents):
             if target not in self.state.containers:
-                self.decisions.settle_gone(target, now)
+                self.decisions.under_way.settling.gone(target, now)
 
     def _inspection(self, seen: ContainerObserved, now: Instant) -> None:
         self._engine.alive(now)
@@ -328,7 +423,7 @@ class Pipeline:
             return
         for event in events:
             self._engine_event(event, now)
-        self.decisions.settle(seen, now)
+        self.decisions.under_way.settling.settle(seen, now)
 
     # --- samples ----------------------------------------------------------------------------------------
 
@@ -350,7 +445,11 @@ class Pipeline:
             self._scheduling.follow(seen, now)
             self.problems, self.problem_count = (), 0
             self.publication.out.demand = seen.names
+            self.publication.out.services = self.decisions.scaling.swarm_services
+            self._sources, self._asks_siblings = seen.sources, None
+            self.state.services.keep_readings(self.decisions.scaling.readings)
             self.state.history.ask(seen.windows)
+            self.publication.means = seen.means
             self._tick = True
             self._say(announcements.policies_loaded(seen, now.wall), now)
         else:
@@ -360,9 +459,7 @@ class Pipeline:
     # --- publishing -------------------------------------------------------------------------------------
 
     def _say(self, notice: Notice, now: Instant) -> None:
-        correlation = notice.correlation_id or self.publication.next_correlation()
-        self.publication.tell(notice, correlation, now)
-        self.decisions.trigger(notice, None, correlation, now)
+        self.decisions.say(notice, now)
 
     def _info(self) -> AgentInfo:
         return AgentInfo(

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Mapping
+from dataclasses import field, replace
 
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.pace import Pace
+from watchtower_agent.model.approval import Approval
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Decision, Dropped, Held
-from watchtower_agent.model.fact import AgentInfo, Fact
+from watchtower_agent.model.fact import AgentInfo, Fact, MetricsTable
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import StateMessage
 from watchtower_agent.model.observation import EngineInfo, Resume
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
-from watchtower_agent.policies.conditions.subject import engine_values
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.model.window import Window
+from watchtower_agent.policies.conditions.subject import ContainerSubject, engine_values
 from watchtower_agent.policies.making import digest
-from watchtower_agent.ports import Composer
+from watchtower_agent.ports.delivery import Composer
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 from watchtower_agent.state.remembered import record_json
-from watchtower_agent.state.sample_targets import sample_targets
+from watchtower_agent.state.sample_targets import SampleTargets
 
 _STATES_AT_ONCE, _STATES_EVERY = 20, 0.25
 """Steps in a row that publish states at once, and seconds between them in a storm that goes on: newest wins."""
+_MEANS_EVERY = 5.0
+"""Seconds between batches at most while this host runs replicas that another one scales: with 10 s it grows later."""
 
 
 @dataclass(slots=True)
@@ -35,6 +42,7 @@ class Publication:
         sequence: The highest number given to an event.
         install_id: Of the store.
         out: What the step at hand has to do in the world.
+        means: What other nodes of the Swarm are told of the replicas here: service -> windows.
     """
 
     composer: Composer
@@ -42,17 +50,20 @@ class Publication:
     sequence: int = 0
     install_id: str = ""
     out: Effects = field(default_factory=Effects)
-    _contents: dict[str, bytes] = field(default_factory=dict)
+    means: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)
+    _contents: dict[str, int] = field(default_factory=dict)
+    """Topic -> a hash of what was written there last: of a full host the texts themselves would be half a megabyte."""
     _manifest: set[str] = field(default_factory=set)
     _info: AgentInfo | None = None
     _states: Pace = field(default_factory=lambda: Pace(burst=_STATES_AT_ONCE, interval=_STATES_EVERY))
     _changed: set[str] = field(default_factory=set)
     """Ids of containers whose state is to be published."""
     _names_gone: set[str] = field(default_factory=set)
-    _metrics_due: float = 0.0
+    _metrics_at: float = -math.inf
     _batches: int = 0
     _sampled: bool = False
     _watched: tuple[SampleTarget, ...] | None = None
+    _targets: SampleTargets = field(default_factory=SampleTargets)
 
     def resume(self, resume: Resume) -> None:
         """Go on from where an earlier run ended."""
@@ -80,7 +91,7 @@ class Publication:
     def tell(self, fact: Fact, correlation: str, now: Instant, *, record: ContainerRecord | None = None) -> None:
         """Compose one event; a decision is shown with its target as it is now."""
         self.out.facts.append(fact)
-        if record is None and isinstance(fact, Decision | Held | Dropped):
+        if record is None and isinstance(fact, Decision | Held | Dropped | Approval):
             decision = fact if isinstance(fact, Decision) else fact.decision
             record = self.state.containers.get(decision.target.id)
         view = self.state.view(record, now) if record is not None else None
@@ -101,7 +112,7 @@ class Publication:
         if (self._changed or self._names_gone) and (last or not self._states.wait(now.monotonic)):
             self._states.went(now.monotonic)
             self._containers(self.out)
-            self._watch(sample_targets(record.container for record in self.state.containers.values()))
+            self.watch()
         known = self._info
         # The last sequence changes all the time: it goes along when something else changes.
         if known is None or replace(known, last_sequence=info.last_sequence) != info:
@@ -126,25 +137,29 @@ class Publication:
         state.removed.clear()
         state.names_gone.clear()
 
-    def _watch(self, targets: tuple[SampleTarget, ...]) -> None:
+    def watch(self) -> None:
+        """Have the containers sampled that run, as far as is known."""
+        targets = self._targets.of(record.container for record in self.state.containers.values())
         if targets != self._watched:
             self._watched = self.out.watch = targets
 
     def _containers(self, out: Effects) -> None:
         state = self.state
-        names = {record.container.name for record in state.containers.values()}
-        shared = self._task_topics() if self._names_gone else set()
-        for name in self._names_gone - names:
-            topic = self.composer.container_topic(name)
-            if topic not in shared:
-                self._clear(out, topic)
+        if self._names_gone:
+            names = {record.container.name for record in state.containers.values()}
+            shared = self._task_topics()
+            for name in self._names_gone - names:
+                topic = self.composer.container_topic(name)
+                if topic not in shared:
+                    self._clear(out, topic)
         for container_id in self._changed:
             record = state.containers[container_id]
             if record.container.status is None or self._succeeded(record):
                 continue  # once an inspection tells the state, it changes again
             message = self.composer.container_state(state.view(record))
-            if self._contents.get(message.topic) != message.payload:
-                self._contents[message.topic] = message.payload
+            content = hash(message.payload)
+            if self._contents.get(message.topic) != content:
+                self._contents[message.topic] = content
                 self._manifest.add(message.topic)
                 out.states.append(message)
         self._changed.clear()
@@ -173,8 +188,8 @@ class Publication:
         self.composer.engine_changed(engine)
         self._info = None  # what it says of the engine is out of date
         # An engine elsewhere keeps its data on a disk that can't be measured from here.
-        here = engine.url.startswith("unix:")
-        self.out.engine = LocalEngine(data_root=engine.data_root, pid=engine.pid) if here else LocalEngine()
+        elsewhere = self.state.engine.elsewhere
+        self.out.engine = LocalEngine() if elsewhere else LocalEngine(data_root=engine.data_root, pid=engine.pid)
 
     def publish_again(self) -> None:
         """Every retained topic is written anew, so that the store's manifest is whole again."""
@@ -207,11 +222,34 @@ class Publication:
         batch = self.state.samples
         if batch is None:
             return
+        if self._runs_scaled():
+            every = min(every, max(interval, _MEANS_EVERY))
         first = bool(batch.targets) and not self._sampled
-        if now.monotonic < self._metrics_due and not first:
+        if now.monotonic < self._metrics_at + every - interval / 2 and not first:
             return
         self._sampled = self._sampled or first
-        self._metrics_due = now.monotonic + every - interval / 2
+        self._metrics_at = now.monotonic
         self._batches += 1
         table, engine = self.state.table(now), engine_values(self.state)
-        self.out.metrics.extend(self.composer.metrics(batch, table, engine, sequence=self._batches))
+        if self.means:
+            table = replace(table, means=self._means(table, now))
+        told = self.composer.metrics(batch, table, engine, sequence=self._batches, interval=every)
+        self.out.metrics.extend(told)
+
+    def _runs_scaled(self) -> bool:
+        """Whether a replica of a service that is scaled runs on this host."""
+        means = self.means
+        records = self.state.containers.values() if means else ()
+        return any(each.container.running and each.container.swarm_service in means for each in records)
+
+    def _means(self, table: MetricsTable, now: Instant) -> dict[int, dict[str, float]]:
+        """Place in the table -> what is known of the means that are asked of that replica."""
+        found: dict[int, dict[str, float]] = {}
+        for place, container in enumerate(table.containers):
+            windows = self.means.get(container.swarm_service)
+            if windows is None:
+                continue
+            subject = ContainerSubject(self.state, now, self.state.containers[container.id])
+            values = ((str(window), subject.window(window)) for window in windows)
+            found[place] = {text: value for text, value in values if isinstance(value, float | int)}
+        return found

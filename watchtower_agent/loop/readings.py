@@ -9,6 +9,7 @@ from watchtower_agent.errors import PermanentError
 from watchtower_agent.model.decision import Number
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.catalogue import CATALOGUE, Scope, ValueType
+from watchtower_agent.policies.conditions.closeness import Compared
 from watchtower_agent.policies.conditions.subject import ContainerSubject, HostSubject
 from watchtower_agent.policies.conditions.truth import UNKNOWN, Value
 from watchtower_agent.policies.problem import nearest
@@ -80,6 +81,19 @@ def known_container(state: HostState, wanted: str) -> ContainerRecord:
     if wanted in CATALOGUE:
         hint = f"to draw the past of that name: watchtower-agent metrics {wanted} --of CONTAINER"
     raise PermanentError(f"there is no container {wanted[:60]!a}; {hint}")
+
+
+def comparison_json(compared: Compared) -> dict[str, object]:
+    """One comparison of a condition as it stands, as a JSON object."""
+    return {
+        "name": cut(compared.name, LONGEST_VALUE),
+        "value": json_value(compared.value),
+        "sign": compared.sign,
+        "threshold": cut(compared.threshold, LONGEST_VALUE),
+        "limit": json_value(compared.limit),
+        "true": compared.truth,
+        "closeness": compared.ratio,
+    }
 
 
 def json_value(value: Value | None) -> Number:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from watchtower_agent.loop import announcements
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.sample import SampleBatch
+from watchtower_agent.model.values import dataclass
 
 SILENT_AFTER: Final = 10.0
 """Seconds, and ticks, for which no tick may come before the sampler counts as held up."""

@@ -6,7 +6,7 @@ At most once each: the moment up to which a policy's runs are settled is durable
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from watchtower_agent.loop import announcements
 from watchtower_agent.loop.decisions import Decisions
@@ -15,6 +15,7 @@ from watchtower_agent.model.commit import Record
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import ScheduleDue
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.scheduled import correlation_of, numbers_of, run_decisions, targets_of
 from watchtower_agent.policies.timetable import LATE, Run, Timetable

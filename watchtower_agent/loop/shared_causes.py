@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from watchtower_agent.loop.publication import Publication
+from watchtower_agent.model.boots import Boots
 from watchtower_agent.model.commit import Record
+from watchtower_agent.model.container import Health
 from watchtower_agent.model.decision import Mode, Number, Severity
 from watchtower_agent.model.engine_event import EngineEvent, EventKind
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import Resume
-from watchtower_agent.model.shared_cause import CauseKind, SharedCause, SharedCauseRule
+from watchtower_agent.model.shared_cause import CauseKind, FailureCount, SharedCause, SharedCauseRule
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.guards.circumstances import Circumstances
+from watchtower_agent.policies.guards.protected import protected_because
+from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.wording import as_written
 from watchtower_agent.state.failures import Failures
@@ -25,9 +30,10 @@ CAUSE, FAILED = "shared_cause", "failed"
 """Kinds of records that the store keeps: the cause that actions are held for; when containers failed."""
 
 DISK: Final = "host.disk.percent"
-DISK_FULL: Final = 95.0
-"""Percent of the file system of the engine's data."""
 _MOST_NAMES: Final = 20
+_INSPECTED_BY: Final = 5.0
+"""Seconds after the first listing ever for which nothing is done while containers are not inspected."""
+_ACT: Final = frozenset({Mode.ENFORCE, Mode.APPROVE})
 
 
 @dataclass(slots=True)
@@ -39,6 +45,7 @@ class SharedCauses:
         publication: Where what is to be remembered goes.
         circumstances: Where the guard finds the cause.
         rule: When many failures are taken for one.
+        protection: What no policy may act on.
         say: Publishes a notice.
     """
 
@@ -46,29 +53,58 @@ class SharedCauses:
     publication: Publication
     circumstances: Circumstances
     rule: SharedCauseRule
+    protection: Protection
     say: Callable[[Notice, Instant], None]
     _failures: Failures = field(default_factory=Failures)
     _news: bool = False
     """Something failed since the last look."""
     _engine_restarted: bool = False
+    _policies: PolicySet | None = None
+    """Those for which was looked last."""
 
     def resume(self, resume: Resume, now: Instant) -> None:
         """Take in what the store remembers of an earlier run of the agent."""
-        seen = Instant.restored(resume.records.get("clock", {}).get("seen"))
+        boots = Boots.restored(resume.records.get("clock", {}), now)
         for container_id, stored in resume.records.get(FAILED, {}).items():
             if (at := Instant.restored(stored)) is not None:
-                self._failures.at[container_id] = now.carried(at, seen)
+                self._failures.at[container_id] = boots.carried(at, now)
         cause = _restored(resume.records.get(CAUSE, {}).get("host", {}), self.rule.hold)
         if cause is not None:
-            since, last = now.carried(cause.since, seen), now.carried(cause.seen, seen)
+            since, last = boots.carried(cause.since, now), boots.carried(cause.seen, now)
             self.circumstances.shared_cause = replace(cause, since=since, seen=last)
 
     def take(self, event: EngineEvent, record: ContainerRecord, now: Instant) -> None:
         """Take in what happened to a container; the record has it already."""
-        if self._failures.take(event, record, now):
-            self._news = True
-            stored = self._failures.at[event.actor_id].stored()
-            self.publication.out.records.append(Record(kind=FAILED, key=event.actor_id, value=stored))
+        if self._failures.take(event, record, now, age=self.state.age(event.time, now) or 0.0):
+            self._failed_lately(event.actor_id)
+
+    def listed_first(self, now: Instant) -> None:
+        """The containers were listed for the first time ever: those that are unhealthy count as failed just now.
+
+        When they became so nobody knows. Those that are stopped may be so for years, and do not count. Not every engine
+        tells in a listing who is unhealthy: nothing is done before the inspections have, or for a while.
+        """
+        self.state.engine.counted_by = now.monotonic + _INSPECTED_BY if self.rule.hold > 0 else None
+        for container_id, record in self.state.containers.items():
+            container = record.container
+            if container.running and container.health is Health.UNHEALTHY and container_id not in self._failures.at:
+                self._failures.at[container_id] = now
+                self._failed_lately(container_id)
+
+    def _counted(self, now: Instant) -> None:
+        engine = self.state.engine
+        if engine.counted_by is None or not engine.listed:
+            return
+        running = (record for record in self.state.containers.values() if record.container.running)
+        if now.monotonic >= engine.counted_by or all(
+            record.container.detail is not None and record.doubted is None for record in running
+        ):
+            engine.counted_by = None
+
+    def _failed_lately(self, container_id: str) -> None:
+        self._news = True
+        stored = self._failures.at[container_id].stored()
+        self.publication.out.records.append(Record(kind=FAILED, key=container_id, value=stored))
 
     def engine_restarted(self) -> None:
         """The daemon was restarted."""
@@ -76,6 +112,10 @@ class SharedCauses:
 
     def look(self, policies: PolicySet, now: Instant) -> None:
         """See whether there is a shared cause, still or again, and whether the one that there was is over."""
+        self._counted(now)
+        other, self._policies = policies is not self._policies, policies
+        # Who failed before there were policies, or others, counts for these. A known cause needs no other.
+        self._news |= other and self.circumstances.shared_cause is None
         if self.rule.hold > 0:
             restarted, self._engine_restarted = self._engine_restarted, False
             if restarted:
@@ -93,6 +133,11 @@ class SharedCauses:
         for container_id in self._failures.forget(of_interest):
             self.publication.out.records.append(Record(kind=FAILED, key=container_id, value=None))
 
+    def count(self, policies: PolicySet, now: Instant) -> FailureCount:
+        """How many have failed, of how many that policies may act on."""
+        selected = self._selected(policies, now)
+        return FailureCount(failed=len(self._failed(selected, now)), selected=len(selected), rule=self.rule)
+
     def remember_again(self) -> None:
         """The store was lost while running: put what it must know into the new one."""
         self._remember()
@@ -103,15 +148,16 @@ class SharedCauses:
         self._seen(CauseKind.ENGINE_RESTARTED, "the engine was restarted", {}, {}, now)
 
     def _disk(self, now: Instant) -> None:
-        used = self.state.host_metric(DISK, now)
-        if used is not None and used >= DISK_FULL:
-            numbers: dict[str, Number] = {DISK: round(used, 1), "full": DISK_FULL}
+        full = self.rule.disk
+        used = self.state.host_metric(DISK, now) if full > 0 else None
+        if used is not None and used >= full:
+            numbers: dict[str, Number] = {DISK: round(used, 1), "full": full}
             self._seen(CauseKind.DISK_FULL, f"the disk of the engine's data is {used:.1f} % full", numbers, {}, now)
 
     def _many(self, policies: PolicySet, now: Instant) -> None:
-        rule, selected = self.rule, self._selected(policies)
-        failed = [each for each in self._failures.since(now.monotonic - rule.within) if each in selected]
-        if len(failed) < rule.at_least or 100 * len(failed) <= rule.share * len(selected):
+        rule, selected = self.rule, self._selected(policies, now)
+        failed = self._failed(selected, now)
+        if not rule.is_shared(len(failed), len(selected)):
             return
         numbers: dict[str, Number] = {
             "failed": len(failed),
@@ -128,15 +174,24 @@ class SharedCauses:
             now,
         )
 
-    def _selected(self, policies: PolicySet) -> dict[str, str]:
-        """Ids and names of the containers that policies may act on."""
-        acting = [
-            policy.selector
-            for policy in policies.policies
-            if policy.mode is not Mode.OFF and policy.then.verb is not None and policy.selector is not None
-        ]
-        containers = (record.container for record in self.state.containers.values())
-        return {each.id: each.name for each in containers if any(selector.matches(each) for selector in acting)}
+    def _failed(self, selected: Mapping[str, str], now: Instant) -> list[str]:
+        return [each for each in self._failures.since(now.monotonic - self.rule.within) if each in selected]
+
+    def _selected(self, policies: PolicySet, now: Instant) -> dict[str, str]:
+        """Ids and names of the containers that policies may act on, and that run, or did when they failed."""
+        failed = frozenset(self._failures.since(now.monotonic - self.rule.within))
+        acting = [(policy, policy.selector) for policy in policies.policies if policy.mode in _ACT and policy.then.verb]
+        return {
+            record.container.id: record.container.name
+            for record in self.state.containers.values()
+            if record.container.running or record.container.id in failed
+            if any(
+                selector is not None
+                and selector.matches(record.container)
+                and not protected_because(record, policy, self.protection)
+                for policy, selector in acting
+            )
+        }
 
     def _seen(
         self, kind: CauseKind, reason: str, numbers: Mapping[str, Number], facts: Mapping[str, object], now: Instant

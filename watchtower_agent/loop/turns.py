@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from watchtower_agent.model.values import dataclass
 
 _FINEST: Final = 1e-5
 """Seconds; shorter turns are not told apart."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from watchtower_agent.model.engine_event import Cursor
 from watchtower_agent.model.message import EventMessage, StateMessage
 from watchtower_agent.model.outcome import Intent, Outcome
+from watchtower_agent.model.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from watchtower_agent.model.service import NOTHING_AGAINST, CloneFacts
+from watchtower_agent.model.values import dataclass
 
 
 class ContainerStatus(StrEnum):
@@ -41,13 +44,19 @@ class ContainerDetail:
         failing_streak: Failed health checks in a row; None without a health check.
         health_start_period: Seconds in which failing health checks do not count; 0 without a health check.
         health_interval: Seconds between health checks; 0 without one.
+        health_retries: Failed health checks in a row that make it unhealthy; 0 without one.
         restart_policy: `no`, `always`, `unless-stopped` or `on-failure`.
         stop_timeout: Seconds the container asked for between its stop signal and KILL; None: the engine's default.
         stop_signal: Its stop signal as the engine names it (`SIGTERM`, `15`, …).
         cgroup_parent: HostConfig.CgroupParent, empty for the engine's default.
         cpu_limit: Cores that its quota and cpuset grant, the smaller; None without either.
-        restart_count: The engine's own count of restarts by its restart policy.
+        cpu_granted: Cores of its quota alone, which `docker update` changes; None without one.
+        memory_limit: Bytes that it was configured with; 0 without a limit.
+        restart_count: The engine's own count of restarts by its restart policy, each from the moment on that it was
+            decided; 0 again after any other start. With what events told since the inspection.
+        start_failed: The engine could not start it the last time.
         exposed_ports: Ports that it says it listens on (`EXPOSE` of its image, `--expose`).
+        cloning: What stands against making another like it.
     """
 
     pid: int = 0
@@ -58,13 +67,18 @@ class ContainerDetail:
     failing_streak: int | None = None
     health_start_period: float = 0.0
     health_interval: float = 0.0
+    health_retries: int = 0
     restart_policy: str = "no"
     stop_timeout: float | None = None
     stop_signal: str = "SIGTERM"
     cgroup_parent: str = ""
     cpu_limit: float | None = None
+    cpu_granted: float | None = None
+    memory_limit: int = 0
     restart_count: int = 0
+    start_failed: bool = False
     exposed_ports: tuple[int, ...] = ()
+    cloning: CloneFacts = NOTHING_AGAINST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

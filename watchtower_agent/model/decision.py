@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from watchtower_agent.model.values import dataclass
 
 
 class Verb(StrEnum):
-    """What the agent can do to a container, and `notify`, which only tells."""
+    """What the agent can do to a container, a service or the engine's disk, and `notify`, which only tells."""
 
     RESTART = "restart"
     START = "start"
@@ -16,6 +18,12 @@ class Verb(StrEnum):
     KILL = "kill"
     PAUSE = "pause"
     UNPAUSE = "unpause"
+    SCALE = "scale"
+    """Change a service's number of replicas."""
+    RESIZE = "resize"
+    """Change a container's limits of CPU and memory while it runs."""
+    PRUNE = "prune"
+    """Delete what nobody needs from the engine's disk: all of one plan is one action."""
     NOTIFY = "notify"
 
 
@@ -24,6 +32,7 @@ class Mode(StrEnum):
 
     ENFORCE = "enforce"
     SHADOW = "shadow"
+    APPROVE = "approve"
     OFF = "off"
 
 
@@ -39,6 +48,7 @@ class TargetKind(StrEnum):
     """What a decision is about."""
 
     CONTAINER = "container"
+    SERVICE = "service"
     HOST = "host"
 
 
@@ -55,6 +65,7 @@ class Guard(StrEnum):
     STARTING = "starting"
     RESTART_POLICY = "restart_policy"
     DEPENDENCY = "dependency"
+    PREFLIGHT = "preflight"
     COOLDOWN = "cooldown"
     BACKOFF = "backoff"
     BREAKER = "breaker"
@@ -71,9 +82,10 @@ class Target:
     """What a decision is about.
 
     Attributes:
-        kind: A container, or the host itself.
-        id: The container's full id; empty for the host.
-        name: The container's name, or the host's.
+        kind: A container, a service, or the host itself.
+        id: The container's full id, or what tells the service from others; empty for the host, `data-root` for what
+            the engine keeps on its disk.
+        name: The container's name, the service's, or the host's.
     """
 
     kind: TargetKind
@@ -98,6 +110,9 @@ class Decision:
             empty where none did.
         from_event: True when an event or a schedule triggered it: it may be held for long; else it expires soon.
         last_resort: True for the stop by which a policy answers a breaker that opened: no pacing holds it.
+        approval: Id of the approval under which it is done; empty where none was needed, or none is given yet.
+        follows: Name of the container that was brought back, and after which this one is restarted; else empty. The
+            policy is the one that acted on that container: it may select this one or not.
         decided_at: Seconds since the epoch.
         expires_at: After this it is not carried out any more, seconds since the epoch.
     """
@@ -113,6 +128,8 @@ class Decision:
     cause_id: str = ""
     from_event: bool = False
     last_resort: bool = False
+    approval: str = ""
+    follows: str = ""
     decided_at: float
     expires_at: float
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from watchtower_agent.model.approval import Approval
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.decision import Decision, Dropped, Edge, Held
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.outcome import Intent, Outcome
+from watchtower_agent.model.values import dataclass
 
-Fact = EngineEvent | Edge | Decision | Held | Dropped | Intent | Outcome | Notice
+Fact = EngineEvent | Edge | Decision | Held | Dropped | Intent | Outcome | Approval | Notice
 """What becomes one CloudEvent. Its topic ends in:
 
 EngineEvent  <kind>/<action>/<key of the actor>
@@ -20,8 +22,10 @@ Edge         policy/firing/<policy>     policy/resolved/<policy>
 Decision     policy/decision/<policy>
 Held         policy/held/<policy>
 Dropped      policy/dropped/<policy>
+Approval     policy/approval_<state>/<policy>
 Intent       action/started/<target>
-Outcome      action/<result>/<target>   (succeeded, failed, interrupted, abandoned); of a notify: action/notify/<target>
+Outcome      action/<result>/<target>   (succeeded, failed, interrupted, abandoned, ineffective)
+             of a notify: action/notify/<target>
 Notice       <kind>/<action>/<subject or self>
 """
 
@@ -58,10 +62,15 @@ class MetricsTable:
     Attributes:
         containers: As the engine describes them.
         columns: Catalogue name -> one number per container, in their order. NaN where it is not known.
+        uptimes: Seconds since each was started, in their order; None where that is not known.
+        means: Of replicas of services that are scaled: place among the containers -> `str(Window)` -> value. Unknown
+            ones are absent.
     """
 
     containers: Sequence[Container] = ()
     columns: Mapping[str, array[float]] = field(default_factory=dict)
+    uptimes: Sequence[float | None] = ()
+    means: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Final
+
+from watchtower_agent.model.values import dataclass
 
 AHEAD: Final = 60.0
 """Seconds by which the clock of an engine elsewhere may be ahead of ours. A stamp that is later than that was made
@@ -23,11 +24,13 @@ class Instant:
         wall: Seconds since the epoch, UTC.
         monotonic: Seconds on the host's monotonic clock, meaningful only within this boot.
         boot: Which boot of the host; empty where that is not known.
+        asleep: Seconds of this boot in which the host was suspended: the monotonic clock does not count them.
     """
 
     wall: float
     monotonic: float
     boot: str = ""
+    asleep: float = 0.0
 
     def may_be_past(self, stamp: float) -> bool:
         """Whether a stamp (seconds since the epoch) can be compared with stamps of now.
@@ -35,6 +38,10 @@ class Instant:
         One that is far in the future was made before the clock was stepped back: it does not tell what came first.
         """
         return stamp <= self.wall + AHEAD
+
+    def passed_since(self, earlier: Instant) -> float:
+        """Seconds since an earlier moment of this run, those in which the host was suspended among them."""
+        return self.monotonic + self.asleep - earlier.monotonic - earlier.asleep
 
     def since(self, wall: float, monotonic: object, boot: object) -> float:
         """Seconds since a moment that an earlier run stored; never negative.
@@ -55,19 +62,6 @@ class Instant:
             return 0.0
         step = (self.wall - before.wall) - (self.monotonic - before.monotonic)
         return step if abs(step) >= 1.0 else 0.0
-
-    def carried(self, earlier: Instant, seen: Instant | None = None) -> Instant:
-        """A moment that an earlier run stored, on the clocks of this one: as long ago as it was.
-
-        Args:
-            earlier: That moment.
-            seen: When the earlier run looked at its wall clock last, or found it stepped. What it had stored before a
-                step is corrected by that.
-        """
-        if seen is not None and seen.boot and seen.boot == earlier.boot:
-            earlier = replace(earlier, wall=seen.wall + earlier.monotonic - seen.monotonic)
-        age = self.since(earlier.wall, earlier.monotonic, earlier.boot)
-        return Instant(wall=earlier.wall, monotonic=self.monotonic - age, boot=self.boot)
 
     def stored(self) -> dict[str, object]:
         """As a JSON object for the next run."""

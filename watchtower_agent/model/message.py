@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from watchtower_agent.model.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +52,18 @@ class MetricsMessage:
     topic: str
     payload: bytes
     expiry: int = field(default=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyMessage:
+    """The answer to a command that came over MQTT: QoS 0, not retained, held in memory only.
+
+    Attributes:
+        topic: Full topic.
+        payload: JSON.
+        expiry: Seconds after which the broker may drop it (MQTT 5).
+    """
+
+    topic: str
+    payload: bytes
+    expiry: int = field(default=60)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from watchtower_agent.model.decision import Severity
 from watchtower_agent.model.engine_event import EventKind
+from watchtower_agent.model.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,9 +15,9 @@ class Notice:
     """Something that the agent has to say about itself, the engine or its policies.
 
     Known ones: engine/down, engine/up, agent/event_gap, agent/started, agent/stopping, agent/sampling_degraded,
-    agent/sampling_restored, policy/loaded, policy/rejected, policy/scheduled, policy/missed, policy/breaker_open,
-    policy/breaker_half_open, policy/breaker_closed, policy/paused, policy/resumed, agent/paused, agent/resumed,
-    agent/shared_cause, agent/shared_cause_over.
+    agent/sampling_restored, policy/loaded, policy/rejected, policy/scheduled, policy/missed, policy/triggered,
+    policy/breaker_open, policy/breaker_half_open, policy/breaker_closed, policy/paused, policy/resumed, policy/limited,
+    policy/regretted, policy/at_max, agent/paused, agent/resumed, agent/shared_cause, agent/shared_cause_over.
 
     Attributes:
         kind: `engine`, `agent` or `policy`.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.engine_event import Cursor, EngineEvent
 from watchtower_agent.model.outcome import Act
+from watchtower_agent.model.service import SwarmService
+from watchtower_agent.model.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +73,11 @@ class EngineInfo:
         cgroup_driver: `systemd`, `cgroupfs` or `none`.
         cgroup_version: `1` or `2`.
         swarm_node_id: Empty outside a Swarm.
+        swarm_manager: True when this engine is one of its Swarm's managers.
         swarm_leader: True when this engine leads its Swarm.
         url: The address that is used, and in `url_source` where it came from.
         url_source: `settings`, `DOCKER_HOST`, `context NAME` or `default`.
+        cpus: How many its host has; 0 when it did not say.
         pid: Of the process behind its socket; 0 when that is not known (remote), or the init system's.
         started_at: When the daemon's process started, seconds since the epoch; None when not known (remote).
     """
@@ -86,9 +90,11 @@ class EngineInfo:
     cgroup_driver: str = ""
     cgroup_version: str = ""
     swarm_node_id: str = ""
+    swarm_manager: bool = False
     swarm_leader: bool = False
     url: str = ""
     url_source: str = ""
+    cpus: int = 0
     pid: int = 0
     started_at: float | None = None
 
@@ -236,6 +242,78 @@ class Resume:
     retained_topics: tuple[str, ...] = ()
     store_was_reset: str = ""
     acts: tuple[Act, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicesObserved:
+    """What the Swarm says of the services that policies scale. Only managers are asked.
+
+    Attributes:
+        leads: Whether the engine that was asked leads the Swarm: who leads is told by no event.
+        services: Those of the asked names that there are, and are replicated.
+        asked: The names that were asked for.
+        at: When they were, seconds since the epoch.
+        moment: The same on the monotonic clock.
+    """
+
+    leads: bool
+    services: tuple[SwarmService, ...]
+    asked: frozenset[str]
+    at: float
+    moment: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingObserved:
+    """A metric from outside that was published, or answered.
+
+    Attributes:
+        name: Of the metric, as its rule has it (`MqttMetricRule.name`).
+        value: What it is; None when it can't be known, and in `why` why not.
+        age: Seconds since it was true, as far as that is known: of a retained message by the stamp that it carries.
+        moment: When it came, on the monotonic clock.
+        why: In few words; empty for a value.
+    """
+
+    name: str
+    value: float | None
+    age: float = 0.0
+    moment: float
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiblingReplica:
+    """What another node's agent tells of a container of a service there.
+
+    Attributes:
+        container_id: Full id.
+        service: Name of the Swarm's service.
+        means: `avg(cpu.percent_of_limit, 20s)` and the like, as the batch names them -> value.
+    """
+
+    container_id: str
+    service: str
+    means: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiblingObserved:
+    """A batch of metrics of another host's agent.
+
+    Attributes:
+        host: Its name.
+        node: Id of its node in the Swarm; empty outside one.
+        interval: Seconds between its batches.
+        moment: When it came, on the monotonic clock.
+        replicas: Those of its containers that are tasks of a service.
+    """
+
+    host: str
+    node: str
+    interval: float
+    moment: float
+    replicas: tuple[SiblingReplica, ...] = ()
 
 
 EngineObservation = (

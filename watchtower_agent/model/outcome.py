@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from watchtower_agent.model.decision import Decision, Number, Verb
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.values import dataclass
 
 
 class Result(StrEnum):
@@ -21,6 +22,8 @@ class Result(StrEnum):
     ABANDONED = "abandoned"
     """Not tried: asked again just before the write, a guard said no, or the target was gone. Or someone removed the
     target while the engine was at it: nothing is left to be done."""
+    INEFFECTIVE = "ineffective"
+    """The engine did it, and the target was not well by its time after it. Told after one of the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,9 @@ class Outcome:
         finished_at: When it returned, seconds since the epoch.
         numbers: What the action measured (seconds taken, exit code, …).
         moment: When it was known to have ended, on both clocks; None: the wall clock alone tells.
+        asked: False when the engine was not even asked: nothing can have come of it.
+        verified_at: When it was seen whether it had helped, seconds since the epoch: it did, unless it is ineffective.
+            None while that is not known.
     """
 
     decision: Decision
@@ -62,6 +68,26 @@ class Outcome:
     finished_at: float
     numbers: Mapping[str, Number] = field(default_factory=dict)
     moment: Instant | None = None
+    asked: bool = True
+    verified_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """A call to the engine that ended without telling what became of its target: an inspection has to.
+
+    Attributes:
+        intent: What was begun.
+        reason: What is known of the call's end, one sentence for people.
+        answered: The engine refused: it does no more about it, though it may have done a part. False: it gave no
+            answer, and may be at it still.
+        started_at: When the call began, seconds since the epoch.
+    """
+
+    intent: Intent
+    reason: str
+    answered: bool
+    started_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +98,16 @@ class Act:
         id: Of the decision.
         policy: The policy's name.
         target: The target's name, so that it counts after a recreate, too.
+        target_id: The target's id, so that it counts after a rename, too.
         verb: What was done.
         at: When it ended; while it has not, when it began.
+        helped: Whether it was of use; None while that is not known.
     """
 
     id: str
     policy: str
     target: str
+    target_id: str = ""
     verb: Verb
     at: Instant
+    helped: bool | None = None

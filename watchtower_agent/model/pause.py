@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.values import dataclass
 
 
 class PauseScope(StrEnum):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

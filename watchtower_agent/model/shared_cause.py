@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from watchtower_agent.model.decision import Number
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.values import dataclass
 
 
 class CauseKind(StrEnum):
@@ -26,16 +27,45 @@ class SharedCauseRule:
     """When many failures are taken for one.
 
     Attributes:
-        share: Percent of the containers that policies may act on; so many may fail, more have a shared cause.
+        share: Percent of the containers that run and that policies may act on; so many may fail, more have a shared
+            cause.
         at_least: Fewer failures than this have none, whatever their share.
         within: Seconds in which they are counted.
         hold: Seconds for which nothing is done after a shared cause was seen last; 0: shared causes are not looked for.
+        disk: Percent of the file system of the engine's data from which on it is full; 0: it is not looked at.
     """
 
     share: float = 30.0
     at_least: int = 3
     within: float = 120.0
     hold: float = 300.0
+    disk: float = 95.0
+
+    def is_shared(self, failed: int, selected: int) -> bool:
+        """Whether so many failures of so many containers have one cause."""
+        return failed >= self.at_least and 100 * failed > self.share * selected
+
+    def least(self, selected: int) -> int:
+        """The number of failures from which on they have one cause."""
+        failed = max(self.at_least, int(self.share * selected / 100))
+        while not self.is_shared(failed, selected):
+            failed += 1
+        return failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureCount:
+    """How many containers failed lately, of those that policies may act on.
+
+    Attributes:
+        failed: Those that did, within the time that the rule says.
+        selected: All of them that run, or did when they failed.
+        rule: By which they are judged.
+    """
+
+    failed: int
+    selected: int
+    rule: SharedCauseRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

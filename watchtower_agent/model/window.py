@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from watchtower_agent.model.values import dataclass
 
 SHORTEST_WINDOW: Final = 1.0
 LONGEST_WINDOW: Final = 3600.0
@@ -38,3 +39,7 @@ class Window:
     function: WindowFunction
     name: str
     seconds: float
+
+    def __str__(self) -> str:
+        """As payloads name it: `avg(cpu.percent_of_limit, 20s)`, the same for every agent."""
+        return f"{self.function}({self.name}, {self.seconds:.10g}s)"

@@ -7,24 +7,33 @@ waits until a guard releases it, until it is obsolete, or for 15 minutes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
-from watchtower_agent.model.decision import Decision, Dropped, Guard, Held, Mode, Target, Verb
+from watchtower_agent.model.decision import Decision, Dropped, Guard, Held, Mode, Verb
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.policies.guards.breakers import Breakers
-from watchtower_agent.policies.guards.budget import used_up
-from watchtower_agent.policies.guards.circumstances import Circumstances
-from watchtower_agent.policies.guards.cooldowns import Cooldowns
-from watchtower_agent.policies.guards.ledger import Ledger
-from watchtower_agent.policies.guards.order import ask
-from watchtower_agent.policies.guards.question import Protection, Question
-from watchtower_agent.policies.making import PENDING_FOR, container_target
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.guards.approvals import Approvals
+from watchtower_agent.policies.guards.question import Evidence
+from watchtower_agent.policies.making import PENDING_FOR
+from watchtower_agent.policies.news import worth_telling
 from watchtower_agent.policies.obsolescence import in_doubt, obsolete, overtaken
-from watchtower_agent.policies.policy import PolicySet, ScheduleTrigger
-from watchtower_agent.policies.waiting import Waiting, key_of, moved
-from watchtower_agent.state.dependencies import Dependencies
-from watchtower_agent.state.host_state import HostState
+from watchtower_agent.policies.policy import PolicySet
+from watchtower_agent.policies.precedence import in_order
+from watchtower_agent.policies.pruned import needs_plan
+from watchtower_agent.policies.reverting import answering
+from watchtower_agent.policies.verdict import verdict
+from watchtower_agent.policies.waiting import (
+    Waiting,
+    as_the_conditions,
+    is_by_hand,
+    is_revert,
+    key_of,
+    moved,
+    named,
+    takes_the_place,
+    takes_turns,
+)
 from watchtower_agent.state.record import ContainerRecord
 
 
@@ -36,12 +45,14 @@ class Verdicts:
         passed: May be carried out now; they left the agenda.
         held: Newly stopped, or stopped for another reason than before: worth telling.
         dropped: Given up.
+        unplanned: Wishes to prune that no guard stands against: a plan has to be made before more is asked.
         changed: Keys whose entry changed, for the store: the entry, or None when it left.
     """
 
     passed: tuple[Waiting, ...] = ()
     held: tuple[Held, ...] = ()
     dropped: tuple[Dropped, ...] = ()
+    unplanned: tuple[Decision, ...] = ()
     changed: Mapping[tuple[str, str], Waiting | None] = field(default_factory=dict)
 
 
@@ -53,14 +64,26 @@ class Agenda:
     _unsaved: set[tuple[str, str]] = field(default_factory=set)
     """Keys of decisions from events that came since the last review: the store does not have them yet."""
 
-    def add(self, decision: Decision, event: EngineEvent | None) -> bool:
-        """Put a decision on the agenda, or refresh the one that waits there. Says whether it is new."""
+    def add(self, decision: Decision, event: EngineEvent | None, *, asked: bool = False) -> bool:
+        """Put a decision on the agenda, or refresh the one that waits there. Says whether it is new.
+
+        What a person wants takes the place of what anything else wants: it does not depend on that any more.
+
+        Args:
+            decision: What is wanted.
+            event: The engine event that triggered it; None for others.
+            asked: People are asked about what waits there: that goes on under its id.
+        """
         key = key_of(decision)
         known = self.waiting.get(key)
-        if known is None:
+        instead = known is not None and takes_the_place(decision, known.decision)
+        if known is None or (instead and not asked):
             self._put(key, Waiting(decision=decision, event=event, since=decision.decided_at))
             return True
-        if not known.decision.from_event and not decision.from_event:
+        if instead:
+            kept = replace(decision, id=known.decision.id, correlation_id=known.decision.correlation_id)
+            self._put(key, replace(known, decision=kept, event=None))
+        elif not known.decision.from_event and not decision.from_event:
             self.waiting[key] = replace(
                 known,
                 decision=replace(
@@ -73,6 +96,13 @@ class Agenda:
             )
         return False
 
+    def planned(self, decision: Decision) -> None:
+        """The wish that waits there has its plan: the guards are asked about that."""
+        key = key_of(decision)
+        known = self.waiting.get(key)
+        if known is not None and known.decision.id == decision.id:
+            self._put(key, replace(known, decision=decision, held=None))
+
     def restore(self, waiting: Waiting) -> None:
         """Put back what waited when an earlier run of the agent ended, or what was begun and not carried out."""
         key = key_of(waiting.decision)
@@ -84,17 +114,40 @@ class Agenda:
         for key, waiting in list(self.waiting.items()):
             self._put(key, moved(waiting, step))
 
+    def renamed(self, container_id: str, name: str) -> None:
+        """A container has another name: what is wanted of it is wanted of it under that."""
+        for key, waiting in list(self.waiting.items()):
+            if waiting.decision.target.id == container_id:
+                self._put(key, replace(waiting, decision=named(waiting.decision, name)))
+
     def _put(self, key: tuple[str, str], waiting: Waiting) -> None:
         self.waiting[key] = waiting
         if waiting.decision.from_event:
             self._unsaved.add(key)
 
-    def overtaken(self, decision: Decision, record: ContainerRecord | None, now: Instant) -> list[Dropped]:
-        """Give up what waits in the place of a new decision, when an event has made it obsolete."""
+    def overtaken(
+        self, decision: Decision, record: ContainerRecord | None, now: Instant, *, asked: bool
+    ) -> list[Dropped]:
+        """Give up what waits in the place of a new decision, when something has made it obsolete.
+
+        Args:
+            decision: What is wanted.
+            record: Of its target.
+            now: The present.
+            asked: People are asked about what waits there: that goes on, whoever wants it.
+        """
         known = self.waiting.get(key_of(decision))
-        if known is None or not known.decision.from_event or not (why := overtaken(known, record, now)):
+        if known is None or not known.decision.from_event:
             return []
-        return [self._drop(key_of(decision), why, now)]
+        why = overtaken(known, record, now)
+        if not why and not asked and takes_the_place(decision, known.decision):
+            why = "it was set off by hand meanwhile"
+        return [self._drop(key_of(decision), why, now)] if why else []
+
+    def give_up(self, decision: Decision, why: str, now: Instant) -> list[Dropped]:
+        """Give up a decision, if it is what waits in its place."""
+        known = self.waiting.get(key_of(decision))
+        return [self._drop(key_of(decision), why, now)] if known and known.decision.id == decision.id else []
 
     def acted(self, by: Decision, now: Instant, *, events_before: float | None = None) -> list[Dropped]:
         """Give up what was wanted of a target that another decision acted on: it would be done twice.
@@ -124,15 +177,9 @@ class Agenda:
     def review(
         self,
         policies: PolicySet,
-        state: HostState,
-        cooldowns: Cooldowns,
-        ledger: Ledger,
-        breakers: Breakers,
-        circumstances: Circumstances,
-        protection: Protection,
+        evidence: Evidence,
         now: Instant,
         *,
-        busy: Callable[[Target], bool],
         acts: Callable[[str], bool],
         fires: Callable[[str, str], bool | None],
     ) -> Verdicts:
@@ -140,88 +187,101 @@ class Agenda:
 
         Args:
             policies: Those in force.
-            state: The host.
-            cooldowns: When each policy last acted on each target.
-            ledger: What was done; what passes is entered, so that what is asked about after it finds it there.
-            breakers: Those that are open; a budget of which more is wanted opens one.
-            circumstances: What holds for the host as a whole.
-            protection: What no policy may touch.
+            evidence: What the guards go by. What passes is entered into its ledger, so that what is asked about after
+                it finds it there; a budget of which more is wanted opens a breaker. What is wanted of a target that an
+                action is under way on waits without a word.
             now: The present.
-            busy: Whether an action on that target is under way: its decisions wait without a word.
-            acts: Whether an action of that policy is under way: a scheduled one takes its targets one after the other.
+            acts: Whether an action of that policy is under way: what a schedule or a person wants is done in turn,
+                and so is what follows another container.
             fires: Whether a policy's condition still fires for a target id; None while that is not known.
         """
         reviewed = _Reviewed()
         by_name = {policy.name: policy for policy in policies.policies if policy.mode is not Mode.OFF}
-        taken: set[str] = set()
         begun: set[str] = set()
-        dependencies = Dependencies(state.containers)
+        state = evidence.state
 
-        def under_way(container_id: str) -> bool:
-            record = state.containers.get(container_id)
-            return container_id in taken or (record is not None and busy(container_target(record)))
-
-        for key, waiting in self._in_order(dependencies):
+        under_way = set(evidence.under_way)  # and what is begun here
+        asked_now = replace(evidence, under_way=under_way)
+        self._wait_for_answers(evidence.circumstances.approvals, now)
+        for key, waiting in in_order(
+            self.waiting.items(), evidence.dependencies, by_name, evidence.ledger, evidence.breakers
+        ):
             decision = waiting.decision
-            policy, record = by_name.get(decision.policy), state.containers.get(decision.target.id)
+            record = state.containers.get(decision.target.id)
+            policy = answering(by_name.get(decision.policy), decision, record)
             if policy is None:
                 why = f"policy {decision.policy} is not in force any more"
             else:
-                why = obsolete(waiting, policy, record, now, fires)
+                why = obsolete(waiting, policy, state, now, fires)
             if policy is None or why:
                 self._leave(key, reviewed)
                 if not (waiting.held and waiting.held.final):
                     reviewed.dropped.append(Dropped(decision=decision, reason=why, at=now.wall))
                 continue
             only_tells = decision.verb is Verb.NOTIFY
-            in_turn = isinstance(policy.trigger, ScheduleTrigger) and (policy.name in begun or acts(policy.name))
-            taken_or_busy = busy(decision.target) or decision.target.id in taken
-            if not only_tells and (taken_or_busy or in_turn or in_doubt(decision, fires)):
+            in_turn = takes_turns(decision) and (policy.name in begun or acts(policy.name))
+            if not only_tells and (decision.target.id in under_way or in_turn or in_doubt(decision, fires)):
                 continue
-            question = Question(
-                decision=decision,
-                policy=policy,
-                state=state,
-                record=record,
-                cooldowns=cooldowns,
-                ledger=ledger,
-                breakers=breakers,
-                circumstances=circumstances,
-                dependencies=dependencies,
-                under_way=under_way,
-                protection=protection,
-                now=now,
-            )
-            if (held := _asked(question)) is not None:
-                self._hold(key, held, reviewed)
+            question = asked_now.about(decision, policy, record, now)
+            held = verdict(question)
+            if held is None and needs_plan(decision):
+                reviewed.unplanned.append(decision)
+                continue
+            if held is not None:
+                asked = evidence.circumstances.approvals.asked_about(decision) is not None
+                self._hold(key, held, reviewed, asked=asked, fires=fires)
                 continue
             self._leave(key, reviewed)
             reviewed.passed.append(waiting)
             if not only_tells:
-                ledger.began(decision, now)
-                breakers.began(decision, now)
-                taken.add(decision.target.id)
+                tried = evidence.ledger.attempts(decision.target.name)
+                evidence.ledger.began(decision, now)
+                evidence.breakers.began(decision, now, retried=policy.budget if tried else None)
+                under_way.add(decision.target.id)
                 begun.add(policy.name)
         for key in self._unsaved - reviewed.changed.keys():
             reviewed.changed[key] = self.waiting.get(key)
         self._unsaved.clear()
         return reviewed.verdicts()
 
-    def _in_order(self, dependencies: Dependencies) -> list[tuple[tuple[str, str], Waiting]]:
-        """As they came, but a container after all that it needs."""
-        return sorted(self.waiting.items(), key=lambda item: dependencies.depth(item[1].decision.target.id))
+    @property
+    def news(self) -> bool:
+        """Whether something has come since the last review."""
+        return bool(self._unsaved)
+
+    def _wait_for_answers(self, approvals: Approvals, now: Instant) -> None:
+        """What a person is asked about waits for as long as the question, no longer and no shorter."""
+        for approval in approvals.waiting():
+            key = key_of(approval.decision)
+            waiting, until = self.waiting.get(key), approvals.until(approval.decision, now)
+            if waiting is None or until is None or not waiting.decision.from_event:
+                continue
+            # Both clocks are never quite in step: only what differs by more than that counts.
+            if waiting.decision.id == approval.decision.id and abs(waiting.decision.expires_at - until) > 1:
+                self._put(key, replace(waiting, decision=replace(waiting.decision, expires_at=until)))
 
     def _leave(self, key: tuple[str, str], reviewed: _Reviewed) -> None:
         del self.waiting[key]
         reviewed.changed[key] = None
 
-    def _hold(self, key: tuple[str, str], held: Held, reviewed: _Reviewed) -> None:
+    def _hold(
+        self,
+        key: tuple[str, str],
+        held: Held,
+        reviewed: _Reviewed,
+        *,
+        asked: bool,
+        fires: Callable[[str, str], bool | None],
+    ) -> None:
         waiting = self.waiting[key]
-        news = _worth_telling(waiting.held, held)
+        news = worth_telling(waiting.held, held)
         if news:
             reviewed.held.append(held)
-        decision = _patient(waiting.decision, held)
-        if held.final and (held.decision.from_event or held.decision.verb is Verb.NOTIFY):
+        decision = waiting.decision if asked else _patient(waiting.decision, held)
+        wants_the_same = is_by_hand(decision) and not is_revert(decision)
+        if held.final and wants_the_same and fires(decision.policy, decision.target.id):
+            decision = as_the_conditions(decision)  # else it would be decided, and people asked, once more
+        if held.final and (decision.from_event or held.decision.verb is Verb.NOTIFY):
             self._leave(key, reviewed)
         elif news or decision is not waiting.decision:
             reviewed.changed[key] = self.waiting[key] = replace(waiting, decision=decision, held=held)
@@ -236,22 +296,17 @@ class _Reviewed:
     passed: list[Waiting] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    unplanned: list[Decision] = field(default_factory=list)
     changed: dict[tuple[str, str], Waiting | None] = field(default_factory=dict)
 
     def verdicts(self) -> Verdicts:
         return Verdicts(
-            passed=tuple(self.passed), held=tuple(self.held), dropped=tuple(self.dropped), changed=self.changed
+            passed=tuple(self.passed),
+            held=tuple(self.held),
+            dropped=tuple(self.dropped),
+            unplanned=tuple(self.unplanned),
+            changed=self.changed,
         )
-
-
-def _asked(question: Question) -> Held | None:
-    """What the guards say; when a budget is used up, what the breaker says that this opens."""
-    held = ask(question)
-    if held is None or held.guard is not Guard.BUDGET or (spent := used_up(question)) is None:
-        return held
-    why = f"{spent.words} did not help, and one more is wanted: {question.decision.reason}"
-    news = question.breakers.open(spent.scope, spent.budget, question.decision, question.now, why)
-    return ask(question) if news else held
 
 
 def _patient(decision: Decision, held: Held) -> Decision:
@@ -262,8 +317,3 @@ def _patient(decision: Decision, held: Held) -> Decision:
     latest = held.release_at + PENDING_FOR
     # Both clocks are never quite in step: only what is later by more than that counts.
     return replace(decision, expires_at=latest) if latest > decision.expires_at + 1 else decision
-
-
-def _worth_telling(before: Held | None, now: Held) -> bool:
-    """A held decision is published once per change of the guard, not once per tick."""
-    return before is None or before.guard is not now.guard

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from watchtower_agent.model.container import ContainerStatus, Health
 from watchtower_agent.model.engine_event import EventKind
+from watchtower_agent.model.values import dataclass
 
 
 class ValueType(StrEnum):
@@ -64,6 +64,22 @@ class Entry:
         return 100 if self.type is ValueType.PERCENT and self.name not in _BEYOND_100 else None
 
     @property
+    def of_disk(self) -> bool:
+        """Whether it tells how full the file system of the engine's data is."""
+        return self.name.startswith("host.disk.")
+
+    @property
+    def of_one_life(self) -> bool:
+        """Whether it tells of the container's present life: after a restart it says nothing of the one before."""
+        return self.scope is Scope.CONTAINER and (self.sampled or self.name in _OF_A_LIFE)
+
+    @property
+    def scales(self) -> bool:
+        """Whether a service can be scaled by it: the more replicas there are, the less each of them has of it."""
+        measured = self.type in {ValueType.PERCENT, ValueType.BYTES, ValueType.NUMBER}
+        return self.scope is Scope.CONTAINER and self.sampled and measured and self.name not in _NOT_SHARED
+
+    @property
     def windowed(self) -> bool:
         """Whether functions of its recent past can be asked for (`avg(cpu.percent, 5m)`)."""
         if self.scope is Scope.EVENT or self.name == "exit_code":
@@ -72,8 +88,14 @@ class Entry:
         return measured or (self.type is ValueType.DURATION and self.scope is Scope.ENGINE)
 
 
+_OF_A_LIFE: Final = frozenset({"health", "health.failing_streak", "uptime"})
+"""What the engine tells of the container's present life alone."""
+
 _BEYOND_100: Final = frozenset({"cpu.percent", "cpu.percent_of_limit", "engine.cpu.percent"})
 """Percentages that are no share of a whole: of one core, and of a limit that bursts may exceed."""
+
+_NOT_SHARED: Final = frozenset({"memory.limit", "memory.oom_kills", "network.errors", "pids.limit"})
+"""Limits, counters and faults: more replicas make none of them less."""
 
 _UNITS: Final = {ValueType.PERCENT: "%", ValueType.BYTES: "B", ValueType.DURATION: "s"}
 
@@ -225,8 +247,9 @@ ACTIONS: Final[Mapping[EventKind, frozenset[str]]] = MappingProxyType(
         EventKind.BUILDER: frozenset({"prune"}),
         EventKind.ENGINE: frozenset({"down", "up"}),
         EventKind.POLICY: frozenset(
-            {"firing", "resolved", "rejected", "loaded", "scheduled", "missed"}
+            {"firing", "resolved", "rejected", "loaded", "scheduled", "missed", "triggered"}
             | {"breaker_open", "breaker_half_open", "breaker_closed", "paused", "resumed"}
+            | {"approval_asked", "approval_given", "approval_rejected", "approval_expired", "approval_withdrawn"}
         ),
         EventKind.AGENT: frozenset(
             {"event_gap", "started", "stopping", "sampling_degraded", "sampling_restored", "paused", "resumed"}

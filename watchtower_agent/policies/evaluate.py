@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from watchtower_agent.model.container import Container, Health
 from watchtower_agent.model.decision import (
@@ -13,58 +12,24 @@ from watchtower_agent.model.decision import (
     Number,
     Severity,
     Target,
-    TargetKind,
 )
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.conditions.closeness import Standing
 from watchtower_agent.policies.conditions.subject import ContainerSubject, HostSubject
-from watchtower_agent.policies.making import container_target, digest, notification, parameters
+from watchtower_agent.policies.making import container_target, digest, host_target, notification, parameters
 from watchtower_agent.policies.policy import Policy, PolicySet, WhenTrigger
 from watchtower_agent.policies.selector import Choice
-from watchtower_agent.policies.wording import because_no_longer, because_of_condition
+from watchtower_agent.policies.tracked import Tracked
+from watchtower_agent.policies.wording import because_no_longer, because_of_condition, because_started_anew
 from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.life import Life, life_of
 from watchtower_agent.state.record import ContainerRecord
 
 _EARLY = 0.1
 """Share of an interval by which a tick may be early: without it `for: 2s` at one tick a second often means 3 s."""
 
 _ABOUT_HEALTH = frozenset({"health", "health.failing_streak"})
-
-
-@dataclass(slots=True)
-class Tracked:
-    """A condition that is true of one target, or was a moment ago.
-
-    Attributes:
-        target: As it was last seen.
-        since: When it became true, or when the target was last acted upon before it fired.
-        acted: When the target was last acted upon: the timer starts anew from there.
-        true_since: When it became true again after it had ceased and firing was kept; None when it never did.
-        unknown_since: When it became UNKNOWN; None while it is known.
-        ended: When it ceased to be true, while firing is kept; None while it is true.
-        firing: It has been true for as long as the policy asks, and has not ceased for as long as the policy keeps it.
-        correlation_id: Of this firing.
-        cause_id: Of the event that made it true, where one did; empty where that can't be told.
-        numbers: The newest known values of its names.
-    """
-
-    target: Target
-    since: Instant
-    acted: Instant | None = None
-    true_since: Instant | None = None
-    unknown_since: Instant | None = None
-    ended: Instant | None = None
-    firing: bool = False
-    correlation_id: str = ""
-    cause_id: str = ""
-    numbers: dict[str, Number] = field(default_factory=dict)
-
-    def begun(self) -> Instant:
-        """From when on `for` counts: an action starts it anew, and then no time counts that was only kept."""
-        if self.acted is None or self.acted.monotonic < self.since.monotonic:
-            return self.since
-        again = self.true_since
-        return again if again is not None and again.monotonic > self.acted.monotonic else self.acted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +97,7 @@ class Conditions:
         containers: list[Container],
     ) -> Iterator[tuple[Target, ContainerRecord | None, HostSubject]]:
         if policy.selector is None:
-            yield Target(kind=TargetKind.HOST, name=state.host), None, HostSubject(state, now)
+            yield host_target(policy, state.host), None, HostSubject(state, now)
             return
         choice = self._choices.get(policy.name)
         if choice is None or choice.selector is not policy.selector:
@@ -145,38 +110,57 @@ class Conditions:
         """The agent acted on the target: every timer about it starts anew."""
         for (_, target_id), tracked in self._tracked.items():
             if target_id == target.id:
-                tracked.acted = now
+                tracked.anew = now
                 if not tracked.firing:
                     tracked.since = now
 
     def fires(self, policy: str, target_id: str) -> bool:
         """Whether the policy fires for that target (the empty id is the host), and its condition held at the last tick.
 
-        What is only kept firing (`keep_for`) is no reason to act.
+        What is only kept firing (`keep_for`) is no reason to act, and what was true of a life before is none either.
         """
         tracked = self._tracked.get((policy, target_id))
-        return tracked is not None and tracked.firing and tracked.ended is None
+        return tracked is not None and tracked.firing and tracked.ended is None and tracked.served
 
-    def still_fires(self, policy: Policy | None, target_id: str, state: HostState, now: Instant) -> bool | None:
+    def still_fires(
+        self, policy: Policy | None, target_id: str, state: HostState, now: Instant, *, fired_before: bool = False
+    ) -> bool | None:
         """Whether the policy fires for that target, and its condition holds at this moment, not just at the last tick.
 
         An event may have come since: what a person has started again is not to be started on account of its end.
 
         Args:
             policy: As it is now; None when it is not in force.
-            target_id: A container's, empty for the host.
+            target_id: A container's, empty for the host, or what stands for its disk.
             state: The host.
             now: The present.
+            fired_before: An earlier run of the agent saw it fire. Until this one has watched it for as long as the
+                policy asks, whether it does is not known, unless the condition does not hold.
 
         Returns:
             None while that is not known.
         """
-        if policy is None or not isinstance(policy.trigger, WhenTrigger) or not self.fires(policy.name, target_id):
+        if policy is None or not isinstance(policy.trigger, WhenTrigger):
             return False
-        if not target_id:
-            return policy.trigger.condition.evaluate(HostSubject(state, now))
-        record = state.containers.get(target_id)
-        return record is not None and policy.trigger.condition.evaluate(ContainerSubject(state, now, record))
+        fires = self.fires(policy.name, target_id)
+        if not fires and not fired_before:
+            return False
+        if policy.selector is None:
+            holds = policy.trigger.condition.evaluate(HostSubject(state, now))
+        else:
+            record = state.containers.get(target_id)
+            holds = (
+                record is not None
+                and self._in_its_life(policy.name, record)
+                and policy.trigger.condition.evaluate(ContainerSubject(state, now, record))
+            )
+        return holds if fires or holds is False else None
+
+    def _in_its_life(self, policy: str, record: ContainerRecord) -> bool:
+        """Whether the container still has the life of which the policy's condition was true, if it is about one."""
+        tracked = self._tracked.get((policy, record.container.id))
+        life = tracked.life if tracked is not None else None
+        return life is None or life.continued(life_of(record)) is not None
 
     def firing(self, policy: str) -> list[str]:
         """Ids of the targets for which the policy fires now (the empty id is the host), kept or not."""
@@ -188,7 +172,12 @@ class Conditions:
         if tracked is None:
             return None
         until = tracked.ended or tracked.unknown_since or now
-        return Standing(held_for=max(0.0, until.monotonic - tracked.begun().monotonic), firing=tracked.firing)
+        ended = tracked.ended
+        return Standing(
+            held_for=max(0.0, until.monotonic - tracked.begun().monotonic),
+            firing=tracked.firing,
+            ended_for=None if ended is None else now.monotonic - ended.monotonic,
+        )
 
     def counts(self) -> tuple[int, int]:
         """How many conditions fire, and how many are true and do not yet."""
@@ -206,6 +195,27 @@ class Conditions:
                 yield from self._over(key, now, "the policy was changed")
         self._texts[policy.name] = text
 
+    def _started_anew(
+        self, key: tuple[str, str], trigger: WhenTrigger, subject: HostSubject, now: Instant
+    ) -> Iterator[Edge]:
+        """What was true of the container's life before says nothing of the present one.
+
+        With `keep_for` it goes on firing, as over any other end of what is true, and `for` has to be served to act.
+        """
+        tracked = self._tracked.get(key)
+        life = _life(trigger, subject) if tracked is not None and tracked.life is not None else None
+        if tracked is None or tracked.life is None or life is None:
+            return
+        continued = tracked.life.continued(life)
+        tracked.life = continued or life
+        if continued is not None:
+            return
+        if tracked.firing and trigger.keep:
+            tracked.anew, tracked.ended, tracked.unknown_since = now, tracked.ended or now, None
+            tracked.served = False
+        else:
+            yield from self._over(key, now, because_started_anew(trigger.condition))
+
     def _follow(
         self,
         key: tuple[str, str],
@@ -218,11 +228,13 @@ class Conditions:
         trigger = policy.trigger
         if not isinstance(trigger, WhenTrigger):
             return []
+        edges = list(self._started_anew(key, trigger, subject, now))
         truth = trigger.condition.evaluate(subject)
         tracked = self._tracked.get(key)
         if truth:
             if tracked is None:
-                tracked = self._tracked[key] = Tracked(target=target, since=now)
+                life = _life(trigger, subject)
+                tracked = self._tracked[key] = Tracked(target=target, since=now, life=life)
             elif tracked.unknown_since is not None and not tracked.firing:
                 # The time it was unknown does not count towards `for`.
                 frozen = now.monotonic - tracked.unknown_since.monotonic
@@ -235,19 +247,21 @@ class Conditions:
                 tracked.correlation_id = digest(policy.name, target.id, repr(now.wall))
                 tracked.cause_id = _cause_id(trigger, subject)
                 tracked.numbers = trigger.condition.numbers(subject)
-                return [_firing(policy, trigger, tracked, now)]
-            if tracked.firing:
+                edges.append(_firing(policy, trigger, tracked, now))
+            elif tracked.firing:
                 tracked.numbers = trigger.condition.numbers(subject)
-            return []
-        if tracked is None:
-            return []
-        return list(self._ceases(key, trigger, tracked, now, interval, known=truth is not None))
+                held_for = now.monotonic - tracked.begun().monotonic
+                tracked.served = tracked.served or held_for >= trigger.hold - _EARLY * interval
+        elif tracked is not None:
+            edges.extend(self._ceases(key, trigger, tracked, subject, now, interval, known=truth is not None))
+        return edges
 
     def _ceases(
         self,
         key: tuple[str, str],
         trigger: WhenTrigger,
         tracked: Tracked,
+        subject: HostSubject,
         now: Instant,
         interval: float,
         *,
@@ -265,7 +279,8 @@ class Conditions:
                 return
             if trigger.keep:
                 tracked.numbers = {**tracked.numbers, "kept_for": round(kept, 3), "keep_for": trigger.keep}
-        yield from self._over(key, now, because_no_longer(trigger.condition, known=known, keep=trigger.keep))
+        runs = tracked.life is None or _runs(subject)
+        yield from self._over(key, now, because_no_longer(trigger.condition, known=known, keep=trigger.keep, runs=runs))
 
     def _over(self, key: tuple[str, str], now: Instant, why: str) -> Iterator[Edge]:
         tracked = self._tracked.pop(key)
@@ -318,6 +333,21 @@ class Conditions:
             decided_at=now.wall,
             expires_at=now.wall + 2 * interval,
         )
+
+
+def _life(trigger: WhenTrigger, subject: HostSubject) -> Life | None:
+    """The life that a condition is about; None where a restart changes nothing of what it asks."""
+    if not isinstance(subject, ContainerSubject) or not trigger.condition.of_one_life:
+        return None
+    return life_of(subject.record)
+
+
+def _runs(subject: HostSubject) -> bool:
+    """Whether the container runs, as far as is known; the host does."""
+    if not isinstance(subject, ContainerSubject):
+        return True
+    container = subject.record.container
+    return container.running or container.status is None
 
 
 def _firing(policy: Policy, trigger: WhenTrigger, tracked: Tracked, now: Instant) -> Edge:

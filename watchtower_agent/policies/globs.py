@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.problem import shown
 
 _IN_BRACKETS = re.compile(r"\[!?.[^\]]*\]")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Final
 
-from watchtower_agent.model.decision import Decision, Number, Severity, Target, TargetKind, Verb
+from watchtower_agent.model.decision import Decision, Mode, Number, Severity, Target, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.policies.policy import Policy
+from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.quantities import LONGEST_STOP
 from watchtower_agent.state.record import ContainerRecord
 
@@ -23,6 +24,15 @@ def container_target(record: ContainerRecord) -> Target:
     return Target(kind=TargetKind.CONTAINER, id=record.container.id, name=record.container.name)
 
 
+DATA_ROOT: Final = "data-root"
+"""Id of the target of what is pruned: nothing else is done to the host as a whole, and one thing at a time to that."""
+
+
+def host_target(policy: Policy, host: str) -> Target:
+    """The host as the target of a policy that selects nothing."""
+    return Target(kind=TargetKind.HOST, id=DATA_ROOT if policy.then.verb is Verb.PRUNE else "", name=host)
+
+
 def digest(*parts: str) -> str:
     """A deterministic id over some texts, of the form that the ids of engine events have."""
     return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:32]
@@ -33,6 +43,11 @@ def stop_timeout(policy: Policy, record: ContainerRecord | None) -> float | None
     wanted = policy.then.parameters.get("stop_timeout")
     if isinstance(wanted, int | float):
         return float(wanted)
+    return labelled_stop_timeout(record)
+
+
+def labelled_stop_timeout(record: ContainerRecord | None) -> float | None:
+    """Seconds between stop signal and KILL by the container's label; None for its own."""
     label = record.container.labels.get(STOP_TIMEOUT_LABEL, "") if record else ""
     if label.isascii() and label.isdecimal() and len(label) < 9:  # noqa: PLR2004 - longer is no number of seconds
         return min(float(label), LONGEST_STOP)
@@ -92,19 +107,31 @@ def decisions_of(
         yield replace(told, id=digest("notify", policy.name, target.id, cause_id), expires_at=expires_at)
 
 
-def last_resort(decision: Decision, now: Instant) -> Decision:
-    """Stop the target of which more was wanted than its budget allows.
+def last_resorts(policies: PolicySet, decision: Decision, record: ContainerRecord, now: Instant) -> Iterator[Decision]:
+    """Stop the target of which more was wanted than its budget allows, by every policy that says so.
 
     Args:
-        decision: What was wanted of it.
+        policies: Those in force.
+        decision: What was wanted of it, or tried.
+        record: The target.
         now: The present.
     """
+    for policy in policies.policies:
+        acts = policy.mode in {Mode.ENFORCE, Mode.APPROVE} and policy.then.verb is not None
+        selects = policy.selector is not None and policy.selector.matches(record.container)
+        if acts and selects and policy.budget.stops:
+            yield _last_resort(policy, decision, record, now)
+
+
+def _last_resort(policy: Policy, decision: Decision, record: ContainerRecord, now: Instant) -> Decision:
     return replace(
         decision,
-        id=digest("last resort", decision.id, repr(now.wall)),
+        id=digest("last resort", policy.name, decision.id, repr(now.wall)),
+        policy=policy.name,
         verb=Verb.STOP,
         reason=f"its breaker has opened (on_open: stop): {decision.reason}",
-        parameters={"stop_timeout": decision.parameters.get("stop_timeout")},
+        parameters={"stop_timeout": stop_timeout(policy, record)},
+        approval="",
         from_event=True,
         last_resort=True,
         decided_at=now.wall,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
+
+from watchtower_agent.model.values import dataclass
 
 Path = tuple[str | int, ...]
 """Keys and indexes from a file's root to a value."""
@@ -85,11 +86,18 @@ _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "action": ("then",),
         "actions": ("then",),
+        "age": ("unused_for", "finished_for", "unattached_for"),
         "alert": ("notify",),
         "audit": ("shadow", "observe"),
+        "averageutilization": ("target",),
+        "averagevalue": ("target_per_replica", "target"),
+        "builder": ("build_cache",),
+        "cache": ("build_cache",),
         "condition": ("when",),
         "container": ("name", "select"),
         "containers": ("name", "select"),
+        "cooldown_period": ("cooldown",),
+        "cpus": ("cpu",),
         "crash": ("die",),
         "cron": ("schedule",),
         "disabled": ("off", "mode"),
@@ -105,28 +113,46 @@ _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "event": ("on",),
         "events": ("on",),
         "every": ("schedule",),
-        "exclude": ("not",),
+        "exclude": ("not", "keep"),
         "exit": ("die",),
         "expr": ("when",),
         "fatal": ("critical",),
-        "filter": ("select", "where"),
+        "filter": ("select", "where", "only"),
         "healthy": ("health_status",),
         "high": ("critical",),
         "if": ("when",),
+        "ignore": ("keep", "not"),
+        "include": ("only", "select"),
         "keep_firing_for": ("keep_for",),
+        "keep_last": ("keep_newest",),
+        "interval": ("every",),
+        "labels": ("group",),
         "level": ("severity",),
         "low": ("info",),
         "mail": ("notify",),
         "maintenance": ("windows",),
         "match": ("select",),
         "matches": ("select",),
+        "maxreplicas": ("max",),
+        "max_replicas": ("max",),
+        "mem": ("memory",),
+        "minreplicas": ("min",),
+        "min_replicas": ("min",),
         "observe": ("shadow",),
+        "older_than": ("unused_for", "finished_for", "unattached_for"),
+        "only_dangling": ("dangling",),
         "project": ("compose",),
+        "prometheus": ("http",),
         "prune": (),
+        "query": ("http",),
         "reboot": ("restart",),
         "resize": (),
         "restart_engine": (),
         "scale": (),
+        "scaledown": ("down",),
+        "scale_down": ("down",),
+        "scaleup": ("up",),
+        "scale_up": ("up",),
         "service": ("compose",),
         "shadow": ("observe",),
         "slack": ("notify",),
@@ -134,11 +160,16 @@ _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "target": ("select",),
         "targets": ("select",),
         "text": ("message",),
+        "threshold": ("target_per_replica", "target"),
         "time_zone": ("timezone",),
+        "topic": ("mqtt",),
         "tz": ("timezone",),
         "trigger": ("on", "when"),
         "unhealthy": ("health_status",),
+        "until": ("unused_for", "finished_for", "unattached_for"),
+        "untagged": ("dangling",),
         "up": ("running",),
+        "url": ("http",),
         "wait": ("for",),
         "webhook": ("notify",),
         "window": ("windows",),
@@ -176,7 +207,7 @@ def one_of(known: Iterable[str]) -> str:
 @lru_cache(maxsize=1024)
 def nearest(word: str, known: tuple[str, ...], cutoff: float = 0.6) -> str | None:
     """The known word most like this one, by difflib's ratio; None when none is near."""
-    close = get_close_matches(word[:_LONGEST_SHOWN].lower(), known, n=1, cutoff=cutoff)
+    close = difflib.get_close_matches(word[:_LONGEST_SHOWN].lower(), known, n=1, cutoff=cutoff)
     return close[0] if close else None
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.catalogue import ValueType
 from watchtower_agent.policies.problem import nearest, shown
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from watchtower_agent.model.decision import Decision, Number, Target, TargetKind
+from watchtower_agent.model.decision import Decision, Number, Target
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.policies.making import container_target, decisions_of, digest
+from watchtower_agent.policies.making import container_target, decisions_of, digest, host_target
 from watchtower_agent.policies.timetable import LATE, Run
 from watchtower_agent.policies.waiting import CRON
 from watchtower_agent.policies.wording import scheduled_at
@@ -33,7 +33,7 @@ def targets_of(run: Run, state: HostState) -> list[tuple[Target, ContainerRecord
     """Whom the run is about, in order of name; the host when the policy selects nothing."""
     selector = run.policy.selector
     if selector is None:
-        return [(Target(kind=TargetKind.HOST, name=state.host), None)]
+        return [(host_target(run.policy, state.host), None)]
     selected = [record for record in state.containers.values() if selector.matches(record.container)]
     return [(container_target(each), each) for each in sorted(selected, key=lambda each: each.container.name)]
 

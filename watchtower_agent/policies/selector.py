@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import translate
 from typing import Final, Protocol
 
 from watchtower_agent.model.container import Container, ContainerStatus
+from watchtower_agent.model.values import dataclass
 
 _WILD: Final = re.compile(r"[*?\[]")
 
@@ -35,6 +36,16 @@ class Patterns:
         # Frozen: the compiled forms are derived once, here.
         object.__setattr__(self, "_exact", exact)
         object.__setattr__(self, "_wild", re.compile(wild).match if wild else None)
+
+    @property
+    def exact(self) -> frozenset[str]:
+        """Those without a wildcard."""
+        return self._exact
+
+    @property
+    def globs(self) -> tuple[str, ...]:
+        """Those with one, in the order of writing."""
+        return tuple(text for text in self.texts if text not in self._exact) if self._wild is not None else ()
 
     def match(self, text: str) -> bool:
         """Whether one of them is this text."""

@@ -7,12 +7,13 @@ It is durable together with what the run led to. A run that was missed is made u
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from watchtower_agent.model.decision import Mode
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.observation import ScheduleDue
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.policy import Policy, PolicySet, ScheduleTrigger
 from watchtower_agent.policies.times.moments import Schedule
 

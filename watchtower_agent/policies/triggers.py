@@ -39,7 +39,7 @@ def triggered(
         now: When the agent handles it.
     """
     notice = _as_notice(event) if isinstance(event, Edge) else event
-    if isinstance(notice, EngineEvent) and not _may_trigger(notice, record, now):
+    if isinstance(notice, EngineEvent) and not _may_trigger(notice, state, record, now):
         return
     for policy in policies.policies:
         trigger = policy.trigger
@@ -57,11 +57,11 @@ def triggered(
         yield from _event_decisions(policy, notice, record, numbers, correlation_id, state.host, now)
 
 
-def _may_trigger(event: EngineEvent, record: ContainerRecord | None, now: Instant) -> bool:
+def _may_trigger(event: EngineEvent, state: HostState, record: ContainerRecord | None, now: Instant) -> bool:
     """A live event always; one that was missed only while it is fresh and still true."""
     if event.origin not in {Origin.REPLAY, Origin.SYNTHETIC}:
         return True
-    return now.wall - event.time <= TRIGGER_WITHIN and still_true(event, record, now)
+    return (state.age(event.time, now) or 0.0) <= TRIGGER_WITHIN and still_true(event, record, now)
 
 
 def _where(policy: Policy, state: HostState, record: ContainerRecord | None, now: Instant) -> HostSubject | None:

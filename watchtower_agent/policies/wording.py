@@ -6,6 +6,7 @@ labels are never among them: they leave the agent by allow-list only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -69,17 +70,24 @@ def because_of_condition(condition: Condition, numbers: Mapping[str, Number], *,
     return f"{cause} for {_duration(held_for)}" if held_for >= 1 else cause
 
 
-def because_no_longer(condition: Condition, *, known: bool, keep: float) -> str:
+def because_no_longer(condition: Condition, *, known: bool, keep: float, runs: bool = True) -> str:
     """Why a condition has ceased to fire.
 
     Args:
         condition: What is not true any more.
         known: Whether that is known.
         keep: Seconds for which the policy kept it firing meanwhile.
+        runs: Whether what it was true of runs: of a container that does not, nobody expects that it is known.
     """
-    unknown = "" if known else " (not known any more)"
+    unknown = " (not known any more)" if runs and not known else ""
     kept = f" for {as_written(keep)} (keep_for)" if keep else ""
-    return f"no longer {condition.text}{unknown}{kept}"
+    ended = "" if runs or known else ": the container does not run"
+    return f"no longer {condition.text}{unknown}{kept}{ended}"
+
+
+def because_started_anew(condition: Condition) -> str:
+    """Why a condition has ceased to fire for a container whose life it was about."""
+    return f"no longer {condition.text}: the container was started anew"
 
 
 def scheduled_at(schedule: Schedule, due: float, late: float) -> str:
@@ -111,6 +119,33 @@ def as_written(seconds: float) -> str:
         if many >= 1 and many.is_integer():
             return f"{many:.0f}{unit}"
     return f"{seconds * 1000:.0f}ms" if seconds < 1 else f"{seconds:g}s"
+
+
+def lasting(seconds: float) -> str:
+    """A time to come or gone by, in its two largest units: `14 s`, `2 min 5 s`, `1 h 30 min`, `6 d 3 h`.
+
+    Begun seconds count, so that what is not over yet never lasts for 0 s.
+    """
+    whole = max(0, math.ceil(seconds - 0.001))
+    for size, unit, part, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s"
+
+
+def valued(reference: str, value: Number) -> str:
+    """A value of what a condition looks at, for people: `81.0 %`, `1.5 GiB`, `"payments"`, `not known`."""
+    # of `max(memory.percent, 10m)` what memory.percent measures
+    entry = CATALOGUE.get(reference.partition("(")[2].partition(",")[0] or reference)
+    if value is None:
+        return "not known"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        plain = entry is not None and entry.type is ValueType.ENUM
+        return value if plain else f'"{value[:_LONGEST_NAME]}"'
+    return _quantity(float(value), entry.type) if entry is not None else f"{value:g}"
 
 
 def _happened(event: EngineEvent, record: ContainerRecord | None) -> str:

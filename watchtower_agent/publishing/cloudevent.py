@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 from urllib.parse import quote
 
 from watchtower_agent import __version__
+from watchtower_agent.model.approval import Approval
 from watchtower_agent.model.decision import Decision, Dropped, Edge, Held, Severity, Target, TargetKind, Verb
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, SWARM_KINDS, EngineEvent, EventKind, Origin
 from watchtower_agent.model.fact import AgentInfo, ContainerView, Fact, MetricsTable
@@ -18,8 +19,16 @@ from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import EngineInfo
 from watchtower_agent.model.outcome import Intent, Outcome
 from watchtower_agent.model.sample import SampleBatch
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.publishing import engine_data, payloads
-from watchtower_agent.publishing.decision_data import decision_data, dropped_data, edge_data, held_data, outcome_data
+from watchtower_agent.publishing.decision_data import (
+    approval_data,
+    decision_data,
+    dropped_data,
+    edge_data,
+    held_data,
+    outcome_data,
+)
 from watchtower_agent.publishing.encoding import bounded, clipped, rfc3339, rfc3339_ns, to_json
 from watchtower_agent.publishing.payloads import AllowedLabels, Json
 from watchtower_agent.publishing.sample_lines import SampleLines
@@ -71,7 +80,6 @@ class CloudEventComposer:
         base_topic: str = "watchtower",
         labels: Sequence[str] = (),
         exec_events: bool = False,
-        metrics_interval: float = 10.0,
         per_container: bool = False,
     ) -> None:
         """Fix what does not change while the agent runs.
@@ -82,7 +90,6 @@ class CloudEventComposer:
             base_topic: First level or levels of every topic.
             labels: Globs of the container labels that may leave the agent.
             exec_events: Publish exec events too. Their commands never leave.
-            metrics_interval: Seconds between two batches.
             per_container: Also publish each container's sample on a topic of its own.
         """
         self._topics = Topics(base=base_topic, host=host)
@@ -90,7 +97,6 @@ class CloudEventComposer:
         self._install_id = install_id
         self._allowed = AllowedLabels(labels)
         self._exec_events = exec_events
-        self._metrics_interval = metrics_interval
         self._per_container = per_container
         self._lines = SampleLines()
         self._engine: EngineInfo | None = None
@@ -172,21 +178,22 @@ class CloudEventComposer:
         engine: Mapping[str, float],
         *,
         sequence: int,
+        interval: float,
     ) -> Sequence[MetricsMessage]:
         """The batch on `metrics`, and one message per container where the settings ask for it."""
-        expiry = max(1, math.ceil(3 * self._metrics_interval))
+        expiry = max(1, math.ceil(3 * interval))
         head: Json = {"schema": 1, "host": self._host}
         if self._engine is not None:  # else whether there is a Swarm is not known yet
             head["node"] = self._engine.swarm_node_id
         head["time"] = rfc3339(batch.at.wall)
-        head["interval"] = self._metrics_interval
+        head["interval"] = interval
         head["sequence"] = sequence
         content = {
             **head,
             "host_metrics": payloads.known_numbers(item for item in batch.host.items() if item[0].startswith("host.")),
             "engine": payloads.known_numbers(engine.items()),
         }
-        lines = self._lines.of(table, batch.at.wall)
+        lines = self._lines.of(table)
         payload = f'{_opened(content)},"containers":[{",".join(lines)}]}}'.encode()
         messages = [MetricsMessage(topic=self._topics.metrics, payload=payload, expiry=expiry)]
         if self._per_container:
@@ -222,13 +229,18 @@ class CloudEventComposer:
                 decision = fact.decision
                 data = dropped_data(fact, self._allowed)
                 return self._policy("dropped", decision.policy, decision.target, fact.at, Severity.INFO, data, view)
+            case Approval():
+                decision, action = fact.decision, f"approval_{fact.state}"
+                data = approval_data(fact, self._allowed)
+                return self._policy(action, decision.policy, decision.target, fact.at.wall, fact.severity, data, view)
             case Intent():
                 data = decision_data(fact.decision, self._allowed)
                 return self._action("started", fact.decision.target, fact.at, Severity.INFO.value, data, view)
             case Outcome():
                 action = "notify" if fact.decision.verb is Verb.NOTIFY else fact.result.value
                 data = outcome_data(fact, self._allowed)
-                return self._action(action, fact.decision.target, fact.finished_at, _outcome_severity(fact), data, view)
+                at = fact.finished_at if fact.verified_at is None else fact.verified_at
+                return self._action(action, fact.decision.target, at, _outcome_severity(fact), data, view)
             case Notice():
                 return _notice(fact)
 
@@ -313,6 +325,7 @@ def _outcome_severity(outcome: Outcome) -> str:
         "abandoned": Severity.INFO,
         "failed": Severity.WARNING,
         "interrupted": Severity.WARNING,
+        "ineffective": Severity.WARNING,
     }[outcome.result.value].value
 
 

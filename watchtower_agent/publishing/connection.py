@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from watchtower_agent.model.values import dataclass
 
 
 class Verdict(StrEnum):

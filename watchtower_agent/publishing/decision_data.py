@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from watchtower_agent.model.approval import Approval, ApprovalState
 from watchtower_agent.model.decision import Decision, Dropped, Edge, Held, Target
 from watchtower_agent.model.outcome import Outcome
 from watchtower_agent.publishing.encoding import clipped, rfc3339
@@ -32,6 +33,8 @@ def decision_data(decision: Decision, allowed: AllowedLabels) -> Json:
     }
     if decision.cause_id:
         data["cause_id"] = decision.cause_id
+    if decision.approval:
+        data["approval"] = decision.approval
     return data
 
 
@@ -67,6 +70,18 @@ def outcome_data(outcome: Outcome, allowed: AllowedLabels) -> Json:
     data["started_at"] = rfc3339(outcome.started_at)
     data["finished_at"] = rfc3339(outcome.finished_at)
     data["duration"] = round(max(0.0, outcome.finished_at - outcome.started_at), 4)
+    return data
+
+
+def approval_data(approval: Approval, allowed: AllowedLabels) -> Json:
+    """A decision that a person is asked about, or what became of the question; `expires_at` is the question's."""
+    decision = approval.decision
+    asked = approval.state is ApprovalState.ASKED
+    data = decision_data(decision, allowed) if asked else _since(decision, allowed, approval.why, None)
+    data["approval"] = approval.id
+    data["expires_at"] = rfc3339(approval.expires_at)
+    if approval.because:
+        data["because"] = clipped(approval.because)
     return data
 
 

@@ -6,11 +6,12 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from watchtower_agent.errors import WatchtowerError
-from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
-from watchtower_agent.ports import Outbox
+from watchtower_agent.model.message import EventMessage, MetricsMessage, ReplyMessage, StateMessage
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.ports.store import Outbox
 from watchtower_agent.publishing.connection import Connection, PublishResult, Verdict
 from watchtower_agent.publishing.metrics_delivery import MetricsDelivery
 from watchtower_agent.publishing.refusals import Refusals
@@ -18,6 +19,7 @@ from watchtower_agent.publishing.state_delivery import StateDelivery
 from watchtower_agent.publishing.suspect import Evidence, Kind, Learned, Parcel, Suspect
 
 EVENT_CONTENT = "application/cloudevents+json; charset=utf-8"
+REPLY_CONTENT = "application/json"
 _PAGE = 256
 """Events read from the disk at once."""
 _LOW = _PAGE // 2
@@ -152,6 +154,17 @@ class Delivery:
     def metrics(self, message: MetricsMessage) -> None:
         """Send it if the network takes it now."""
         self._metrics.send(message)
+
+    def reply(self, message: ReplyMessage) -> None:
+        """Send it at QoS 0: whoever asked and hears nothing asks again, and is told the same."""
+        future = self._connection.publish(
+            message.topic, message.payload, qos=0, content_type=REPLY_CONTENT, expiry=message.expiry
+        )
+        future.add_done_callback(functools.partial(self._replied, message.topic))
+
+    def _replied(self, topic: str, future: asyncio.Future[PublishResult]) -> None:
+        if future.result().verdict is Verdict.NEVER:
+            self._refusals.reply_refused(topic, future.result())
 
     def abandon(self) -> None:
         """Stop waiting for what is left: it stays in the outbox."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol, parse_broker_url
 from watchtower_agent.publishing.connection import Verdict
 from watchtower_agent.publishing.mqtt import MqttConnection, RefusedError, connect
+from watchtower_agent.publishing.subscriptions import Subscriptions
 
 _THROWN_OUT_TIMES = 5
 """Short-lived connections in a row that look like a second client with our id: MQTT 3.1.1 does not say so itself."""
@@ -32,6 +33,7 @@ class MqttLink:
         connected: Whether a connection is being served.
         last_error: Why there is none, empty while there is.
         pause: Seconds, before jitter, that it waited or waits before the newest attempt to connect but the first.
+        subscriptions: What is listened to, over all connections.
 
     Raises:
         SettingsError: The URL is none.
@@ -62,6 +64,7 @@ class MqttLink:
         self.connected = False
         self.last_error = ""
         self.pause = 0.0
+        self.subscriptions = Subscriptions(self._on_alarm, options.url)
 
     @property
     def url(self) -> str:
@@ -139,6 +142,8 @@ class MqttLink:
         """One connection's life. True when it ended because everything was said."""
         self.connected, self.last_error, self._said = True, "", ""
         self._on_up(f"Connected to the broker at {self.url}.")
+        self.subscriptions.opened(connection)
+        connection.deliver_to(self.subscriptions.received)
         serving = asyncio.create_task(self._serve(connection, serve), name="mqtt serving")
         watching = asyncio.create_task(connection.lost(), name="mqtt watching")
         said_all = False
@@ -150,6 +155,7 @@ class MqttLink:
                 said_all = True
         finally:
             self.connected = False
+            self.subscriptions.closed()
             connection.hang_up()
             serving.cancel()
             watching.cancel()

@@ -1,47 +1,24 @@
-"""One connection to the broker: the only importer of aiomqtt."""
+"""One connection to the broker, from the attempt to its end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import os
-import socket
-import ssl
-import threading
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable
 
 import aiomqtt
-from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, MQTT_ERR_SUCCESS, ConnectFlags, DisconnectFlags
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from watchtower_agent.errors import TemporaryError
 from watchtower_agent.publishing.broker_options import BrokerAddress, MqttOptions, MqttProtocol
+from watchtower_agent.publishing.client import WINDOW, MqttClient, reason_value
 from watchtower_agent.publishing.connect_sentences import REFUSALS, connect_sentence, ended_sentence
-from watchtower_agent.publishing.connection import PublishResult, Verdict, result_of
+from watchtower_agent.publishing.connection import PublishResult, Verdict
 from watchtower_agent.publishing.publish_properties import packed
 from watchtower_agent.publishing.tls import tls_context
 
-_WINDOW = 20  # more publishers in parallel are slower, not faster
-_CONNECT_TIMEOUT = 10.0
 _FAREWELL_TIMEOUT = 2.0
 _SESSION_TAKEN_OVER = 0x8E
-
-
-_LIBRARY_LOG = logging.getLogger("watchtower_agent.publishing.library")
-_LIBRARY_LOG.setLevel(logging.CRITICAL)  # paho logs an error for every lost connection; the link says it in a sentence
-
-# mosquitto answers a message over its message_size_limit with a PUBACK of code 0x95. The specification has no such
-# PUBACK, so paho's table has none, its parser raises and the connection is lost, again at every try.
-ReasonCode.names = MappingProxyType(
-    {
-        code: {name: [*{*packets, PacketTypes.PUBACK}] for name, packets in names.items()} if code >= 0x80 else names  # noqa: PLR2004 - the specification's border between success and failure
-        for code, names in ReasonCode.names.items()
-    }
-)
 
 
 class RefusedError(TemporaryError):
@@ -54,150 +31,6 @@ class RefusedError(TemporaryError):
     def __init__(self, message: str, *, by_broker: bool = False) -> None:
         super().__init__(message)
         self.by_broker = by_broker
-
-
-class _Client(aiomqtt.Client):
-    """aiomqtt with what it keeps to itself: reason codes, the CONNACK's properties, and a way to hang up.
-
-    It overrides and calls private methods of aiomqtt 2.5.1, hence that dependency's tight range: aiomqtt reports a
-    PUBACK that refuses a message as success, and hides Receive Maximum, Maximum Packet Size and session present.
-    """
-
-    def __init__(self, address: BrokerAddress, options: MqttOptions, context: ssl.SSLContext | None) -> None:
-        v5 = options.protocol is MqttProtocol.V5
-        connect_properties = will_properties = None
-        if v5:
-            connect_properties = _properties(PacketTypes.CONNECT, SessionExpiryInterval=options.session_expiry)
-            will_properties = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=options.will_delay)
-        super().__init__(
-            address.host,
-            address.port,
-            username=options.username,
-            password=options.password,
-            identifier=options.client_id,
-            protocol=aiomqtt.ProtocolVersion.V5 if v5 else aiomqtt.ProtocolVersion.V311,
-            clean_session=None if v5 else False,
-            clean_start=False if v5 else MQTT_CLEAN_START_FIRST_ONLY,
-            properties=connect_properties,
-            will=aiomqtt.Will(options.status_topic, b"offline", qos=1, retain=True, properties=will_properties),
-            transport="websockets" if address.websockets else "tcp",
-            websocket_path=address.path if address.websockets else None,
-            tls_context=context,
-            keepalive=options.keepalive,
-            timeout=_CONNECT_TIMEOUT,
-            max_inflight_messages=_WINDOW,
-            max_queued_incoming_messages=1000,
-            logger=_LIBRARY_LOG,
-        )
-        self._chores_every = min(3.0, options.keepalive / 5)
-        self.acks: dict[int, asyncio.Future[PublishResult]] = {}
-        self.connack: Properties | None = None
-        self.connect_error: OSError | None = None
-        self._loop_thread = threading.get_ident()
-        # A connection that is given up ends with an error that nobody waits for: no stack in the log for it.
-        self._disconnected.add_done_callback(lambda end: end.cancelled() or end.exception())
-
-    def _client_connect(self) -> None:
-        try:
-            super()._client_connect()
-        except OSError as error:
-            self.connect_error = error.with_traceback(None)  # aiomqtt keeps its text only
-            raise
-
-    def _on_connect(
-        self,
-        client: Any,  # noqa: ANN401 - as in aiomqtt
-        userdata: Any,  # noqa: ANN401 - as in aiomqtt
-        flags: ConnectFlags,
-        reason_code: ReasonCode,
-        properties: Properties | None = None,
-    ) -> None:
-        self.connack = properties
-        super()._on_connect(client, userdata, flags, reason_code, properties)
-
-    def _on_disconnect(
-        self,
-        client: Any,  # noqa: ANN401 - as in aiomqtt
-        userdata: Any,  # noqa: ANN401 - as in aiomqtt
-        flags: DisconnectFlags,
-        reason_code: ReasonCode,
-        properties: Properties | None = None,
-    ) -> None:
-        if not self._connected.done():  # else aiomqtt waits its whole timeout for a CONNACK that can't come any more
-            self._connected.set_exception(aiomqtt.MqttError("it hung up before it answered"))
-        super()._on_disconnect(client, userdata, flags, reason_code, properties)
-
-    def _on_publish(
-        self,
-        client: Any,  # noqa: ANN401, ARG002 - as in aiomqtt
-        userdata: Any,  # noqa: ANN401, ARG002 - as in aiomqtt
-        mid: int,
-        reason_code: ReasonCode,
-        properties: Properties,  # noqa: ARG002 - as in aiomqtt
-    ) -> None:
-        future = self.acks.pop(mid, None)
-        if future is not None and not future.done():
-            future.set_result(result_of(reason_code.value, str(reason_code)))
-
-    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ANN401, ARG002 - as in aiomqtt
-        # aiomqtt registers the descriptor a turn of the loop later: by then it may be closed, or somebody else's.
-        if threading.get_ident() == self._loop_thread:
-            self._write_soon(sock)
-        else:  # the CONNECT is sent from an executor's thread
-            self._loop.call_soon_threadsafe(self._write_soon, sock)
-
-    async def _misc_loop(self) -> None:
-        # aiomqtt wakes the loop for this each second. Keep-alives need it less often: a broker waits half of one more.
-        while self._client.loop_misc() == MQTT_ERR_SUCCESS:  # noqa: ASYNC110 - as in aiomqtt: nothing tells when it is time
-            await asyncio.sleep(self._chores_every)
-
-    def _write_soon(self, sock: Any) -> None:  # noqa: ANN401 - a socket, or paho's wrapper of one
-        held = self._client.socket()
-        if held is not None and held is sock and held.fileno() >= 0:
-            self._loop.add_writer(held.fileno(), self._write)
-
-    def _write(self) -> None:
-        try:
-            self._client.loop_write()
-        except Exception as error:  # noqa: BLE001 - as in aiomqtt: whatever it is, the connection is no good any more
-            if not self._disconnected.done():
-                self._disconnected.set_exception(error)
-
-    def send(
-        self, topic: str, payload: bytes, *, qos: int, retain: bool, properties: Properties | None
-    ) -> asyncio.Future[PublishResult]:
-        """Publish without a task and a timer per message. Nothing is written before control returns to the loop."""
-        future: asyncio.Future[PublishResult] = asyncio.get_running_loop().create_future()
-        info = self._client.publish(topic, payload, qos, retain, properties)
-        if info.rc == MQTT_ERR_SUCCESS:
-            self.acks[info.mid] = future
-        else:
-            future.set_result(PublishResult(verdict=Verdict.LOST))
-        return future
-
-    def hang_up(self) -> None:
-        """End the connection without a word, so that the broker sends the will; never blocks."""
-        held = self._client.socket()
-        if held is None:
-            return
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(held.fileno())) as line:
-            line.shutdown(socket.SHUT_RDWR)  # on a copy of the descriptor: a websocket is wrapped and has no shutdown
-        with contextlib.suppress(Exception):  # paho sees the end and closes its socket; how that fails does not matter
-            self._client.loop_read()
-
-    @property
-    def end_code(self) -> int | None:
-        """The reason code with which the broker ended the connection (MQTT 5); None without one."""
-        if not self._disconnected.done() or self._disconnected.cancelled():
-            return None
-        return _reason_value(self._disconnected.exception())
-
-
-def _properties(packet: int, **values: object) -> Properties:
-    properties = Properties(packet)  # type: ignore[no-untyped-call] # not typed in paho
-    for name, value in values.items():
-        setattr(properties, name, value)
-    return properties
 
 
 class _Packed(Properties):
@@ -217,13 +50,13 @@ class _Packed(Properties):
 class MqttConnection:
     """One connection, from its CONNACK to its end. Implements `Connection`."""
 
-    def __init__(self, client: _Client, options: MqttOptions) -> None:
+    def __init__(self, client: MqttClient, options: MqttOptions) -> None:
         self._options = options
         connack = client.connack
         self._client = client
         self._v5 = options.protocol is MqttProtocol.V5
         self._largest: int | None = getattr(connack, "MaximumPacketSize", None)
-        self._window = max(1, min(_WINDOW, getattr(connack, "ReceiveMaximum", _WINDOW)))
+        self._window = max(1, min(WINDOW, getattr(connack, "ReceiveMaximum", WINDOW)))
         self._loop = asyncio.get_running_loop()
         self._unacknowledged = 0
         self._since = self._progress = self._loop.time()
@@ -289,6 +122,24 @@ class MqttConnection:
             self._unacknowledged += 1
             future.add_done_callback(self._acknowledged)
         return future
+
+    def subscribe(self, topic_filter: str, *, commands: bool = False) -> asyncio.Future[PublishResult]:
+        """See `Line.subscribe`."""
+        try:
+            return self._client.listen(topic_filter, commands=commands)
+        except Exception as error:  # noqa: BLE001 - as for publish
+            return self._refused(f"MQTT can't carry it: {error}")
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """See `Line.unsubscribe`."""
+        with contextlib.suppress(Exception):  # as for publish: what MQTT can't carry is not subscribed to either
+            self._client.ignore(topic_filter)
+
+    def deliver_to(self, receive: Callable[[str, bytes, bool], None]) -> None:
+        """Hand over each message that comes: topic, payload, and whether the broker had kept it."""
+        self._client.receive = receive
+        while self._client.early:
+            receive(*self._client.early.popleft())
 
     def _acknowledged(self, _: asyncio.Future[PublishResult]) -> None:
         self._unacknowledged -= 1
@@ -367,14 +218,14 @@ async def connect(options: MqttOptions, address: BrokerAddress) -> MqttConnectio
             context = await asyncio.to_thread(tls_context, options)  # reads files
         except OSError as error:  # ssl.SSLError is one
             raise RefusedError(f"The TLS files for {where} can't be used ({error}). Check mqtt.tls.") from None
-    client = _Client(address, options, context)
+    client = MqttClient(address, options, context)
     try:
         await client.__aenter__()
     except aiomqtt.MqttError as error:
         client.hang_up()
         if context is not None:
             context.close_last()
-        code = _reason_value(error)
+        code = reason_value(error)
         if code is not None:
             remedy = REFUSALS.get(code, f"it answers {error}")
             sentence = f"The broker at {where} refused the agent: {remedy}."
@@ -393,17 +244,12 @@ def _packet_size(topic: str, payload: bytes, properties: Properties | None) -> i
     return 5 + 2 + len(topic.encode()) + 2 + packed + len(payload)
 
 
-async def _read(client: _Client) -> str:
+async def _read(client: MqttClient) -> str:
     """Take whatever arrives until the connection ends; return why it ended."""
     try:
         async for _ in client.messages:
-            pass  # nothing is subscribed to: what a broker sends all the same has no meaning here
+            pass  # none get here: the client hands them over as they come
     except aiomqtt.MqttError as error:
         cause = error.__cause__ or error
-        return ended_sentence(_reason_value(cause), cause)
+        return ended_sentence(reason_value(cause), cause)
     return ""
-
-
-def _reason_value(error: BaseException | None) -> int | None:
-    code = getattr(error, "rc", None)
-    return code.value if isinstance(code, ReasonCode) else None

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from watchtower_agent.errors import WatchtowerError
-from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
-from watchtower_agent.ports import Clock, Outbox
+from watchtower_agent.model.message import EventMessage, MetricsMessage, ReplyMessage, StateMessage
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.ports.clock import Clock
+from watchtower_agent.ports.delivery import CommandReceiver, Listener
+from watchtower_agent.ports.store import Outbox
 from watchtower_agent.publishing.connection import Connection
 from watchtower_agent.publishing.delivery import Delivery
 from watchtower_agent.publishing.refusals import Refusals
+from watchtower_agent.publishing.subscriptions import Subscriptions
 from watchtower_agent.publishing.suspect import Learned, Suspect
+
+_MOST_REPLIES = 100
+"""Replies to commands that wait for the broker; the newest are kept, in memory only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +56,18 @@ class Link(Protocol):
         ...
 
     @property
+    def connected(self) -> bool:
+        """Whether a connection is being served."""
+        ...
+
+    @property
     def last_error(self) -> str:
         """Why it is not there, or was not the last time."""
+        ...
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """What is listened to."""
         ...
 
     def alarm(self, name: str, sentence: str) -> None:
@@ -67,7 +84,7 @@ class Link(Protocol):
 
 
 class OutboxPublisher:
-    """Implements the port `Publisher` over the outbox and a link to the broker.
+    """Implements the ports `Publisher`, over the outbox and a link to the broker, `Subscriber` and `CommandChannel`.
 
     Args:
         outbox: What is still to be delivered.
@@ -94,6 +111,7 @@ class OutboxPublisher:
         self._delivery: Delivery | None = None
         self._since: float | None = None
         self._delivered = 0
+        self._replies: deque[ReplyMessage] = deque(maxlen=_MOST_REPLIES)
         self._suspect = Suspect()
         self._learned = Learned()
         self._draining = asyncio.Event()
@@ -110,6 +128,25 @@ class OutboxPublisher:
         """Send it if the broker is there now, else forget it."""
         if self._delivery is not None:
             self._delivery.metrics(message)
+
+    # --- port Subscriber -------------------------------------------------------------------------------------------
+
+    def follow(self, filters: frozenset[str], listener: Listener) -> None:
+        """From now on hear what is published there, and nothing else."""
+        self._link.subscriptions.follow(filters, listener)
+
+    # --- port CommandChannel ---------------------------------------------------------------------------------------
+
+    def obey(self, topic_filter: str, receiver: CommandReceiver) -> None:
+        """From now on take commands there."""
+        self._link.subscriptions.obey(topic_filter, receiver)
+
+    def reply(self, message: ReplyMessage) -> None:
+        """Send it, or let it wait for the broker, with few others. Commands come before the agent has said `online`."""
+        if self._delivery is not None:
+            self._delivery.reply(message)
+        else:
+            self._replies.append(message)
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -145,7 +182,7 @@ class OutboxPublisher:
         delivery = self._delivery
         return PublishingFacts(
             url=self._link.url,
-            connected=delivery is not None,
+            connected=self._link.connected,
             since=self._since,
             last_error=self._link.last_error,
             delivered=self._delivered + (delivery.delivered if delivery else 0),
@@ -162,6 +199,8 @@ class OutboxPublisher:
             learned=self._learned,
         )
         self._delivery, self._since = delivery, self._clock.now().wall
+        while self._replies:
+            delivery.reply(self._replies.popleft())
         try:
             await delivery.run(self._draining)
         finally:
@@ -173,12 +212,23 @@ class OutboxPublisher:
 
 
 class NoBroker:
-    """The `Publisher` where the settings name no broker: events stay in the outbox, metrics are forgotten."""
+    """Where the settings name no broker: events stay in the outbox, metrics are forgotten, nothing is ever heard."""
 
     def committed(self, events: Sequence[EventMessage], states: Sequence[StateMessage]) -> None:
         """They stay where they are."""
 
     def metrics(self, message: MetricsMessage) -> None:
+        """Nobody is there to take it."""
+
+    def follow(self, filters: frozenset[str], listener: Listener) -> None:
+        """Nobody is there to say anything: what is wanted stays unknown, for that reason."""
+        for topic_filter in sorted(filters):
+            listener.refused(topic_filter, "the settings name no broker (mqtt.url)")
+
+    def obey(self, topic_filter: str, receiver: CommandReceiver) -> None:
+        """Nobody is there to command anything."""
+
+    def reply(self, message: ReplyMessage) -> None:
         """Nobody is there to take it."""
 
     async def run(self) -> None:

@@ -13,6 +13,7 @@ _BY_TOPIC = (
     (re.compile(r"info\Z"), "info"),
     (re.compile(r"metrics\Z"), "metrics"),
     (re.compile(r"metrics/container/[^/]+\Z"), "container-metrics"),
+    (re.compile(r"reply/[^/]+\Z"), "reply"),
 )
 _ROOT = re.compile(r"(?:.+/)?v1/[^/]+/")
 
@@ -28,7 +29,7 @@ def schema_name(topic: str) -> str | None:
 
 @lru_cache
 def schema(name: str) -> dict[str, object]:
-    """The JSON Schema of that name (`event`, `container-state`, `info`, `metrics`, `container-metrics`)."""
+    """The JSON Schema of that name (`event`, `container-state`, `info`, `metrics`, `container-metrics`, `reply`)."""
     text = files(__package__).joinpath("schemas", f"{name}.json").read_text(encoding="utf-8")
     loaded: dict[str, object] = json.loads(text)
     return loaded

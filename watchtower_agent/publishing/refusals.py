@@ -89,6 +89,14 @@ class Refusals:
         """Metrics that can't be published as they are."""
         self._once("mqtt_metrics_refused", f"The broker will never take the metrics on {topic}: {result.reason}.")
 
+    def reply_refused(self, topic: str, result: PublishResult) -> None:
+        """A reply that can't be published as it is."""
+        self._once(
+            "mqtt_reply_refused",
+            f"The broker will never take the reply on {topic}: {result.reason}. Whether its command was done stands in "
+            "the agent's log and events.",
+        )
+
     def _once(self, name: str, sentence: str) -> None:
         if name not in self._alarmed:
             self._alarmed.add(name)

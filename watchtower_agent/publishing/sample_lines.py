@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import floor, isfinite
 from typing import Final
 
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.fact import MetricsTable
 from watchtower_agent.publishing.encoding import TO_DECIMALS, rounded, to_json
-from watchtower_agent.publishing.payloads import container_head
+from watchtower_agent.publishing.payloads import container_head, known_numbers
 
 _LARGEST: Final = 1e10
 """Below it a number with four decimals has at most 14 digits: `%.14g` writes it exactly, and faster than `repr`."""
@@ -28,13 +28,8 @@ class SampleLines:
         self._heads: dict[str, tuple[Container, str]] = {}
         """By container id: as it was described, and what was written of that."""
 
-    def of(self, table: MetricsTable, now: float) -> list[str]:
-        """The lines, in the order of the table. What is not known is left out.
-
-        Args:
-            table: Containers, and columns of their values.
-            now: When they were sampled, in wall time.
-        """
+    def of(self, table: MetricsTable) -> list[str]:
+        """The lines, in the order of the table. What is not known is left out."""
         template = "%s"
         cells: list[Iterable[object]] = []
         for name, column in table.columns.items():
@@ -43,21 +38,21 @@ class SampleLines:
             if numbers is not None:
                 cells.append(numbers)
         template += "}"
-        return [template % line for line in zip(self._beginnings(table.containers, now), *cells, strict=True)]
+        lines = [template % line for line in zip(self._beginnings(table), *cells, strict=True)]
+        for place, means in table.means.items():
+            told = to_json({"means": known_numbers(means.items())}).decode()
+            lines[place] = f"{lines[place].removesuffix('}')},{told.removeprefix('{')}"
+        return lines
 
-    def _beginnings(self, containers: Sequence[Container], now: float) -> list[str]:
+    def _beginnings(self, table: MetricsTable) -> list[str]:
         heads, self._heads = self._heads, {}  # those of containers that went are let go
         beginnings = []
-        for container in containers:
+        for container, uptime in zip(table.containers, table.uptimes, strict=True):
             known = heads.get(container.id)
             if known is None or known[0] is not container:
                 known = container, to_json(container_head(container)).decode().removesuffix("}")
             self._heads[container.id] = known
-            detail = container.detail
-            if detail is None or detail.started_at is None:
-                beginnings.append(known[1])
-            else:
-                beginnings.append(f'{known[1]},"uptime":{max(0.0, now - detail.started_at):.1f}')
+            beginnings.append(known[1] if uptime is None else f'{known[1]},"uptime":{uptime:.1f}')
         return beginnings
 
 

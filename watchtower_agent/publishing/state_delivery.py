@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from watchtower_agent.errors import WatchtowerError
 from watchtower_agent.model.message import StateMessage
-from watchtower_agent.ports import Outbox
+from watchtower_agent.ports.store import Outbox
 from watchtower_agent.publishing.connection import Connection, PublishResult, Verdict
 from watchtower_agent.publishing.refusals import Refusals
 from watchtower_agent.publishing.suspect import Evidence, Kind, Learned, Parcel

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from watchtower_agent.model.values import dataclass
 
 LARGE: Final = 4096
 """Smaller ones are never blamed, bytes."""

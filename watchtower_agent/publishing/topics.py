@@ -92,6 +92,10 @@ class Topics:
         """Versions and policies, retained."""
         self.metrics = f"{self._root}/metrics"
         """One batch per interval."""
+        self.commands = f"{self._root}/command/"
+        """The begin of the topics of commands, each with its name."""
+        self.replies = f"{self._root}/reply/"
+        """The begin of the topics of replies, each with the id that the sender chose."""
         self._states = f"{self._root}/state/container/"
         self._container_metrics = f"{self._root}/metrics/container/"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -49,11 +50,21 @@ class ControlClient:
             NoAgentError: Nobody answers.
             PermanentError: The agent refuses; the text is its own.
         """
+        with self.following() as events:
+            yield from events
+
+    @contextmanager
+    def following(self) -> Iterator[Following]:
+        """The same; inside, no event is missed, whenever it is read.
+
+        Raises:
+            NoAgentError: Nobody answers.
+            PermanentError: The agent refuses; the text is its own.
+        """
         with self._connected() as connection, connection.makefile("rb") as answers:
             self._answer(connection, answers, "follow", {})
             connection.settimeout(None)
-            while text := _next_line(answers):
-                yield json.loads(text)
+            yield Following(connection, answers)
 
     def _connected(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -96,6 +107,31 @@ class ControlClient:
         if not answer.get("ok"):
             raise PermanentError(f"The agent refuses: {answer.get('error', 'without a reason')}")
         return answer.get("result")
+
+
+class Following(Iterator[dict[str, Any]]):
+    """Events from a moment on, until the agent stops or somebody has enough of them.
+
+    Args:
+        connection: To the agent.
+        answers: What comes over it.
+    """
+
+    def __init__(self, connection: socket.socket, answers: BinaryIO) -> None:
+        self._connection, self._answers = connection, answers
+
+    def __next__(self) -> dict[str, Any]:
+        """Wait for the next one."""
+        text = _next_line(self._answers)
+        if not text:
+            raise StopIteration
+        event: dict[str, Any] = json.loads(text)
+        return event
+
+    def stop(self) -> None:
+        """No more are waited for: for a signal's handler."""
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
 
 
 def _next_line(answers: BinaryIO) -> bytes:

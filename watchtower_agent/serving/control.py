@@ -13,23 +13,16 @@ from typing import Final, Self
 import structlog
 
 from watchtower_agent.errors import FatalError, WatchtowerError
-from watchtower_agent.ports import Control
+from watchtower_agent.ports.control import Control
+from watchtower_agent.serving.asking import ask
 from watchtower_agent.serving.protocol import LARGEST_REQUEST, LONGEST_SOCKET_PATH, VERSION, line
-from watchtower_agent.serving.request import RequestError, number, parsed, text
+from watchtower_agent.serving.request import RequestError, parsed
 
 REQUEST_TIME: Final = 10.0
 """Seconds in which a request must have come after the connection was made."""
 WRITE_TIME: Final = 30.0
 """Seconds in which a follower must take one line; then it is let go."""
 MOST_CONNECTIONS: Final = 64
-_LONGEST_HISTORY: Final = 10_000
-_LONGEST_PAGE: Final = 200
-_LONGEST_PAST: Final = 24 * 3600
-_MOST_CONTAINERS: Final = 1_000_000
-_LONGEST_PROBE: Final = 60
-_USUAL_PAUSE: Final = 3600
-_LONGEST_PAUSE: Final = 30 * 24 * 3600
-"""Seconds. A pause that nobody remembers ends by itself."""
 
 _log = structlog.get_logger()
 
@@ -174,7 +167,7 @@ class ControlServer:
 
     async def _answer(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
         try:
-            return {"version": VERSION, "ok": True, "result": await self._ask(command, arguments)}
+            return {"version": VERSION, "ok": True, "result": await ask(self._control, command, arguments)}
         except WatchtowerError as error:
             return _refusal(str(error))
         except Exception:  # noqa: BLE001 - a fault in one answer must not end the agent; it is logged with its stack
@@ -193,43 +186,6 @@ class ControlServer:
                 await reader.read(LARGEST_REQUEST * 4)
             raise RequestError(f"the request is longer than {LARGEST_REQUEST} bytes") from None
         return parsed(line_read)
-
-    async def _ask(self, command: str, arguments: Mapping[str, object]) -> object:  # noqa: PLR0911 - one return per command
-        if command == "status":
-            return await self._control.status()
-        if command == "reload":
-            return await self._control.reload()
-        if command == "top":
-            return await self._control.top(
-                sort=text(arguments, "sort") or "policy",
-                backwards=arguments.get("backwards") is True,
-                offset=number(arguments, "offset", usual=0, least=0, most=_MOST_CONTAINERS),
-                limit=number(arguments, "limit", usual=_LONGEST_PAGE, least=0, most=_LONGEST_PAGE),
-            )
-        if command == "metrics":
-            return await self._control.metrics(container=text(arguments, "container"))
-        if command == "past":
-            return await self._control.past(
-                name=text(arguments, "name") or "",
-                container=text(arguments, "container"),
-                last=number(arguments, "last", usual=_LONGEST_PAST, least=1, most=_LONGEST_PAST),
-            )
-        if command == "pause":
-            return await self._control.pause(
-                policy=text(arguments, "policy"),
-                target=text(arguments, "target"),
-                length=number(arguments, "for", usual=_USUAL_PAUSE, least=1, most=_LONGEST_PAUSE),
-                reason=text(arguments, "reason") or "",
-            )
-        if command == "resume":
-            return await self._control.resume(policy=text(arguments, "policy"), target=text(arguments, "target"))
-        if command == "lag":
-            return await self._control.lag(seconds=number(arguments, "seconds", usual=10, least=1, most=_LONGEST_PROBE))
-        return await self._control.history(
-            limit=number(arguments, "limit", usual=50, least=1, most=_LONGEST_HISTORY),
-            policy=text(arguments, "policy"),
-            target=text(arguments, "target"),
-        )
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Send events until the other side goes. Only this task waits for a slow reader; the agent never does."""

@@ -18,7 +18,24 @@ LARGEST_ANSWER: Final = 16 * 1024 * 1024
 """Bytes."""
 LONGEST_SOCKET_PATH: Final = 107
 """Bytes: Linux's sun_path less its end."""
-COMMANDS: Final = ("status", "history", "top", "metrics", "past", "lag", "follow", "reload", "pause", "resume")
+COMMANDS: Final = (
+    "status",
+    "history",
+    "top",
+    "explain",
+    "trigger",
+    "revert",
+    "prune",
+    "metrics",
+    "past",
+    "lag",
+    "follow",
+    "reload",
+    "pause",
+    "resume",
+    "approve",
+    "reject",
+)
 
 
 def line(message: Mapping[str, object]) -> bytes:

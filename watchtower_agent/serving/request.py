@@ -86,3 +86,15 @@ def text(arguments: Mapping[str, object], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise RequestError(f"{name} must be a name, not {_kind(value)}")
     return value
+
+
+def flag(arguments: Mapping[str, object], name: str) -> bool:
+    """An argument that is true or false, false when it is not given.
+
+    Raises:
+        RequestError: It is something else.
+    """
+    value = arguments.get(name, False)
+    if not isinstance(value, bool):
+        raise RequestError(f"{name} must be true or false, not {_kind(value)}")
+    return value

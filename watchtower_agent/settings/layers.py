@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from pydantic import BaseModel
 from pydantic_settings import EnvSettingsSource
 from pydantic_settings.exceptions import SettingsError as SourceError
 
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.files.yaml_nodes import plain as plain_yaml, read_yaml
 from watchtower_agent.policies.problem import Path as KeyPath, did_you_mean, joined, shown
 from watchtower_agent.settings.model import ENV_PREFIX, Settings, known_keys, value_paths

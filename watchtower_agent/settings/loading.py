@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from watchtower_agent.errors import SettingsError
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.problem import Path as KeyPath, joined, meant, one_of, shown
 from watchtower_agent.settings.layers import (
     Layer,

@@ -14,6 +14,7 @@ from watchtower_agent.settings.values import (
     ActionCount,
     BaseTopic,
     ClientId,
+    CommandNames,
     ContainerCount,
     Duration,
     EngineUrl,
@@ -147,6 +148,8 @@ class MqttSettings(_Section):
     """The first level or levels of every topic."""
     client_id: ClientId = ""
     """Empty: watchtower-<host>."""
+    commands: CommandNames = ()
+    """Commands that may be given over MQTT, by whom the broker lets write on their topics."""
     metrics: MetricsSettings = MetricsSettings()
 
 
@@ -177,6 +180,8 @@ class SharedCauseSettings(_Section):
     """Seconds in which failures are counted."""
     hold: Annotated[Duration, AfterValidator(between("0s", "1d"))] = 300.0
     """Seconds for which no container is acted on after a shared cause was seen; 0 turns this off."""
+    disk: Share = 95.0
+    """Percent of the file system of the engine's data from which on it is full; 0 turns just this cause off."""
 
 
 class GuardSettings(_Section):
@@ -186,6 +191,13 @@ class GuardSettings(_Section):
     shared_cause: SharedCauseSettings = SharedCauseSettings()
     stateful_images: ImageNames = STATEFUL_IMAGES
     """Images left alone unless a policy selects the container by exact name or label."""
+
+
+class AllowSettings(_Section):
+    """What the agent does only where it is allowed to, whatever a policy says."""
+
+    prune_volumes: bool = False
+    """Delete volumes that a policy names."""
 
 
 class ControlSettings(_Section):
@@ -231,6 +243,7 @@ class Settings(BaseSettings):
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
     guards: GuardSettings = GuardSettings()
+    allow: AllowSettings = AllowSettings()
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
 

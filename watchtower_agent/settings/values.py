@@ -18,6 +18,7 @@ from watchtower_agent.policies.quantities import QuantityError, parse_duration, 
 
 ENGINE_SCHEMES: Final = ("unix", "tcp", "http", "https")
 MQTT_SCHEMES: Final = ("mqtt", "mqtts", "ws", "wss")
+MQTT_COMMANDS: Final = ("pause", "resume", "approve", "reject", "trigger", "reload")
 
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
 _BASE_TOPIC = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\Z")
@@ -215,6 +216,12 @@ def _image_name(value: str) -> str:
     return value
 
 
+def _command_name(value: str) -> str:
+    if value not in MQTT_COMMANDS:
+        raise WrongValueError(f"{shown(value)} is no command that MQTT can bring", one_of(MQTT_COMMANDS))
+    return value
+
+
 def _short_list(value: tuple[str, ...]) -> tuple[str, ...]:
     if len(value) > 1000 or any(len(item) > 256 for item in value):  # noqa: PLR2004 - the numbers are in the sentence
         raise WrongValueError("the list is too long", "use at most 1,000 entries of at most 256 characters")
@@ -246,6 +253,12 @@ Protocol = BeforeValidator(_protocol)
 FileMode = Annotated[str, BeforeValidator(_mode)]
 LabelGlobs = Annotated[
     tuple[Annotated[str, AfterValidator(_label_glob)], ...],
+    NoDecode,
+    BeforeValidator(_list),
+    AfterValidator(_short_list),
+]
+CommandNames = Annotated[
+    tuple[Annotated[str, AfterValidator(_command_name)], ...],
     NoDecode,
     BeforeValidator(_list),
     AfterValidator(_short_list),

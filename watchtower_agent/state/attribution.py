@@ -6,8 +6,9 @@ crashes and OOM kills do not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from watchtower_agent.model.values import dataclass
 
 HANDS_OFF = 15 * 60.0
 """Seconds for which the agent leaves alone what a person acted on."""

@@ -11,10 +11,10 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.history import HOST
 from watchtower_agent.state.seats import Seats
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from watchtower_agent.model.container import Container, ContainerStatus, Health
 from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
+from watchtower_agent.model.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,28 @@ def vanished(known: Container) -> Iterator[Difference]:
     if known.running:
         yield Difference(action="die")
     yield Difference(action="destroy")
+
+
+def given_up(known: Container, seen: Container, starts: int) -> Iterator[Difference]:
+    """The stop of a container that somebody killed while the engine waited to start it again.
+
+    There is nothing to send a signal to, so the engine tells no `kill`, and no other end than the one before. But it
+    had counted the restart that it then did not make. One that it did not decide on is not counted: that container
+    used up its retries, or was sent a signal for which the engine gave up its restart policy.
+
+    Args:
+        known: The container since its last end, with the restarts that its events tell of.
+        seen: As an inspection shows it.
+        starts: Those after an end: all that is known of its restarts when it was never inspected before.
+    """
+    if seen.detail is None or seen.detail.start_failed or seen.status is not ContainerStatus.EXITED:
+        return
+    if known.detail is None:
+        waited, counted = known.status is ContainerStatus.EXITED, starts + 1
+    else:
+        waited, counted = known.status is ContainerStatus.RESTARTING, known.detail.restart_count
+    if waited and seen.detail.restart_count >= counted:
+        yield Difference(action="stop")
 
 
 def is_named(container: Container) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from watchtower_agent.model.observation import EngineInfo
+from watchtower_agent.model.values import dataclass
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,6 +19,8 @@ class EngineState:
         images: How many it has; None before they were counted, and while the engine is lost.
         since: When `connected` last changed, seconds since the epoch.
         listed: The inventory was listed since the engine was last found, and since events were last lost.
+        counted_by: The containers were listed for the first time ever, and not each that runs has been inspected: until
+            when, on the monotonic clock, seconds, that is waited for; None when it is not.
         alive_at: When it last gave a sign of life (an event, a ping, a listing, an inspection), on the monotonic clock,
             seconds; None before the first. As long as it does, what is known of its containers is as new as its events.
         silence_allowed: Seconds without a sign of life after which what is known of its containers is out of date.
@@ -31,7 +32,7 @@ class EngineState:
         events: Its events handled since the agent started.
         uncertain_until: Events were lost up to then, seconds since the epoch: what they would have told of a later
             end (a `kill` before a `die`) may be among them. On the engine's clock, as events are.
-        clock_offset: Seconds by which the engine's clock is ahead of ours.
+        clock_offset: Seconds by which the engine's clock is ahead of ours; 0 for an engine on this host.
     """
 
     info: EngineInfo | None = None
@@ -42,6 +43,7 @@ class EngineState:
     images: int | None = None
     since: float = 0.0
     listed: bool = False
+    counted_by: float | None = None
     alive_at: float | None = None
     silence_allowed: float = 15.0
     restarts: int = 0
@@ -51,3 +53,13 @@ class EngineState:
     events: int = 0
     uncertain_until: float = 0.0
     clock_offset: float = 0.0
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it has, as far as is known, a host and a clock of its own."""
+        return self.info is not None and not self.info.url.startswith("unix:")
+
+    def manager(self) -> str:
+        """The id of its node while it is there, and a manager of a Swarm; else empty."""
+        info = self.info
+        return info.swarm_node_id if info is not None and self.connected and info.swarm_manager else ""

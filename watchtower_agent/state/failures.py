@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from watchtower_agent.model.container import Health
 from watchtower_agent.model.engine_event import EngineEvent, Origin
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.attribution import EndCause
 from watchtower_agent.state.record import ContainerRecord
 
@@ -34,12 +35,19 @@ class Failures:
 
     at: dict[str, Instant] = field(default_factory=dict)
 
-    def take(self, event: EngineEvent, record: ContainerRecord, now: Instant) -> bool:
-        """Take an event in that was applied to the record; says whether it tells of a failure."""
+    def take(self, event: EngineEvent, record: ContainerRecord, now: Instant, *, age: float) -> bool:
+        """Take an event in that was applied to the record; says whether it tells of a failure.
+
+        Args:
+            event: Of the engine.
+            record: Of its container.
+            now: The present.
+            age: Seconds since the event.
+        """
         if not is_failure(event, record):
             return False
         # Only what was missed is told late. When the engine does not say when that was, it is as of now.
-        age = max(0.0, now.wall - event.time) if event.origin is Origin.REPLAY else 0.0
+        age = age if event.origin is Origin.REPLAY else 0.0
         self.at[event.actor_id] = Instant(wall=event.time, monotonic=now.monotonic - age, boot=now.boot)
         return True
 

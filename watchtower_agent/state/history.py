@@ -1,8 +1,9 @@
 """The recent past of what conditions ask about: one row per tick, and running answers. Pure.
 
 Kept is only what some condition's window asks for, as far back as the longest one: a row per metric and tick, with one
-32-bit number per container. Each span of time has running answers that are brought up to date with the row that comes
-and those that leave, so that asking costs the same for a minute and for an hour.
+number per container, as exact as the present value that a condition compares with it. Each span of time has running
+answers that are brought up to date with the row that comes and those that leave, so that asking costs the same for a
+minute and for an hour.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Final
 
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.model.window import Window, WindowFunction
 from watchtower_agent.state.seats import Seats
 from watchtower_agent.state.span import Span
@@ -22,6 +25,8 @@ COMPLETE = 0.7
 
 CURRENT = 3
 """Ticks after which the newest known value is too old."""
+
+_CHANGES: Final = frozenset({WindowFunction.DELTA, WindowFunction.RATE})
 
 HOST = ""
 """Whose past it is that belongs to no container: the host's, and its engine's."""
@@ -124,7 +129,7 @@ class History:
         return metric.value(window, slot, now, self._ticks)
 
     def _row(self, numbers: Mapping[str, float]) -> array[float]:
-        row = array("f", [math.nan]) * self._seats.width
+        row = array("d", [math.nan]) * self._seats.width
         slots = self._seats.slots
         for whose, number in numbers.items():
             slot = slots.get(whose)
@@ -154,7 +159,7 @@ class History:
 
 
 class _Metric:
-    """The kept rows of one name, and what is asked of them."""
+    """The kept rows of one name, and what is asked of them; the newest number of each slot, and how often it came."""
 
     def __init__(self, begin: int, width: int) -> None:
         self._begin = begin
@@ -162,6 +167,7 @@ class _Metric:
         self._since = array("q", [begin]) * width
         self._newest_at = array("d", [-math.inf]) * width
         self._newest = array("d", [math.nan]) * width
+        self._alike = array("q", [0]) * width
         self._spans: dict[float, Span] = {}
 
     @property
@@ -188,10 +194,14 @@ class _Metric:
         """The row of the tick that was just taken."""
         self._rows.append(row)
         at = ticks.times[-1]
-        newest, newest_at = self._newest, self._newest_at
+        newest, newest_at, alike = self._newest, self._newest_at, self._alike
         for slot, number in enumerate(row):
             if number == number:  # noqa: PLR0124 - NaN is the one number that differs from itself
-                newest[slot], newest_at[slot] = number, at
+                newest_at[slot] = at
+                if number == newest[slot]:
+                    alike[slot] += 1
+                else:
+                    newest[slot], alike[slot] = number, 1
         for span in self._spans.values():
             span.enter(row)
             self._leave(span, ticks)
@@ -205,7 +215,7 @@ class _Metric:
     def clear(self, slot: int, number: int) -> None:
         """What rows before this one say of a slot is not its own."""
         self._since[slot] = number
-        self._newest[slot], self._newest_at[slot] = math.nan, -math.inf
+        self._newest[slot], self._newest_at[slot], self._alike[slot] = math.nan, -math.inf, 0
         for span in self._spans.values():
             span.clear(slot)
 
@@ -215,6 +225,7 @@ class _Metric:
         self._since.extend([0] * more)
         self._newest.extend([math.nan] * more)
         self._newest_at.extend([-math.inf] * more)
+        self._alike.extend([0] * more)
         for span in self._spans.values():
             span.widen(width)
 
@@ -225,7 +236,9 @@ class _Metric:
             return None
         if span.counts[slot] < max(1.0, COMPLETE * window.seconds / ticks.interval):
             return None
-        if window.function not in {WindowFunction.RATE, WindowFunction.DELTA}:
+        if window.function not in _CHANGES:
+            if self._alike[slot] >= span.counts[slot]:
+                return self._newest[slot]  # of equal numbers: their sum, divided again, may differ from them
             return span.answer(window.function, slot)
         first, first_at = self._oldest_in(span, slot, ticks)
         grown, passed = self._newest[slot] - first, self._newest_at[slot] - first_at
@@ -250,4 +263,4 @@ class _Metric:
         since = self._since
         if number >= max(since, default=0):
             return row
-        return array("f", [value if since[slot] <= number else math.nan for slot, value in enumerate(row)])
+        return array("d", [value if since[slot] <= number else math.nan for slot, value in enumerate(row)])

@@ -7,23 +7,26 @@ listings) comes back as synthetic events.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, EngineEvent, EventKind, Origin
 from watchtower_agent.model.fact import ContainerView, MetricsTable
-from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.instant import AHEAD, Instant
 from watchtower_agent.model.observation import ContainerObserved, InventoryObserved
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.attribution import HANDS_OFF, EndCause
 from watchtower_agent.state.averages import Averages
-from watchtower_agent.state.differences import Difference, appeared, changes, conclude, is_named, vanished
+from watchtower_agent.state.clock_steps import ClockSteps
+from watchtower_agent.state.differences import Difference, appeared, changes, conclude, given_up, is_named, vanished
 from watchtower_agent.state.engine_state import EngineState
 from watchtower_agent.state.history import History
 from watchtower_agent.state.own_action import own_action
-from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, judge_signal_anew, met
+from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, ended_by_itself, judge_signal_anew, met
 from watchtower_agent.state.sampled import OF_LIMITS, OOM_KILLS, known_oom_kills, learn_oom_kills, row, sampled, table
+from watchtower_agent.state.services import Services
 
 _EVENT_MAY_LAG = 1.5
 """Seconds by which an inspection may be ahead of the event that tells the same. Longer than an interruption of the
@@ -61,6 +64,10 @@ class HostState:
     """The recent past of what conditions ask about."""
     averages: Averages = field(default_factory=Averages)
     """The longer past of what people look back at."""
+    services: Services = field(default_factory=Services)
+    """What is known of services beyond the containers here."""
+    clock: ClockSteps = field(default_factory=ClockSteps)
+    """How often the wall clock was set."""
     _other_limits: set[str] = field(default_factory=set)
     """Ids of containers whose limits were changed since they were last read."""
     _tombstones: dict[str, int] = field(default_factory=dict)
@@ -130,8 +137,9 @@ class HostState:
                 self._adopt(container)
                 events.extend(self._concluded(container, appeared(container), inventory.at))
             elif known.last_position <= inventory.after_position:
-                events.extend(self._concluded(container, changes(known.container, container), inventory.at))
-                self._describe_anew(known, container)
+                seen = _under_its_image(known, container)
+                events.extend(self._concluded(seen, changes(known.container, seen), inventory.at))
+                self._describe_anew(known, seen)
         return events
 
     def _take_as_baseline(self, inventory: InventoryObserved) -> None:
@@ -144,7 +152,7 @@ class HostState:
             if container is None:
                 self._forget(record)
                 continue
-            record.container = replace(container, detail=record.container.detail)
+            record.container = replace(_under_its_image(record, container), detail=record.container.detail)
             if record.end_cause is EndCause.NONE:
                 record.end_cause = end_not_seen(container)
             self.changed.add(container.id)
@@ -241,7 +249,12 @@ class HostState:
         known, fresh = record.container, seen.container
         if fresh is None:
             return self._concluded(known, vanished(known), seen.at)
-        return self._concluded(fresh, changes(known, fresh), seen.at) if self.baseline else []
+        if not self.baseline:
+            return []
+        events = self._concluded(fresh, changes(known, fresh), seen.at)
+        if ended_by_itself(record) and all(event.action == "rename" for event in events):
+            events += self._concluded(fresh, given_up(known, fresh, record.restarts), seen.at)
+        return events
 
     # --- samples, actions ---------------------------------------------------------------------------
 
@@ -290,6 +303,23 @@ class HostState:
             record.end_cause = EndCause.AGENT
             self.changed.add(container_id)
 
+    def end_in_doubt(self, container_id: str, ended: float | None) -> bool:
+        """Whether somebody else may have ended the container before the engine was asked, by a run that crashed, to.
+
+        Then how it ended is not known: who stopped it on purpose must find it stopped.
+
+        Args:
+            container_id: Of the action's target.
+            ended: When it ended, seconds since the epoch; None when that is not known.
+        """
+        record = self.containers.get(container_id)
+        if record is None or record.own is None or record.own.began_at_once(ended):
+            return False
+        if record.end_cause is EndCause.AGENT:
+            record.end_cause = EndCause.UNKNOWN
+            self.changed.add(container_id)
+        return True
+
     def operator_acts_move(self, step: float) -> None:
         """The wall clock was stepped by so many seconds: what a person did counts for as long as before."""
         for container_id, record in self.containers.items():
@@ -314,6 +344,28 @@ class HostState:
     def gaps_end(self, now: float) -> None:
         """No gap reaches into the future, unless the clock was stepped back; `now` in wall time."""
         self.engine.uncertain_until = min(self.engine.uncertain_until, now + self.engine.clock_offset)
+
+    # --- ages ---------------------------------------------------------------------------------------
+
+    def look_at_clock(self, now: Instant) -> bool:
+        """Look whether the wall clock was set. Gives whether the next run must know of what was seen."""
+        step = self.clock.look(now)
+        if step and self.engine.elsewhere:
+            self.engine.clock_offset -= step  # its clock was not set with ours
+        return step is not None
+
+    def age(self, stamp: float, now: Instant) -> float | None:
+        """Seconds since the engine made a stamp, however often the clock was set since; None for one of the future."""
+        if not self.engine.elsewhere:
+            return self.clock.age(stamp, now)
+        age = now.wall + self.engine.clock_offset - stamp
+        return max(0.0, age) if age >= -AHEAD else None
+
+    def uptime(self, record: ContainerRecord, now: Instant) -> float | None:
+        """Seconds since a container's present life began; None when it does not run, or that is not known."""
+        if record.started is None or not record.container.running:
+            return None
+        return self.age(record.started, now)
 
     # --- views --------------------------------------------------------------------------------------
 
@@ -371,10 +423,27 @@ class HostState:
         records = [record for record in self.containers.values() if record.container.running]
         batch = self.samples
         if batch is None or now.monotonic - batch.at.monotonic > 3 * batch.interval:
-            return MetricsTable(containers=[record.container for record in records])
-        return table(batch, self.slots, records, now.wall, other_limits=self._other_limits)
+            return MetricsTable(
+                containers=[record.container for record in records], uptimes=self._uptimes(records, now)
+            )
+        if not self.engine.listed:  # remembered only: one of which nothing can be measured may have ended meanwhile
+            records = [each for each in records if row(batch, self.slots.get(each.container.id), each, now.wall)]
+        sampled_values = table(batch, self.slots, records, now.wall, other_limits=self._other_limits)
+        return replace(sampled_values, uptimes=self._uptimes(records, batch.at))
+
+    def _uptimes(self, records: Iterable[ContainerRecord], now: Instant) -> list[float | None]:
+        return [self.uptime(record, now) for record in records]
 
     def detail(self, container_id: str) -> ContainerDetail | None:
         """What only an inspection told of a container, if there was one."""
         record = self.containers.get(container_id)
         return record.container.detail if record else None
+
+
+def _under_its_image(known: ContainerRecord, listed: Container) -> Container:
+    """A listing tells an id instead of the image's name once the name was given to another image.
+
+    An inspection and an event go on telling the name under which the container was made. What protects or selects it
+    by that name does so still.
+    """
+    return replace(listed, image=known.container.image or listed.image)

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.decision import Verb
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.outcome import Intent
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.attribution import signal_name
 
 _OWN_EVENTS_BEFORE = 0.5
 _OWN_EVENTS_AFTER = 2.0
 """Seconds by which the engine's stamps may differ from the begin and end of our call."""
+
+_ASKED_AT_ONCE = 0.25
+"""Seconds from the intent to the first of its doings on a container that runs. The engine is asked within some ms."""
 
 ENGINE_DEFAULT_STOP = 10.0
 """Seconds the engine waits between stop signal and KILL unless told otherwise."""
@@ -31,6 +35,7 @@ _CAUSES: Mapping[Verb, frozenset[str]] = {
     Verb.START: frozenset({"start"}),
     Verb.PAUSE: frozenset({"pause"}),
     Verb.UNPAUSE: frozenset({"unpause"}),
+    Verb.RESIZE: frozenset({"update"}),
 }
 """What a verb makes the engine tell of its container: each once, but for `kill`, which tells one signal each."""
 
@@ -42,6 +47,7 @@ _COMPLETE: Mapping[Verb, frozenset[str]] = {
     Verb.START: frozenset({"start"}),
     Verb.PAUSE: frozenset({"pause"}),
     Verb.UNPAUSE: frozenset({"unpause"}),
+    Verb.RESIZE: frozenset({"update"}),
 }
 """After these nothing comes that is its doing."""
 
@@ -118,6 +124,18 @@ class OwnAction:
         again = self.begun_again
         return self.crossed and again is not None and stop.time - again <= _OWN_EVENTS_AFTER
 
+    def began_at_once(self, ended: float | None) -> bool:
+        """Whether its signal was sent, or else its container ended, right after the intent, as a call of ours does it.
+
+        Where a crash of the agent interrupted the action, the engine may never have been asked: what comes later may as
+        well be somebody else's doing. An end before the intent is none of this action's, and no matter here.
+
+        Args:
+            ended: When the container ended, seconds since the epoch; None when that is not known.
+        """
+        first = ended if self.signalled is None else self.signalled
+        return first is not None and first <= self.begun + _ASKED_AT_ONCE
+
     def _at_its_time(self, event: EngineEvent) -> bool:
         if event.time < self.begun - _OWN_EVENTS_BEFORE:
             return False
@@ -150,7 +168,7 @@ def own_action(intent: Intent, container: Container, *, ended: float | None) -> 
         signal = str(decision.parameters.get("signal") or "KILL")
     elif decision.verb in {Verb.RESTART, Verb.STOP}:
         signal = container.detail.stop_signal if container.detail is not None else ""
-        kill_after = _stop_timeout(intent, container)
+        kill_after = stop_timeout(intent, container)
     return OwnAction(
         verb=decision.verb,
         begun=intent.at,
@@ -161,10 +179,15 @@ def own_action(intent: Intent, container: Container, *, ended: float | None) -> 
     )
 
 
-def _stop_timeout(intent: Intent, container: Container) -> float | None:
-    """Seconds; None: for ever."""
+def stop_timeout(intent: Intent, container: Container | None) -> float | None:
+    """Seconds between stop signal and KILL; None: the engine waits for ever.
+
+    Args:
+        intent: What it is asked for.
+        container: Its target; None, or without its inspection: it counts as one without a stop timeout of its own.
+    """
     wanted = intent.decision.parameters.get("stop_timeout")
-    own = container.detail.stop_timeout if container.detail is not None else None
+    own = container.detail.stop_timeout if container is not None and container.detail is not None else None
     if isinstance(wanted, int | float):
         return float(math.ceil(wanted))  # as the engine is asked
     if own is None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from watchtower_agent.model.container import Container, ContainerStatus, Health
 from watchtower_agent.model.engine_event import EngineEvent, Origin
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.attribution import (
     EndCause,
     OperatorIntent,
@@ -131,6 +132,8 @@ def change(record: ContainerRecord, event: EngineEvent, *, uncertain_until: floa
             _signal(record, event)
         case "die":
             _end(record, event, ours=ours, uncertain_until=uncertain_until)
+        case "stop" if not ours and event.origin is Origin.SYNTHETIC:
+            _killed_in_its_wait(record, event)
         case "stop" | "restart" if not ours:
             _acted(record, event.action, event)
             if event.action == "stop" and not _told_late(record, event):
@@ -208,6 +211,13 @@ def _stopped(record: ContainerRecord) -> None:
         record.container = replace(record.container, status=ContainerStatus.EXITED)
 
 
+def _killed_in_its_wait(record: ContainerRecord, event: EngineEvent) -> None:
+    """A `docker stop` is told by the engine's own event. A signal that was sent before did not end it."""
+    record.kill_at, record.kill_signal = None, ""
+    _acted(record, "kill", event)
+    _stopped(record)
+
+
 def _end(record: ContainerRecord, event: EngineEvent, *, ours: bool, uncertain_until: float) -> None:
     detail = record.container.detail
     record.ended = event.time
@@ -236,7 +246,8 @@ def _end(record: ContainerRecord, event: EngineEvent, *, ours: bool, uncertain_u
     )
     status = ContainerStatus.RESTARTING if comes_back else ContainerStatus.EXITED
     if detail is not None:
-        detail = replace(detail, pid=0, finished_at=event.time, exit_code=record.exit_code)
+        count = detail.restart_count + comes_back  # the engine counts a restart when it decides on it
+        detail = replace(detail, pid=0, finished_at=event.time, exit_code=record.exit_code, restart_count=count)
     record.container = replace(record.container, status=status, detail=detail)
 
 
@@ -246,8 +257,10 @@ def _begin(record: ContainerRecord, event: EngineEvent, *, ours: bool) -> None:
         record.restarts_by_agent += ours
     # Started by hand what was stopped by hand: the operator wants it to run again. A `restart` by hand
     # is marked by its own event, which comes last. Under an action of ours nobody started it by hand: what a person
-    # did while it was under way goes on counting.
-    if not (ours and record.own is not None and record.own.crossed):
+    # did while it was under way goes on counting. And what the engine starts again by itself nobody started by hand.
+    crossed = ours and record.own is not None and record.own.crossed
+    by_engine = not ours and record.container.status is ContainerStatus.RESTARTING
+    if not crossed and not by_engine:
         record.operator = None
     record.end_cause = EndCause.NONE
     record.kill_at, record.kill_signal = None, ""
@@ -257,7 +270,9 @@ def _begin(record: ContainerRecord, event: EngineEvent, *, ours: bool) -> None:
     health = record.container.health
     if detail is not None:
         # pid and the exact StartedAt are known after the next inspection; what the check demands stays.
-        detail = replace(detail, pid=0, started_at=None, oom_killed=False, failing_streak=None)
+        detail = replace(detail, pid=0, started_at=None, oom_killed=False, failing_streak=None, start_failed=False)
+        if not by_engine:
+            detail = replace(detail, restart_count=0)
     if health is not Health.NONE:
         health = Health.STARTING
     record.container = replace(record.container, status=ContainerStatus.RUNNING, health=health, detail=detail)
@@ -282,6 +297,12 @@ def end_not_seen(container: Container) -> EndCause:
     """Of a container that is met as it is: whoever ended it, the agent did not see it."""
     over = container.status in {ContainerStatus.EXITED, ContainerStatus.DEAD}
     return EndCause.UNKNOWN if over else EndCause.NONE
+
+
+def ended_by_itself(record: ContainerRecord) -> bool:
+    """Whether it ended of its own, and the agent has done nothing to it since."""
+    acted = record.own is not None and record.ended is not None and record.own.begun > record.ended
+    return record.end_cause is EndCause.ITSELF and not acted
 
 
 def own_attribute(event: EngineEvent, container: Container | None, name: str) -> str:

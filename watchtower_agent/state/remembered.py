@@ -10,6 +10,7 @@ from typing import Any
 
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
 from watchtower_agent.model.decision import Verb
+from watchtower_agent.model.service import NOTHING_AGAINST, CloneFacts
 from watchtower_agent.state.attribution import EndCause, OperatorIntent
 from watchtower_agent.state.own_action import OwnAction
 from watchtower_agent.state.record import ContainerRecord
@@ -40,10 +41,17 @@ def record_json(record: ContainerRecord) -> dict[str, object]:
 
 def _container_json(container: Container) -> dict[str, object]:
     detail = container.detail
-    return {**_fields(container), "detail": _fields(detail) if detail is not None else None}
+    return {**_fields(container), "detail": _detail_json(detail) if detail is not None else None}
 
 
-def _fields(value: Container | ContainerDetail | OperatorIntent | OwnAction) -> dict[str, object]:
+def _detail_json(detail: ContainerDetail) -> dict[str, object]:
+    """What stands against cloning it only where there is something: of most there is not."""
+    fields = _fields(detail)
+    facts = fields.pop("cloning")
+    return fields if facts == NOTHING_AGAINST else {**fields, "cloning": _fields(detail.cloning)}
+
+
+def _fields(value: Container | ContainerDetail | OperatorIntent | OwnAction | CloneFacts) -> dict[str, object]:
     """Of a frozen value, by name. `dataclasses.asdict` copies all of it in depth, in five times the time."""
     return {name: getattr(value, name) for name in value.__slots__}
 
@@ -94,4 +102,14 @@ def _own_action(stored: dict[str, Any]) -> OwnAction:
 
 def _detail(stored: dict[str, Any]) -> ContainerDetail:
     # A record of an earlier version has no exposed ports: its next inspection tells them.
-    return ContainerDetail(**{**stored, "exposed_ports": tuple(stored.get("exposed_ports", ()))})
+    known = {**stored, "exposed_ports": tuple(stored.get("exposed_ports", ()))}
+    facts = known.pop("cloning", None)
+    return ContainerDetail(**known, cloning=NOTHING_AGAINST if facts is None else _clone_facts(facts))
+
+
+def _clone_facts(stored: dict[str, Any]) -> CloneFacts:
+    return CloneFacts(
+        blockers=tuple(map(str, stored["blockers"])),
+        volumes=tuple(map(str, stored["volumes"])),
+        reservation=int(stored["reservation"]),
+    )

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import field
 
 from watchtower_agent.model.container import Container, ContainerDetail
 from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.model.values import dataclass
 
 
-def sample_targets(containers: Iterable[Container]) -> tuple[SampleTarget, ...]:
-    """Those of the containers whose processes exist."""
-    return tuple(_target(container) for container in containers if container.running)
+@dataclass(slots=True)
+class SampleTargets:
+    """Makes the targets anew of those containers only that changed: a full host has hundreds of others."""
+
+    _known: dict[str, tuple[Container, SampleTarget]] = field(default_factory=dict)
+
+    def of(self, containers: Iterable[Container]) -> tuple[SampleTarget, ...]:
+        """Those of the containers whose processes exist."""
+        before = self._known
+        self._known = {}
+        for container in containers:
+            if container.running:
+                known = before.get(container.id)
+                if known is None or known[0] is not container:
+                    known = (container, _target(container))
+                self._known[container.id] = known
+        return tuple(target for _, target in self._known.values())
 
 
 def _target(container: Container) -> SampleTarget:

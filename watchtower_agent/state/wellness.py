@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Final
 
 from watchtower_agent.model.container import ContainerStatus, Health
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
+
+RUNNING_FOR: Final = 10.0
+"""Seconds after which a container without a health check counts as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +38,13 @@ class Wellness:
             now: The present.
         """
         spells: dict[str, _Spell] = {}
+        known = {spell.life: spell for spell in self._spells.values()}  # by life: a rename ends no spell
         if names and state.engine.connected and state.engine.listed:
             for record in state.containers.values():
                 name = record.container.name
                 if name in names and is_well(record):
                     life = record.container.id, record.restarts
-                    known = self._spells.get(name)
-                    spells[name] = known if known is not None and known.life == life else _Spell(life, now)
+                    spells[name] = known.get(life) or _Spell(life, now)
         self._spells = spells
 
     def since(self, name: str) -> Instant | None:

@@ -201,6 +201,7 @@ class StoreFolder:
             "synchronous = FULL",  # the WAL is on the disk before a commit returns: survives power loss
             "journal_size_limit = 16777216",
             "temp_store = MEMORY",
+            "cache_size = -256",  # KiB; what is read again is read from the page cache of the kernel
             f"max_page_count = {self._max_pages}",
         ):
             connection.execute(f"PRAGMA {pragma}")

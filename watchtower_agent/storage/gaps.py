@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+
+from watchtower_agent.model.values import dataclass
 
 GAP_TOPIC_PART = "/event/agent/event_gap/"
 """On such topics events tell of losses; one is declared once an event that names its cause was committed."""

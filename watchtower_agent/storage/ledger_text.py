@@ -32,6 +32,8 @@ def decision_text(decision: Decision) -> str:
             "cause_id": decision.cause_id,
             "from_event": decision.from_event,
             **({"last_resort": True} if decision.last_resort else {}),
+            **({"approval": decision.approval} if decision.approval else {}),
+            **({"follows": decision.follows} if decision.follows else {}),
             "decided_at": decision.decided_at,
             "expires_at": decision.expires_at,
         }
@@ -57,6 +59,7 @@ def outcome_text(outcome: Outcome) -> str:
             "started_at": outcome.started_at,
             "finished_at": outcome.finished_at,
             "numbers": dict(outcome.numbers),
+            **({} if outcome.verified_at is None else {"verified_at": outcome.verified_at}),
         }
     )
 
@@ -65,6 +68,11 @@ def outcome_from(decision: Decision, result: str, text: str, ended: str | None) 
     """The outcome that `outcome_text` and `moment_text` wrote, of that decision."""
     fields: dict[str, Any] = json.loads(text)
     return Outcome(decision=decision, result=Result(result), moment=moment_from(ended), **fields)
+
+
+def is_verified(text: str) -> bool:
+    """Whether it is known of an outcome that `outcome_text` wrote what came of the action."""
+    return "verified_at" in json.loads(text)
 
 
 def moment_text(moment: Instant | None) -> str | None:

@@ -12,7 +12,8 @@ from watchtower_agent.model.decision import Verb
 from watchtower_agent.model.message import EventMessage, StateMessage
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Intent, Result
-from watchtower_agent.ports import Clock, LedgerRow, StoreFacts
+from watchtower_agent.ports.clock import Clock
+from watchtower_agent.ports.store import LedgerRow, StoreFacts
 from watchtower_agent.storage.file import StoreFolder
 from watchtower_agent.storage.gaps import OutboxDrop
 from watchtower_agent.storage.tables import Tables

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.decision import Decision, Verb
@@ -14,11 +14,13 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import EventMessage, StateMessage
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Act, Intent, Outcome, Result
-from watchtower_agent.ports import LedgerRow, StoreFacts
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.ports.store import LedgerRow, StoreFacts
 from watchtower_agent.storage.gaps import GAP_TOPIC_PART, RESET, OutboxDrop, Told
 from watchtower_agent.storage.ledger_text import (
     decision_from,
     decision_text,
+    is_verified,
     moment_from,
     moment_text,
     outcome_from,
@@ -29,6 +31,8 @@ from watchtower_agent.storage.ledger_text import (
 SEEN_KEPT = 2048
 LEDGER_KEPT = 10_000
 """Rows of actions, and as many of notifications."""
+SHORT_ID = 12
+"""Digits of a container's id that Docker shows, and by which people name it."""
 DEAD_LETTERS_KEPT = 1_000
 DEAD_PAYLOAD_KEPT = 16 * 1024
 """Bytes of a dead letter's payload that are kept: enough to know what it was."""
@@ -301,14 +305,22 @@ class Tables:
 
     def _acts(self) -> Iterator[Act]:
         rows = self._db.execute(
-            """SELECT id, policy, target, verb, intent_at, coalesce(ended, begun) FROM ledger
-            WHERE (verb = 'notify') = 0 AND result IS NOT ? ORDER BY number""",
+            """SELECT id, policy, target, target_id, verb, intent_at, coalesce(ended, begun), result, outcome
+            FROM ledger WHERE (verb = 'notify') = 0 AND result IS NOT ? ORDER BY number""",
             (Result.ABANDONED,),
         )
-        for decision_id, policy, target, verb, at, moment in rows:
+        for decision_id, policy, target, target_id, verb, at, moment, result, outcome in rows:
             # A row of an older agent has the wall clock alone, and so it is counted by that.
             known = moment_from(moment) or Instant(wall=at, monotonic=0.0)
-            yield Act(id=decision_id, policy=policy, target=target, verb=Verb(verb), at=known)
+            yield Act(
+                id=decision_id,
+                policy=policy,
+                target=target,
+                target_id=target_id,
+                verb=Verb(verb),
+                at=known,
+                helped=_helped(result, outcome),
+            )
 
     def open_intents(self) -> list[Intent]:
         """Intents without an outcome, oldest first."""
@@ -320,13 +332,14 @@ class Tables:
     def history(
         self, *, limit: int, policy: str | None, target: str | None, verb: Verb | None, result: Result | None
     ) -> list[LedgerRow]:
-        """The newest rows, newest first; a target is given by name or id."""
+        """The newest rows, newest first; a target is given by name, by id or by as much of that as Docker shows."""
         rows = self._db.execute(
             """SELECT decision, intent_at, started_at_before, begun, result, outcome, ended FROM ledger
-            WHERE (:policy IS NULL OR policy = :policy) AND (:target IS NULL OR :target IN (target, target_id))
+            WHERE (:policy IS NULL OR policy = :policy) AND (:target IS NULL OR :target IN (target, target_id)
+                OR (length(:target) >= :short AND substr(target_id, 1, length(:target)) = :target))
             AND (:verb IS NULL OR verb = :verb) AND (:result IS NULL OR result = :result)
             ORDER BY number DESC LIMIT :limit""",
-            {"policy": policy, "target": target, "verb": verb, "result": result, "limit": limit},
+            {"policy": policy, "target": target, "short": SHORT_ID, "verb": verb, "result": result, "limit": limit},
         )
         answer = []
         for decision, at, before, begun, found, text, ended in rows:
@@ -346,6 +359,13 @@ class Tables:
             dropped=int(self._meta("dropped") or 0),
             dead_letters=self._db.execute("SELECT count(*) FROM dead_letters").fetchone()[0],
         )
+
+
+def _helped(result: str | None, outcome: str | None) -> bool | None:
+    """Whether an action was of use; None while that is not known."""
+    if result in {Result.FAILED, Result.INEFFECTIVE}:
+        return False
+    return True if outcome is not None and is_verified(outcome) else None
 
 
 def _intent(decision_text_: str, at: float, started_at_before: float | None, begun: str | None) -> Intent:

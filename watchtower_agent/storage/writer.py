@@ -7,11 +7,11 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from watchtower_agent.errors import TemporaryError, WatchtowerError
-from watchtower_agent.ports import Clock
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.ports.clock import Clock
 from watchtower_agent.storage.file import StoreFolder, damaged, translated
 from watchtower_agent.storage.tables import Tables
 

@@ -14,6 +14,7 @@ from tests.support.core import INFO, INSTALL_ID, ended, now, policy_set
 from tests.support.simulation.world import World
 from tests.support.store import FakeStore
 from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOptions
+from watchtower_agent.model.approval import Approval, ApprovalAnswered, ApprovalState
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.decision import Edge, Held
 from watchtower_agent.model.engine_event import EngineEvent, Origin
@@ -66,6 +67,8 @@ class SimulatedAgent:
     Attributes:
         protection: What no policy may touch, and the host's budget.
         shared_cause: When many failures are taken for one.
+        questions: What a person is asked about, by the id of the approval -> when that was, on the monotonic clock.
+        answers: Ids of approvals -> whether a person approved or rejected them.
         paused: What a person told to keep still -> until when, on the monotonic clock.
         connected: The engine's events are read.
         listed: The containers were listed since the engine was found, or events were lost.
@@ -99,6 +102,8 @@ class SimulatedAgent:
         self.interval = interval
         self.protection = protection
         self.shared_cause = shared_cause
+        self.questions: dict[str, tuple[Approval, float]] = {}
+        self.answers: dict[str, bool] = {}
         self.paused: dict[Paused, float] = {}
         self.listed = False
         self.memory: dict[str, tuple[float, float]] = {}
@@ -171,11 +176,17 @@ class SimulatedAgent:
         self._read(Origin.REPLAY)
         self._after(LISTED_AFTER, self._list)
 
-    def disconnects(self) -> None:
-        """The engine does not answer any more."""
+    def disconnects(self, *, late: bool = False) -> None:
+        """The engine does not answer any more.
+
+        Args:
+            late: A listing that it gave just before comes just after it was lost.
+        """
         if self.connected:
             self.connected, self.listed = False, False
             self._see(EngineLost(reason="it does not answer", at=self.world.clock.wall))
+            if late:
+                self._see(self._listing())
 
     def blinded(self, containers: Iterable[str], seconds: float) -> None:
         """What is sampled of these (by id) is not known for a while."""
@@ -188,10 +199,16 @@ class SimulatedAgent:
         self._deaf_until = max(self._deaf_until, self.world.clock.monotonic + seconds)
 
     def pauses(self, what: Paused, seconds: float) -> None:
-        """A person tells it to keep still."""
+        """A person tells it to keep still; a container is told by its first name."""
         if self.alive:
             self.paused[what] = self.world.clock.monotonic + seconds
-            self._see(PauseAsked(what=what, length=seconds))
+            self._see(PauseAsked(what=replace(what, name=self.world.called(what.name)), length=seconds))
+
+    def answered(self, approval: str, *, approves: bool) -> None:
+        """A person answers, however late."""
+        if self.alive:
+            self.answers[approval] = approves
+            self._see(ApprovalAnswered(approval=approval, approves=approves))
 
     # --- its shell --------------------------------------------------------------------------------------------------
 
@@ -213,6 +230,8 @@ class SimulatedAgent:
             self._after(INSPECTED_AFTER, self._inspect)
         self._asked.update(effects.inspect)
         for fact in effects.facts:
+            if isinstance(fact, Approval) and fact.state is ApprovalState.ASKED:
+                self.questions[fact.id] = fact, self.world.clock.monotonic
             for listener in self.told:
                 listener(fact)
         if any(isinstance(fact, EngineEvent | Edge | Outcome | Held) for fact in effects.facts):
@@ -237,8 +256,11 @@ class SimulatedAgent:
         if not self.connected:
             return
         self.listed = True
+        self._see(self._listing())
+
+    def _listing(self) -> InventoryObserved:
         listing = self.world.docker.listing()
-        self._see(InventoryObserved(containers=listing, after_position=self._position, at=self.world.clock.wall))
+        return InventoryObserved(containers=listing, after_position=self._position, at=self.world.clock.wall)
 
     def _inspect(self) -> None:
         asked, self._asked = self._asked, {}
@@ -293,7 +315,8 @@ class SimulatedAgent:
         begun = self.world.clock.wall
         if stopped is not None or target is None:
             guard = {"guard": stopped.guard.value} if isinstance(stopped, Held) else {}
-            self._see(ended(intent, Result.ABANDONED, begun, begun, guard))
+            abandoned = ended(intent, Result.ABANDONED, begun, begun, guard)
+            self._see(replace(abandoned, asked=stopped is None))
             return
         self.actions += 1
         act = Act(intent=intent, container=target, at=self.world.clock.monotonic, wall=begun)

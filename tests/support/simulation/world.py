@@ -10,7 +10,7 @@ from functools import partial
 from itertools import count
 from typing import Final
 
-from tests.support.core import Docker, FakeClock
+from tests.support.core import Docker, FakeClock, container_id
 from tests.support.simulation.workload import STEADY, Workload
 from watchtower_agent.model.container import Container, ContainerStatus, Health
 from watchtower_agent.model.engine_event import EngineEvent
@@ -22,11 +22,19 @@ ENGINE_RESTARTS_AFTER: Final = 1.0
 
 _TOLD_AFTER: Final = 0.001
 """Seconds from what the engine does to its event."""
+_RENAMED: Final = "-renamed"
+
+
+def first_name(name: str) -> str:
+    """What a container was called before it was renamed, if it was."""
+    return name.removesuffix(_RENAMED)
 
 
 @dataclass(slots=True)
 class World:
     """One host. Nothing in it happens but at a moment of its queue.
+
+    A container that is renamed stays the one that it was: here, and to who asks, its name is its first.
 
     Attributes:
         clock: Its clocks.
@@ -52,6 +60,10 @@ class World:
     workloads: dict[str, Workload] = field(default_factory=dict)
     lives: dict[str, int] = field(default_factory=dict)
     """Name -> how often it was started."""
+    started: dict[str, float] = field(default_factory=dict)
+    """Name -> when it was started last, on the monotonic clock."""
+    _first_names: dict[str, str] = field(default_factory=dict)
+    """Id -> first name."""
     _turns: dict[str, int] = field(default_factory=dict)
     """Name -> how often it was started or ended: what was to happen in between happens no more."""
     _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
@@ -88,30 +100,46 @@ class World:
 
     def create(self, name: str, workload: Workload = STEADY, **known: object) -> None:
         """A container that has been there for an hour when the simulation begins."""
-        self.docker.create(name, silent=True, **known)  # type: ignore[arg-type] # as `container` takes them
+        made = self.docker.create(name, silent=True, **known)  # type: ignore[arg-type] # as `container` takes them
+        self._first_names[made.id] = name
         self.workloads[name] = workload
         self._begins(name)
+        self.started[name] = self.clock.monotonic - 3600.0
 
     def there(self, name: str) -> Container | None:
         """The container of that name."""
-        return next((each for each in self.docker.containers.values() if each.name == name), None)
+        return self.docker.containers.get(container_id(name))
+
+    def name(self, container: str) -> str:
+        """The first name of a container, by its id."""
+        return self._first_names[container]
+
+    def called(self, name: str) -> str:
+        """What the engine calls it now."""
+        here = self.there(name)
+        return name if here is None else here.name
+
+    def now_called(self, name: str) -> str:
+        """The first name of the container that the engine calls so now; empty when there is none."""
+        return next((self.name(each.id) for each in self.docker.containers.values() if each.name == name), "")
 
     def used(self, container: Container) -> float:
         """Percent of its memory limit that it uses."""
-        started = container.detail.started_at if container.detail else None
-        life = self.lives.get(container.name, 0)
-        return self.workloads[container.name].used(self.clock.wall - (started or self.clock.wall), life)
+        name = self.name(container.id)
+        return self.workloads[name].used(self.clock.monotonic - self.started[name], self.lives.get(name, 0))
 
     def _lives_on(self, event: EngineEvent) -> None:
-        here = self.there(event.name)
+        name = self.name(event.actor_id)
+        here = self.there(name)
         if event.action == "start":
-            self._begins(event.name)
+            self._begins(name)
         elif event.action == "die":
-            self._turns[event.name] += 1
+            self._turns[name] += 1
             if here is not None and here.status is ContainerStatus.RESTARTING:
-                self._in_this_life(event.name, ENGINE_RESTARTS_AFTER, self.docker.start)
+                self._in_this_life(name, ENGINE_RESTARTS_AFTER, lambda name: self.docker.start(self.called(name)))
 
     def _begins(self, name: str) -> None:
+        self.started[name] = self.clock.monotonic
         life = self.lives[name] = self.lives.get(name, 0) + 1
         self._turns[name] = self._turns.get(name, 0) + 1
         workload = self.workloads[name]
@@ -123,9 +151,9 @@ class World:
         if sick is not None:
             self._in_this_life(name, sick, partial(self._falls_sick, workload))
         if ill and workload.crashes is not None:
-            self._in_this_life(name, workload.crashes, lambda name: self.docker.crash(name, workload.code))
+            self._in_this_life(name, workload.crashes, lambda name: self.docker.crash(self.called(name), workload.code))
         if ill and (full := workload.runs_out()) is not None:
-            self._in_this_life(name, full, self.docker.oom)
+            self._in_this_life(name, full, lambda name: self.docker.oom(self.called(name)))
 
     def _falls_sick(self, workload: Workload, name: str) -> None:
         self._verdict(Health.UNHEALTHY, name)
@@ -138,7 +166,7 @@ class World:
             self._in_this_life(name, workload.sick, partial(self._falls_sick, workload))
 
     def _verdict(self, health: Health, name: str) -> None:
-        self.docker.health(name, health)
+        self.docker.health(self.called(name), health)
 
     def _in_this_life(self, name: str, seconds: float, act: Callable[[str], None]) -> None:
         """Unless that life has ended by then."""
@@ -163,29 +191,39 @@ class World:
         """It ends by itself, whatever it usually does."""
         here = self.there(name)
         if here is not None and here.status is ContainerStatus.RUNNING:
-            self.docker.crash(name, code)
+            self.docker.crash(here.name, code)
 
     def person_stops(self, name: str) -> None:
         """`docker stop`."""
         here = self.there(name)
         if here is not None and here.running:
-            self.docker.stop(name)
+            self.docker.stop(here.name)
             self.stopped_by_people[name] = self.clock.monotonic
 
     def person_starts(self, name: str) -> None:
         """`docker start`."""
         here = self.there(name)
         if here is not None and not here.running:
-            self.docker.start(name)
+            self.docker.start(here.name)
             self.stopped_by_people.pop(name, None)
 
     def person_restarts(self, name: str) -> None:
         """`docker restart`."""
         here = self.there(name)
         if here is not None and here.running:
-            self.docker.restart(name)
+            self.docker.restart(here.name)
             self.touched_by_people[name] = self.clock.monotonic, self.lives[name] + 1
             self.stopped_by_people.pop(name, None)
+
+    def person_renames(self, name: str) -> None:
+        """`docker rename`, there and back."""
+        here = self.there(name)
+        if here is not None:
+            self.docker.rename(here.name, name if here.name != name else name + _RENAMED)
+
+    def clock_is_set(self, seconds: float) -> None:
+        """Somebody sets the wall clock forwards, or back."""
+        self.clock.step_wall(seconds)
 
     def forget_people_since(self, moment: float) -> None:
         """What they restarted since then nobody can know any more."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from tests.support.core import NOW, FakeClock, Host, container_id, policy_set
 from watchtower_agent.actions.executor import Executor
-from watchtower_agent.errors import AbsentError, PermanentError, RemovedError, TemporaryError
+from watchtower_agent.errors import AbsentError, PermanentError, RemovedError, TemporaryError, UnansweredError
 from watchtower_agent.model.container import Container, Health
 from watchtower_agent.model.decision import Decision, Dropped, Guard, Held, Number, Target, TargetKind, Verb
-from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.model.disk_usage import DiskUsage
+from watchtower_agent.model.outcome import Intent, Outcome, Result, Unsettled
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.policy import Budget
 
@@ -55,21 +56,62 @@ class FakeEngine:
     async def unpause(self, container_id: str) -> None:
         await self._call("unpause", container_id)
 
+    async def scale_service(self, service_id: str, *, replicas: int, version: int) -> None:
+        await self._call("scale_service", service_id, replicas, version)
+
+    async def clone(self, container_id: str, *, policy: str, decision: str, shared: bool) -> str:
+        raise AssertionError(f"nobody clones {container_id} here, for {policy}, {decision}, {shared}")
+
+    async def remove_clone(self, container_id: str, *, stop_timeout: float | None) -> None:
+        await self._call("remove_clone", container_id, stop_timeout)
+
+    async def resize(
+        self, container_id: str, *, memory: int | None, cpu: float | None
+    ) -> Mapping[str, float | int | None]:
+        await self._call("resize", container_id, memory, cpu)
+        return {"memory": 100, "memory_swap": -1, "cpu": None}
+
+    async def disk_contents(self) -> DiskUsage:
+        raise AssertionError("nobody asks for the disk here")
+
+    async def disk_usage(self) -> DiskUsage:
+        raise AssertionError("nobody asks for the disk here")
+
+    async def remove_image(self, image_id: str, *, tags: frozenset[str]) -> None:
+        await self._call("remove_image", image_id, tags)
+
+    async def remove_container(self, container_id: str, *, finished_at: float | None) -> None:
+        await self._call("remove_container", container_id, finished_at)
+
+    async def remove_network(self, network_id: str) -> None:
+        await self._call("remove_network", network_id)
+
+    async def remove_volume(self, name: str, *, created_at: float) -> None:
+        await self._call("remove_volume", name, created_at)
+
+    async def remove_cache(self, record_id: str, *, unused_since: float) -> int:
+        await self._call("remove_cache", record_id, unused_since)
+        return 0
+
 
 class Bench:
     def __init__(self, recheck: Callable[[Intent], Held | Dropped | None] = lambda _: None) -> None:
         self.clock = FakeClock()
         self.engine = FakeEngine(self.clock)
-        self.outcomes: list[Outcome] = []
+        self.left: list[Unsettled | Outcome] = []
         self.executor = Executor(
-            self.engine, self.clock, recheck=lambda intent, _: recheck(intent), done=self.outcomes.append
+            self.engine, self.clock, recheck=lambda intent, _: recheck(intent), done=self.left.append
         )
 
-    async def run(self, *intents: Intent) -> list[Outcome]:
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [each for each in self.left if isinstance(each, Outcome)]
+
+    async def run(self, *intents: Intent) -> list[Outcome | Unsettled]:
         for each in intents:
             self.executor.start(each)
         await self.executor.finish(within=5)
-        return self.outcomes
+        return self.left
 
 
 def intent(name: str = "web", verb: Verb = Verb.RESTART, **parameters: Number) -> Intent:
@@ -105,6 +147,7 @@ async def test_every_verb_asks_for_its_call(asked: Intent, call: tuple[object, .
     bench = Bench()
     (outcome,) = await bench.run(asked)
 
+    assert isinstance(outcome, Outcome)
     assert bench.engine.calls == [(call[0], container_id("web"), *call[1:])]
     assert (outcome.result, outcome.decision) == (Result.SUCCEEDED, asked.decision)
     assert (outcome.started_at, outcome.finished_at, outcome.numbers) == (NOW, NOW + 0.5, {"seconds": 0.5})
@@ -113,20 +156,41 @@ async def test_every_verb_asks_for_its_call(asked: Intent, call: tuple[object, .
 @pytest.mark.parametrize(
     ("error", "result", "reason"),
     [
-        (TemporaryError("the engine did not answer in time"), Result.FAILED, "the engine did not answer in time"),
+        (TemporaryError("the engine refused (500)"), Result.FAILED, "the engine refused (500)"),
         (PermanentError("no such signal"), Result.FAILED, "no such signal"),
         (AbsentError("404"), Result.ABANDONED, "web was removed before the engine was asked"),
-        (RemovedError("500"), Result.ABANDONED, "someone removed web during the restart"),
+        (RemovedError("500"), Result.ABANDONED, "someone removed web during the start"),
         (RuntimeError("boom"), Result.FAILED, "a defect of the agent: RuntimeError: boom"),
     ],
 )
 async def test_every_way_to_fail_is_one_outcome(error: Exception, result: Result, reason: str) -> None:
     bench = Bench()
     bench.engine.fail = error
-    (outcome,) = await bench.run(intent())
+    (outcome,) = await bench.run(intent(verb=Verb.START))
 
-    assert (outcome.result, outcome.reason) == (result, reason)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.result, outcome.reason, outcome.asked) == (result, reason, True)
     assert bench.executor.under_way == 0
+
+
+@pytest.mark.parametrize("verb", [verb for verb in Verb if verb not in {Verb.NOTIFY, Verb.SCALE, Verb.PRUNE}])
+async def test_a_call_without_an_answer_is_settled_by_whoever_looks(verb: Verb) -> None:
+    bench = Bench()
+    bench.engine.fail = UnansweredError("the engine did not answer in time")
+    asked = intent(verb=verb)
+    (left,) = await bench.run(asked)
+
+    assert left == Unsettled(intent=asked, reason="the engine did not answer in time", answered=False, started_at=NOW)
+    assert bench.executor.under_way == 0
+
+
+async def test_a_restart_that_was_refused_may_have_got_as_far_as_the_stop() -> None:
+    bench = Bench()
+    bench.engine.fail = TemporaryError("the engine refused (500)")
+    asked = intent()
+    (left,) = await bench.run(asked)
+
+    assert left == Unsettled(intent=asked, reason="the engine refused (500)", answered=True, started_at=NOW)
 
 
 async def test_a_guard_that_says_no_just_before_the_write_stops_it() -> None:
@@ -135,10 +199,12 @@ async def test_a_guard_that_says_no_just_before_the_write_stops_it() -> None:
     bench = Bench(recheck=lambda _: held)
     (outcome,) = await bench.run(asked)
 
+    assert isinstance(outcome, Outcome)
     assert bench.engine.calls == []
     assert outcome.result is Result.ABANDONED
     assert outcome.reason == "just before the write: someone stopped it"
     assert outcome.numbers == {"guard": "operator_intent", "n": 1}
+    assert not outcome.asked
 
 
 async def test_the_guards_are_asked_when_its_turn_comes_not_when_it_is_queued() -> None:
@@ -158,11 +224,25 @@ async def test_the_guards_are_asked_when_its_turn_comes_not_when_it_is_queued() 
     assert len(bench.outcomes) == 9
 
 
+async def test_however_many_services_are_scaled_a_restart_need_not_wait() -> None:
+    bench = Bench()
+    bench.engine.gate.clear()
+    for number in range(9):
+        bench.executor.start(intent(f"c{number}", verb=Verb.SCALE, service_id="s", to=2, version=1))
+    bench.executor.start(intent("web"))
+    await settled()
+    assert [call[0] for call in bench.engine.calls] == ["scale_service"] * 8 + ["restart"]
+
+    bench.engine.gate.set()
+    await bench.executor.finish(within=5)
+
+
 async def test_what_came_too_late_names_no_guard_so_it_is_not_wanted_again() -> None:
     asked = intent()
     bench = Bench(recheck=lambda _: Dropped(decision=asked.decision, reason="web was removed", at=NOW))
     (outcome,) = await bench.run(asked)
 
+    assert isinstance(outcome, Outcome)
     assert bench.engine.calls == []
     assert (outcome.result, outcome.reason) == (Result.ABANDONED, "just before the write: web was removed")
     assert outcome.numbers == {}
@@ -224,7 +304,7 @@ async def test_what_waits_for_its_turn_is_not_done_once_it_is_overtaken(
     engine = FakeEngine(host.clock)
     engine.gate.clear()
 
-    def done(outcome: Outcome) -> None:
+    def done(outcome: Outcome | Unsettled) -> None:
         host.see(outcome)
 
     executor = Executor(engine, host.clock, recheck=host.pipeline.recheck, done=done)
@@ -261,8 +341,9 @@ async def test_the_next_action_on_a_target_is_not_lost_sight_of() -> None:
     bench = Bench()
     second = intent(verb=Verb.START)
 
-    def done(outcome: Outcome) -> None:
-        bench.outcomes.append(outcome)
+    def done(outcome: Outcome | Unsettled) -> None:
+        assert isinstance(outcome, Outcome)
+        bench.left.append(outcome)
         if outcome.decision.verb is Verb.RESTART:
             bench.engine.gate.clear()
             executor.start(second)

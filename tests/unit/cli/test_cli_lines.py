@@ -73,6 +73,18 @@ HELD_LINE = (
         ),
         (facts.held(), HELD_LINE),
         (
+            Notice(
+                kind=EventKind.POLICY,
+                action="pruned",
+                subject="disk",
+                severity=Severity.INFO,
+                reason="deleted image web:1 (unused for 12 d)",
+                data={"policy": "disk"},
+                at=facts.NOW,
+            ),
+            "14:13:20 abcdef    policy/pruned           disk: deleted image web:1 (unused for 12 d)",
+        ),
+        (
             facts.dropped(),
             "14:13:22 abcdef    policy/dropped          heal no longer wants to restart web: it was started by hand",
         ),
@@ -151,6 +163,8 @@ def test_late_events_say_so() -> None:
         (3599, "59 min"),
         (3600, "1 h"),
         (7500, "2 h 5 min"),
+        (3599.99, "1 h"),
+        (5399.99, "1 h 30 min"),
         (86400 * 6 + 3600 * 3, "6 d 3 h"),
         (None, "-"),
     ],

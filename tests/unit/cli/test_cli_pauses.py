@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,10 +9,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.control import FakeControl, status
+from tests.support.control import FakeControl, run, status
 from tests.support.facts import NOW
 from watchtower_agent.cli.commands import main
-from watchtower_agent.serving.control import ControlServer
 
 LEAK = {"scope": "policy", "name": "leak", "since": NOW, "until": NOW + 5400, "left": 5400.0, "reason": "moving"}
 ALL = {"scope": "agent", "name": "", "since": NOW, "until": NOW + 60, "left": 59.9, "reason": ""}
@@ -29,11 +27,6 @@ def socket() -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-
-
-async def run(socket: Path, control: FakeControl, *arguments: str) -> int:
-    async with ControlServer(control, socket):
-        return await asyncio.to_thread(main, [*arguments, "--socket", str(socket)])
 
 
 def answer(asked: Mapping[str, object], *paused: Mapping[str, object], **more: object) -> dict[str, object]:

@@ -140,6 +140,24 @@ async def test_a_realistic_history_is_one_line_a_row(socket: Path) -> None:
     assert not any("…" in line for line in wide)
 
 
+async def test_what_waits_for_approval_fits_a_terminal(socket: Path) -> None:
+    question = {
+        "id": "7kq2mx",
+        "state": "asked",
+        "policy": "restart-leaking-workers-of-the-shop",
+        "target": LONG,
+        "verb": "restart",
+        "reason": "memory.percent 91.0 % for 2.0 min (for: 2m) " * 3,
+        "expires_at": NOW,
+        "left": 3000.0,
+    }
+
+    lines = await seen(socket, "status", answer=status(approvals=[question]))
+
+    (line,) = [line for line in lines if "7kq2mx" in line]
+    assert re.search(r"^    7kq2mx  restart .*….* by .*….*, until .* \(50 min\)$", line)
+
+
 async def test_why_something_is_wrong_is_told_in_full(socket: Path) -> None:
     reason = (
         "Nothing listens at mqtts://broker.example.org:8883. Start the broker there, or correct mqtt.url; tried again"

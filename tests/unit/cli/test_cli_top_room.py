@@ -175,6 +175,67 @@ def test_long_conditions_take_as_many_lines_as_they_need() -> None:
     ]
 
 
+PAST = {
+    "name": "memory.percent",
+    "value": 61.3,
+    "sign": ">",
+    "threshold": "max(memory.percent, 10s)",
+    "limit": 62.5,
+    "true": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("columns", "most", "lines"),
+    [
+        (
+            150,
+            1,
+            [
+                "  up → restart  66 % of threshold (for: 2m)  memory.percent 61.3 % > max(memory.percent, 10s) 62.5 %",
+            ],
+        ),
+        (
+            80,
+            2,
+            [
+                "  up → restart  66 % of threshold (for: 2m)",
+                "      memory.percent 61.3 % > max(memory.percent, 10s) 62.5 %,",
+                "      memory.percent 60.0 % > 90%",
+            ],
+        ),
+        (
+            60,
+            2,
+            [
+                "  up → restart  66 % of threshold (for: 2m)",
+                "      memory.percent 61.3 % > max(memory.percent, 10s),",
+                "      memory.percent 60.0 % > 90%",
+            ],
+        ),
+    ],
+)
+def test_a_threshold_that_is_measured_is_shown_with_its_value_where_there_is_room(
+    columns: int, most: int, lines: list[str]
+) -> None:
+    plain = watcher("x")["comparisons"]
+    assert isinstance(plain, list)
+    container = shown("web", watchers=[watcher("up", comparisons=[PAST, *plain][:most])], watched_by=1)
+    assert [line.plain for line in panel_of(container, frame([]), columns, most=9)][1:] == lines
+
+
+def test_a_threshold_that_is_not_known_says_so() -> None:
+    container = shown("web", watchers=[watcher("rises", comparisons=[PAST | {"limit": None}])], watched_by=1)
+    assert panel_of(container, frame([]), 150, most=9)[1].plain.endswith("> max(memory.percent, 10s) not known")
+
+
+@pytest.mark.parametrize("columns", range(140, 260, 6))
+def test_a_row_has_the_comparison_before_its_thresholds_value(columns: int) -> None:
+    text = row([watcher("rises", comparisons=[PAST])], 1, columns)
+    assert re.search(r" 66 %(  (…|memory\.percent 61\.3 % > max\(memory\.percent, 10s\)( …| 62\.5 %)))?$", text)
+    assert len(text) <= columns
+
+
 def page(containers: Sequence[dict[str, object]], **changes: object) -> dict[str, object]:
     return frame(containers, total=len(containers), offset=0, sort="policy", **changes)
 

@@ -312,3 +312,38 @@ def test_limits_are_known_anew_once_a_question_that_was_asked_afterwards_is_answ
     bench.tick()
     bench.tick()
     assert bench.anew == {OTHER}
+
+
+@pytest.mark.parametrize(
+    ("around", "limit"),
+    [
+        (50 * MIB, 50 * MIB),
+        (90 * MIB, 80 * MIB),
+        (2**63 - 4096, 80 * MIB),  # v1 around it: none
+        (2**200, 80 * MIB),
+        (0, 80 * MIB),
+        (-1, 80 * MIB),
+        ("52428800", 80 * MIB),
+        (None, 80 * MIB),
+        (True, 80 * MIB),
+        (math.nan, 80 * MIB),
+    ],
+)
+def test_on_cgroup_v1_the_least_limit_around_a_container_is_its_limit(
+    bench: Bench, around: object, limit: float
+) -> None:
+    bench.answers[ID] = answer(memory_stats__stats__hierarchical_memory_limit=around)
+    bench.tick()
+    sample = bench.tick()
+    assert sample["memory.limit"] == [limit]
+    assert sample["memory.percent"] == [100 * 40 * MIB / limit]
+
+
+@pytest.mark.parametrize("own", [0, 2**63 - 4096, None])
+def test_a_limit_that_is_none_is_unknown_unless_there_is_one_around_it(bench: Bench, own: object) -> None:
+    bench.answers[ID] = answer(memory_stats__limit=own)
+    bench.tick()
+    assert math.isnan(bench.tick()["memory.limit"][0])
+    bench.answers[ID] = answer(1, memory_stats__limit=own, memory_stats__stats__hierarchical_memory_limit=50 * MIB)
+    bench.tick()
+    assert bench.tick()["memory.limit"] == [50 * MIB]

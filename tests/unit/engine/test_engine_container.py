@@ -113,6 +113,13 @@ def test_states_are_the_engines_and_podmans(word: str, status: ContainerStatus) 
     assert listed(State=word).status is status
 
 
+@pytest.mark.parametrize(("said", "failed"), [("", False), (None, False), ("driver failed", True)])
+def test_an_inspection_tells_whether_the_last_start_failed(said: object, *, failed: bool) -> None:
+    detail = inspected({"Error": said}).detail
+    assert detail is not None
+    assert detail.start_failed is failed
+
+
 def test_an_inspection_tells_the_detail() -> None:
     web = inspected()
     detail = web.detail
@@ -229,6 +236,37 @@ def test_exposed_ports(exposed: object, ports: tuple[int, ...]) -> None:
     detail = inspected(config={"ExposedPorts": exposed}).detail
     assert detail is not None
     assert detail.exposed_ports == ports
+
+
+def test_limits_retries_and_what_stands_against_a_clone() -> None:
+    raw = {
+        "Id": ID,
+        "Name": "/web",
+        "State": {"Status": "running", "Health": {"Status": "healthy"}},
+        "Config": {"Healthcheck": {"Test": ["CMD", "x"], "Retries": 5}},
+        "HostConfig": {
+            "NetworkMode": "host",
+            "Memory": 64 * 2**20,
+            "MemoryReservation": 16 * 2**20,
+            "CpuQuota": 50_000,
+            "CpuPeriod": 25_000,
+            "CpusetCpus": "0",
+        },
+        "Mounts": [{"Type": "bind", "Source": "/srv", "Destination": "/data", "RW": True}],
+    }
+    found = inspected_container(raw)
+    assert found
+    assert found.detail
+    assert (found.detail.memory_limit, found.detail.cpu_granted, found.detail.cpu_limit) == (64 * 2**20, 2.0, 1.0)
+    assert found.detail.health_retries == 5
+    assert (found.detail.cloning.volumes, found.detail.cloning.reservation) == (("/srv at /data",), 16 * 2**20)
+    assert len(found.detail.cloning.blockers) == 1
+    bare = inspected().detail
+    assert bare
+    assert (bare.memory_limit, bare.cpu_granted, bare.health_retries) == (0, None, 0)
+    checked = inspected({"Health": {"Status": "healthy"}}).detail
+    assert checked
+    assert checked.health_retries == 3, "the engine's own number"
 
 
 def test_labels_that_guards_go_by_are_never_among_those_left_out() -> None:

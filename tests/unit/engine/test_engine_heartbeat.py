@@ -2,67 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.raw_server import CLOSE, OK, Server
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.errors import TemporaryError
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
-CLOSE = b""
-"""In place of an answer: the connection is closed."""
-
-
-class Server:
-    """Answers each request with the next of its answers.
-
-    Attributes:
-        connections: How many were accepted.
-        requests: How many came.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.connections = self.requests = 0
-        self.answers: list[bytes | None] = []
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen()
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # lets its thread go, which else accepts one more
-        self._listener.close()
-        for link in self._open:
-            link.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                link, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._open.append(link)
-            threading.Thread(target=self._serve, args=(link,), daemon=True).start()
-
-    def _serve(self, link: socket.socket) -> None:
-        with link, contextlib.suppress(OSError):  # the client hung up
-            while data := link.recv(65536):
-                self.requests += data.count(b"GET /_ping HTTP/1.1\r\n")
-                answer = self.answers.pop(0)
-                if answer == CLOSE:
-                    return
-                if answer is not None:
-                    link.sendall(answer)
+PING = "GET /_ping"
 
 
 @pytest.fixture
@@ -82,7 +33,7 @@ def calls(server: Server, tmp_path: Path) -> Iterator[EngineCalls]:  # noqa: ARG
 def test_all_pings_share_one_connection(server: Server, calls: EngineCalls) -> None:
     server.answers = [OK, OK, OK]
     assert all(0 <= calls.ping() < 10 for _ in range(3))
-    assert (server.connections, server.requests) == (1, 3)
+    assert (server.connections, server.requests) == (1, 3 * [PING])
 
 
 def test_a_connection_that_the_engine_closed_meanwhile_is_no_failure(server: Server, calls: EngineCalls) -> None:
@@ -90,7 +41,7 @@ def test_a_connection_that_the_engine_closed_meanwhile_is_no_failure(server: Ser
     calls.ping()
     calls.ping()
     calls.ping()
-    assert (server.connections, server.requests) == (2, 4)
+    assert (server.connections, server.requests) == (2, 4 * [PING])
 
 
 def test_an_engine_that_closes_each_connection_does_not_live(server: Server, calls: EngineCalls) -> None:

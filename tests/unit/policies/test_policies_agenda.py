@@ -15,11 +15,8 @@ from watchtower_agent.model.decision import Decision, Guard, Held, Target, Targe
 from watchtower_agent.model.engine_event import EngineEvent, Origin
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.agenda import Agenda, Verdicts
-from watchtower_agent.policies.guards.breakers import Breakers
-from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
-from watchtower_agent.policies.guards.ledger import Ledger
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.question import Evidence, Protection
 from watchtower_agent.policies.waiting import Waiting, key_of, stored_forms, waiting_from_json, waiting_json
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
@@ -68,14 +65,13 @@ class Desk:
     def review(self) -> Verdicts:
         return self.agenda.review(
             policy_set(self.policies),
-            self.state,
-            self.cooldowns,
-            Ledger(),
-            Breakers(),
-            Circumstances(),
-            Protection(),
+            Evidence(
+                state=self.state,
+                cooldowns=self.cooldowns,
+                protection=Protection(),
+                under_way={WEB.id} if self.busy else frozenset(),
+            ),
             Instant(wall=self.at, monotonic=self.at),
-            busy=lambda _: self.busy,
             acts=lambda _: self.acts,
             fires=lambda *_: self.fires,
         )

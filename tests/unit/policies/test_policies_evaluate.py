@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from tests.support.core import INFO, FakeClock, container, container_id, policy_set
+from tests.support.core import INFO, FakeClock, container, container_id, event, policy_set
 from watchtower_agent.model.decision import Decision, Edge, Severity, Target, TargetKind, Verb
+from watchtower_agent.model.observation import ContainerObserved
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
+from watchtower_agent.policies.conditions.subject import remember
 from watchtower_agent.policies.evaluate import Conditions
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
@@ -33,6 +35,7 @@ class Ticking:
         self.set = policy_set(self.policies)
         self.conditions = Conditions()
         self.state = HostState("h1")
+        self.state.history.ask(self.set.windows)
         self.state.engine.info, self.state.engine.connected, self.state.engine.listed = INFO, True, True
         self.state.containers[container_id("web")] = ContainerRecord(container=container(), started=1.0)
 
@@ -49,7 +52,27 @@ class Ticking:
                     host={"host.memory.percent": value} if value is not None else {},
                 )
             )
+            remember(self.state, self.clock.now(), self.interval)
             self.evaluate()
+        return self
+
+    def started(self, late: float = 0.0) -> Ticking:
+        """The container ended and was started half a second ago; the event came so much after the start."""
+        at = self.clock.wall - 0.5 + late
+        for action in ("die", "start"):
+            self.state.apply_event(event(action, at=at))
+        return self
+
+    def ended(self) -> Ticking:
+        """The container ended half a second ago, and nothing has started it since."""
+        self.state.apply_event(event("die", at=self.clock.wall - 0.5))
+        return self
+
+    def inspected(self, started: float) -> Ticking:
+        """An inspection tells when the container was started, seconds from now."""
+        seen = container(started_at=self.clock.wall + started)
+        found = ContainerObserved(container_id=seen.id, container=seen, at=self.clock.wall, after_position=0)
+        assert self.state.apply_inspection(found) == (False, [])
         return self
 
     def evaluate(self) -> None:
@@ -335,3 +358,144 @@ def test_a_changed_keep_for_begins_anew() -> None:
     ticking.set = policy_set(KEPT.replace("4s", "5s"))
     ticking.evaluate()
     assert [edge.reason for edge in ticking.edges[1:]] == ["the policy was changed"]
+
+
+def test_after_a_restart_it_is_kept_and_for_has_to_be_served_anew() -> None:
+    ticking = Ticking(KEPT).see(HIGH, HIGH, HIGH).started()
+    ticking.decisions.clear()
+    ticking.see(HIGH, HIGH)
+    assert ticking.decisions == []
+    assert not ticking.conditions.fires("full", container_id("web"))
+    ticking.see(HIGH)
+    assert [decision.numbers["true_for"] for decision in ticking.decisions] == [2.0]
+    assert ticking.conditions.fires("full", container_id("web"))
+    assert ticking.fired == [True]
+
+
+def test_after_a_restart_it_is_kept_for_no_longer_than_after_any_other_end() -> None:
+    ticking = Ticking(KEPT).see(HIGH, HIGH, HIGH).started().see(LOST, LOST, LOST, LOST)
+    assert ticking.fired == [True]
+    ticking.see(LOST)
+    assert ticking.fired == [True, False]
+
+
+# --- the lives of a container ----------------------------------------------------------------------------------------
+
+
+def test_for_begins_anew_with_the_containers_next_life() -> None:
+    ticking = Ticking().see(HIGH, HIGH, HIGH).started().see(HIGH, HIGH, HIGH)
+    assert ticking.fired == []
+    ticking.see(HIGH)
+    assert ticking.fired == [True]
+    assert ticking.decisions[0].numbers["true_for"] == 3.0
+
+
+def test_what_fires_ends_with_the_life_that_it_was_about() -> None:
+    ticking = Ticking().see(*[HIGH] * 4).started().see(HIGH)
+    assert ticking.fired == [True, False]
+    assert ticking.edges[-1].reason == "no longer memory.percent > 90%: the container was started anew"
+    assert len(ticking.decisions) == 1
+    ticking.see(*[HIGH] * 3)
+    assert ticking.fired == [True, False, True]
+    assert len({edge.correlation_id for edge in ticking.edges}) == 2
+
+
+def test_what_fires_ends_with_a_container_that_is_not_started_again_within_two_ticks() -> None:
+    ticking = Ticking().see(*[HIGH] * 4).ended().see(LOST, LOST, LOST)
+    assert ticking.fired == [True]
+    ticking.see(LOST)
+    assert ticking.edges[-1].reason == "no longer memory.percent > 90%: the container does not run"
+    ticking.started().see(*[HIGH] * 4)
+    assert ticking.fired == [True, False, True]
+
+
+def test_what_was_kept_over_the_end_of_its_container_says_both() -> None:
+    ticking = Ticking(KEPT).see(HIGH, HIGH, HIGH).ended().see(*[LOST] * 8)
+    assert ticking.edges[-1].reason == "no longer memory.percent > 90% for 4s (keep_for): the container does not run"
+
+
+def test_of_what_outlives_the_container_it_is_not_said_that_it_does_not_run() -> None:
+    ticking = Ticking(FULL.replace("memory.percent", "host.memory.percent")).see(*[HIGH] * 4).ended()
+    ticking.see(*[LOST] * 4)
+    assert ticking.edges[-1].reason == "no longer host.memory.percent > 90% (not known any more)"
+
+
+def test_a_start_within_two_ticks_is_told_as_such() -> None:
+    ticking = Ticking().see(*[HIGH] * 4).ended().see(LOST, LOST, LOST).started().see(HIGH)
+    assert ticking.edges[-1].reason == "no longer memory.percent > 90%: the container was started anew"
+
+
+def test_between_two_ticks_a_start_is_no_reason_to_act_any_more() -> None:
+    ticking = Ticking().see(*[HIGH] * 4)
+    (policy,) = ticking.set.policies
+    assert ticking.conditions.still_fires(policy, container_id("web"), ticking.state, ticking.clock.now())
+    ticking.started()
+    assert ticking.conditions.still_fires(policy, container_id("web"), ticking.state, ticking.clock.now()) is False
+
+
+@pytest.mark.parametrize(
+    ("when", "about_a_life"),
+    [
+        ("memory.percent > 90%", True),
+        ("max(memory.percent, 1s) > 90%", True),
+        ("status == 'running' and memory.percent > 90%", True),
+        ("health != 'healthy'", True),
+        ("uptime > 0s", True),
+        ("restarts >= 0", False),
+        ("status == 'running'", False),
+        ("labels['tier'] != 'web'", False),
+        ("host.memory.percent > 90%", False),
+        ("engine.restarts >= 0", False),
+        ("exit_code != 0 or age > 1s", False),
+    ],
+)
+def test_what_outlives_a_restart_goes_on(when: str, *, about_a_life: bool) -> None:
+    policies = f'- {{name: full, select: {{name: "*"}}, when: "{when}", for: 3s, then: {{restart: {{}}}}}}'
+    assert Ticking(policies).see(*[HIGH] * 4).fired == [True]
+    ticking = Ticking(policies).see(*[HIGH] * 3).started()
+    assert ticking.see(HIGH).fired == ([] if about_a_life else [True])
+
+
+@pytest.mark.parametrize("exactly", [-0.5, -0.8, 0.0])
+def test_a_start_that_becomes_known_more_exactly_is_no_other_life(exactly: float) -> None:
+    """The inspection tells the same start as its event did, a little earlier."""
+    ticking = Ticking().started().see(HIGH, HIGH, HIGH).inspected(exactly - 3)
+    assert ticking.see(HIGH).fired == [True]
+    assert ticking.inspected(exactly - 4).see(HIGH).fired == [True]
+
+
+def test_a_start_that_is_learned_late_is_no_other_life() -> None:
+    ticking = Ticking()
+    record = ticking.state.containers[container_id("web")]
+    record.started, record.container = None, replace(record.container, detail=None)
+    ticking.see(HIGH, HIGH, HIGH).inspected(-3600.0)
+    assert ticking.see(HIGH).fired == [True]
+
+
+def test_the_event_of_a_start_that_was_inspected_already_is_no_other_life() -> None:
+    ticking = Ticking()
+    record = ticking.state.containers[container_id("web")]
+    record.started, record.container = None, replace(record.container, detail=None)
+    ticking.inspected(-0.6).see(HIGH, HIGH, HIGH)
+    ticking.state.apply_event(event("start", at=ticking.clock.wall - 3.55))
+    assert ticking.see(HIGH).fired == [True]
+
+
+def test_a_restart_of_which_only_an_inspection_tells_is_another_life() -> None:
+    """Within a second of the event of the one before: only its exact start tells it apart."""
+    ticking = Ticking().started().inspected(-0.5).see(HIGH, HIGH, HIGH)
+    ticking.state.apply_event(event("die", at=ticking.clock.wall - 3.2))
+    ticking.state.apply_event(event("start", at=ticking.clock.wall - 3.1))
+    ticking.inspected(-3.15)
+    assert ticking.see(HIGH).fired == []
+    assert ticking.see(HIGH, HIGH, HIGH).fired == [True]
+
+
+def test_a_restart_within_a_second_of_the_start_is_told_apart_by_its_inspection() -> None:
+    ticking = Ticking().started().inspected(-0.5).see(HIGH)
+    for action, ago in (("die", 1.1), ("start", 1.0)):
+        ticking.state.apply_event(event(action, at=ticking.clock.wall - ago))
+    ticking.see(HIGH)
+    ticking.inspected(-2.05)
+    assert ticking.see(HIGH, HIGH, HIGH).fired == []
+    assert ticking.see(HIGH).fired == [True]

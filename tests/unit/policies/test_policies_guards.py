@@ -8,70 +8,23 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, strategies as st
 
-from tests.support.core import INFO, NOW, container, container_id, policy_set
+from tests.support.core import NOW, container, container_id
+from tests.support.questions import MOMENT, a_policy, a_question, record_of
 from tests.support.slow_cron import utc
 from watchtower_agent.model.container import Container, ContainerStatus, Health
-from watchtower_agent.model.decision import Decision, Guard, Held, Target, TargetKind, Verb
+from watchtower_agent.model.decision import Guard, Held, Target, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
-from watchtower_agent.policies.guards.ledger import HOST, Scope
+from watchtower_agent.policies.guards.ledger import HOST, Scope, ScopeKind
 from watchtower_agent.policies.guards.order import ask
 from watchtower_agent.policies.guards.protected import image_name
 from watchtower_agent.policies.guards.question import Protection, Question
 from watchtower_agent.policies.policy import Backoff, Budget, Policy
 from watchtower_agent.state.attribution import EndCause, OperatorIntent
-from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
-MOMENT = Instant(wall=NOW, monotonic=500.0)
 WIDE = Budget(most=1000, per=1.0)
-ACTS = [verb for verb in Verb if verb is not Verb.NOTIFY]
-
-
-def policy(keys: str = "", select: str = '{name: "*"}', then: str = "{restart: {}}") -> Policy:
-    text = f"- {{name: p, select: {select}, on: {{container: die}}, then: {then}, {keys}}}"
-    return policy_set(text).policies[0]
-
-
-def question(
-    record: ContainerRecord | None = None,
-    *,
-    verb: Verb = Verb.RESTART,
-    under: Policy | None = None,
-    protection: Protection | None = None,
-    expires_at: float = NOW + 900,
-) -> Question:
-    state = HostState("h1")
-    state.engine.info, state.engine.connected, state.engine.listed = INFO, True, True
-    if record is not None:
-        state.containers[record.container.id] = record
-    decision = Decision(
-        id="d",
-        policy="p",
-        target=Target(kind=TargetKind.CONTAINER, id=container_id("web"), name="web"),
-        verb=verb,
-        reason="",
-        correlation_id="c",
-        from_event=True,
-        decided_at=NOW,
-        expires_at=expires_at,
-    )
-    return Question(
-        decision=decision,
-        policy=under or policy(),
-        state=state,
-        record=record,
-        cooldowns=Cooldowns(),
-        protection=protection or Protection(),
-        now=MOMENT,
-    )
-
-
-def known(made: Container | None = None, **fields: object) -> ContainerRecord:
-    return replace(
-        ContainerRecord(container=made or container(), started=NOW - 3600),
-        **fields,  # type: ignore[arg-type] # fields of any type, given by name
-    )
+ACTS = [verb for verb in Verb if verb not in {Verb.NOTIFY, Verb.SCALE, Verb.RESIZE, Verb.PRUNE}]
 
 
 def guard(asked: Question) -> str | None:
@@ -81,7 +34,7 @@ def guard(asked: Question) -> str | None:
 
 @pytest.mark.parametrize("verb", list(Verb))
 def test_nothing_stops_what_nothing_speaks_against(verb: Verb) -> None:
-    assert ask(question(known(), verb=verb)) is None
+    assert ask(a_question(record_of(), verb=verb)) is None
 
 
 # --- protected ------------------------------------------------------------------------------------------------------
@@ -130,7 +83,7 @@ STATEFUL = Protection(stateful_images=frozenset({"postgres", "redis"}))
     ],
 )
 def test_protected(made: Container, protection: Protection, select: str, *, stops: bool) -> None:
-    asked = question(known(made), protection=protection, under=policy(select=select or '{name: "*"}'))
+    asked = a_question(record_of(made), protection=protection, under=a_policy(select=select or '{name: "*"}'))
     held = ask(asked)
 
     assert (held is not None) is stops
@@ -163,7 +116,7 @@ def test_the_name_of_an_image(reference: str, name: str) -> None:
     [("", False, False), ("mode: shadow", False, True), ("", True, True), ("mode: enforce", False, False)],
 )
 def test_mode(verb: Verb, keys: str, *, observe: bool, stops: bool) -> None:
-    held = ask(question(known(), verb=verb, under=policy(keys), protection=Protection(observe=observe)))
+    held = ask(a_question(record_of(), verb=verb, under=a_policy(keys), protection=Protection(observe=observe)))
 
     assert (held is not None) is stops
     if held is not None:
@@ -181,27 +134,27 @@ ENDED_NOW = OperatorIntent(action="stop", at=NOW - 0.5, until=NOW + 15 * 60 - 0.
 @pytest.mark.parametrize(
     ("record", "keys", "release_in"),
     [
-        (known(), "", None),
-        (known(EXITED, end_cause=EndCause.ITSELF), "", None),
-        (known(EXITED, end_cause=EndCause.AGENT), "", None),
-        (known(EXITED, end_cause=EndCause.NONE), "", None),
-        (known(EXITED, end_cause=EndCause.OPERATOR, operator=STOPPED), "", "never"),
-        (known(EXITED, end_cause=EndCause.OPERATOR, operator=STOPPED), "restart_stopped: true", None),
-        (known(EXITED, end_cause=EndCause.OPERATOR, operator=JUST_NOW), "restart_stopped: true", None),
-        (known(EXITED, end_cause=EndCause.OPERATOR, operator=ENDED_NOW), "restart_stopped: true", 1.5),
-        (known(EXITED, end_cause=EndCause.OPERATOR), "restart_stopped: true", None),
-        (known(EXITED, end_cause=EndCause.ITSELF, operator=JUST_NOW), "restart_stopped: true", 800),
-        (known(EXITED, end_cause=EndCause.UNKNOWN), "", "never"),
-        (known(EXITED, end_cause=EndCause.UNKNOWN), "restart_stopped: true", None),
-        (known(operator=JUST_NOW), "", 800),
-        (known(operator=replace(JUST_NOW, until=NOW)), "", None),
-        (known(operator=replace(JUST_NOW, until=NOW + 0.1)), "", 0.1),
-        (known(operator=replace(JUST_NOW, until=NOW + 9000)), "", 900),
+        (record_of(), "", None),
+        (record_of(EXITED, end_cause=EndCause.ITSELF), "", None),
+        (record_of(EXITED, end_cause=EndCause.AGENT), "", None),
+        (record_of(EXITED, end_cause=EndCause.NONE), "", None),
+        (record_of(EXITED, end_cause=EndCause.OPERATOR, operator=STOPPED), "", "never"),
+        (record_of(EXITED, end_cause=EndCause.OPERATOR, operator=STOPPED), "restart_stopped: true", None),
+        (record_of(EXITED, end_cause=EndCause.OPERATOR, operator=JUST_NOW), "restart_stopped: true", None),
+        (record_of(EXITED, end_cause=EndCause.OPERATOR, operator=ENDED_NOW), "restart_stopped: true", 1.5),
+        (record_of(EXITED, end_cause=EndCause.OPERATOR), "restart_stopped: true", None),
+        (record_of(EXITED, end_cause=EndCause.ITSELF, operator=JUST_NOW), "restart_stopped: true", 800),
+        (record_of(EXITED, end_cause=EndCause.UNKNOWN), "", "never"),
+        (record_of(EXITED, end_cause=EndCause.UNKNOWN), "restart_stopped: true", None),
+        (record_of(operator=JUST_NOW), "", 800),
+        (record_of(operator=replace(JUST_NOW, until=NOW)), "", None),
+        (record_of(operator=replace(JUST_NOW, until=NOW + 0.1)), "", 0.1),
+        (record_of(operator=replace(JUST_NOW, until=NOW + 9000)), "", 900),
     ],
 )
 @pytest.mark.parametrize("verb", ACTS)
 def test_operator_intent(record: ContainerRecord, keys: str, release_in: float | str | None, verb: Verb) -> None:
-    held = ask(question(replace(record, settled_after_end=True), under=policy(keys), verb=verb))
+    held = ask(a_question(replace(record, settled_after_end=True), under=a_policy(keys), verb=verb))
 
     if release_in is None:
         assert held is None
@@ -220,7 +173,7 @@ def test_operator_intent(record: ContainerRecord, keys: str, release_in: float |
     [(True, True, False), (True, None, False), (True, False, True), (False, True, True), (False, False, True)],
 )
 def test_engine_down(*, connected: bool, responding: bool | None, stops: bool) -> None:
-    asked = question(known())
+    asked = a_question(record_of())
     asked.state.engine.connected, asked.state.engine.responding = connected, responding
 
     assert guard(asked) == ("engine_down" if stops else None)
@@ -229,16 +182,16 @@ def test_engine_down(*, connected: bool, responding: bool | None, stops: bool) -
 @pytest.mark.parametrize(
     ("record", "listed", "expires_at", "reason"),
     [
-        (known(), True, NOW + 1, None),
-        (known(), True, NOW, None),
-        (known(), True, NOW - 0.001, "out of date"),
-        (known(), False, NOW + 1, "not been listed"),
+        (record_of(), True, NOW + 1, None),
+        (record_of(), True, NOW, None),
+        (record_of(), True, NOW - 0.001, "out of date"),
+        (record_of(), False, NOW + 1, "not been listed"),
         (None, True, NOW + 1, "not there any more"),
-        (known(replace(container(), detail=None)), True, NOW + 1, "not been inspected"),
+        (record_of(replace(container(), detail=None)), True, NOW + 1, "not been inspected"),
     ],
 )
 def test_stale(record: ContainerRecord | None, *, listed: bool, expires_at: float, reason: str | None) -> None:
-    asked = question(record, expires_at=expires_at)
+    asked = a_question(record, expires_at=expires_at)
     asked.state.engine.listed = listed
     held = ask(asked)
 
@@ -252,7 +205,7 @@ def test_stale(record: ContainerRecord | None, *, listed: bool, expires_at: floa
 def test_an_engine_that_gave_no_sign_of_life_for_too_long_makes_the_picture_stale(
     *, silent_for: float, stops: bool
 ) -> None:
-    asked = question(known())
+    asked = a_question(record_of())
     asked.state.engine.alive_at = MOMENT.monotonic - silent_for
     held = ask(asked)
 
@@ -283,7 +236,7 @@ CHECKED = container(health=Health.UNHEALTHY, health_start_period=30.0, health_in
 )
 def test_starting(made: Container, uptime: float | None, release_in: float | None) -> None:
     started = None if uptime is None else NOW - uptime
-    held = ask(question(known(made, started=started, settled_after_end=True, end_cause=EndCause.ITSELF)))
+    held = ask(a_question(record_of(made, started=started, settled_after_end=True, end_cause=EndCause.ITSELF)))
 
     assert (held.guard.value if held else None) == (None if release_in is None else "starting")
     assert held is None or held.release_at == pytest.approx(NOW + (release_in or 0))
@@ -298,7 +251,7 @@ def test_starting(made: Container, uptime: float | None, release_in: float | Non
 @pytest.mark.parametrize("verb", ACTS)
 def test_restart_policy(restart_policy: str, status: ContainerStatus, verb: Verb, *, settled: bool) -> None:
     made = container(status=status, restart_policy=restart_policy)
-    asked = question(known(made, settled_after_end=settled, end_cause=EndCause.ITSELF), verb=verb)
+    asked = a_question(record_of(made, settled_after_end=settled, end_cause=EndCause.ITSELF), verb=verb)
 
     races = (
         restart_policy != "no"
@@ -330,7 +283,7 @@ NOTIFIES = "{notify: {}}"
     ],
 )
 def test_cooldown(keys: str, then: str, verb: Verb, since: float | None, left: float | None) -> None:
-    asked = question(known(), verb=verb, under=policy(keys, then=then))
+    asked = a_question(record_of(), verb=verb, under=a_policy(keys, then=then))
     if since is not None:
         asked.cooldowns.acted(asked.decision, Instant(wall=0.0, monotonic=MOMENT.monotonic - since))
     held = ask(asked)
@@ -340,7 +293,7 @@ def test_cooldown(keys: str, then: str, verb: Verb, since: float | None, left: f
 
 
 def test_a_cooldown_is_of_one_policy_and_one_name() -> None:
-    asked = question(known())
+    asked = a_question(record_of())
     other = replace(asked.decision, policy="q")
     recreated = replace(asked.decision, target=replace(asked.decision.target, id="f" * 64))
     asked.cooldowns.acted(other, MOMENT)
@@ -353,7 +306,7 @@ def test_a_cooldown_is_of_one_policy_and_one_name() -> None:
 
 def test_only_what_is_over_is_forgotten() -> None:
     cooldowns = Cooldowns()
-    decision = question(known()).decision
+    decision = a_question(record_of()).decision
     for ago, name in [(31.0, "old"), (30.0, "edge"), (1.0, "new")]:
         at = Instant(wall=0.0, monotonic=MOMENT.monotonic - ago)
         cooldowns.acted(replace(decision, target=replace(decision.target, name=name)), at)
@@ -371,7 +324,7 @@ BERLIN, SYDNEY, LORD_HOWE = "Europe/Berlin", "Australia/Sydney", "Australia/Lord
 def windowed(*windows: tuple[str, str, str]) -> Policy:
     """Cron, for, timezone."""
     listed = ", ".join(f'{{cron: "{cron}", for: {lasts}, timezone: {zone}}}' for cron, lasts, zone in windows)
-    return policy(f"windows: [{listed}]")
+    return a_policy(f"windows: [{listed}]")
 
 
 @pytest.mark.parametrize(
@@ -418,7 +371,7 @@ def windowed(*windows: tuple[str, str, str]) -> Policy:
 )
 def test_outside_window(windows: list[tuple[str, str, str]], at: str, opens: str | None) -> None:
     now = utc(at).timestamp()
-    asked = question(known(container()), under=windowed(*windows), expires_at=now + 900)
+    asked = a_question(record_of(container()), under=windowed(*windows), expires_at=now + 900)
     asked.state.engine.alive_at = MOMENT.monotonic
     held = ask(replace(asked, now=replace(MOMENT, wall=now)))
 
@@ -436,8 +389,8 @@ def test_outside_window(windows: list[tuple[str, str, str]], at: str, opens: str
 
 def test_the_first_guard_in_order_names_itself() -> None:
     """Everything at once; then the reasons are taken away one by one."""
-    asked = question(
-        known(
+    asked = a_question(
+        record_of(
             container(
                 status=ContainerStatus.EXITED,
                 health=Health.UNHEALTHY,
@@ -447,7 +400,7 @@ def test_the_first_guard_in_order_names_itself() -> None:
             end_cause=EndCause.OPERATOR,
             operator=JUST_NOW,
         ),
-        under=policy(f"mode: shadow, {CLOSED}"),
+        under=a_policy(f"mode: shadow, {CLOSED}"),
         expires_at=NOW - 1,
     )
     asked.state.engine.connected = False
@@ -458,9 +411,9 @@ def test_the_first_guard_in_order_names_itself() -> None:
     found = [guard(asked)]
     record.container = replace(record.container, labels={})
     found.append(guard(asked))
-    asked = replace(asked, policy=policy(CLOSED))
+    asked = replace(asked, policy=a_policy(CLOSED))
     found.append(guard(asked))
-    asked = replace(asked, policy=policy())
+    asked = replace(asked, policy=a_policy())
     found.append(guard(asked))
     record.end_cause, record.operator = EndCause.ITSELF, None
     found.append(guard(asked))
@@ -472,7 +425,7 @@ def test_the_first_guard_in_order_names_itself() -> None:
     found.append(guard(asked))
     asked.cooldowns.last.clear()
     found.append(guard(asked))
-    asked = replace(asked, policy=policy("backoff: {initial: 0s}, budget: {max: 1}"))
+    asked = replace(asked, policy=a_policy("backoff: {initial: 0s}, budget: {max: 1}"))
     asked.breakers.open(HOST, Budget(), asked.decision, MOMENT, "")
     found.append(guard(asked))
     asked.breakers.close(HOST, "")
@@ -494,10 +447,10 @@ def test_the_first_guard_in_order_names_itself() -> None:
 
 
 def test_what_only_tells_asks_for_mode_and_cooldown_alone() -> None:
-    asked = question(
-        known(container(labels={"watchtower-agent.protect": "true"}), operator=JUST_NOW),
+    asked = a_question(
+        record_of(container(labels={"watchtower-agent.protect": "true"}), operator=JUST_NOW),
         verb=Verb.NOTIFY,
-        under=policy(then=NOTIFIES),
+        under=a_policy(then=NOTIFIES),
         expires_at=NOW - 1,
     )
     asked.state.engine.connected = False
@@ -506,7 +459,7 @@ def test_what_only_tells_asks_for_mode_and_cooldown_alone() -> None:
 
 
 def test_a_held_decision_says_when_it_was_asked() -> None:
-    held = ask(question(known(operator=JUST_NOW)))
+    held = ask(a_question(record_of(operator=JUST_NOW)))
 
     assert isinstance(held, Held)
     assert (held.at, held.numbers["operator_action"]) == (NOW, "restart")
@@ -526,7 +479,7 @@ def done(asked: Question, ago: float, *, verb: Verb = Verb.RESTART, name: str = 
 @pytest.mark.parametrize("verb", ACTS)
 @pytest.mark.parametrize("before", ACTS)
 def test_backoff_is_for_what_brings_a_container_back(verb: Verb, before: Verb) -> None:
-    asked = question(known(), verb=verb)
+    asked = a_question(record_of(), verb=verb)
     done(asked, 1, verb=before)
 
     brings_back = {Verb.RESTART, Verb.START}
@@ -537,7 +490,7 @@ def test_backoff_is_for_what_brings_a_container_back(verb: Verb, before: Verb) -
 def test_backoff_holds_for_its_delay_and_a_fifth_around_it(times: int, initial: float, longest: float) -> None:
     delay = min(initial, longest)
     for ago, holds in ((0.79 * delay, True), (1.21 * delay, False)):
-        asked = question(known(), under=policy("budget: {max: 1000}"), protection=Protection(host_budget=WIDE))
+        asked = a_question(record_of(), under=a_policy("budget: {max: 1000}"), protection=Protection(host_budget=WIDE))
         for number in range(times):
             done(asked, ago + (times - number - 1) / 1000)
         held = ask(asked)
@@ -568,7 +521,7 @@ def test_jitter_differs_from_one_to_the_next() -> None:
 
 @pytest.mark.parametrize(("ago", "holds"), [(59.9, True), (60.1, False)])
 def test_a_budget_is_free_again_when_what_was_done_is_old(ago: float, *, holds: bool) -> None:
-    asked = question(known(), verb=Verb.STOP, under=policy("budget: {max: 2, per: 1m}", then="{stop: {}}"))
+    asked = a_question(record_of(), verb=Verb.STOP, under=a_policy("budget: {max: 2, per: 1m}", then="{stop: {}}"))
     done(asked, ago)
     done(asked, 1, verb=Verb.PAUSE, policy="another")
     held = ask(asked)
@@ -577,12 +530,12 @@ def test_a_budget_is_free_again_when_what_was_done_is_old(ago: float, *, holds: 
     if held is not None:
         assert held.guard is Guard.BUDGET
         assert held.reason == "2 actions on web within 1m: more are not allowed (budget)"
-        assert held.numbers == {"scope": "container", "max": 2, "per": 60.0}
+        assert held.numbers == {"scope": "container", "used": 2, "max": 2, "per": 60.0}
         assert held.release_at == pytest.approx(NOW + 60 - ago)
 
 
 def test_the_hosts_budget_counts_every_container() -> None:
-    asked = question(known(), verb=Verb.STOP)
+    asked = a_question(record_of(), verb=Verb.STOP)
     for name in "abcdef":
         done(asked, 500, name=name)
     held = ask(asked)
@@ -593,9 +546,9 @@ def test_the_hosts_budget_counts_every_container() -> None:
 
 
 def test_a_breaker_says_since_what_and_until_when_and_how_often_it_was_tried() -> None:
-    asked = question(known(), verb=Verb.STOP)
-    scope = Scope(TargetKind.CONTAINER, "web")
-    asked.breakers.open(scope, Budget(), asked.decision, MOMENT, "")
+    asked = a_question(record_of(), verb=Verb.STOP)
+    scope = Scope(ScopeKind.CONTAINER, "web")
+    asked.breakers.open(scope, Budget(), asked.decision, MOMENT, "", cause="5 actions on web within 30m did not help")
     first = ask(asked)
     probe = replace(asked.decision, id="probe")
     asked.breakers.began(probe, MOMENT)
@@ -613,12 +566,12 @@ def test_a_breaker_says_since_what_and_until_when_and_how_often_it_was_tried() -
     assert "whether the stop of web helps is to be seen" in meanwhile.reason
     assert itself is None
     assert again is not None
-    assert "did not help, nor did the one tried since; one is tried 1h after that" in again.reason
+    assert "did not help; the one tried since did not help; one is tried 1h after that" in again.reason
     assert again.numbers == {"scope": "container", "opened_by": "p", "times_opened": 2, "probe_after": 3600.0}
 
 
 def test_the_ledger_keeps_what_counts_and_no_more_than_the_store() -> None:
-    asked = question(known())
+    asked = a_question(record_of())
     for number in range(10_050):
         made = replace(asked.decision, id=f"d{number}")
         asked.ledger.began(made, Instant(wall=NOW, monotonic=MOMENT.monotonic + number / 1000))

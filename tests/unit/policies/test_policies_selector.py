@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
+from tests.support.numbers import examples
 from watchtower_agent.model.container import Container, ContainerStatus
 from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.policy import PolicySet
@@ -203,7 +204,7 @@ def slow(select: dict[str, Any], made: Container) -> bool:
     return all(_fits(key, given, made) for key, given in select.items())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(selects, containers)
 def test_any_selector_matches_what_a_slow_evaluator_does(select: dict[str, Any], made: Container) -> None:
     assert selector(json.dumps(select)).matches(made) is slow(select, made)

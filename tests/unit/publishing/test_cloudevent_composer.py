@@ -353,8 +353,8 @@ def test_the_batch_of_metrics_in_the_schema_of_the_reference() -> None:
     task = "abcdefghij0123456789klmno"
     labels = {"com.docker.swarm.service.name": "shop_web"}
     views = [view(), view(f"shop_web.3.{task}", labels, {"cpu.percent": 1 / 3, "memory.usage": 4096.0})]
-    (message,) = composer(metrics_interval=10.0).metrics(
-        batch(), metrics_table(*views), {"engine.latency": 0.001}, sequence=5
+    (message,) = composer().metrics(
+        batch(), metrics_table(*views), {"engine.latency": 0.001}, sequence=5, interval=10.0
     )
     assert (message.topic, message.expiry) == ("watchtower/v1/h1/metrics", 30)
     content = validate_message(message.topic, message.payload)
@@ -385,14 +385,14 @@ def test_the_batch_of_metrics_in_the_schema_of_the_reference() -> None:
 def test_the_node_is_empty_outside_a_swarm_and_absent_while_that_is_not_known(
     engine: EngineInfo | None, node: str | None
 ) -> None:
-    for message in composer(engine, per_container=True).metrics(batch(), metrics_table(view()), {}, sequence=1):
+    for message in composer(engine, per_container=True).metrics(
+        batch(), metrics_table(view()), {}, sequence=1, interval=10.0
+    ):
         assert validate_message(message.topic, message.payload).get("node") == node
 
 
 def test_one_message_per_container_where_asked_for() -> None:
-    messages = composer(per_container=True, metrics_interval=2.5).metrics(
-        batch(), metrics_table(view()), {}, sequence=1
-    )
+    messages = composer(per_container=True).metrics(batch(), metrics_table(view()), {}, sequence=1, interval=2.5)
     assert [message.topic for message in messages] == [
         "watchtower/v1/h1/metrics",
         "watchtower/v1/h1/metrics/container/web",
@@ -409,14 +409,14 @@ def test_long_names_and_labels_of_one_container_do_not_make_the_batch_of_the_hos
         "com.docker.swarm.service.name": "w" * 64_000,
     }
     table = metrics_table(view("n" * 5000, labels), view())
-    for message in composer(per_container=True).metrics(batch(), table, {}, sequence=1):
+    for message in composer(per_container=True).metrics(batch(), table, {}, sequence=1, interval=10.0):
         assert len(message.payload) < 3000
         validate_message(message.topic, message.payload)
 
 
 def test_the_parts_of_a_batch_fit_the_schema_too() -> None:
     views = [view(f"web{number}") for number in range(30)]
-    (whole,) = composer().metrics(batch(), metrics_table(*views), {}, sequence=1)
+    (whole,) = composer().metrics(batch(), metrics_table(*views), {}, sequence=1, interval=10.0)
     several, _ = parts(whole, len(whole.payload) // 2)
     assert len(several) > 1
     for message in several:
@@ -425,7 +425,7 @@ def test_the_parts_of_a_batch_fit_the_schema_too() -> None:
 
 def test_numbers_keep_what_their_unit_needs() -> None:
     sample = {"cpu.cores": 0.00001, "memory.limit": float(2**62), "memory.percent": 99.99999}
-    (message,) = composer().metrics(batch(), metrics_table(view(sample=sample)), {}, sequence=1)
+    (message,) = composer().metrics(batch(), metrics_table(view(sample=sample)), {}, sequence=1, interval=10.0)
     line = json.loads(message.payload)["containers"][0]
     assert (line["cpu.cores"], line["memory.limit"], line["memory.percent"]) == (0.0, 2**62, 100.0)
 

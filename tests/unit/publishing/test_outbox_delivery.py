@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.support.connection import FakeConnection, Sent
+from tests.support.numbers import examples
 from tests.support.publishing import in_order_per_topic
 from tests.support.store import FakeStore
 from tests.support.store_values import BASE, event, state
@@ -581,7 +582,7 @@ VERDICTS = [Verdict.DELIVERED] * 6 + [Verdict.LATER, Verdict.NOT_AUTHORISED, Ver
 
 
 @given(seed=st.integers(0, 2**32), topics=st.integers(1, 5), window=st.integers(1, 6), count=st.integers(1, 60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_every_event_is_delivered_in_order_or_buried_whatever_the_broker_answers(
     seed: int, topics: int, window: int, count: int
 ) -> None:

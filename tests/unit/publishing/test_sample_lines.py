@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from tests.support.facts import NOW, container, metrics_table, view
+from tests.support.facts import NOW, container, metrics_table, uptime, view
 from tests.support.schema import strict_json
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.fact import MetricsTable
@@ -24,6 +24,7 @@ TASK = "shop_web.3.abcdefghij0123456789klmno"
 texts = st.text(max_size=20) | st.sampled_from(
     ["", "\x00\x1f\x7f", '"}],"', "\\", "%s%d%%", "\x1b[2J", "a" * 65536, "é" * 300, "\ud800", "\u202e\x9b", TASK]
 )
+plain_texts = texts.filter(lambda text: text.isprintable())
 numbers = (
     st.floats()
     | st.floats(-1e9, 1e9)
@@ -58,8 +59,8 @@ def plainly(described: Container, values: dict[str, float]) -> dict[str, Any]:
         if described.name == TASK:
             line["task_slot"] = 3
     line["health"] = described.health.value
-    if described.detail is not None and described.detail.started_at is not None:
-        line["uptime"] = round(max(0.0, NOW - described.detail.started_at), 1)
+    if (seconds := uptime(described)) is not None:
+        line["uptime"] = round(seconds, 1)
     for name, value in values.items():
         if math.isfinite(value):
             line[name] = int(value) if value == int(value) else math.floor(value * 10_000 + 0.5) / 10_000
@@ -79,12 +80,16 @@ def test_they_say_what_objects_would_say(
         replace(container(name, labels, started_at=started), id=f"{at}{name}") for at, name in enumerate(names)
     ]
     containers[2] = replace(containers[2], detail=None)
-    filled = MetricsTable(containers=containers, columns={name: array("d", column) for name, column in table.items()})
+    filled = MetricsTable(
+        containers=containers,
+        columns={name: array("d", column) for name, column in table.items()},
+        uptimes=[uptime(each) for each in containers],
+    )
     wanted = [plainly(each, {name: column[at] for name, column in table.items()}) for at, each in enumerate(containers)]
     written = SampleLines()
 
     for _ in range(2):  # the second time what hardly ever changes is remembered
-        lines = written.of(filled, NOW)
+        lines = written.of(filled)
         found = [strict_json(line.encode()) for line in lines]
 
         assert found == wanted
@@ -94,7 +99,7 @@ def test_they_say_what_objects_would_say(
 
 @pytest.mark.parametrize("number", [1 / 32, 3 / 32, 5.00005, 0.00005, 1e9 + 1 / 32])
 def test_what_lies_between_two_numbers_of_four_decimals_is_the_larger(number: float) -> None:
-    (first, _) = SampleLines().of(metrics_table(view(sample={"x": number}), view(sample={"x": 0.5})), NOW)
+    (first, _) = SampleLines().of(metrics_table(view(sample={"x": number}), view(sample={"x": 0.5})))
 
     assert json.loads(first)["x"] == math.floor(number * 10_000 + 0.5) / 10_000
 
@@ -103,19 +108,35 @@ def test_whole_numbers_have_no_point() -> None:
     sample = {"memory.limit": 2.0**62, "pids": 3.0, "cpu.percent": 0.25}
     others = {"memory.limit": 1.0, "pids": 4.0, "cpu.percent": 2.0}
     for table in (metrics_table(view(sample=sample)), metrics_table(view(sample=sample), view(sample=others))):
-        assert '"memory.limit":4611686018427387904,"pids":3,"cpu.percent":0.25}' in SampleLines().of(table, NOW)[0]
+        assert '"memory.limit":4611686018427387904,"pids":3,"cpu.percent":0.25}' in SampleLines().of(table)[0]
 
 
 def test_a_container_that_is_described_anew_is_written_anew() -> None:
     lines = SampleLines()
     before, after = view("old"), view("new", {})
-    lines.of(metrics_table(before), NOW)
+    lines.of(metrics_table(before))
 
-    (line,) = lines.of(metrics_table(after), NOW)
+    (line,) = lines.of(metrics_table(after))
 
     assert before.container.id == after.container.id
     assert json.loads(line) == plainly(after.container, dict(after.last_sample))
 
 
 def test_a_table_of_nobody_has_no_lines() -> None:
-    assert SampleLines().of(MetricsTable(columns={"pids": array("d")}), NOW) == []
+    assert SampleLines().of(MetricsTable(columns={"pids": array("d")})) == []
+
+
+@given(means=st.dictionaries(st.integers(0, 2), st.dictionaries(plain_texts, numbers), max_size=3))
+def test_means_end_the_lines_of_those_that_have_them_and_change_no_other(means: dict[int, dict[str, float]]) -> None:
+    table = metrics_table(view("a"), view("b", {}), view("c", sample={}))
+    without = SampleLines().of(table)
+
+    for place, line in enumerate(SampleLines().of(replace(table, means=means))):
+        found = strict_json(line.encode())
+        if place not in means:
+            assert line == without[place]
+            continue
+        known = {text: number for text, number in means[place].items() if math.isfinite(number)}
+        assert list(found)[-1] == "means"
+        assert found.pop("means").keys() == known.keys()
+        assert found == strict_json(without[place].encode())

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
 import watchtower_agent.publishing
 from tests.support.schema import validate_message
+from watchtower_agent.model.decision import Guard, TargetKind, Verb
+from watchtower_agent.model.outcome import Result
 from watchtower_agent.publishing.payload_schema import schema, schema_name
 
 NAMES = sorted(path.stem for path in (Path(watchtower_agent.publishing.__file__).parent / "schemas").glob("*.json"))
@@ -54,3 +57,12 @@ def test_schemas_are_schemas(name: str) -> None:
 def test_what_does_not_fit_is_noticed(topic: str, payload: bytes) -> None:
     with pytest.raises(AssertionError):
         validate_message(topic, payload)
+
+
+def test_the_schema_of_events_knows_every_verb_target_guard_and_result() -> None:
+    known: Any = schema("event")["$defs"]
+
+    assert known["verb"]["enum"] == list(Verb)
+    assert known["target"]["properties"]["kind"]["enum"] == list(TargetKind)
+    assert known["held"]["properties"]["guard"]["enum"] == list(Guard)
+    assert known["outcome"]["properties"]["result"]["enum"] == list(Result)

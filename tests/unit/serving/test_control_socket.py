@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.support.control import HISTORY, FakeControl, status
+from tests.support.numbers import examples
 from watchtower_agent.errors import FatalError, PermanentError, TemporaryError
 from watchtower_agent.serving.client import ControlClient, NoAgentError
 from watchtower_agent.serving.control import MOST_CONNECTIONS, ControlServer
@@ -49,6 +50,58 @@ async def test_questions_and_answers(path: Path) -> None:
         assert await ask(path, "reload") == {"policies": 2}
         assert await ask(path, "lag", seconds=2) == {"timers": {"count": 0}}
     assert control.asked == [{"limit": 1, "policy": "p", "target": "t"}, {"seconds": 2}]
+
+
+async def test_a_plan_is_shown_page_by_page_and_only_what_was_shown_can_be_wanted(path: Path) -> None:
+    control = FakeControl()
+    control.plans, control.pruned = [{"items": [1, 2, 3], "keeps": []}], {"result": "begun"}
+    async with ControlServer(control, path):
+        answer = await ask(path, "prune", policy="disk", dry_run=True, offset=1, limit=1)
+        assert answer["plans"] == [{"items": [2], "keeps": [], "offset": 1}]
+        assert await ask(path, "prune", policy="disk", plan="p1") == {"result": "begun"}
+        for wrong, said in (
+            ({"policy": "disk"}, "needs a policy and the id of a plan"),
+            ({"plan": "p1"}, "needs a policy and the id of a plan"),
+            ({"policy": "disk", "dry_run": True, "limit": 251}, "limit must be a number between 0 and 250"),
+            ({"policy": "disk", "dry_run": True, "offset": -1}, "offset must be a number"),
+            ({"policy": "disk", "plan": 7}, "plan must be a name"),
+            ({"policy": "disk", "plan": "p1", "dry_run": "no"}, "dry_run must be true or false"),
+        ):
+            with pytest.raises(PermanentError, match=said):
+                await ask(path, "prune", **wrong)
+    assert control.asked == [
+        {"policy": "disk", "plan": None, "offset": 1, "limit": 1},
+        {"policy": "disk", "plan": "p1"},
+    ]
+
+
+async def test_a_policy_is_set_off_unless_that_is_only_tried(path: Path) -> None:
+    control = FakeControl()
+    control.triggered, control.explained = {"set_off": True}, {"targets": []}
+    async with ControlServer(control, path):
+        assert await ask(path, "trigger", policy="heal", target="web") == {"set_off": True}
+        assert "by_hand" in await ask(path, "trigger", policy="heal", dry_run=True, limit=5)
+        with pytest.raises(PermanentError, match="dry_run must be true or false"):
+            await ask(path, "trigger", policy="heal", dry_run="yes")
+    assert control.asked == [
+        {"policy": "heal", "target": "web"},
+        {"policy": "heal", "target": None, "offset": 0, "limit": 5},
+    ]
+
+
+async def test_limits_are_asked_back(path: Path) -> None:
+    control = FakeControl()
+    control.reverted = {"set_off": True}
+    async with ControlServer(control, path):
+        assert await ask(path, "revert", container="web") == {"set_off": True}
+        assert await ask(path, "revert", container="web", policy="right-size") == {"set_off": True}
+        with pytest.raises(PermanentError, match="refuses: no limit of db is as the agent made it"):
+            await ask(path, "revert", container="db")
+    assert control.asked == [
+        {"container": "web", "policy": None},
+        {"container": "web", "policy": "right-size"},
+        {"container": "db", "policy": None},
+    ]
 
 
 async def test_timers_don_t_fire_for_longer_than_a_minute_at_a_time(path: Path) -> None:
@@ -143,6 +196,16 @@ def test_no_agent_is_said_with_the_remedy(path: Path) -> None:
         (b'{"version":1,"command":"past","arguments":{"name":[]}}\n', "name must be a name, not a list"),
         (b'{"version":1,"command":"past","arguments":{"last":0}}\n', "last must be a number between 1 and 86400"),
         (b'{"version":1,"command":"past"}\n', "there is no name ''"),
+        (b'{"version":1,"command":"explain"}\n', "there is no policy ''"),
+        (b'{"version":1,"command":"explain","arguments":{"policy":[]}}\n', "policy must be a name, not a list"),
+        (b'{"version":1,"command":"explain","arguments":{"limit":101}}\n', "limit must be a number between 0 and 100"),
+        (
+            b'{"version":1,"command":"trigger","arguments":{"dry_run":1}}\n',
+            "dry_run must be true or false, not a number",
+        ),
+        (b'{"version":1,"command":"trigger","arguments":{"target":1}}\n', "target must be a name, not a number"),
+        (b'{"version":1,"command":"revert","arguments":{"container":[]}}\n', "container must be a name, not a list"),
+        (b'{"version":1,"command":"revert"}\n', "no limit of  is as the agent made it"),
     ],
 )
 async def test_wrong_requests_are_told_what_is_wrong_with_them(path: Path, content: bytes, words: str) -> None:
@@ -155,7 +218,7 @@ async def test_wrong_requests_are_told_what_is_wrong_with_them(path: Path, conte
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_any_bytes_leave_the_agent_answering(content: bytes) -> None:
     async def once() -> None:
         with TemporaryDirectory() as folder:

@@ -10,6 +10,7 @@ from pathlib import Path
 from hypothesis import given, settings, strategies as st
 
 from tests.support.core import FakeClock
+from tests.support.numbers import examples
 from tests.support.store_values import event, gap
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.message import EventMessage
@@ -53,7 +54,7 @@ class Agent:
 
 
 @given(steps=steps)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_the_counts_that_arrive_are_the_events_that_do_not(steps: list[tuple[int, int, bool, bool]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_until_the_broker_is_back(Agent(Path(folder)), steps))

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.support.numbers import examples
 from tests.support.store_values import event, state
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.model.commit import Commit
@@ -134,4 +135,4 @@ class OutboxMachine(RuleBasedStateMachine):
 
 
 TestOutbox = OutboxMachine.TestCase
-TestOutbox.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestOutbox.settings = settings(max_examples=examples(25), stateful_step_count=25, deadline=None)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from watchtower_agent.model.decision import Number
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.conditions.tree import (
     SIGNS,
     And,
@@ -67,10 +67,12 @@ class Standing:
         held_for: Seconds for which it has been true, or since the agent last acted on the target; the time in which it
             was not known does not count.
         firing: It has been true for as long as the policy asks.
+        ended_for: Seconds since it ceased to be true while firing is kept (`keep_for`); None while it is true.
     """
 
     held_for: float
     firing: bool
+    ended_for: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

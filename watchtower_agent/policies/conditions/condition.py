@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Final
 
@@ -11,8 +11,12 @@ from lark import Lark, Token, Tree as ParseTree
 from lark.exceptions import UnexpectedInput
 
 from watchtower_agent.model.decision import Number
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.model.window import Window
-from watchtower_agent.policies.conditions.check import Checker, ConditionProblem, ConditionScope
+from watchtower_agent.policies.catalogue import CATALOGUE
+from watchtower_agent.policies.conditions.check import Checker
+from watchtower_agent.policies.conditions.operands import ConditionScope
+from watchtower_agent.policies.conditions.passage import ConditionProblem
 from watchtower_agent.policies.conditions.syntax import syntax_problem
 from watchtower_agent.policies.conditions.tree import (
     Name,
@@ -42,12 +46,14 @@ class Condition:
         names: The catalogue's names that it uses, those in windows among them; `labels["k"]` and
             `event.attributes["k"]` are not.
         windows: What it asks of the recent past.
+        of_one_life: Something that it asks is of a container's present life: a restart begins it anew.
     """
 
     text: str
     tree: Tree
     names: frozenset[str]
     windows: frozenset[Window] = frozenset()
+    of_one_life: bool = False
     _test: Callable[[Subject], Truth] = field(repr=False, compare=False)
     _readers: tuple[tuple[str, Callable[[Subject], Value]], ...] = field(repr=False, compare=False)
 
@@ -86,11 +92,13 @@ def parse_condition(text: str, scope: ConditionScope) -> Condition:
         raise syntax_problem(text, error) from None
     tree = Checker(text, scope).tree(parsed)
     used = tuple(dict.fromkeys(references(tree)))
+    names = frozenset(name for reference in used if (name := _catalogue_name(reference)))
     return Condition(
         text=text,
         tree=tree,
-        names=frozenset(name for reference in used if (name := _catalogue_name(reference))),
+        names=names,
         windows=frozenset(reference.window for reference in used if isinstance(reference, Windowed)),
+        of_one_life=any(CATALOGUE[name].of_one_life for name in names),
         _test=compiled(tree),
         _readers=tuple((str(reference), reader(reference)) for reference in used),
     )

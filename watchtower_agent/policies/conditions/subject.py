@@ -19,26 +19,26 @@ def _known(value: float | str | bool | None) -> Value:  # noqa: FBT001 - a value
     return UNKNOWN if value is None else value
 
 
-def _since(stamp: float, now: Instant) -> Value:
-    return max(0.0, now.wall - stamp) if now.may_be_past(stamp) else UNKNOWN
-
-
-_CONTAINER: Mapping[str, Callable[[ContainerRecord, Instant], Value]] = {
-    "status": lambda r, _: UNKNOWN if r.container.status is None else r.container.status.value,
-    "health": lambda r, _: (
+_CONTAINER: Mapping[str, Callable[[ContainerRecord], Value]] = {
+    "status": lambda r: UNKNOWN if r.container.status is None else r.container.status.value,
+    "health": lambda r: (
         UNKNOWN if r.container.status is None else (r.container.health if r.container.running else Health.NONE).value
     ),
-    "health.failing_streak": lambda r, _: _known(r.container.detail.failing_streak if r.container.detail else None),
-    "exit_code": lambda r, _: _known(r.exit_code),
-    "restarts": lambda r, _: r.restarts,
-    "restarts_by_agent": lambda r, _: r.restarts_by_agent,
-    "age": lambda r, now: _since(r.container.created_at, now),
-    "uptime": lambda r, now: _since(r.started, now) if r.container.running and r.started is not None else UNKNOWN,
-    "name": lambda r, _: r.container.name,
-    "image": lambda r, _: r.container.image,
-    "image.id": lambda r, _: r.container.image_id or UNKNOWN,
+    "health.failing_streak": lambda r: _known(r.container.detail.failing_streak if r.container.detail else None),
+    "exit_code": lambda r: _known(r.exit_code),
+    "restarts": lambda r: r.restarts,
+    "restarts_by_agent": lambda r: r.restarts_by_agent,
+    "name": lambda r: r.container.name,
+    "image": lambda r: r.container.image,
+    "image.id": lambda r: r.container.image_id or UNKNOWN,
 }
 """What the engine tells of a container. The health of one that does not run is `none`: nothing checks it."""
+
+_AGES: Mapping[str, Callable[[HostState, ContainerRecord, Instant], float | None]] = {
+    "age": lambda state, r, now: state.age(r.container.created_at, now),
+    "uptime": lambda state, r, now: state.uptime(r, now),
+}
+"""How long ago that was which the engine tells of a container."""
 
 _ENGINE: Mapping[str, Callable[[HostState], Value]] = {
     "engine.responding": lambda s: _known(s.engine.responding),
@@ -130,9 +130,13 @@ class ContainerSubject(HostSubject):
 
     def value(self, name: str) -> Value:
         """The value of any name but an event's. While the engine is lost, what it told is UNKNOWN."""
-        read = _CONTAINER.get(name)
+        read, age = _CONTAINER.get(name), _AGES.get(name)
+        if (read or age) and not self.state.engine.connected:
+            return UNKNOWN
         if read is not None:
-            return read(self.record, self.now) if self.state.engine.connected else UNKNOWN
+            return read(self.record)
+        if age is not None:
+            return _known(age(self.state, self.record, self.now))
         if name.startswith(("host.", "engine.")):
             return super().value(name)
         return _known(self.state.metric(self.record.container.id, name, self.now))
@@ -141,7 +145,7 @@ class ContainerSubject(HostSubject):
         """The past of any name. While the engine is lost, that of what it told is UNKNOWN."""
         if window.name.startswith(("host.", "engine.")):
             return super().window(window)
-        if window.name in _CONTAINER and not self.state.engine.connected:
+        if (window.name in _CONTAINER or window.name in _AGES) and not self.state.engine.connected:
             return UNKNOWN
         return _known(self.state.history.value(window, self.record.container.id, self.now.monotonic))
 
@@ -174,7 +178,7 @@ class EventSubject:
             case "action":
                 value = event.action
             case "age":
-                value = max(0.0, self.now.wall - (event.time if isinstance(event, EngineEvent) else event.at))
+                value = self._age()
             case "name":
                 value = event.name if isinstance(event, EngineEvent) else event.subject
             case "exit_code":
@@ -184,6 +188,12 @@ class EventSubject:
             case _:
                 value = UNKNOWN
         return value
+
+    def _age(self) -> float:
+        event = self.event
+        if isinstance(event, EngineEvent):
+            return self.where.state.age(event.time, self.now) or 0.0
+        return max(0.0, self.now.wall - event.at)
 
     def window(self, window: Window) -> Value:
         """The past of whatever the event is about."""

@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from watchtower_agent.policies.conditions.check import ConditionProblem
+from watchtower_agent.policies.conditions.passage import ConditionProblem
 from watchtower_agent.policies.problem import shown
 from watchtower_agent.policies.quantities import together
 

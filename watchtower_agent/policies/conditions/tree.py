@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.model.window import Window
 from watchtower_agent.policies.catalogue import ATTRIBUTES, LABELS
 from watchtower_agent.policies.conditions.truth import UNKNOWN, Subject, Truth, Value

@@ -43,7 +43,9 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
     "NOT": "not",
     "IN": "in",
     "True": "true",
+    "TRUE": "true",
     "False": "false",
+    "FALSE": "false",
     "cpu": "cpu.percent",
     "cpu.usage": "cpu.percent",
     "disk": "host.disk.percent",
@@ -75,7 +77,7 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
 """What people write who know other tools, and nothing here is spelled like."""
 ORDERED: Final = frozenset({ValueType.PERCENT, ValueType.BYTES, ValueType.DURATION, ValueType.NUMBER})
 
-_NEVER_NEGATIVE: Final = frozenset({ValueType.PERCENT, ValueType.BYTES})
+_NEVER_NEGATIVE: Final = frozenset({ValueType.PERCENT, ValueType.BYTES, ValueType.DURATION})
 _CHANGES: Final = frozenset({WindowFunction.DELTA, WindowFunction.RATE})
 """What falls is below zero by them, whatever they are about."""
 _SURELY_A_SLIP: Final = 1024

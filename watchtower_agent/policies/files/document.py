@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from watchtower_agent.model.decision import Mode, Severity
 from watchtower_agent.policies.files.document_values import (
     LONGEST_TEXT,
+    ApproveWithin,
+    BudgetInVain,
     BudgetMost,
     BudgetPer,
     BudgetProbe,
@@ -31,27 +33,26 @@ from watchtower_agent.policies.files.document_values import (
     Version,
     Word,
     ZoneName,
+    need,
+    needs,
 )
+from watchtower_agent.policies.files.keys import Keys, utc
+from watchtower_agent.policies.files.prune_keys import PruneKeys
+from watchtower_agent.policies.files.resize_keys import ResizeKeys
+from watchtower_agent.policies.files.scale_keys import ScaleKeys, TargetKeys
 from watchtower_agent.policies.policy import Backoff, Budget
-from watchtower_agent.policies.times.zones import Zone, zone_of
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
 
-class _Keys(BaseModel):
-    """Unknown keys are errors, and a text is never taken for a number."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class ComposeKeys(_Keys):
+class ComposeKeys(Keys):
     """A Compose project or service."""
 
     project: OneOrMany | None = Field(default=None, description="The Compose project.")
     service: OneOrMany | None = Field(default=None, description="The Compose service.")
 
 
-class SelectKeys(_Keys):
+class SelectKeys(Keys):
     """Which containers; all keys must match, a list means any of its items, * ? [ab] [!ab] are wildcards."""
 
     name: OneOrMany | None = Field(default=None, description='The container\'s name; "*" for every container.')
@@ -70,11 +71,15 @@ class SelectKeys(_Keys):
     )
 
 
-class NoKeys(_Keys):
+Needs = Annotated[list[Annotated[SelectKeys, BeforeValidator(need)]], BeforeValidator(needs)]
+"""Containers by name or by the keys of `select`, one item or several."""
+
+
+class NoKeys(Keys):
     """An action without parameters: {}."""
 
 
-class StopKeys(_Keys):
+class StopKeys(Keys):
     """Parameters of an action that ends a container."""
 
     stop_timeout: StopTimeout | None = Field(
@@ -82,20 +87,20 @@ class StopKeys(_Keys):
     )
 
 
-class KillKeys(_Keys):
+class KillKeys(Keys):
     """Parameters of kill."""
 
     signal: Signal | None = Field(default=None, description="By name or number; KILL without it.")
 
 
-class NotifyKeys(_Keys):
+class NotifyKeys(Keys):
     """Parameters of notify."""
 
     severity: Annotated[Severity, Field(strict=False)] = Field(default=Severity.WARNING, description="How loudly.")
     message: Text = Field(default="", description="A fixed text; without it the agent says what happened.")
 
 
-class ThenKeys(_Keys):
+class ThenKeys(Keys):
     """One action, and notify beside it; or notify alone."""
 
     restart: StopKeys | None = Field(default=None, description="Stop it and start it again.")
@@ -107,30 +112,26 @@ class ThenKeys(_Keys):
     notify: NotifyKeys | None = Field(default=None, description="Publish an event for people.")
 
 
-def _utc() -> Zone:
-    return zone_of("UTC")
-
-
-class ScheduleKeys(_Keys):
+class ScheduleKeys(Keys):
     """A time of day: a trigger."""
 
     cron: CronText = Field(description="Minute, hour, day, month, weekday, as cron reads them.")
     timezone: ZoneName = Field(
-        default_factory=_utc, description="The IANA time zone on whose clocks it is read; UTC without one."
+        default_factory=utc, description="The IANA time zone on whose clocks it is read; UTC without one."
     )
 
 
-class WindowKeys(_Keys):
+class WindowKeys(Keys):
     """A maintenance window: it opens at a time of day and stays open for a while."""
 
     cron: CronText = Field(description="When it opens: minute, hour, day, month, weekday, as cron reads them.")
     open_for: OpenFor = Field(alias="for", description="How long it stays open, 31d at most.")
     timezone: ZoneName = Field(
-        default_factory=_utc, description="The IANA time zone on whose clocks it is read; UTC without one."
+        default_factory=utc, description="The IANA time zone on whose clocks it is read; UTC without one."
     )
 
 
-class BackoffKeys(_Keys):
+class BackoffKeys(Keys):
     """How the waits between attempts to bring a container back grow: after each that did not last, by the factor."""
 
     initial: Duration = Field(default=Backoff().initial, description="The wait after the first attempt; 0s for none.")
@@ -146,8 +147,8 @@ class BackoffKeys(_Keys):
         return Backoff(initial=self.initial, factor=self.factor, longest=self.longest, reset_after=self.reset_after)
 
 
-class BudgetKeys(_Keys):
-    """How many actions on one container this policy puts up with; past it the breaker opens."""
+class BudgetKeys(Keys):
+    """How many actions on a container this policy puts up with, and on how many in vain; past it a breaker opens."""
 
     most: BudgetMost = Field(default=Budget().most, alias="max", description="Actions, by whichever policy.")
     per: BudgetPer = Field(default=Budget().per, description="Within how long, 1d at most.")
@@ -155,24 +156,34 @@ class BudgetKeys(_Keys):
         default=Budget().probe_after,
         description="How long the breaker is open before one action is tried; twice as long each time, 6h at most.",
     )
+    in_vain: BudgetInVain = Field(
+        default=Budget().in_vain,
+        description="Containers within that time on which what this policy did was of no use; past it the policy's own "
+        "breaker opens, and the policy does nothing more for a while.",
+    )
     on_open: Literal["notify", "stop"] = Field(
-        default="notify", description="When the breaker opens: tell people, or stop the container as well."
+        default="notify", description="When the container's breaker opens: tell people, or stop the container as well."
     )
 
     def value(self) -> Budget:
         """What the pipeline uses."""
         stops = self.on_open == "stop"
-        return Budget(most=self.most, per=self.per, probe_after=self.probe_after, stops=stops)
+        return Budget(most=self.most, per=self.per, probe_after=self.probe_after, stops=stops, in_vain=self.in_vain)
 
 
-class PolicyKeys(_Keys):
+class PolicyKeys(Keys):
     """One policy: whom it is about, what sets it off, what is then done."""
 
     name: Name = Field(description="Letters, digits, - and _; unique over the folder.")
     description: Text = Field(default="", description="For people.")
     mode: Annotated[Mode, Field(strict=False)] = Field(
         default=Mode.ENFORCE,
-        description="enforce acts; shadow only publishes what it would do; off is checked and not evaluated.",
+        description="enforce acts; shadow only publishes what it would do; approve acts once a person has approved it; "
+        "off is checked and not evaluated.",
+    )
+    approve_within: ApproveWithin | None = Field(
+        default=None,
+        description="How long a person is asked, and an approval counts; 1h without it. Beside mode: approve.",
     )
     select: SelectKeys | None = Field(default=None, description="Which containers it is about.")
     when: Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT})] | None = Field(
@@ -193,23 +204,41 @@ class PolicyKeys(_Keys):
     )
     schedule: ScheduleKeys | None = Field(default=None, description="A trigger: a time of day.")
     then: ThenKeys | None = Field(default=None, description="What is done.")
+    target: TargetKeys | None = Field(default=None, description="Which service is scaled; beside scale only.")
+    scale: ScaleKeys | None = Field(
+        default=None, description="Keep as many replicas of a service as it needs; beside target, without a trigger."
+    )
+    resize: ResizeKeys | None = Field(
+        default=None, description="Keep limits that fit what containers use; beside select, without a trigger."
+    )
+    prune: PruneKeys | None = Field(
+        default=None, description="Delete what nothing needs from the engine's disk; beside when or schedule."
+    )
     windows: list[WindowKeys] | None = Field(
         default=None,
         description="Maintenance windows: outside of them no action begins. Notifications are told at any time.",
     )
     cooldown: Duration | None = Field(
-        default=None, description="How long this policy leaves a container alone after acting on it; 30s without it."
+        default=None,
+        description="How long this policy leaves a container alone after acting on it; 30s without it. Of prune: how "
+        "long after a pass; 10m without it.",
     )
     backoff: BackoffKeys | None = Field(
         default=None, description="How the waits between restarts or starts of one container grow."
     )
     budget: BudgetKeys | None = Field(
-        default=None, description="How many actions on one container there may be; 5 in 30m without it."
+        default=None,
+        description="How many actions on one container there may be; 5 in 30m without it. Of prune: how many passes; 6 "
+        "in 1h without it.",
+    )
+    depends: Needs | None = Field(
+        default=None,
+        description="Containers that have to be well before this policy acts: names, or keys as under select.",
     )
     restart_stopped: bool = Field(default=False, description="Act also on what a person stopped.")
 
 
-class FileKeys(_Keys):
+class FileKeys(Keys):
     """One file of a policy folder."""
 
     version: Version = Field(description="Of the policy language.")

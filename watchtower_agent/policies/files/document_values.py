@@ -34,8 +34,12 @@ LONGEST_BUDGET: Final = 86400.0
 """Seconds over which a budget counts: for as long the ledger remembers."""
 LONGEST_PROBE: Final = 6 * 3600.0
 """Seconds for which a breaker waits at its first opening."""
+LONGEST_APPROVAL: Final = 7 * 86400.0
+"""Seconds for which a person is asked."""
 STEEPEST: Final = 100.0
 """Factor of a backoff."""
+MOST_NEEDS: Final = 100
+"""Items under `depends`."""
 
 _SIGNALS: Final = frozenset(
     {"HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM"}
@@ -76,7 +80,8 @@ def _glob(text: str) -> str:
     return _matching(text, glob_problem(text))
 
 
-def _key(text: str) -> str:
+def label_name(text: str) -> str:
+    """The key of a label, as it is written."""
     if not text.strip():
         raise wrong("a label needs a name", 'write it like {autoheal: "true"}')
     if "*" in text:
@@ -100,6 +105,23 @@ def _one_or_many(value: object) -> object:
             raise wrong("the list is empty", "name at least one, or leave the key out")
         return value
     return [value]
+
+
+def needs(value: object) -> object:
+    """What stands under `depends`: one item or several."""
+    items = _one_or_many(value)
+    if isinstance(items, list) and len(items) > MOST_NEEDS:
+        raise wrong(f"{len(items)} are more than anything depends on", f"{MOST_NEEDS} is the most; use a pattern")
+    return items
+
+
+def need(value: object) -> object:
+    """One item of `depends`: a text alone is a name, else it is keys as under `select`."""
+    if isinstance(value, str):
+        return {"name": value}
+    if not isinstance(value, dict):
+        raise wrong("this names no container", "write a name, or keys as under select: {labels: {tier: db}}")
+    return value
 
 
 def _policy_name(value: str) -> str:
@@ -161,6 +183,12 @@ def _budget_most(value: object) -> object:
     return value
 
 
+def _budget_in_vain(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_ACTIONS:
+        raise wrong("this is not a number of containers", f"write one from 1 to {MOST_ACTIONS}")
+    return value
+
+
 def _budget_per(value: float) -> float:
     if not 1 <= value <= LONGEST_BUDGET:
         raise wrong("no budget is counted over so long or short", "write a duration from 1s to 1d")
@@ -173,6 +201,12 @@ def _budget_probe(value: float) -> float:
     return value
 
 
+def _approve_within(value: float) -> float:
+    if not 1 <= value <= LONGEST_APPROVAL:
+        raise wrong("nobody is asked for so long or short", "write a duration from 1s to 7d")
+    return value
+
+
 def _factor(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= STEEPEST:
         raise wrong("this is not a factor", f"write a number from 1 to {STEEPEST:.0f}")
@@ -180,7 +214,7 @@ def _factor(value: object) -> float:
 
 
 # What editors are told (JSON Schema). What a pattern can't tell, the loader does.
-_NUMBER: Final = r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?"
+NUMBER: Final = r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?"
 _FIELD_OF_CRON: Final = r"[0-9A-Za-z*,/-]+"
 
 
@@ -189,26 +223,32 @@ def _one_or_many_of(item: dict[str, Any]) -> WithJsonSchema:
 
 
 _PATTERN: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": LONGEST_PATTERN}
-_DURATION: Final = WithJsonSchema(
-    {"type": "string", "pattern": rf"^\+?{_NUMBER}(ms|s|m|h|d)$", "examples": ["500ms", "30s", "5m", "2h", "7d"]}
+DURATION: Final = WithJsonSchema(
+    {"type": "string", "pattern": rf"^\+?{NUMBER}(ms|s|m|h|d)$", "examples": ["500ms", "30s", "5m", "2h", "7d"]}
 )
 
 Version = Annotated[Literal[1], BeforeValidator(_version)]
 """Of the policy language."""
-Duration = Annotated[float, BeforeValidator(_duration), _DURATION]
+Duration = Annotated[float, BeforeValidator(_duration), DURATION]
 """Seconds, written with a unit."""
-StopTimeout = Annotated[float, BeforeValidator(_duration), AfterValidator(_stop_timeout), _DURATION]
+StopTimeout = Annotated[float, BeforeValidator(_duration), AfterValidator(_stop_timeout), DURATION]
 """Seconds between a stop signal and KILL."""
-OpenFor = Annotated[float, BeforeValidator(_duration), AfterValidator(_open_for), _DURATION]
+OpenFor = Annotated[float, BeforeValidator(_duration), AfterValidator(_open_for), DURATION]
 """Seconds for which a window is open."""
 BudgetMost = Annotated[
     int, BeforeValidator(_budget_most), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_ACTIONS})
 ]
 """Actions."""
-BudgetPer = Annotated[float, BeforeValidator(_duration), AfterValidator(_budget_per), _DURATION]
+BudgetInVain = Annotated[
+    int, BeforeValidator(_budget_in_vain), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_ACTIONS})
+]
+"""Containers."""
+BudgetPer = Annotated[float, BeforeValidator(_duration), AfterValidator(_budget_per), DURATION]
 """Seconds over which actions are counted."""
-BudgetProbe = Annotated[float, BeforeValidator(_duration), AfterValidator(_budget_probe), _DURATION]
+BudgetProbe = Annotated[float, BeforeValidator(_duration), AfterValidator(_budget_probe), DURATION]
 """Seconds that an open breaker waits."""
+ApproveWithin = Annotated[float, BeforeValidator(_duration), AfterValidator(_approve_within), DURATION]
+"""Seconds for which a person is asked."""
 Factor = Annotated[
     float, BeforeValidator(_factor), WithJsonSchema({"type": "number", "minimum": 1, "maximum": STEEPEST})
 ]
@@ -251,7 +291,7 @@ OneOrMany = Annotated[
     list[Annotated[Word, AfterValidator(_glob)]], BeforeValidator(_one_or_many), _one_or_many_of(_PATTERN)
 ]
 """The same with wildcards, for names."""
-LabelName = Annotated[Word, AfterValidator(_key)]
+LabelName = Annotated[Word, AfterValidator(label_name)]
 OneOrManyValues = Annotated[
     list[Annotated[Word, AfterValidator(_value_glob)]],
     BeforeValidator(_one_or_many),

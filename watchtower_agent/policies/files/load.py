@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import field, replace
+from itertools import chain, islice
 from typing import Final
 
 from pydantic import ValidationError
 
-from watchtower_agent.policies.files.document import FileKeys, PolicyKeys
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.files.document import FileKeys
 from watchtower_agent.policies.files.meaning import Meaning
+from watchtower_agent.policies.files.remainder import VERBATIM, keys_of
 from watchtower_agent.policies.files.validation import findings_of
 from watchtower_agent.policies.files.yaml_nodes import (
     MappingNode,
     Plain,
     ScalarNode,
-    SequenceNode,
     YamlText,
     plain,
     read_yaml,
 )
+from watchtower_agent.policies.linter.circles import circles
 from watchtower_agent.policies.linter.doubt import Doubt
 from watchtower_agent.policies.linter.linter import doubts
+from watchtower_agent.policies.linter.rivalry import rivals
 from watchtower_agent.policies.linter.surroundings import UNTOLD, Surroundings
 from watchtower_agent.policies.policy import Place, Policy, PolicySet
 from watchtower_agent.policies.problem import Finding, Path, Problem, joined, shown
@@ -36,10 +39,6 @@ _MOST_EXAMINED: Final = 10 * MOST_POLICIES
 
 MOST_WARNINGS: Final = 1000
 """Of a folder."""
-
-_VERBATIM: Final = frozenset({"labels"})
-"""Labels are text to the engine: `autoheal: true` means "true", `version: 1.0` means "1.0"."""
-_PLACEHOLDER: Final = "unnamed"
 
 
 def load_policies(files: Mapping[str, bytes], surroundings: Surroundings = UNTOLD) -> PolicySet | tuple[Problem, ...]:
@@ -59,6 +58,7 @@ def load_policies(files: Mapping[str, bytes], surroundings: Surroundings = UNTOL
     policies = tuple(policy for file in read for policy in file.policies)
     if len(policies) > MOST_POLICIES:
         problems.append(_too_many(policies))
+    problems += _refused(read, policies)
     if problems:
         return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line or 0, problem.column or 0)))
     return PolicySet(policies=policies, digest=digest_of(files), warnings=_warnings(read, policies, surroundings))
@@ -69,6 +69,13 @@ def _warnings(read: list[_File], policies: tuple[Policy, ...], surroundings: Sur
     found = islice(doubts(policies, surroundings), MOST_WARNINGS)
     warnings = [files[doubt.policy.place.file].warning(doubt) for doubt in found]
     return tuple(sorted(warnings, key=lambda each: (each.file, each.line or 0, each.column or 0)))
+
+
+def _refused(read: list[_File], policies: tuple[Policy, ...]) -> Iterator[Problem]:
+    """What would wait for itself for ever, or undo what another policy does, is no doubt but a mistake."""
+    files = {file.name: file for file in read}
+    for doubt in chain(circles(policies), islice(rivals(policies), MOST_WARNINGS)):
+        yield replace(files[doubt.policy.place.file].warning(doubt), warning=False)
 
 
 def digest_of(files: Mapping[str, bytes]) -> str:
@@ -114,7 +121,7 @@ class _File:
             )
             self._add(finding, text.place(()))
             return
-        data = plain(root, verbatim=_VERBATIM)
+        data = plain(root, verbatim=VERBATIM)
         assert isinstance(data, dict)
         listed = data.get("policies", [])
         shell = data if "policies" not in data else data | {"policies": []}
@@ -133,11 +140,11 @@ class _File:
 
     def _load_policy(self, text: YamlText, index: int, item: Plain) -> None:
         root: Path = ("policies", index)
-        findings, keys, broken = _keys_of(text, root, item)
+        findings, keys, broken = keys_of(text, root, item)
         self._find(text, findings)
         if keys is None:
             return
-        if "name" not in broken:
+        if ("name",) not in broken:
             where = text.place((*root, "name"))
             finding = Finding(path=(*root, "name"), message=f"the name {shown(keys.name)} is taken", remedy="")
             self.names.append((keys.name, self._problem(finding, where)))
@@ -186,82 +193,6 @@ def _validated(shell: dict[str, Plain]) -> list[Finding]:
     except ValidationError as error:
         return list(findings_of(error, FileKeys))
     return []
-
-
-def _keys_of(text: YamlText, root: Path, item: Plain) -> tuple[list[Finding], PolicyKeys | None, frozenset[str]]:
-    """One policy's keys. What is broken is told and taken out, so that the rest is checked all the same."""
-    if not isinstance(item, dict):
-        finding = Finding(path=root, message="this is not a policy", remedy="write it like - name: heal-unhealthy")
-        return [finding], None, frozenset()
-    findings = list(_values_left_out(text, root))
-    for finding in findings:
-        _take_out(item, finding.path[len(root) :])
-    try:
-        keys = PolicyKeys.model_validate({**_stand_in(findings, root), **item})
-    except ValidationError as error:
-        findings += findings_of(error, PolicyKeys, root)
-        keys = _rest(item, findings, root)
-    return findings, keys, frozenset(str(finding.path[len(root)]) for finding in findings)
-
-
-def _rest(item: dict[str, Plain], findings: list[Finding], root: Path) -> PolicyKeys:
-    """What is left when the mistakes are gone; when that leaves a new one (an empty list), the whole key goes."""
-    for finding in sorted(findings, key=lambda finding: [str(step).zfill(9) for step in finding.path], reverse=True):
-        _take_out(item, finding.path[len(root) :])
-    try:
-        return PolicyKeys.model_validate({**_stand_in(findings, root), **item})
-    except ValidationError:
-        broken = {finding.path[len(root)] for finding in findings}
-        return PolicyKeys.model_validate(
-            {**_stand_in(findings, root), **{key: value for key, value in item.items() if key not in broken}}
-        )
-
-
-def _stand_in(findings: list[Finding], root: Path) -> dict[str, Plain]:
-    """A name for a policy whose own can't be used."""
-    return {"name": _PLACEHOLDER} if any(finding.path[len(root)] == "name" for finding in findings) else {}
-
-
-def _take_out(item: Plain, path: Path) -> None:
-    """Remove what stands at a path, or as near to it as there is something."""
-    for index, step in enumerate(path):
-        last = index == len(path) - 1
-        if isinstance(item, dict) and step in item:
-            below = item[str(step)]
-            if last or not isinstance(below, dict | list):
-                del item[str(step)]
-                return
-        elif isinstance(item, list) and isinstance(step, int) and step < len(item):
-            below = item[step]
-            if last or not isinstance(below, dict | list):
-                del item[step]
-                return
-        else:
-            return
-        item = below
-
-
-def _values_left_out(text: YamlText, root: Path) -> Iterator[Finding]:
-    """Keys without a value: neither a default nor an empty mapping, most likely a line that was not finished."""
-    waiting = [(root, text.node(root))]
-    while waiting:
-        path, node = waiting.pop()
-        if isinstance(node, SequenceNode):
-            waiting.extend(((*path, index), each) for index, each in enumerate(node.items))
-        elif isinstance(node, MappingNode):
-            if path[-1] not in _VERBATIM:
-                waiting.extend(((*path, key), each) for key, each in node.values.items())
-        elif node.null and len(path) > len(root):
-            yield _value_left_out(path)
-
-
-def _value_left_out(path: Path) -> Finding:
-    key, colon, value = str(path[-1]).partition(":")
-    if key and colon and value:
-        message = f"a blank is missing after the colon in {shown(str(path[-1]))}"
-        return Finding(path=path, message=message, remedy=f"write {key}: {value}", at_key=True)
-    remedy = "write {} for no parameters" if path[-2] == "then" else "give it one, or leave the key out"
-    return Finding(path=path, message="there is no value", remedy=remedy)
 
 
 def _repeated_names(files: list[_File]) -> Iterator[Problem]:

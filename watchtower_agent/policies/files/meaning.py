@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
 from typing import Final
 
-from watchtower_agent.model.decision import Number, Verb
+from watchtower_agent.model.decision import Mode, Number, Verb
 from watchtower_agent.model.engine_event import EventKind
-from watchtower_agent.policies.catalogue import ACTIONS, ANY_ACTION, CATALOGUE, Scope
-from watchtower_agent.policies.conditions.condition import Condition, ConditionProblem, ConditionScope, parse_condition
+from watchtower_agent.policies.catalogue import CATALOGUE, Scope
+from watchtower_agent.policies.conditions.condition import Condition
 from watchtower_agent.policies.conditions.tree import Label, references
 from watchtower_agent.policies.files.document import (
     KillKeys,
@@ -16,8 +16,14 @@ from watchtower_agent.policies.files.document import (
     PolicyKeys,
     SelectKeys,
     StopKeys,
+    ThenKeys,
 )
+from watchtower_agent.policies.files.findings import Findings
+from watchtower_agent.policies.files.prune_meaning import PruneMeaning
+from watchtower_agent.policies.files.strategy_meaning import StrategyMeaning
+from watchtower_agent.policies.files.trigger_meaning import TriggerMeaning
 from watchtower_agent.policies.policy import (
+    APPROVE_WITHIN,
     Backoff,
     Budget,
     MaintenanceWindow,
@@ -30,47 +36,67 @@ from watchtower_agent.policies.policy import (
     Trigger,
     WhenTrigger,
 )
-from watchtower_agent.policies.problem import Finding, Path, did_you_mean, meant, shown
+from watchtower_agent.policies.problem import Finding, Path, meant
 from watchtower_agent.policies.selector import Patterns, Selector
+from watchtower_agent.policies.strategies.resize import ResizeStrategy
 from watchtower_agent.policies.times.moments import Schedule
 
 _KEYS: Final = frozenset(info.alias or name for name, info in PolicyKeys.model_fields.items())
-_TRIGGERS: Final = ("when", "on", "schedule")
-_VERBS: Final = tuple(verb for verb in Verb if verb is not Verb.NOTIFY)
+_VERBS: Final = tuple(verb for verb in Verb if verb in ThenKeys.model_fields and verb is not Verb.NOTIFY)
 _BRINGS_BACK: Final = frozenset({Verb.RESTART, Verb.START})
+_OF_ITS_SUBSTANCE: Final = frozenset({"select", "when", "hold", "keep_for", "on", "where", "then"})
 _EVERY_CONTAINER: Final = 'add select: {name: "*"} to mean every container, or a narrower one'
 
 
 class Meaning:
-    """Finds out what one policy means.
+    """Finds out what one policy means."""
 
-    Attributes:
-        findings: What is wrong with it.
-    """
-
-    def __init__(self, keys: PolicyKeys, root: Path, broken: frozenset[str]) -> None:
+    def __init__(self, keys: PolicyKeys, root: Path, broken: frozenset[Path]) -> None:
         """Take a policy apart.
 
         Args:
             keys: Its keys, without those that are broken.
             root: Its path in the file.
-            broken: Keys that are written, but wrong in themselves: they count as given, no more is said of them.
+            broken: Where in it something is written, but wrong in itself: its key counts as given, no more is said.
         """
-        self.findings: list[Finding] = []
+        self._gathered = Findings(root, broken)
+        self._find = self._gathered.find
         self._keys = keys
-        self._root = root
         # What an unknown key most likely stands for is not missing on top of that.
-        self._broken = broken | {meant(key, _KEYS) or key for key in broken - _KEYS}
+        names = {str(path[0]) for path in broken if path}
+        self._broken = names | {meant(key, _KEYS) or key for key in names - _KEYS}
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is wrong with it."""
+        return self._gathered.found
 
     def policy(self, place: Place) -> Policy | None:
         """The policy, or None when there are findings."""
         selector = self._selector()
-        trigger = self._trigger()
-        then = self._then()
-        self._together(trigger, then)
+        strategies = StrategyMeaning(self._keys, self._given, self._gathered)
+        prunes = PruneMeaning(self._keys, self._given, self._gathered)
+        trigger: Trigger | None
+        then: Then | None
+        prune, keys = None, self._keys
+        cooldown, budget = keys.cooldown, keys.budget.value() if keys.budget else Budget()
+        if strategies.meant:
+            trigger = strategies.strategy()
+            then = Then(verb=Verb.RESIZE if isinstance(trigger, ResizeStrategy) else Verb.SCALE)
+            self._permission(then)
+        elif prunes.meant:
+            trigger = prunes.trigger()
+            prune, then = prunes.prune(trigger), Then(verb=Verb.PRUNE)
+            cooldown, budget = prunes.cooldown, prunes.budget()
+            self._permission(None)
+        else:
+            strategies.misplaced_target()
+            trigger = TriggerMeaning(self._keys, self._given, self._gathered).trigger()
+            then = self._then()
+            self._together(trigger, then)
+            self._permission(then)
         if self.findings or self._broken or trigger is None or then is None:
             return None
-        keys = self._keys
         return Policy(
             name=keys.name,
             description=keys.description,
@@ -78,24 +104,23 @@ class Meaning:
             selector=selector,
             trigger=trigger,
             then=then,
+            prune=prune,
             windows=tuple(
                 MaintenanceWindow(opens=Schedule(each.cron, each.timezone), open_for=each.open_for)
                 for each in keys.windows or ()
             ),
-            cooldown=keys.cooldown,
+            cooldown=cooldown,
             backoff=keys.backoff.value() if keys.backoff else Backoff(),
-            budget=keys.budget.value() if keys.budget else Budget(),
+            budget=budget,
+            depends=tuple(map(selector_of, keys.depends or ())),
             restart_stopped=keys.restart_stopped,
+            approve_within=keys.approve_within or APPROVE_WITHIN,
             place=place,
+            digest=_digest(keys),
         )
 
     def _given(self, key: str) -> bool:
-        return key in self._broken or getattr(self._keys, "hold" if key == "for" else key) is not None
-
-    def _find(self, path: Path, message: str, remedy: str, *, at_key: bool = False, offset: int = 0) -> None:
-        self.findings.append(
-            Finding(path=self._root + path, message=message, remedy=remedy, at_key=at_key, offset=offset)
-        )
+        return key in self._broken or ("hold" if key == "for" else key) in self._keys.model_fields_set
 
     def _selector(self) -> Selector | None:
         select = self._keys.select
@@ -119,71 +144,6 @@ class Meaning:
         if select.exclude is not None:
             self._empty_selects(select.exclude, (*path, "not"))
 
-    def _trigger(self) -> Trigger | None:
-        keys = self._keys
-        given = [key for key in _TRIGGERS if self._given(key)]
-        if len(given) > 1:
-            message = f"a policy has one trigger, and this has {given[0]} and {given[1]}"
-            self._find((given[1],), message, "make two policies of it", at_key=True)
-        elif not given:
-            remedy = "add when: CONDITION, on: {container: die}, or schedule: {cron: …, timezone: …}"
-            self._find((), "the policy has no trigger", remedy)
-        for key in ("for", "keep_for"):
-            if self._given(key) and not self._given("when"):
-                instead = next(iter(given), "on")
-                remedy = f"remove it, or use when instead of {instead}"
-                self._find((key,), f"{key} belongs to when", remedy, at_key=True)
-        if self._given("where") and not self._given("on"):
-            remedy = "remove it" if given == ["schedule"] else "put the condition into when"
-            self._find(("where",), "where belongs to on", remedy, at_key=True)
-        condition = self._condition("when", keys.when, ConditionScope.WHEN)
-        where = self._condition("where", keys.where, ConditionScope.WHERE)
-        events = self._events()
-        if condition is not None:
-            return WhenTrigger(condition=condition, hold=keys.hold or 0.0, keep=keys.keep_for or 0.0)
-        if keys.schedule is not None:
-            return ScheduleTrigger(schedule=Schedule(keys.schedule.cron, keys.schedule.timezone))
-        return OnTrigger(events=events, where=where) if events else None
-
-    def _condition(self, key: str, text: str | None, scope: ConditionScope) -> Condition | None:
-        if text is None:
-            return None
-        try:
-            return parse_condition(text, scope)
-        except ConditionProblem as first:
-            for problem in (first, *first.also):
-                self._find((key,), problem.message, problem.remedy, offset=problem.offset)
-                # Its frames hold the whole file in cycles: of 20,000 problems they are 20 MiB until a full collection.
-                problem.__traceback__ = problem.__context__ = None
-            return None
-
-    def _events(self) -> frozenset[tuple[EventKind, str]]:
-        on = self._keys.on
-        if on is None:
-            return frozenset()
-        if not on and "on" not in self._broken:
-            self._find(("on",), "no event is named", "write it like {container: die}")
-        return frozenset(pair for kind, actions in on.items() for pair in self._events_of(kind, actions))
-
-    def _events_of(self, kind: str, actions: list[str]) -> Iterable[tuple[EventKind, str]]:
-        known = {str(each): each for each in ACTIONS}
-        if kind not in known:
-            if kind == EventKind.ACTION:
-                message = "the agent's own actions are no trigger"
-            else:
-                message = f"no events are of the kind {shown(kind)}"
-            self._find(("on", kind), message, did_you_mean(kind, known), at_key=True)
-            return
-        for index, action in enumerate(actions):
-            if action == ANY_ACTION or action in ACTIONS[known[kind]]:
-                yield known[kind], action
-                continue
-            bare = action.partition(":")[0]
-            remedy = did_you_mean(action, sorted(ACTIONS[known[kind]]))
-            if bare == "health_status":
-                remedy = 'write health_status, and where: health == "unhealthy"'
-            self._find(("on", kind, index), f"{kind} has no event {shown(action)}", remedy)
-
     def _then(self) -> Then | None:
         then = self._keys.then
         if then is None:
@@ -200,7 +160,7 @@ class Meaning:
             )
         if not verbs and then.notify is None:
             if "then" not in self._broken:
-                self._find(("then",), "no action is named", f"name one of {', '.join(Verb)}")
+                self._find(("then",), "no action is named", f"name one of {', '.join((*_VERBS, Verb.NOTIFY))}")
             return None
         verb = verbs[0] if verbs else None
         return Then(
@@ -211,7 +171,7 @@ class Meaning:
 
     def _together(self, trigger: Trigger | None, then: Then | None) -> None:
         """What select, trigger and action must have to do with each other."""
-        selected = self._given("select")
+        selected = self._given("select") or self._given("target")
         if isinstance(trigger, WhenTrigger):
             if not selected and _of_container(trigger.condition):
                 self._find(("when",), "the condition is about containers, and none are selected", _EVERY_CONTAINER)
@@ -221,8 +181,13 @@ class Meaning:
             self._needs_containers(then)
         if isinstance(trigger, OnTrigger):
             self._event_policy(trigger, then, selected=selected)
-        self._windows(then)
         self._pacing(then)
+        self._depends(then)
+
+    def _permission(self, then: Then | None) -> None:
+        """What says when it may act, and who has to be asked."""
+        self._windows(then)
+        self._approval(then)
 
     def _needs_containers(self, then: Then | None) -> None:
         if then is not None and then.verb is not None:
@@ -235,6 +200,25 @@ class Meaning:
         if self._given("windows") and then is not None and then.verb is None:
             message = "windows hold actions back, and this policy only notifies"
             self._find(("windows",), message, "leave them out: notifications are told at any time", at_key=True)
+
+    def _approval(self, then: Then | None) -> None:
+        """Whoever writes it means that nothing is done unasked: that must not fail for want of the mode."""
+        if not self._given("approve_within"):
+            return
+        if self._keys.mode is Mode.ENFORCE and "mode" not in self._broken:
+            message = "approve_within belongs to mode: approve, and this policy acts without asking"
+            self._find(("approve_within",), message, "add mode: approve, or remove it", at_key=True)
+        elif then is not None and then.verb is None:
+            message = "people are asked about actions, and this policy only notifies"
+            self._find(("approve_within",), message, "leave it out: notifications are told unasked", at_key=True)
+
+    def _depends(self, then: Then | None) -> None:
+        if "depends" not in self._broken:
+            for index, each in enumerate(self._keys.depends or ()):
+                self._empty_selects(each, ("depends", index))
+        if self._given("depends") and then is not None and then.verb is None:
+            message = "depends holds actions back, and this policy only notifies"
+            self._find(("depends",), message, "leave it out: notifications are told at any time", at_key=True)
 
     def _pacing(self, then: Then | None) -> None:
         if then is None:
@@ -289,6 +273,11 @@ def selector_of(select: SelectKeys) -> Selector:
         statuses=frozenset(select.status or ()),
         exclude=selector_of(select.exclude) if select.exclude else None,
     )
+
+
+def _digest(keys: PolicyKeys) -> str:
+    substance = keys.model_dump_json(include=set(_OF_ITS_SUBSTANCE))
+    return hashlib.sha256(substance.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _patterns(texts: list[str] | None) -> Patterns | None:

@@ -12,11 +12,13 @@ from watchtower_agent.model.decision import Verb
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.policies.catalogue import ACTIONS, ANY_ACTION
 from watchtower_agent.policies.files.document import FileKeys
+from watchtower_agent.policies.files.document_values import MOST_NEEDS
+from watchtower_agent.policies.files.strategy_schema import Schema, alone, complete, strategies
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TITLE: Final = "Policies of watchtower-agent"
 _NOT_EMPTY: Final = ("ComposeKeys", "SelectKeys", "ThenKeys")
-_BELONGS_TO: Final = {"for": "when", "keep_for": "when", "where": "on"}
+_BELONGS_TO: Final = {"for": "when", "keep_for": "when", "where": "on", "approve_within": "mode"}
 _ABOUT: Final = {
     EventKind.DAEMON: "Events of the engine about itself.",
     EventKind.IMAGE: "Events of the engine about an image.",
@@ -31,8 +33,6 @@ _ABOUT: Final = {
 }
 _TRIGGERS: Final = ("when", "on", "schedule")
 
-Schema = dict[str, Any]
-
 
 def policy_schema() -> Schema:
     """The schema of one file of a policy folder."""
@@ -42,17 +42,20 @@ def policy_schema() -> Schema:
         models[name]["minProperties"] = 1
     models["SelectKeys"]["properties"]["labels"]["minProperties"] = 1
     _one_action(models["ThenKeys"])
-    _policy(models["PolicyKeys"])
+    complete(models)
+    _policy(models["PolicyKeys"], models["SelectKeys"])
     return {"$schema": _DIALECT, "title": _TITLE, **schema}
 
 
-def _policy(policy: Schema) -> None:
+def _policy(policy: Schema, select: Schema) -> None:
     keys: dict[str, Schema] = policy["properties"]
     keys["windows"]["minItems"] = 1
+    keys["depends"] = {"description": keys["depends"]["description"], **_needs(select)}
     keys["on"] = {"description": keys["on"]["description"], **_events()}
-    policy["required"] = ["name", "then"]
+    policy["required"] = ["name"]
     policy["allOf"] = [
-        {"anyOf": [{"required": [trigger]} for trigger in _TRIGGERS]},
+        {"anyOf": [*({"required": [trigger, "then"]} for trigger in _TRIGGERS), *strategies()]},
+        *alone(),
         *(
             {"not": {"required": [one, other]}}
             for index, one in enumerate(_TRIGGERS)
@@ -65,6 +68,14 @@ def _policy(policy: Schema) -> None:
 def _one_action(then: Schema) -> None:
     """One verb, or `notify`, or `notify` and one verb."""
     then["anyOf"] = [{"maxProperties": 1}, {"required": [Verb.NOTIFY.value], "maxProperties": 2}]
+
+
+def _needs(select: Schema) -> Schema:
+    """One item or several, each a name or the keys of `select`."""
+    name = next(each for each in select["properties"]["name"]["anyOf"] if each["type"] == "string")
+    item = {"anyOf": [name, {"$ref": "#/$defs/SelectKeys"}]}
+    several = {"type": "array", "items": item, "minItems": 1, "maxItems": MOST_NEEDS}
+    return {"anyOf": [*item["anyOf"], several]}
 
 
 def _events() -> Schema:

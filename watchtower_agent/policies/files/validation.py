@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from watchtower_agent.policies.files.document import ThenKeys
 from watchtower_agent.policies.files.document_values import OWN_WORDS
+from watchtower_agent.policies.files.prune_keys import ONLY_EXAMPLE
 from watchtower_agent.policies.problem import Finding, Path, did_you_mean, meant, one_of, shown
 
 _LONGEST_EXAMPLE: Final = 40
@@ -25,30 +26,62 @@ _KEYS_OF_TYPES: Final[Mapping[str, tuple[str, str]]] = {
 _EXAMPLES: Final[Mapping[str, str]] = {
     "backoff": "{initial: 10s, max: 15m}",
     "budget": "{max: 5, per: 30m}",
+    "build_cache": "{unused_for: 72h}, or {}",
+    "containers": "{finished_for: 7d}, or {}",
+    "cpu": "{min: 0.1, max: 2}",
+    "depends": '[db, "cache-*"]',
     "compose": "{project: NAME}, {service: NAME} or both",
+    "down": "{window: 8m, fast: 25% after 150s, step: 50% per 60s}",
+    "group": "{labels: {app: NAME}}",
+    "idle": "{below: 5%, for: 15m}",
+    "images": "{unused_for: 24h, keep_newest: 2}, or {}",
     "kill": "{signal: SIGTERM}, or {} for KILL",
     "labels": '{autoheal: "true"}',
+    "memory": "{min: 128MiB, max: 2GiB}",
+    "metrics": "[{metric: cpu.percent_of_limit, target: 60%}]",
     "not": "{name: NAME}",
     "notify": "{severity: warning}, or {}",
     "on": "{container: die}",
+    "prune": "{images: {unused_for: 24h}, build_cache: {}}",
+    "prune.networks": "{unused_for: 24h}, or {}",
+    "resize": "{memory: {min: 128MiB, max: 2GiB}}, {cpu: {min: 0.1, max: 2}} or both",
     "restart": "{stop_timeout: 30s}, or {}",
+    "scale": "{min: 1, max: 10, metrics: [{metric: cpu.percent_of_limit, target: 60%}]}",
+    "scale.schedule": '[{cron: "0 8 * * mon-fri", for: 10h, min: 4}]',
     "schedule": '{cron: "30 3 * * *", timezone: UTC}',
     "select": '{name: NAME}, or {labels: {autoheal: "true"}}',
     "stop": "{stop_timeout: 30s}, or {}",
+    "target": "{swarm_service: NAME}, {compose: {project: shop, service: NAME}} or {group: {labels: {app: NAME}}}",
+    "target.compose": "{project: shop, service: NAME}",
     "then": "{restart: {}}, or {notify: {}}",
+    "up": "{window: 20s, tolerance: 12%, step: 100% per 30s, cooldown: 15s}",
+    "volumes": '{only: ["cache-*"]}',
     "windows": '[{cron: "0 2 * * *", for: 3h, timezone: UTC}]',
 }
-"""Key -> what is written after it, for those that hold keys of their own."""
+"""Key, or two where it means another thing below that, -> what is written after it, for those that hold keys of their
+own."""
 
 _MISSING: Final[Mapping[str, str]] = {
     "cron": '"30 3 * * *" for 03:30, or another time',
     "for": "3h, or another duration",
     "name": "NAME, one that no other policy has",
+    "labels": "{app: worker}, or others that all of them have",
+    "only": ONLY_EXAMPLE,
     "policies": "[], or a list of them",
+    "project": "shop, the name of its Compose project",
+    "service": "web, its name within the project",
     "timezone": "UTC, or an IANA name such as Europe/Berlin",
     "version": "1",
 }
 """Key -> what is written after it, for those that have no default and more than one meaning elsewhere."""
+
+
+_IN_PLACE_OF_THEN: Final[Mapping[str, str]] = {
+    "scale": "write target and scale in place of a trigger and then",
+    "resize": "write select and resize in place of a trigger and then",
+    "prune": "write prune in place of then",
+}
+"""What is a policy's strategy -> where it is written."""
 
 
 def findings_of(error: ValidationError, model: type[BaseModel], root: Path = ()) -> Iterator[Finding]:
@@ -70,6 +103,10 @@ def _finding(detail: ErrorDetails, path: Path, known: tuple[str, ...], *, at_key
     if kind == OWN_WORDS:
         offset = context.get("offset", 0)
         return Finding(path=path, message=context["message"], remedy=context["remedy"], at_key=at_key, offset=offset)
+    if kind == "extra_forbidden" and path[-2:-1] == ("then",) and path[-1] in _IN_PLACE_OF_THEN:
+        key = str(path[-1])
+        message = f"{key} does not stand under then"
+        return Finding(path=path, message=message, remedy=_IN_PLACE_OF_THEN[key], at_key=True)
     if kind == "extra_forbidden":
         remedy = did_you_mean(str(path[-1]), known) if known else "leave it out: no keys belong here"
         return Finding(path=path, message=f"unknown key {shown(str(path[-1]))}", remedy=remedy, at_key=True)
@@ -92,8 +129,8 @@ def _of_type(detail: ErrorDetails, path: Path, *, at_key: bool) -> Finding:
         )
     if kind in {"dict_type", "model_type"} and (example := _example(path, detail["input"])):
         return Finding(path=path, message="this is not a mapping", remedy=f"write {example}")
-    if kind == "list_type" and path[-1] in _EXAMPLES:
-        return Finding(path=path, message="this is not a list", remedy=f"write {_EXAMPLES[str(path[-1])]}")
+    if kind == "list_type" and (example := _written_after(path)):
+        return Finding(path=path, message="this is not a list", remedy=f"write {example}")
     message, remedy = _KEYS_OF_TYPES.get(kind, (detail["msg"], "see docs/policies.md for what belongs here"))
     return Finding(path=path, message=message, remedy=remedy)
 
@@ -102,17 +139,19 @@ def _example(path: Path, given: object) -> str:
     """What would be right for a key, with the text that was given in its place if that is one of the words."""
     key = str(path[-1]) if path else ""
     if isinstance(path[-1], int):
-        return _EXAMPLES.get(str(path[-2]), "").removeprefix("[").removesuffix("]")
+        return _written_after(path[:-1]).removeprefix("[").removesuffix("]")
+    written = _written_after(path)
     if key == "then" and isinstance(given, str) and given in ThenKeys.model_fields:
         return f"{{{given}: {{}}}}"
-    if (
-        isinstance(given, str)
-        and given.isprintable()
-        and len(given) <= _LONGEST_EXAMPLE
-        and "NAME" in _EXAMPLES.get(key, "")
-    ):
-        return _EXAMPLES[key].replace("NAME", given)
-    return _EXAMPLES.get(key, "{}" if key in ThenKeys.model_fields else "")
+    if isinstance(given, str) and given.isprintable() and len(given) <= _LONGEST_EXAMPLE and "NAME" in written:
+        return written.replace("NAME", given)
+    return written or ("{}" if key in ThenKeys.model_fields else "")
+
+
+def _written_after(path: Path) -> str:
+    """An example of what a key holds; empty where there is none."""
+    key, above = str(path[-1]), str(path[-2]) if len(path) > 1 else ""
+    return _EXAMPLES.get(f"{above}.{key}") or _EXAMPLES.get(key, "")
 
 
 def _closed_set(path: Path, detail: ErrorDetails, expected: str) -> Finding:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Protocol
 
 import yaml
 
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.files.text_place import position_inside
 from watchtower_agent.policies.files.yaml_words import Stumble, in_quotes, said
 from watchtower_agent.policies.problem import Finding, Path, shown
@@ -101,11 +102,11 @@ class YamlText:
         return self._walk(path)[0]
 
     def written(self, path: Path) -> Path:
-        """The path without indexes into what is no list: a single value stands for a list of one."""
+        """The path without indexes into what is no list, and keys of what is a text: one value may stand for more."""
         return tuple(
             step
             for index, step in enumerate(path)
-            if isinstance(step, str) or isinstance(self.node(path[:index]), SequenceNode)
+            if isinstance(self.node(path[:index]), MappingNode if isinstance(step, str) else SequenceNode)
         )
 
     def place(self, path: Path, *, at_key: bool = False, offset: int = 0) -> tuple[int, int]:
@@ -308,15 +309,17 @@ class _Reader:
         return 'a text that begins with "*" needs quotes', f"write {in_quotes(self._text, mark.index)}"
 
     def _name_or_type(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, mark: Mark) -> None:
-        # A text that was meant to begin with the sign, or a name or type that was meant to be one.
-        or_text = f"; or write {in_quotes(self._text, mark.index)}" if isinstance(event, yaml.ScalarEvent) else ""
         if event.anchor is not None:
             self._anchors.add(str(event.anchor))
-            remedy = f"remove it: aliases and anchors are not read{or_text}"
+            remedy = f"remove it: aliases and anchors are not read{self._or_text(event, mark)}"
             self._refuse(mark, f"{shown('&' + event.anchor)} is an anchor", remedy)
         if event.tag is not None:
-            remedy = f"remove it: types follow from how a value is written{or_text}"
+            remedy = f"remove it: types follow from how a value is written{self._or_text(event, mark)}"
             self._refuse(mark, f"{shown(event.tag)} is a tag", remedy)
+
+    def _or_text(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, mark: Mark) -> str:
+        """A text that was meant to begin with the sign, or a name or type that was meant to be one."""
+        return f"; or write {in_quotes(self._text, mark.index)}" if isinstance(event, yaml.ScalarEvent) else ""
 
     def _open(self, node: SequenceNode | MappingNode) -> Node:
         where = self._where()

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from watchtower_agent.model.shared_cause import SharedCause
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.guards.approvals import Approvals
+from watchtower_agent.policies.guards.passes import Passes
 from watchtower_agent.policies.guards.pauses import Pauses
 
 
 @dataclass(slots=True)
 class Circumstances:
-    """What guards look at whatever the decision. Kept by the loop, which alone changes it.
+    """What guards look at whatever the decision. Kept by the loop.
 
     Attributes:
         pauses: What people told to keep still.
+        approvals: What people are asked about, and what they answered.
+        passes: What was pruned, and when.
         shared_cause: What is behind the troubles of many containers; None when nothing is known to be.
     """
 
     pauses: Pauses = field(default_factory=Pauses)
+    approvals: Approvals = field(default_factory=Approvals)
+    passes: Passes = field(default_factory=Passes)
     shared_cause: SharedCause | None = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from watchtower_agent.model.decision import Decision
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.guards.renames import Rename
 
 
 @dataclass(slots=True)
@@ -25,6 +27,24 @@ class Cooldowns:
         """Seconds since the policy last acted on the target; None when it never did."""
         at = self.last.get((decision.policy, decision.target.name))
         return None if at is None else now.monotonic - at.monotonic
+
+    def known(self, target: str) -> bool:
+        """Whether any policy is known to have acted on a target of that name."""
+        return any(name == target for _, name in self.last)
+
+    def renamed(self, rename: Rename) -> list[tuple[str, str]]:
+        """What counts for the old name counts for the new one as well. Gives the policies and names that changed."""
+        changed = []
+        for policy in [policy for policy, target in self.last if target == rename.old]:
+            at = self.last[policy, rename.old]
+            known = self.last.get((policy, rename.new))
+            if known is None or known.monotonic < at.monotonic:
+                self.last[policy, rename.new] = at
+                changed.append((policy, rename.new))
+            if any(self.last.get((policy, name)) == at for name in rename.earlier):
+                del self.last[policy, rename.old]
+                changed.append((policy, rename.old))
+        return changed
 
     def forget(self, now: Instant, longest: float) -> list[tuple[str, str]]:
         """Forget what is longer ago than the longest cooldown, in seconds. Gives the policies and targets' names."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from watchtower_agent.model.decision import Guard, Held
-from watchtower_agent.policies.guards.question import SETTLE, Question
+from watchtower_agent.policies.guards.question import SETTLE, Passed, Question
+from watchtower_agent.policies.wording import lasting
 from watchtower_agent.state.attribution import HANDS_OFF, EndCause, signal_name
 from watchtower_agent.state.record import ContainerRecord
 
@@ -41,6 +42,29 @@ def operator_intent(q: Question) -> Held | None:
     return None
 
 
+def operator_intent_passes(q: Question) -> Passed:
+    """Nobody has touched it, or that counts no more."""
+    record = q.record
+    if record is None:
+        return Passed(reason="there is no container that a person could have touched")
+    name, operator = record.container.name, record.operator
+    by_others = not record.container.running and record.end_cause in {EndCause.UNKNOWN, EndCause.OPERATOR}
+    if by_others:
+        seen = "ended on purpose" if record.end_cause is EndCause.OPERATOR else "ended unseen"
+        return Passed(
+            reason=f"{name} was {seen}, and the policy acts on that, too (restart_stopped: true)",
+            numbers={"restart_stopped": True},
+        )
+    if operator is None:
+        return Passed(reason=f"nobody else has stopped, killed or restarted {name} lately")
+    ago = max(0.0, q.now.wall - operator.at)
+    return Passed(
+        reason=f"someone else did a {operator.action} on {name} {lasting(ago)} ago, which counts for "
+        f"{HANDS_OFF / 60:.0f} min",
+        numbers={"operator_action": operator.action, "operator_at": operator.at},
+    )
+
+
 def _ended_just_now(q: Question, record: ContainerRecord) -> Held | None:
     """The policy acts on what a person stopped, too: but a restart and a removal by hand begin with the same end."""
     operator = record.operator
@@ -69,4 +93,6 @@ def _by(record: ContainerRecord) -> str:
     """The engine says `stop` only after the end: until then the signal is all that is known."""
     if record.operator is not None and record.operator.action != "kill":
         return f" ({record.operator.action})"
+    if record.operator is not None and record.kill_at is None and record.end_cause is EndCause.OPERATOR:
+        return " (while the engine waited to start it again)"
     return f" (it was sent SIG{signal_name(record.kill_signal)})" if record.kill_signal else ""

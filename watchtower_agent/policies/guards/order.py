@@ -14,43 +14,58 @@ from watchtower_agent.policies.guards.dependency import dependency
 from watchtower_agent.policies.guards.intent import operator_intent
 from watchtower_agent.policies.guards.knowledge import engine_down, stale
 from watchtower_agent.policies.guards.ledger import ATTEMPTS
-from watchtower_agent.policies.guards.pacing import backoff, cooldown
+from watchtower_agent.policies.guards.pacing import backoff, cooldown, pass_budget
 from watchtower_agent.policies.guards.permission import mode, outside_window, paused
+from watchtower_agent.policies.guards.preflight import preflight
 from watchtower_agent.policies.guards.protected import protected
 from watchtower_agent.policies.guards.question import Question
 from watchtower_agent.policies.guards.readiness import restart_policy, starting
 from watchtower_agent.policies.guards.shared_cause import shared_cause
 
 _EVERY: Final = frozenset(Verb)
-_ON_CONTAINERS: Final = _EVERY - {Verb.NOTIFY}
+_WRITES: Final = _EVERY - {Verb.NOTIFY}
+_ON_CONTAINERS: Final = _WRITES - {Verb.SCALE, Verb.RESIZE, Verb.PRUNE}
+"""Verbs that end, begin or freeze a container. How often a service is scaled and a container resized, and whom of it a
+person's doing keeps away, their own rules say: they are strategies, not answers to trouble."""
 
-_ORDER: Final[tuple[tuple[Callable[[Question], Held | None], frozenset[Verb]], ...]] = (
-    (protected, _ON_CONTAINERS),
+ORDER: Final[tuple[tuple[Callable[[Question], Held | None], frozenset[Verb]], ...]] = (
+    (protected, _WRITES),
     (mode, _EVERY),
     (paused, _EVERY),
-    (outside_window, _ON_CONTAINERS),
-    (operator_intent, _ON_CONTAINERS),
-    (engine_down, _ON_CONTAINERS),
-    (stale, _ON_CONTAINERS),
+    (outside_window, _WRITES),
+    (operator_intent, _WRITES - {Verb.SCALE, Verb.PRUNE}),
+    (engine_down, _WRITES),
+    (stale, _WRITES),
     (starting, _ON_CONTAINERS),
     (restart_policy, ATTEMPTS),
     (dependency, _ON_CONTAINERS),
-    (cooldown, _EVERY),
+    (preflight, frozenset({Verb.SCALE, Verb.PRUNE})),
+    (cooldown, _EVERY - {Verb.SCALE, Verb.RESIZE}),
     (backoff, ATTEMPTS),
     (breaker, _ON_CONTAINERS),
     (budget, _ON_CONTAINERS),
-    (shared_cause, _ON_CONTAINERS),
+    (pass_budget, frozenset({Verb.PRUNE})),
+    (shared_cause, _WRITES - {Verb.PRUNE}),
 )
 
 
-_PACING: Final = frozenset({cooldown, backoff, breaker, budget})
+PACING: Final = frozenset({cooldown, backoff, breaker, budget})
 """What they limit, a last resort ends."""
 
 
-def ask(question: Question) -> Held | None:
-    """The first guard that stops the decision, or None when it may be carried out."""
-    for guard, verbs in _ORDER:
-        if question.decision.verb not in verbs or (question.decision.last_resort and guard in _PACING):
+def ask(question: Question, *, as_if_approved: bool = False, unpaced: bool = False) -> Held | None:
+    """The first guard that stops the decision, or None when it may be carried out.
+
+    Args:
+        question: What the guards may look at.
+        as_if_approved: Leave out the policy's mode: what would stop it still if a person had approved it?
+        unpaced: Leave out what limits how much is done: does anything else speak against it?
+    """
+    unpaced = unpaced or question.decision.last_resort
+    for guard, verbs in ORDER:
+        if question.decision.verb not in verbs or (unpaced and guard in PACING):
+            continue
+        if as_if_approved and guard is mode:
             continue
         held = guard(question)
         if held is not None:

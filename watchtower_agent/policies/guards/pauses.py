@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field, replace
 
 from watchtower_agent.model.decision import Decision, TargetKind
+from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.pause import Pause, Paused, PauseScope
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.guards.renames import Rename
 
 AGENT = Paused(scope=PauseScope.AGENT)
 
@@ -18,7 +21,27 @@ class Pauses:
 
     def of(self, decision: Decision) -> Pause | None:
         """The pause that a decision falls under, the broadest first; None when none does."""
+        if not self.by:
+            return None
         scopes = [AGENT, Paused(scope=PauseScope.POLICY, name=decision.policy)]
         if decision.target.kind is TargetKind.CONTAINER:
-            scopes.append(Paused(scope=PauseScope.CONTAINER, name=decision.target.name))
+            scopes.append(_container(decision.target.name))
         return next((self.by[scope] for scope in scopes if scope in self.by), None)
+
+    def renamed(self, rename: Rename, now: Instant) -> list[Paused]:
+        """What keeps still under its old name does so under the new one. Gives those whose pauses have changed."""
+        old, new = _container(rename.old), _container(rename.new)
+        pause, known, changed = self.by.get(old), self.by.get(new), []
+        if pause is None:
+            return []
+        if known is None or known.left(now) < pause.left(now):
+            self.by[new] = replace(pause, what=new)
+            changed.append(new)
+        if any(self.by.get(what) == replace(pause, what=what) for what in map(_container, rename.earlier)):
+            del self.by[old]
+            changed.append(old)
+        return changed
+
+
+def _container(name: str) -> Paused:
+    return Paused(scope=PauseScope.CONTAINER, name=name)

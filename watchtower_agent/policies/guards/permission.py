@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from watchtower_agent.model.decision import Guard, Held, Mode
-from watchtower_agent.policies.guards.question import Question
-from watchtower_agent.policies.wording import as_written
+from watchtower_agent.model.approval import ApprovalState
+from watchtower_agent.model.decision import Guard, Held, Mode, Verb
+from watchtower_agent.policies.guards.question import Passed, Question
+from watchtower_agent.policies.wording import as_written, lasting
 
 
 def mode(q: Question) -> Held | None:
@@ -13,7 +14,37 @@ def mode(q: Question) -> Held | None:
         return q.hold(Guard.MODE, "observe mode: the agent decides and acts on nothing", final=True)
     if q.policy.mode is Mode.SHADOW:
         return q.hold(Guard.MODE, "shadow mode: it decides and does not act", final=True)
+    if q.policy.mode is Mode.APPROVE and q.decision.verb is not Verb.NOTIFY:
+        return _not_approved(q)
     return None
+
+
+def _not_approved(q: Question) -> Held | None:
+    """A person has not (yet) approved exactly this; None once one has."""
+    approvals = q.circumstances.approvals
+    if approvals.allows(q.decision, q.now):
+        return None
+    approval = approvals.of(q.decision)
+    if approval is None:
+        return q.hold(Guard.MODE, "approve mode: it is done only once a person has approved it")
+    if approval.state is ApprovalState.REJECTED:
+        why = f"approve mode: {approval.why} ({approval.id})"
+        return q.hold(Guard.MODE, why, numbers={"approval": approval.id}, final=True)
+    return q.hold(
+        Guard.MODE,
+        f"approve mode: a person is asked for {as_written(approval.length)} (approve {approval.id})",
+        numbers={"approval": approval.id, "approve_within": approval.length},
+    )
+
+
+def mode_passes(q: Question) -> Passed:
+    """The policy may act, or a person has allowed it."""
+    if q.policy.mode is Mode.APPROVE:
+        approval = q.circumstances.approvals.of(q.decision)
+        said = "a person has approved it" if approval is not None else f"a {q.decision.verb} needs no approval"
+        number = None if approval is None else approval.id
+        return Passed(reason=f"approve mode: {said}", numbers={"mode": q.policy.mode.value, "approval": number})
+    return Passed(reason=f"policy and agent are in mode {q.policy.mode}", numbers={"mode": q.policy.mode.value})
 
 
 def paused(q: Question) -> Held | None:
@@ -33,6 +64,11 @@ def paused(q: Question) -> Held | None:
         },
         release_in=left,
     )
+
+
+def paused_passes(_: Question) -> Passed:
+    """No pause is about it."""
+    return Passed(reason="neither agent, policy nor container is paused")
 
 
 def outside_window(q: Question) -> Held | None:
@@ -55,4 +91,26 @@ def outside_window(q: Question) -> Held | None:
             "opens_in": round(at - now, 3),
         },
         release_in=at - now,
+    )
+
+
+def outside_window_passes(q: Question) -> Passed:
+    """There are no windows, or one is open: the one that closes last."""
+    now, found = q.now.wall, []
+    for window in q.policy.windows:
+        opened = window.opens.latest(now, window.open_for)
+        if opened is not None:
+            found.append((opened + window.open_for, window))
+    if not found:
+        return Passed(reason="the policy has no maintenance windows", numbers={"windows": 0})
+    closes, window = max(found, key=lambda pair: pair[0])
+    return Passed(
+        reason=f"a maintenance window is open until {window.opens.shown(closes, now)} ({lasting(closes - now)})",
+        numbers={
+            "windows": len(q.policy.windows),
+            "cron": window.opens.cron.text,
+            "for": window.open_for,
+            "timezone": window.opens.zone.name,
+            "closes_in": round(closes - now, 3),
+        },
     )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Set as AbstractSet
+from dataclasses import field
 
 from watchtower_agent.model.decision import Decision, Guard, Held, Number
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.shared_cause import FailureCount
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.guards.breakers import Breakers
+from watchtower_agent.policies.guards.circles import Circles
 from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
+from watchtower_agent.policies.guards.futility import Futility
 from watchtower_agent.policies.guards.ledger import Ledger
 from watchtower_agent.policies.policy import Budget, Policy
 from watchtower_agent.state.dependencies import Dependencies
@@ -38,9 +42,11 @@ class Protection:
         peer_ports: Ports on this host by which the agent reaches its broker or such a proxy: a container that
             publishes one, or exposes it in the host's network, is protected.
         host_budget: How many actions there may be on all containers together.
+        prune_volumes: Whether policies may delete volumes.
     """
 
     observe: bool = False
+    prune_volumes: bool = False
     stateful_images: frozenset[str] = frozenset()
     own_containers: tuple[str, ...] = ()
     peers: frozenset[str] = frozenset()
@@ -48,44 +54,88 @@ class Protection:
     host_budget: Budget = HOST_BUDGET
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """Why a guard has nothing against a decision: what beside each guard a function `…_passes` tells people who ask.
+
+    Attributes:
+        reason: One sentence for people.
+        numbers: What the guard looked at.
+    """
+
+    reason: str
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+
+
 def _none() -> Dependencies:
     return Dependencies({})
 
 
-def _nothing_is(_container_id: str) -> bool:
-    return False
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What guards go by, whatever they are asked about.
+
+    Attributes:
+        state: The host.
+        cooldowns: When each policy last acted on each target.
+        ledger: What was done.
+        breakers: Those that are not closed.
+        futility: Of which targets what a policy did was of no use.
+        circumstances: What holds for the host as a whole.
+        dependencies: Which containers need which others.
+        circles: Which of them would wait for each other.
+        under_way: Ids of targets that an action is under way on.
+        protection: What no policy may touch.
+        failures: How many containers failed lately; None where nobody asks why a guard lets pass.
+    """
+
+    state: HostState
+    cooldowns: Cooldowns
+    ledger: Ledger = field(default_factory=Ledger)
+    breakers: Breakers = field(default_factory=Breakers)
+    futility: Futility = field(default_factory=Futility)
+    circumstances: Circumstances = field(default_factory=Circumstances)
+    dependencies: Dependencies = field(default_factory=_none)
+    circles: Circles = field(default_factory=Circles)
+    under_way: AbstractSet[str] = frozenset()
+    protection: Protection
+    failures: FailureCount | None = None
+
+    def about(self, decision: Decision, policy: Policy, record: ContainerRecord | None, now: Instant) -> Question:
+        """What guards are asked about a decision of that policy, whose target has that record."""
+        return Question(
+            decision=decision,
+            policy=policy,
+            record=record,
+            now=now,
+            state=self.state,
+            cooldowns=self.cooldowns,
+            ledger=self.ledger,
+            breakers=self.breakers,
+            futility=self.futility,
+            circumstances=self.circumstances,
+            dependencies=self.dependencies,
+            circles=self.circles,
+            under_way=self.under_way,
+            protection=self.protection,
+            failures=self.failures,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Evidence):
     """Everything that a guard may look at.
 
     Attributes:
         decision: What is wanted.
         policy: Which wants it.
-        state: The host.
         record: Of the target, if it is a container that is there.
-        cooldowns: When each policy last acted on each target.
-        ledger: What was done.
-        breakers: Those that are not closed.
-        circumstances: What holds for the host as a whole.
-        dependencies: Which containers need which others.
-        under_way: Whether an action on that container, by id, is under way.
-        protection: What no policy may touch.
         now: The present.
     """
 
     decision: Decision
     policy: Policy
-    state: HostState
     record: ContainerRecord | None
-    cooldowns: Cooldowns
-    ledger: Ledger = field(default_factory=Ledger)
-    breakers: Breakers = field(default_factory=Breakers)
-    circumstances: Circumstances = field(default_factory=Circumstances)
-    dependencies: Dependencies = field(default_factory=_none)
-    under_way: Callable[[str], bool] = _nothing_is
-    protection: Protection
     now: Instant
 
     def hold(

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from watchtower_agent.model.container import ContainerStatus, Health
 from watchtower_agent.model.decision import Guard, Held
-from watchtower_agent.policies.guards.question import SETTLE, Question
+from watchtower_agent.policies.guards.question import SETTLE, Passed, Question
+from watchtower_agent.policies.wording import lasting
+from watchtower_agent.state.record import ContainerRecord
 
 
 def starting(q: Question) -> Held | None:
     """A health check counts only once the container has had its time to start."""
     record = q.record
-    if record is None or not record.container.running or record.container.detail is None or record.started is None:
+    if record is None or not record.container.running or record.container.detail is None:
         return None
-    detail = record.container.detail
     if record.container.health is Health.NONE:
         return None
-    # The grace is one health check interval: the first check that counts comes that long after the start period.
-    wait = detail.health_start_period + detail.health_interval
-    if not q.now.may_be_past(record.started):
-        return None  # the clock was set back: for how long it has been running is not known
-    uptime = max(0.0, q.now.wall - record.started)  # the engine's clock may be ahead of ours by a little
-    if uptime >= wait:
+    wait = _wait(record)
+    uptime = q.state.uptime(record, q.now)
+    if uptime is None or uptime >= wait:  # None: the clock was set back, so it is not known
         return None
     return q.hold(
         Guard.STARTING,
@@ -28,6 +26,32 @@ def starting(q: Question) -> Held | None:
         numbers={"uptime": round(uptime, 3), "start_period_and_grace": wait},
         release_in=wait - uptime,
     )
+
+
+def starting_passes(q: Question) -> Passed:
+    """Its health counts, or is not what matters."""
+    record = q.record
+    if record is None or not record.container.running:
+        return Passed(reason="it does not run, so there is no start to wait for")
+    name = record.container.name
+    if record.container.health is Health.NONE or record.container.detail is None or record.started is None:
+        return Passed(reason=f"{name} has no health check that would have to wait")
+    wait = _wait(record)
+    uptime = q.state.uptime(record, q.now)
+    if uptime is None:
+        why = f"for how long {name} has been running is not known: the clock was set back"
+        return Passed(reason=why, numbers={"uptime": None, "start_period_and_grace": wait})
+    return Passed(
+        reason=f"running for {lasting(uptime)}; its health counts after {lasting(wait)}",
+        numbers={"uptime": round(uptime, 3), "start_period_and_grace": wait},
+    )
+
+
+def _wait(record: ContainerRecord) -> float:
+    """Seconds from its start after which a container's health counts."""
+    detail = record.container.detail
+    # The grace is one health check interval: the first check that counts comes that long after the start period.
+    return detail.health_start_period + detail.health_interval if detail is not None else 0.0
 
 
 def restart_policy(q: Question) -> Held | None:
@@ -47,3 +71,17 @@ def restart_policy(q: Question) -> Held | None:
         numbers={"restart_policy": detail.restart_policy},
         release_in=SETTLE,
     )
+
+
+def restart_policy_passes(q: Question) -> Passed:
+    """The engine does not start it by itself."""
+    record = q.record
+    if record is None or record.container.detail is None:
+        return Passed(reason="whether the engine would start it by itself is not known")
+    name, by_engine = record.container.name, record.container.detail.restart_policy
+    numbers = {"restart_policy": by_engine}
+    if record.container.running:
+        return Passed(reason=f"it runs: the engine has nothing to start (--restart {by_engine})", numbers=numbers)
+    if by_engine == "no":
+        return Passed(reason=f"the engine does not start {name} by itself (--restart no)", numbers=numbers)
+    return Passed(reason=f"the engine leaves {name} as it is, in spite of --restart {by_engine}", numbers=numbers)

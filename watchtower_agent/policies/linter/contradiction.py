@@ -23,8 +23,10 @@ _CONTRARY: Final = frozenset(
         (Verb.RESTART, Verb.STOP),
         (Verb.RESTART, Verb.KILL),
         (Verb.PAUSE, Verb.UNPAUSE),
+        (Verb.PAUSE, Verb.RESTART),  # a start is none: the engine refuses it of what is paused
     )
 )
+_ACTING: Final = frozenset({Mode.ENFORCE, Mode.APPROVE})
 _DELIBERATE: Final = 600.0
 """Seconds of `for` after which what undoes another policy's action is meant to: stopped for a while, then started."""
 _MOST_PAIRS: Final = 20_000
@@ -33,7 +35,7 @@ _MOST_PAIRS: Final = 20_000
 
 def contradictions(policies: Iterable[Policy]) -> Iterator[Doubt]:
     """Each pair once, at the policy that is written later."""
-    acting = [each for each in policies if each.mode is Mode.ENFORCE and each.selector is not None and _acts(each)]
+    acting = [each for each in policies if each.mode in _ACTING and each.selector is not None and _acts(each)]
     pairs = ((one, other) for one, other in combinations(acting, 2) if _verbs(one, other) in _CONTRARY)
     for one, other in islice(pairs, _MOST_PAIRS):
         if not _same_containers(one.selector, other.selector) or _different_windows(one, other):
@@ -72,7 +74,8 @@ def _undone(one: Policy, other: Policy) -> tuple[str, str] | None:
         if any(then.still(case) for case in every if not clash(case)):
             who = "this undoes" if second is other else "this is undone by"
             what = f"the {one.then.verb} by policy {one.name} ({one.place})"
-            whom = what if second is other else f"policy {one.name} ({one.place}), which does a {one.then.verb}"
+            a = "an" if one.then.verb is Verb.UNPAUSE else "a"
+            whom = what if second is other else f"policy {one.name} ({one.place}), which does {a} {one.then.verb}"
             return f"{who} {whom} of the same containers", "leave one of them out, or let them select different ones"
     return None
 

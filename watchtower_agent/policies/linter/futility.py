@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from watchtower_agent.model.decision import Verb
+from watchtower_agent.model.engine_event import EventKind
+from watchtower_agent.model.labels import ORCHESTRATOR_LABELS, PROTECT_LABEL
 from watchtower_agent.model.window import WindowFunction
 from watchtower_agent.policies.conditions.tree import Not
-from watchtower_agent.policies.guards.protected import ORCHESTRATOR_LABELS, PROTECT_LABEL, image_name
-from watchtower_agent.policies.linter.doubt import Doubt, asked, condition_of, key_of
+from watchtower_agent.policies.guards.protected import image_name
+from watchtower_agent.policies.linter.doubt import Doubt, asked, condition_of, key_of, names_of, place_in
 from watchtower_agent.policies.linter.logic import Case, cases, clash, limits
 from watchtower_agent.policies.linter.surroundings import Surroundings
-from watchtower_agent.policies.policy import Policy, WhenTrigger
+from watchtower_agent.policies.policy import OnTrigger, Policy, WhenTrigger
 from watchtower_agent.policies.selector import Patterns, Selector
+from watchtower_agent.policies.strategies.scale import ScaleStrategy
 from watchtower_agent.policies.wording import as_written
 
 _WILD: Final = re.compile(r"[*?\[]")
@@ -78,17 +81,20 @@ def always_true(policy: Policy) -> Iterator[Doubt]:
 
 def never_known(policy: Policy, surroundings: Surroundings) -> Iterator[Doubt]:
     """Names whose value is not known here: what is not known makes no condition true."""
+    scaled = isinstance(policy.trigger, ScaleStrategy)
+    so = "so that the service never shrinks" if scaled else "and nothing is done on what is not known"
+    for name, path, offset in names_of(policy):
+        if name in surroundings.never_known:
+            yield Doubt(
+                policy=policy,
+                path=path,
+                message=f"{name} is never known with these settings, {so}",
+                remedy=surroundings.never_known[name],
+                offset=offset,
+            )
     condition = condition_of(policy)
     if condition is None:
         return
-    for name in sorted(condition.names & surroundings.never_known.keys()):
-        yield Doubt(
-            policy=policy,
-            path=(key_of(policy),),
-            message=f"{name} is never known with these settings, and nothing is done on what is not known",
-            remedy=surroundings.never_known[name],
-            offset=_offset(condition.text, name),
-        )
     for window in sorted(condition.windows, key=lambda each: (each.name, each.seconds)):
         interval = surroundings.interval
         if window.function in _GROWTH and interval is not None and window.seconds <= interval:
@@ -98,7 +104,7 @@ def never_known(policy: Policy, surroundings: Surroundings) -> Iterator[Doubt]:
                 message=f"{window.function} over {as_written(window.seconds)} never has two samples to compare: "
                 f"there is one every {as_written(interval)} (sampling.interval)",
                 remedy=f"look back over {as_written(3 * interval)} or more",
-                offset=_offset(condition.text, window.name),
+                offset=place_in(condition.text, window.name),
             )
 
 
@@ -107,12 +113,13 @@ def never_let(policy: Policy, surroundings: Surroundings) -> Iterator[Doubt]:
     selector, verb = policy.selector, policy.then.verb
     if selector is None or verb is None or verb is Verb.NOTIFY:
         return
+    instead = "" if verb is Verb.RESIZE else "use notify alone, or "
     if selector.swarm_service is not None:
         yield Doubt(
             policy=policy,
             path=("select", "swarm_service"),
             message="these are tasks, which Swarm replaces by itself: the agent acts on none of them (protected)",
-            remedy="use notify alone, or leave healing them to Swarm",
+            remedy=f"{instead}leave {'healing them' if instead else 'their limits'} to Swarm",
             at_key=True,
         )
     for key, patterns in selector.labels.items():
@@ -121,7 +128,7 @@ def never_let(policy: Policy, surroundings: Surroundings) -> Iterator[Doubt]:
                 policy=policy,
                 path=("select", "labels", key),
                 message="the agent acts on no container with this label (protected)",
-                remedy="use notify alone, or select by something else",
+                remedy=f"{instead}select by something else",
                 at_key=True,
             )
     held = _stateful(selector, surroundings.stateful_images)
@@ -131,6 +138,21 @@ def never_let(policy: Policy, surroundings: Surroundings) -> Iterator[Doubt]:
             path=("select", "image"),
             message=f"{held} is a stateful image: a policy that does not name its containers acts on none (protected)",
             remedy="select them by an exact name, label or Compose service",
+        )
+
+
+def stays_stopped(policy: Policy) -> Iterator[Doubt]:
+    """Bringing back what a person stopped: of nothing else does the engine tell `stop`, but of the agent's own act."""
+    trigger = policy.trigger
+    if not isinstance(trigger, OnTrigger) or policy.then.verb not in {Verb.RESTART, Verb.START}:
+        return
+    if trigger.events == {(EventKind.CONTAINER, "stop")} and not policy.restart_stopped:
+        yield Doubt(
+            policy=policy,
+            path=("on",),
+            message="what a person stopped is left alone until somebody starts it (operator_intent), so a "
+            f"{policy.then.verb} on a stop is never done",
+            remedy="write on: {container: die} for what ends by itself, or restart_stopped: true",
         )
 
 
@@ -155,8 +177,3 @@ def _exact(selector: Selector) -> Iterator[Patterns]:
 
 def _names(patterns: Patterns) -> bool:
     return any(not _WILD.search(text) for text in patterns.texts)
-
-
-def _offset(text: str, name: str) -> int:
-    found = re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", text)
-    return found.start() if found else 0

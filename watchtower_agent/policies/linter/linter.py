@@ -8,8 +8,12 @@ from watchtower_agent.model.decision import Mode
 from watchtower_agent.policies.linter.capacity import never_used_up
 from watchtower_agent.policies.linter.contradiction import contradictions
 from watchtower_agent.policies.linter.doubt import Doubt
-from watchtower_agent.policies.linter.futility import always_true, never_known, never_let, never_true
+from watchtower_agent.policies.linter.futility import always_true, never_known, never_let, never_true, stays_stopped
+from watchtower_agent.policies.linter.growth import never_grows, never_idle
+from watchtower_agent.policies.linter.pruning import pruned_twice, prunes_in_vain
 from watchtower_agent.policies.linter.repetition import goes_on
+from watchtower_agent.policies.linter.rivalry import resized_twice
+from watchtower_agent.policies.linter.shortfall import partly_known
 from watchtower_agent.policies.linter.surroundings import Surroundings
 from watchtower_agent.policies.policy import Policy
 
@@ -21,9 +25,16 @@ def doubts(policies: Sequence[Policy], surroundings: Surroundings) -> Iterator[D
         never = list(never_true(policy))
         yield from never
         yield from never_known(policy, surroundings)
+        yield from partly_known(policy, surroundings)
         yield from never_let(policy, surroundings)
+        yield from stays_stopped(policy)
         yield from never_used_up(policy, in_force, surroundings)
+        yield from never_grows(policy)
+        yield from never_idle(policy)
+        yield from prunes_in_vain(policy, surroundings)
         if not never:
             always = list(always_true(policy))
             yield from always or goes_on(policy)
     yield from contradictions(in_force)
+    yield from resized_twice(in_force)
+    yield from pruned_twice(in_force)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from types import MappingProxyType
 from typing import Final
 
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.model.window import WindowFunction
 from watchtower_agent.policies.catalogue import CATALOGUE, ValueType
 from watchtower_agent.policies.conditions.tree import (

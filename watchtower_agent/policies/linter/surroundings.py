@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Final
 
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.catalogue import CATALOGUE
 from watchtower_agent.policies.policy import Budget
 
@@ -19,11 +20,19 @@ BY_API: Final[Mapping[str, str]] = MappingProxyType(
 )
 """What is not known of containers where the engine's stats API is asked about them."""
 
+OF_OWN_LIMITS: Final[Mapping[str, str]] = MappingProxyType(
+    dict.fromkeys(
+        ("cpu.percent_of_limit", "memory.limit", "memory.percent"),
+        "set sampling.source to cgroup where the agent can read cgroups, or limit the containers themselves",
+    )
+)
+"""What the engine's stats API tells of a container's own limits alone: of those around it v1's memory limit at most."""
+
 ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
     {
         name: "the engine is on another host, or behind a proxy: run the agent beside it, on its socket"
         for name, entry in CATALOGUE.items()
-        if name.startswith("host.disk.") or (name.startswith("engine.") and entry.sampled)
+        if entry.of_disk or (name.startswith("engine.") and entry.sampled)
     }
 )
 """What is not known of an engine that is not reached by its own socket on this host."""
@@ -35,15 +44,19 @@ class Surroundings:
 
     Attributes:
         never_known: Catalogue name -> why it is not known here, and what would be right.
+        partly_known: Catalogue name -> what would be right, where its value goes by a part of what counts.
         interval: Seconds between samples; None where that can't be told.
         stateful_images: Names of images that are touched only when a policy selects them by exact name or label.
         host_budget: How many actions there may be on all containers together; None where that can't be told.
+        prune_volumes: Whether volumes may be deleted at all; None where that can't be told.
     """
 
     never_known: Mapping[str, str] = field(default_factory=dict)
+    partly_known: Mapping[str, str] = field(default_factory=dict)
     interval: float | None = None
     stateful_images: frozenset[str] = frozenset()
     host_budget: Budget | None = None
+    prune_volumes: bool | None = None
 
 
 UNTOLD: Final = Surroundings()
@@ -57,6 +70,7 @@ def surroundings(
     interval: float,
     stateful_images: frozenset[str] = frozenset(),
     host_budget: Budget | None = None,
+    prune_volumes: bool | None = None,
 ) -> Surroundings:
     """What follows from the settings.
 
@@ -66,13 +80,18 @@ def surroundings(
         interval: Seconds between samples.
         stateful_images: From the settings.
         host_budget: From the settings.
+        prune_volumes: From the settings.
     """
     here = not engine_url or engine_url.startswith(("unix://", "/"))
-    never_known: dict[str, str] = {}
-    if source == "stats-api" or (source == "auto" and not here):
-        never_known |= BY_API
+    by_api = source == "stats-api" or (source == "auto" and not here)
+    never_known = dict(BY_API) if by_api else {}
     if not here:
         never_known |= ELSEWHERE
     return Surroundings(
-        never_known=never_known, interval=interval, stateful_images=stateful_images, host_budget=host_budget
+        never_known=never_known,
+        partly_known=OF_OWN_LIMITS if by_api else {},
+        interval=interval,
+        stateful_images=stateful_images,
+        host_budget=host_budget,
+        prune_volumes=prune_volumes,
     )

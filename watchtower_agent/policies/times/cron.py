@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from types import MappingProxyType
 from typing import Final
 
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.problem import nearest, shown
 
 _LONGEST: Final = 200
 """Characters of an expression."""
+_LONGEST_SHOWN: Final = 12
+"""Digits of a wrong number."""
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _DAYS_AT_MOST: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -105,10 +108,10 @@ class _Field:
         if not text:
             raise CronError(f"a {self.name} is missing here", "write both ends of a range, as in 1-5", at)
         if text.isascii() and text.isdecimal():
-            number = int(text[:4])
+            number = int(text)
             highest = _SUNDAY_TOO if self.name == "weekday" else self.last
             if not self.first <= number <= highest:
-                raise CronError(f"there is no {self.name} {text[:4]}", f"write {self.first} to {highest}", at)
+                raise CronError(f"there is no {self.name} {_short(text)}", f"write {self.first} to {highest}", at)
             return number
         word = text.lower()
         if word[:3] in self.names and (word == word[:3] or word in _LONG_NAMES):
@@ -221,12 +224,18 @@ def _range(known: _Field, low: int, high: int, span: str, at: int) -> list[int]:
 
 
 def _step(step: str, values: list[int], known: _Field, at: int) -> int:
-    if not step.isascii() or not step.isdecimal() or int(step[:4]) == 0:
+    if not step.isascii() or not step.isdecimal() or int(step) == 0:
         raise CronError(f"{shown(step)} is no step", "write a number from 1, as in */2", at)
-    if 1 < len(values) <= int(step[:4]) or (len(values) == 1 < int(step[:4])):
+    number = int(step)
+    if 1 < len(values) <= number or (len(values) == 1 < number):
         raise CronError(
-            f"a step of {step[:4]} is longer than its range: it would come at {known.name} {values[0]} alone",
+            f"a step of {_short(step)} is longer than its range: it would come at {known.name} {values[0]} alone",
             f"write {values[0]} if that is meant, or a smaller step",
             at,
         )
-    return int(step[:4])
+    return number
+
+
+def _short(number: str) -> str:
+    """A number as it was written, which may be as long as the expression."""
+    return number if len(number) <= _LONGEST_SHOWN else number[:_LONGEST_SHOWN] + "…"

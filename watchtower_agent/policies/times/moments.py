@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.times.cron import Cron
 from watchtower_agent.policies.times.zones import Zone
 

@@ -6,11 +6,11 @@ loaded, and from then on computing with it touches no file. docs/adr/0019 has th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.problem import nearest, shown
 
 _LONGEST: Final = 64

@@ -64,6 +64,21 @@ def test_a_file_becomes_policies() -> None:
     assert (nightly.then.verb, nightly.windows) == (Verb.STOP, ())
 
 
+@pytest.mark.parametrize(
+    ("keys", "mode", "within"),
+    [
+        ("mode: approve", Mode.APPROVE, 3600.0),
+        ("mode: approve, approve_within: 1s", Mode.APPROVE, 1.0),
+        ("mode: shadow, approve_within: 7d", Mode.SHADOW, 604_800.0),
+        ("mode: off, approve_within: 90m", Mode.OFF, 5400.0),
+    ],
+)
+def test_how_long_people_are_asked(keys: str, mode: Mode, within: float) -> None:
+    policy = f"{{name: a, select: {{name: a}}, on: {{container: die}}, then: {{stop: {{}}}}, {keys}}}"
+    (made,) = loaded(f"version: 1\npolicies: [{policy}]").policies
+    assert (made.mode, made.approve_within) == (mode, within)
+
+
 def test_what_is_left_out_of_backoff_and_budget_is_as_without_them() -> None:
     made = policy(
         "select: {name: a}\n    on: {container: die}\n    then: {start: {}}\n    backoff: {factor: 3}\n"
@@ -157,12 +172,18 @@ def test_the_shipped_policies_load_and_are_safe() -> None:
     files = {path.name: path.read_bytes() for path in SHIPPED.iterdir()}
     shipped = load_policies(files)
     assert isinstance(shipped, PolicySet), shipped
-    acting = [each for each in shipped.policies if each.then.verb is not None]
+    acting = [each for each in shipped.policies if each.then.verb is not None and each.mode is not Mode.SHADOW]
     assert [each.name for each in acting] == ["heal-unhealthy"]
     assert acting[0].selector is not None
     assert list(acting[0].selector.labels) == ["autoheal"]
     assert acting[0].then.parameters == {}, "the label autoheal.stop.timeout decides"
-    assert {each.name for each in shipped.policies} == {"heal-unhealthy", "notify-oom", "notify-crash", "notify-disk"}
+    assert {each.name for each in shipped.policies} == {
+        "heal-unhealthy",
+        "notify-oom",
+        "notify-crash",
+        "notify-disk",
+        "prune-disk",
+    }
 
 
 def test_twelve_mistakes_are_twelve_lines() -> None:

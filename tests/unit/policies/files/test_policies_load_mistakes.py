@@ -36,8 +36,8 @@ from watchtower_agent.policies.files.load import load_policies
         ),
         # values
         (
-            "mode: approve\n    when: host.load1 > 3\n    then: {notify: {}}",
-            '4:11: policies[0].mode: "approve" is not known here, choose one of enforce, shadow, off',
+            "mode: perhaps\n    when: host.load1 > 3\n    then: {notify: {}}",
+            '4:11: policies[0].mode: "perhaps" is not known here, choose one of enforce, shadow, approve, off',
         ),
         (
             "when: host.load1 > 3\n    then: {notify: {severity: warn}}",
@@ -402,6 +402,12 @@ policies:
         ),
         ("restart", "budget: {max: 1.5}", "7:19: A.budget.max: this is not a number of actions"),
         ("restart", "budget: {max: true}", "7:19: A.budget.max: this is not a number of actions"),
+        (
+            "restart",
+            "budget: {in_vain: 0}",
+            "7:23: A.budget.in_vain: this is not a number of containers, write one from 1 to 1000",
+        ),
+        ("restart", "budget: {in_vains: 3}", 'in_vains: unknown key "in_vains", did you mean in_vain?'),
         ("restart", "budget: {per: 2d}", "7:19: A.budget.per: no budget is counted over so long or short, write a"),
         ("restart", "budget: {per: 500ms}", "7:19: A.budget.per: no budget is counted over so long or short"),
         ("restart", "budget: {probe_after: 7h}", "7:27: A.budget.probe_after: no breaker waits for so long or short"),
@@ -426,4 +432,41 @@ policies:
 )
 def test_every_mistake_in_backoff_and_budget(then: str, pacing: str, expected: str) -> None:
     (found,) = lines(f"select: {{name: a}}\n    on: {{container: die}}\n    then: {{{then}: {{}}}}\n    {pacing}")
+    assert expected.replace("A.", "policies[0].") in found
+
+
+@pytest.mark.parametrize(
+    ("then", "keys", "expected"),
+    [
+        (
+            "restart",
+            "approve_within: 1h",
+            "7:5: A.approve_within: approve_within belongs to mode: approve, and this policy",
+        ),
+        ("restart", "mode: enforce\n    approve_within: 1h", "8:5: A.approve_within: approve_within belongs to mode: "),
+        (
+            "notify",
+            "mode: approve\n    approve_within: 1h",
+            "8:5: A.approve_within: people are asked about actions, and",
+        ),
+        (
+            "restart",
+            "mode: approve\n    approve_within: 8d",
+            "8:21: A.approve_within: nobody is asked for so long or short",
+        ),
+        (
+            "restart",
+            "mode: approve\n    approve_within: 0s",
+            "8:21: A.approve_within: nobody is asked for so long or short",
+        ),
+        ("restart", "mode: approve\n    approve_within: 60", '8:21: A.approve_within: "60" has no unit'),
+        (
+            "restart",
+            "mode: aprove\n    approve_within: 1h",
+            '7:11: A.mode: "aprove" is not known here, did you mean approve?',
+        ),
+    ],
+)
+def test_every_mistake_about_approvals(then: str, keys: str, expected: str) -> None:
+    (found,) = lines(f"select: {{name: a}}\n    on: {{container: die}}\n    then: {{{then}: {{}}}}\n    {keys}")
     assert expected.replace("A.", "policies[0].") in found

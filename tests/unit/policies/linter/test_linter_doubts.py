@@ -72,9 +72,21 @@ def said(*policies: str, where: Surroundings = USUAL) -> list[str]:
             f'{ALL}, when: health != "healthy", for: 1m, then: {{restart: {{}}}}',
             r'without a health check \(its health is none\), so it is repeated .*, write health == "unhealthy"',
         ),
+        (
+            f"{ALL}, when: uptime > 10s, then: {{restart: {{}}}}",
+            r": 30s after each restart the next .* \(budget: 5 actions within 30m\), .* uptime > 24h",
+        ),
+        (f'{ALL}, when: uptime >= 5m and status == "running", then: {{restart: {{}}}}', ": 5m after each restart"),
+        (f'{ALL}, when: health == "healthy" and uptime > 10s, for: 1m, then: {{restart: {{}}}}', ": 70s after each"),
+        (f"{ALL}, on: {{container: stop}}, then: {{restart: {{}}}}", r"policies[0].on: what a person stopped is left"),
+        (f"{ALL}, on: {{container: stop}}, then: {{start: {{}}}}", "a start on a stop is never done, write on: {"),
         (f"{ALL}, when: restarts > 10, then: {{stop: {{}}}}", r'after each stop, .* add and status == "running"'),
         (f"{ALL}, when: restarts > 10, then: {{kill: {{}}}}", "still true after each kill"),
         (f'{ALL}, when: status == "running", then: {{start: {{}}}}', "still true after each start"),
+        (f'{ALL}, when: status == "running", then: {{restart: {{}}}}', "still true after each restart"),
+        (f'{ALL}, when: health == "healthy", then: {{restart: {{}}}}', "true again once a restart has helped"),
+        (f'{ALL}, when: health == "healthy" and status == "running", then: {{restart: {{}}}}', "true again once a"),
+        (f'{ALL}, when: health in ["healthy", "starting"], for: 1m, then: {{start: {{}}}}', "once a start has helped"),
         (
             'select: {image: ["postgres:16", redis]}, when: health == "unhealthy", then: {restart: {}}',
             "policies[0].select.image: postgres is a stateful image",
@@ -98,6 +110,17 @@ def test_a_policy_that_can_not_work(policy: str, words: str) -> None:
         f'{ALL}, when: health == "unhealthy", for: 1m, then: {{restart: {{}}}}',
         f"{ALL}, when: memory.percent > 90% and uptime > 10m, then: {{restart: {{}}}}",
         f"{ALL}, when: uptime > 24h, then: {{restart: {{}}}}",
+        f"{ALL}, when: uptime > 10m, then: {{restart: {{}}}}",
+        f"{ALL}, when: uptime > 10s, cooldown: 6m, then: {{restart: {{}}}}",
+        f"{ALL}, when: uptime > 10s, backoff: {{initial: 10m}}, then: {{restart: {{}}}}",
+        f"{ALL}, when: uptime > 10s and uptime < 1m, cooldown: 2m, then: {{restart: {{}}}}",
+        f"{ALL}, when: uptime > 10s, then: {{stop: {{}}}}",
+        f"{ALL}, on: {{container: [stop, die]}}, then: {{restart: {{}}}}",
+        f"{ALL}, on: {{container: stop}}, restart_stopped: true, then: {{restart: {{}}}}",
+        f"{ALL}, on: {{container: stop}}, then: {{notify: {{}}}}",
+        f'{ALL}, when: uptime > 24h and health == "healthy", then: {{restart: {{}}}}',
+        f'{ALL}, when: health == "healthy" and memory.percent > 90%, then: {{restart: {{}}}}',
+        f'{ALL}, when: health == "starting", for: 10m, then: {{restart: {{}}}}',
         f"{ALL}, when: uptime < 5m, for: 4m, then: {{notify: {{}}}}",
         f"{ALL}, when: uptime < 5m, cooldown: 10m, then: {{restart: {{}}}}",
         f'{ALL}, when: "delta(restarts, 10m) > 3", then: {{stop: {{}}}}',
@@ -126,6 +149,11 @@ def test_a_policy_that_can_work(policy: str) -> None:
 
 STOP_LEAKING = "select: {compose: {project: shop}}, when: memory.percent > 90%, then: {stop: {}}"
 START_ENDED = 'select: {compose: {project: shop}}, when: status == "exited", then: {start: {}}'
+
+
+BUSY = f"{ALL}, when: cpu.percent > 80%, then: {{pause: {{}}}}"
+IDLE = f"{ALL}, when: cpu.percent < 20%, then: {{unpause: {{}}}}"
+REVIVE = f'{ALL}, when: status == "paused", then: {{restart: {{}}}}'
 
 
 @pytest.mark.parametrize(
@@ -158,6 +186,15 @@ START_ENDED = 'select: {compose: {project: shop}}, when: status == "exited", the
             f'{ALL}, when: status == "paused", then: {{unpause: {{}}}}',
             "this undoes the pause",
         ),
+        (BUSY, IDLE, r"then\.unpause: this undoes the pause by policy p0"),
+        (IDLE, BUSY, "this is undone by policy p0 .*, which does an unpause"),
+        (BUSY, IDLE.replace("cpu.percent", "avg(cpu.percent_of_limit, 1m)"), "this undoes the pause"),
+        (BUSY, IDLE.replace("then", "for: 30s, then").replace("20%", '20% and status == "paused"'), "undoes the pause"),
+        (BUSY, REVIVE, r"then\.restart: this undoes the pause by policy p0"),
+        (REVIVE, BUSY, "this is undone by policy p0 .*, which does a restart"),
+        (BUSY, REVIVE.replace('== "paused"', '!= "running"'), "this undoes the pause"),
+        (BUSY, IDLE.replace("unpause", "restart"), "this undoes the pause"),
+        (BUSY, BUSY.replace("80", "95").replace("pause", "restart"), "pause by policy p0 .* are contrary"),
     ],
 )
 def test_two_policies_against_each_other(one: str, other: str, words: str) -> None:
@@ -190,6 +227,18 @@ def test_two_policies_against_each_other(one: str, other: str, words: str) -> No
             "select: {name: web}, on: {container: oom}, then: {restart: {}}",
             "select: {name: web}, on: {container: pause}, then: {stop: {}}",
         ),
+        (BUSY, IDLE.replace("then", "for: 10m, then")),
+        (BUSY, IDLE.replace("cpu.percent <", "host.cpu.percent <")),
+        (BUSY, IDLE.replace("cpu.percent < 20%", "cpu.percent < 20% and pids > 5")),
+        (BUSY, IDLE.replace("cpu.percent < 20%", "delta(cpu.percent, 1m) < 0%")),
+        # paused first, and ended where that was not enough
+        (BUSY, BUSY.replace("80", "95").replace("pause", "stop")),
+        (BUSY, REVIVE.replace("then", "for: 1m, then").replace("restart", "kill")),
+        # the engine can't start what is paused
+        (BUSY, REVIVE.replace("restart", "start")),
+        (BUSY, REVIVE.replace("then", "for: 10m, then")),
+        (BUSY, REVIVE.replace("paused", "exited")),
+        (BUSY.replace("pause", "stop"), IDLE.replace("unpause", "start")),
         (STOP_LEAKING, 'select: {compose: {project: shop}}, when: health == "unhealthy", then: {restart: {}}'),
         (
             STOP_LEAKING.replace("stop: {}", "kill: {signal: HUP}"),
@@ -227,6 +276,28 @@ def test_a_budget_larger_than_its_window_allows(keys: str, fits: str) -> None:
     assert all("policies[0].budget: this budget is never used up" in warning for warning in warnings)
 
 
+@pytest.mark.parametrize(
+    ("cron", "budget", "fits"),
+    [
+        ("30 3 * * *", "{max: 5, per: 1h}", "at most 1 action begins within 1h, write a longer per"),
+        ("30 3 * * *", "{max: 2, per: 1d}", "at most 2 actions begin within 1d, write a max of 1, or a longer per"),
+        ("30 3 * * *", "{max: 1, per: 1d}", ""),
+        ("0 * * * *", "{max: 8, per: 4h}", "at most 7 actions"),
+        ("0 * * * *", "{max: 3, per: 2h}", ""),
+        ("*/15 * * * *", "{max: 2, per: 30m}", ""),
+        ("* * * * *", "{max: 500, per: 1d}", ""),
+        ("*/5 3 1 * *", "{max: 6, per: 1h}", ""),
+        ("*/5 3 1 * *", "{max: 20, per: 1h}", "at most 12 actions"),
+        ("0 3 29 2 *", "{max: 1, per: 1d}", "at most 1 action"),
+    ],
+)
+def test_a_budget_larger_than_the_schedule_allows(cron: str, budget: str, fits: str) -> None:
+    schedule = f'schedule: {{cron: "{cron}"}}, cooldown: 1s, backoff: {{initial: 1s, max: 1s}}'
+    policy = f"{schedule}, select: {{name: web}}, budget: {budget}, then: {{restart: {{}}}}"
+    warnings = said(policy, where=UNTOLD)
+    assert [fits in warning and "this schedule" in warning for warning in warnings] == [True] * bool(fits), warnings
+
+
 def test_what_other_policies_do_counts_in_a_budget() -> None:
     budgeted = SICK.replace("then:", "cooldown: 10m, budget: {max: 6, per: 30m}, then:")
     leaking = f"{ALL}, when: memory.percent > 90%, then: {{restart: {{}}}}"
@@ -242,8 +313,27 @@ def test_a_budget_larger_than_the_hosts() -> None:
     assert said(SICK.replace("then:", f"{many.replace('25', '24')}, then:"), where=where) == []
 
 
+@pytest.mark.parametrize(
+    ("select", "in_vain", "why"),
+    [
+        ("{name: [web, api]}", 3, "select names 2 containers, write 2 or fewer"),
+        ("{name: web}", 2, "select names 1 container, write 1 or fewer"),
+        ("{name: [web, api]}", 2, ""),
+        ('{name: ["web-*", api]}', 3, ""),
+        ('{name: "*"}', 25, "the host's budget ends before (guards.host_budget: 6 within 10m), write 24 or fewer"),
+        ('{name: "*"}', 24, ""),
+    ],
+)
+def test_more_in_vain_than_there_can_be(select: str, in_vain: int, why: str) -> None:
+    where = surroundings(source="auto", engine_url="", interval=1.0, host_budget=Budget(most=6, per=600.0))
+    policy = f'select: {select}, when: health == "unhealthy", budget: {{in_vain: {in_vain}}}, then: {{restart: {{}}}}'
+    warnings = said(policy, where=where)
+    assert len(warnings) == bool(why)
+    assert all(f"policies[0].budget.in_vain: so many in vain there never are: {why}" in each for each in warnings)
+
+
 def test_what_the_source_does_not_tell_has_its_place_inside_the_condition() -> None:
-    policy = f"{ALL}, when: memory.percent > 90% or pressure.memory > 50%, then: {{notify: {{}}}}"
+    policy = f"{ALL}, when: memory.usage > 1GiB or pressure.memory > 50%, then: {{notify: {{}}}}"
     (warning,) = said(policy, where=API)
     column = line(policy).index("pressure.memory") + 1
     assert warning.startswith(f"a.yaml:3:{column}: warning: policies[0].when: pressure.memory is never known")
@@ -266,6 +356,25 @@ def test_what_is_known_where(source: str, url: str, unknown: list[str]) -> None:
     where = surroundings(source=source, engine_url=url, interval=1.0)
     policy = f"{ALL}, when: memory.oom_kills > 1 and host.disk.percent > 90%, then: {{notify: {{}}}}"
     assert [re.findall(r"(\S+) is never known", warning)[0] for warning in said(policy, where=where)] == unknown
+
+
+@pytest.mark.parametrize(
+    ("source", "url", "warned"),
+    [
+        ("auto", "", False),
+        ("auto", "tcp://proxy:2375", True),
+        ("cgroup", "unix:///run/docker.sock", False),
+        ("stats-api", "", True),
+    ],
+)
+@pytest.mark.parametrize("name", ["cpu.percent_of_limit", "memory.percent", "max(memory.limit, 10m)", "memory.usage"])
+def test_the_engine_tells_a_part_of_the_limits(source: str, url: str, name: str, *, warned: bool) -> None:
+    limit = "> 1GiB" if "limit," in name or "usage" in name else "> 90%"
+    policy = f'{ALL}, when: "pids > 1 and {name} {limit}", then: {{notify: {{}}}}'
+    warnings = said(policy, where=surroundings(source=source, engine_url=url, interval=1.0))
+    assert [re.findall(r"(\S+) goes by the container's own limit", each)[0] for each in warnings] == (
+        [name.removeprefix("max(").partition(",")[0]] if warned and name != "memory.usage" else []
+    )
 
 
 def test_growth_needs_two_samples() -> None:

@@ -64,6 +64,25 @@ def test_what_an_expression_means(
 
 
 @pytest.mark.parametrize(
+    ("text", "plainly"),
+    [
+        ("00030 3 * * *", "30 3 * * *"),
+        ("*/00010 3 * * *", "*/10 3 * * *"),
+        ("0 0000008-00018/00002 * * *", "0 8-18/2 * * *"),
+        ("0 0 * 000012 000007", "0 0 * 12 7"),
+    ],
+)
+def test_zeros_before_a_number_say_nothing(text: str, plainly: str) -> None:
+    written, plain = parse_cron(text), parse_cron(plainly)
+    assert [written.minutes, written.hours, written.months, written.weekdays] == [
+        plain.minutes,
+        plain.hours,
+        plain.months,
+        plain.weekdays,
+    ]
+
+
+@pytest.mark.parametrize(
     ("text", "offset", "said"),
     [
         ("", 0, "the cron expression is empty, write minute, hour"),
@@ -74,6 +93,12 @@ def test_what_an_expression_means(
         ("@reboot", 0, '"@reboot" is no cron expression here, write minute, hour'),
         ("60 3 * * *", 0, "there is no minute 60, write 0 to 59"),
         ("0 24 * * *", 2, "there is no hour 24, write 0 to 23"),
+        ("00061 3 * * *", 0, "there is no minute 00061, write 0 to 59"),
+        ("10000 3 * * *", 0, "there is no minute 10000, write 0 to 59"),
+        (f"{'9' * 190} 3 * * *", 0, "there is no minute 999999999999…, write 0 to 59"),
+        ("*/00090 3 * * *", 2, "a step of 00090 is longer than its range"),
+        ("*/00000 3 * * *", 2, '"00000" is no step, write a number from 1'),
+        ("*/10000 3 * * *", 2, "a step of 10000 is longer than its range"),
         ("0 0 0 * *", 4, "there is no day 0, write 1 to 31"),
         ("0 0 32 * *", 4, "there is no day 32"),
         ("0 0 * 13 *", 6, "there is no month 13, write 1 to 12"),

@@ -1,0 +1,97 @@
+"""Requests over a unix socket, against a server of the test's own that answers as it is told."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.raw_server import CLOSE, OK, Server
+from watchtower_agent.engine.socket_transport import SocketTransport
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+UNTIL_THE_END = b"HTTP/1.0 200 OK\r\n\r\n"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path / "s")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def transport(server: Server, tmp_path: Path) -> Iterator[SocketTransport]:  # noqa: ARG001 - it must listen
+    transport = SocketTransport(str(tmp_path / "s"))
+    yield transport
+    transport.close()
+
+
+def ask(transport: SocketTransport, target: str = "/x?a=b") -> bytes:
+    return transport.ask("POST", target, timeout=0.5).content
+
+
+def test_requests_share_a_connection(server: Server, transport: SocketTransport) -> None:
+    server.answers = [OK, OK, b"HTTP/1.1 204 No Content\r\n\r\n", OK]
+    assert [ask(transport) for _ in range(4)] == [b"OK", b"OK", b"", b"OK"]
+    assert (server.connections, server.requests) == (1, 4 * ["POST /x?a=b"])
+
+
+def test_a_connection_that_was_closed_meanwhile_is_not_used(server: Server, transport: SocketTransport) -> None:
+    server.answers = [OK, OK]
+    ask(transport)
+    server.hang_up()
+    assert ask(transport) == b"OK"
+    assert server.connections == 2
+
+
+def test_an_answer_that_ends_with_its_connection(server: Server, transport: SocketTransport) -> None:
+    server.answers = [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nOK", OK]
+    assert [ask(transport), ask(transport)] == [b"OK", b"OK"]
+    assert server.connections == 2
+
+
+def test_what_may_have_reached_the_engine_is_asked_once(server: Server, transport: SocketTransport) -> None:
+    server.answers = [OK, CLOSE]
+    ask(transport)
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask(transport)
+    assert len(server.requests) == 2
+
+
+def test_an_engine_that_does_not_answer(server: Server, transport: SocketTransport) -> None:
+    server.answers = [None, OK]
+    with pytest.raises(TimeoutError):
+        transport.ask("GET", "/x", timeout=0.05)
+    assert ask(transport) == b"OK"  # on another connection: the late answer would be taken for this one
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("head", [CHUNKED, UNTIL_THE_END])
+def test_a_stream_is_waited_for_beyond_the_time_limit_until_it_is_aborted(
+    server: Server, transport: SocketTransport, head: bytes
+) -> None:
+    server.answers = [head + (b"3\r\none\r\n" if head is CHUNKED else b"one")]
+    stream = transport.open("/events", timeout=0.05)
+    chunks = stream.chunks()
+    assert (stream.status(), next(chunks)) == (200, b"one")
+    threading.Timer(0.2, stream.abort).start()
+    with pytest.raises((StopIteration, http.client.IncompleteRead)):
+        next(chunks)
+    stream.close()
+
+
+def test_no_connection_is_left_behind(server: Server, transport: SocketTransport) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    server.answers = [OK, CHUNKED, CLOSE]
+    ask(transport)
+    stream = transport.open("/events", timeout=0.5)
+    stream.close()
+    transport.close()
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask(transport)
+    server.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before

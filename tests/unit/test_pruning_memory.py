@@ -1,0 +1,305 @@
+"""What is known of the disk over time: looked at seldom, remembered over restarts, and passes that were interrupted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.support.approving import asked
+from tests.support.core import policy_set
+from tests.support.pruned_host import POLICY, PrunedHost, full
+from tests.support.pruning import image, record, sha
+from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
+from watchtower_agent.model.observation import EngineLost, EventsObserved, GapObserved
+from watchtower_agent.model.outcome import Result
+from watchtower_agent.model.removal import Fate, Look, Removal, Removed
+from watchtower_agent.policies.pruning.rules import DAY
+
+NOTIFIES = "- {name: tell, when: host.disk.percent > 99%, then: {notify: {}}}"
+
+
+# --- when it looks --------------------------------------------------------------------------------------------------
+
+
+def test_without_a_policy_that_prunes_nobody_looks_and_nothing_is_stored() -> None:
+    host = PrunedHost(NOTIFIES)
+    host.has(image("a", "a:1"))
+    host.short(200)
+    host.connect(restarted=True)
+
+    assert host.asked == []
+    assert host.store_records("use") == {}
+
+
+def test_the_last_policy_that_prunes_takes_along_what_was_stored() -> None:
+    host = full()
+    assert host.store_records("use")
+    host.see(policy_set(NOTIFIES))
+    assert host.store_records("use") == {}
+    host.short(200)
+    assert host.asked == []
+
+    host.see(policy_set(POLICY))
+    host.short(2)
+    host.answers()
+    assert host.let_out == []
+    assert host.store_records("use")
+
+
+def test_below_the_mark_it_takes_a_cheap_look_at_the_start_and_hourly() -> None:
+    host = PrunedHost(POLICY)
+    host.has(image("a", "a:1"))
+    host.short(1)
+    host.answers()
+    assert (host.looks(Look.NAMES), host.looks(Look.SIZES)) == (1, 0)
+    for _ in range(3600 + 60):
+        host.short(1)
+        host.answers()
+    assert (host.looks(Look.NAMES), host.looks(Look.SIZES)) == (2, 0)
+
+
+@pytest.mark.parametrize("missed", ["gap", "lost"])
+def test_it_looks_again_after_what_it_missed(missed: str) -> None:
+    host = full()
+    host.used = 0.0
+    host.short()
+    assert host.asked == []
+    if missed == "gap":
+        host.see(GapObserved(reason="replay_incomplete", since=host.clock.wall - 1, until=host.clock.wall))
+    else:
+        host.see(EngineLost(reason="away", at=host.clock.wall))
+    host.connect()
+    host.short(3)
+    assert host.asked == [Look.NAMES]
+    host.answers()
+    host.short(30)
+    assert host.asked == []
+
+
+def test_it_asks_one_question_at_a_time() -> None:
+    host = full()
+    host.see(GapObserved(reason="replay_incomplete", since=host.clock.wall - 1, until=host.clock.wall))
+    host.connect()
+    host.short(5)
+    host.by_hand()
+    host.short(5)
+    assert len(host.asked) == 1  # two looks at once would have been noticed
+    host.answers()
+    host.short(5)
+    host.answers()
+    assert host.looks(Look.SIZES) == 1
+
+
+# --- over restarts of the agent -------------------------------------------------------------------------------------
+
+
+def test_last_use_outlives_the_agent() -> None:
+    host = full()
+    host.dies(away=60.0)
+    host.comes_back()
+    host.short(3)
+    host.answers()
+    assert host.removals == ["a:1", "b:1", "c:1", "d:1"]
+
+
+def test_what_was_used_while_the_agent_was_away_is_kept() -> None:
+    host = full()
+    host.dies(away=60.0)
+    host._boot()
+    host.see(EventsObserved(events=(_ran(host, "b:1"),)))
+    host.connect(origin=Origin.REPLAY)
+    host.short(3)
+    host.answers()
+    assert host.removals == ["a:1", "c:1", "d:1"]
+
+
+def test_where_events_were_missed_everything_counts_as_used() -> None:
+    host = full()
+    host.dies(away=60.0)
+    host.comes_back(lost=True)
+    host.short(3)
+    host.answers()
+    assert host.let_out == []
+    assert host.notices("prune_plan")[0].data["protections"] == {"gap": 4}
+    host.clock.advance(DAY)
+    host.short(3)
+    host.answers()
+    assert host.removals == ["a:1", "b:1", "c:1", "d:1"]
+
+
+def _ran(host: PrunedHost, reference: str) -> EngineEvent:
+    return EngineEvent(
+        id="1" * 32,
+        kind=EventKind.CONTAINER,
+        action="create",
+        actor_id="f" * 64,
+        attributes={"image": reference, "name": "once"},
+        time_ns=int((host.clock.wall - 30) * 1e9),
+        origin=Origin.REPLAY,
+        position=1,
+    )
+
+
+# --- interrupted passes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_pass_that_an_agents_death_interrupts_is_told_and_a_new_plan_goes_on(*, deleted: bool) -> None:
+    host = full()
+    host.short()
+    host.until_asked(Removal)
+    host.answers(2)
+    assert host.asked[0] is not Look.NAMES
+    if deleted:
+        host.answer()  # which nobody hears
+    host.clear()
+    host.dies(away=60.0)
+    host.comes_back()
+    assert host.outcomes == []  # what became of it has to be looked for
+    host.answers()
+
+    (outcome,) = host.outcomes
+    assert outcome.result is Result.INTERRUPTED
+    assert (outcome.numbers["deleted"], outcome.numbers["failed"]) == ((2, 0) if deleted else (1, 1))
+    host.used += 0.2
+    host.short(5)
+    assert (host.guards, host.asked) == (["cooldown"], [])  # since it was found out
+    host.clock.advance(600)
+    host.short(3)
+    host.answers()
+    (plan,) = host.notices("prune_plan")
+    assert plan.data["objects"] == (2 if deleted else 3)
+    assert not host.store_records("prune")
+
+
+def test_a_pass_that_is_interrupted_while_it_looks_is_told_at_once() -> None:
+    host = full()
+    host.short()
+    host.until_asked(Removal)
+    host.answers(1)
+    host.clear()
+    host.dies(away=5.0)
+    host.comes_back()
+    host.answers()
+    (outcome,) = host.outcomes
+    assert (outcome.result, outcome.numbers["deleted"]) == (Result.INTERRUPTED, 1)
+    host.used += 0.2
+    host.short(5)
+    assert host.guards == ["cooldown"]  # the pass counts
+
+
+def test_of_a_record_of_the_build_cache_nobody_knows_whether_it_is_gone() -> None:
+    host = full(POLICY.replace("images:", "build_cache: {}, images:"))
+    host.engine.disk = replace(host.engine.disk, cache=(record("r1"), record("r2")))
+    host.short()
+    host.until_asked(Removal)
+    host.dies()
+    host.comes_back()
+    host.answers()
+    (outcome,) = host.outcomes
+    assert (outcome.result, outcome.numbers["deleted"], outcome.numbers["failed"]) == (Result.INTERRUPTED, 0, 1)
+
+
+def test_a_pass_of_a_policy_that_went_meanwhile_is_told_too() -> None:
+    host = full()
+    host.short()
+    host.until_asked(Removal)
+    host.answers(1)
+    host.policies = policy_set(NOTIFIES)
+    host.dies()
+    host.comes_back()
+    host.answers()
+    host.short(5)
+    (outcome,) = host.outcomes
+    assert outcome.result is Result.INTERRUPTED
+    assert not host.store_records("prune")
+
+
+def test_a_pass_of_a_policy_that_went_while_an_image_went_is_told_too() -> None:
+    host = full()
+    host.short()
+    host.until_asked(Removal)
+    host.policies = policy_set(NOTIFIES)
+    host.dies()
+    host.comes_back()
+    host.short(5)
+    host.answers()
+    (outcome,) = host.outcomes
+    assert outcome.result is Result.INTERRUPTED
+    assert outcome.numbers["failed"] == 1
+
+
+def test_an_engine_that_restarts_takes_no_image_for_unused_that_was_not() -> None:
+    host = full()
+    host.short()
+    host.until_asked(Removal)
+    host.see(EngineLost(reason="away", at=host.clock.wall))
+    host.refuses("connection refused")
+    host.connect(restarted=True)
+    host.short(3)
+    host.answers()
+    host.short(700)
+    host.answers()
+    assert host.removals == ["a:1", "a:1", "b:1", "c:1", "d:1"]
+    assert sha("a") not in {each.id for each in host.engine.disk.images}
+    assert asked(host) == []
+
+
+def test_a_store_that_is_lost_is_given_all_of_it_again() -> None:
+    host = full()
+    host.short()
+    host.until_asked(Removal)
+    before = {kind: host.store_records(kind) for kind in ("use", "prune", "passes")}
+    effects = host.see(GapObserved(reason="store_reset", since=host.clock.wall - 1, until=host.clock.wall))
+    again = {kind: {r.key: r.value for r in effects.records if r.kind == kind} for kind in before}
+    assert again == before
+    assert all(before.values())
+    host.answers()
+    assert len(host.removals) == 4
+
+
+def test_what_an_agents_death_interrupts_goes_on_though_its_condition_does_not_hold_any_more() -> None:
+    host = full()
+    host.short()
+    host.until_asked(Removal)
+    host.clear()
+    host.dies(away=60.0)
+    host.comes_back()
+    host.used -= 0.15  # between the mark at which it begins and the one at which it ends
+    assert 50 < host.percent < 80
+    host.answers()
+    host.short(3)
+    assert host.guards == ["cooldown"]
+    host.clock.advance(600)
+    host.short(3)
+    host.answers()
+
+    assert host.removals != []
+    assert host.outcomes[-1].numbers["ending"] == "reached"
+
+
+def test_plans_of_wishes_that_ended_are_forgotten() -> None:
+    host = full(POLICY.replace("when", "mode: approve\n  when"))
+    for _ in range(5):
+        host.short(3)
+        host.answers()
+        host.used -= 0.5
+        host.short(3)
+        host.used += 0.5
+    assert len(host.notices("prune_plan")) >= 3
+    assert len(host.pipeline.decisions.pruning.plans.by) <= 1
+
+
+def test_a_removal_that_came_too_late_to_be_let_out_is_looked_at_anew() -> None:
+    host = full()
+    host.short()
+    host.until_asked(Removal)
+    late = host.asked.pop(0)
+    assert isinstance(late, Removal)
+    host.see(Removed(removal=late, fate=Fate.LATE))
+
+    assert host.asked == [Look.NAMES]
+    host.answers()
+    assert host.removals[:2] == [late.name, late.name]
+    assert host.outcomes[-1].numbers["failed"] == 0

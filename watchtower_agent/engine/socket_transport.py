@@ -1,0 +1,163 @@
+"""Requests over a unix socket, without the SDK: it takes several times as long for each, and long to be loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import select
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from watchtower_agent.engine.transport import Answer
+
+_CHUNK: Final = 65536
+_KEPT: Final = 16
+"""Idle connections kept: as many as there are threads that call."""
+
+
+class SocketConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """As the class above, there."""
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            link.settimeout(self.timeout)
+            link.connect(self._path)
+        except BaseException:
+            link.close()
+            raise
+        self.sock = link
+
+    def wait_at_most(self, seconds: float) -> None:
+        """From now on, for each part of an answer."""
+        self.timeout = seconds
+        if self.sock is not None:
+            self.sock.settimeout(seconds)
+
+    def is_quiet(self) -> bool:
+        """Whether it may be used again: an engine that hangs up says so, and nothing else comes unasked."""
+        if self.sock is None:
+            return False
+        poll = select.poll()  # unlike `select`, it knows descriptors above 1,023
+        poll.register(self.sock, select.POLLIN)
+        return not poll.poll(0)
+
+
+class SocketTransport:
+    """Implements `Transport`, with connections that are kept between requests.
+
+    Args:
+        path: Of the socket.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._idle: list[SocketConnection] = []
+        self._closed = False
+
+    def ask(self, method: str, target: str, *, body: Mapping[str, object] | None = None, timeout: float) -> Answer:
+        """One request, with JSON or without; `timeout` in seconds for each part of the answer."""
+        connection = self._take(timeout)
+        try:
+            response = _request(connection, method, target, body)
+            content = response.read()
+        except BaseException:
+            connection.close()
+            raise
+        self._give_back(connection)
+        return Answer(status=response.status, content=content)
+
+    def open(self, target: str, *, timeout: float) -> SocketStream:
+        """GET what has no end; `timeout` in seconds until its begin."""
+        connection = SocketConnection(self._path, timeout)
+        try:
+            connection.connect()
+            link = connection.sock
+            return SocketStream(link, _request(connection, "GET", target, None))
+        except BaseException:
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close idle connections; the others follow when their answers were read."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _take(self, timeout: float) -> SocketConnection:
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                return SocketConnection(self._path, timeout)
+            if connection.is_quiet():
+                connection.wait_at_most(timeout)
+                return connection
+            connection.close()
+
+    def _give_back(self, connection: SocketConnection) -> None:
+        if connection.sock is None:  # the engine wanted it closed after the answer
+            return
+        with self._lock:
+            if not self._closed and len(self._idle) < _KEPT:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+
+class SocketStream:
+    """Implements `Stream`.
+
+    Args:
+        link: What the answer comes over.
+        response: Its head was read.
+    """
+
+    def __init__(self, link: socket.socket, response: http.client.HTTPResponse) -> None:
+        self._link = link
+        self._response = response
+
+    def status(self) -> int:
+        """Of HTTP."""
+        return self._response.status
+
+    def chunks(self) -> Iterator[bytes]:
+        """Its body as it arrives, waited for without a limit."""
+        # The time limit was for the answer's head. Whether a silent stream lives is the pings' business.
+        self._link.settimeout(None)
+        while data := self._response.read1(_CHUNK):
+            yield data
+
+    def rest(self) -> bytes:
+        """What is left of its body, where it has an end after all: within the request's time limit."""
+        return self._response.read()
+
+    def abort(self) -> None:
+        """Make a blocked read return."""
+        with contextlib.suppress(OSError):
+            self._link.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._response.close()
+        self._link.close()
+
+
+def _request(
+    connection: SocketConnection, method: str, target: str, body: Mapping[str, object] | None
+) -> http.client.HTTPResponse:
+    content = None if body is None else json.dumps(body).encode()
+    headers = {} if body is None else {"Content-Type": "application/json"}
+    connection.request(method, target, body=content, headers=headers)
+    return connection.getresponse()

@@ -1,0 +1,111 @@
+"""Wishes to prune, from the agenda to their plans: made once it is known what there is, given up when over. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import field
+
+from watchtower_agent.loop.approving import Approving
+from watchtower_agent.loop.pruning import Pruning
+from watchtower_agent.model.decision import Decision, Dropped, Mode
+from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.removal import DiskListed, DiskUnlisted, Look, PlanAsked, PruneAsked, Removed
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.agenda import Agenda
+from watchtower_agent.policies.by_hand import decisions_by_hand
+from watchtower_agent.policies.making import host_target
+from watchtower_agent.policies.policy import PolicySet
+from watchtower_agent.policies.pruned import needs_plan, plan_of
+from watchtower_agent.policies.waiting import is_by_hand, key_of
+
+
+@dataclass(slots=True)
+class PruneWishes:
+    """Decisions to prune that wait, with a plan or for one.
+
+    Attributes:
+        host: The host's name.
+        agenda: Where they wait.
+        pruning: Makes plans and carries them out.
+        approving: What people are asked about.
+        want: Takes a decision.
+        give_up: Tells of decisions that are given up.
+        decided: Tells of a decision.
+        policies: Those in force.
+    """
+
+    host: str
+    agenda: Agenda
+    pruning: Pruning
+    approving: Approving
+    want: Callable[[Decision, Instant], None]
+    give_up: Callable[[Sequence[Dropped], Instant], None]
+    decided: Callable[[Decision, Instant], None]
+    policies: PolicySet = field(default_factory=PolicySet)
+    _ready: frozenset[str] = frozenset()
+    """Ids of the wishes against which no guard stood when they were last asked."""
+
+    def need_not_wait(self, wish: Decision, now: Instant) -> bool:
+        """Whether a condition wants to prune what it has a plan for, or what there is nothing of."""
+        waiting = self.agenda.waiting.get(key_of(wish))
+        is_planned = waiting is not None and not needs_plan(waiting.decision)
+        return self.pruning.rests(wish, now) or (is_planned and not wish.from_event)
+
+    def disk_seen(self, seen: DiskListed | DiskUnlisted | Removed, now: Instant) -> None:
+        """The engine has told what it keeps, or what came of a removal."""
+        if isinstance(seen, Removed):
+            self.pruning.removed(seen, now)
+        elif isinstance(seen, DiskUnlisted):
+            self.pruning.unlisted(seen, now)
+        else:
+            self.pruning.listed(seen, now)
+            if seen.look is Look.SIZES:
+                self._plan(seen, now)
+
+    def plan_asked(self, asked: PlanAsked, now: Instant) -> None:
+        """A person wants to see what policies would delete."""
+        self.pruning.listed(asked.listed, now, by_hand=True)
+        for policy in self.policies.policies:
+            if policy.name in asked.policies and policy.prune is not None and policy.mode is not Mode.OFF:
+                target = host_target(policy, self.host)
+                wish = next(decisions_by_hand(policy, target, None, asked.correlation_id, now))
+                self.pruning.plan(wish, asked.listed, now, shown=True)
+
+    def prune_asked(self, asked: PruneAsked, now: Instant) -> None:
+        """A person wants a plan carried out that they were shown. Nothing, if it is over or another is asked about."""
+        decision = self.pruning.wanted(asked.plan, asked.policy, now)
+        if decision is None:
+            return
+        waiting = self.agenda.waiting.get(key_of(decision))
+        if self.approving.is_open_about(waiting):
+            return  # else its id would be for another plan than they were told of
+        if waiting is not None and is_by_hand(waiting.decision) and waiting.decision.id != decision.id:
+            self.give_up(self.agenda.give_up(waiting.decision, "a person wants another plan carried out", now), now)
+        self.want(decision, now)
+
+    def want_plans(self, wishes: Sequence[Decision]) -> None:
+        """No guard stands against these: what may be deleted has to be known."""
+        self._ready = frozenset(wish.id for wish in wishes)
+        if wishes:
+            self.pruning.want_plans()
+
+    def without_plan(self, now: Instant) -> None:
+        """Give up what has a plan that is over: what a condition wants it goes on wanting, with a new plan."""
+        for waiting in list(self.agenda.waiting.values()):
+            decision = waiting.decision
+            if plan_of(decision) and (why := self.pruning.no_plan(decision, now)):
+                dropped = self.agenda.give_up(decision, why, now)
+                if not (waiting.held and waiting.held.final):
+                    self.give_up(dropped, now)
+        self.pruning.plans.keep({plan_of(each.decision) for each in self.agenda.waiting.values()})
+
+    def _plan(self, seen: DiskListed, now: Instant) -> None:
+        """Make plans of what policies wish to delete."""
+        wishes = [each.decision for each in self.agenda.waiting.values() if needs_plan(each.decision)]
+        for wish in (each for each in wishes if each.id in self._ready):
+            decision = self.pruning.plan(wish, seen, now)
+            if decision is None:
+                self.give_up(self.agenda.give_up(wish, "nothing may be deleted", now), now)
+                continue
+            self.agenda.planned(decision)
+            self.decided(decision, now)

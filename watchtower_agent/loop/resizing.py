@@ -1,0 +1,304 @@
+"""Resizing containers: feeds their meters, looks at each once a minute, remembers, says what is wanted. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import field
+from typing import Final
+
+from watchtower_agent.loop import announcements
+from watchtower_agent.loop.publication import Publication
+from watchtower_agent.model.boots import Boots
+from watchtower_agent.model.commit import Record
+from watchtower_agent.model.container import Container
+from watchtower_agent.model.decision import Decision, Mode, Target
+from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.notice import Notice
+from watchtower_agent.model.observation import Resume
+from watchtower_agent.model.outcome import Outcome, Result
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.making import container_target, digest
+from watchtower_agent.policies.policy import Backoff, Policy, PolicySet
+from watchtower_agent.policies.resized import CORES, WORKING_SET, are_limits_known, fits, resize_decision, situation_of
+from watchtower_agent.policies.resizing.meter import Meter
+from watchtower_agent.policies.resizing.past import FORGOTTEN_AFTER, Past
+from watchtower_agent.policies.resizing.recommendation import Limit
+from watchtower_agent.policies.resizing.sizing import Look, look
+from watchtower_agent.policies.strategies.resize import ResizeStrategy
+from watchtower_agent.policies.waiting import is_revert
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.record import ContainerRecord
+
+KIND: Final = "resizing"
+"""Of the records that the store keeps."""
+_LOOK_EVERY: Final = 60.0
+"""Seconds between two looks at a container of which nothing is wanted."""
+_STORED_EVERY: Final = 600.0
+"""Seconds between two records of what was used: who loses that lowers later."""
+_SEEN_AFTER: Final = 6.0
+"""Seconds after a change by which an inspection has shown it."""
+_RETRIES: Final = Backoff(initial=60.0, longest=3600.0)
+"""The waits after changes that failed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Resized:
+    """One container by one policy, over time. All moments are on the monotonic clock.
+
+    Attributes:
+        meter: What it has used since the last look.
+        past: What it used before.
+        stored: The past as the store has it, and since when.
+        container_id: Of the container that bears the name at present.
+        due: When it is looked at next.
+        told_by_hand: Of which change by somebody else people were told that it is left alone.
+        killed: A process of it was killed for want of memory since the last look.
+        looked: What came of the last look; None before the first.
+        failures: Changes that failed in a row.
+        failed: Why the last one did; empty where it did not.
+        retry_at: When the next may be tried.
+    """
+
+    meter: Meter = field(default_factory=Meter)
+    past: Past = field(default_factory=Past)
+    stored: Past = field(default_factory=Past)
+    stored_at: float = -math.inf
+    container_id: str = ""
+    due: float = -math.inf
+    told_by_hand: float | None = None
+    killed: bool = False
+    looked: Look | None = None
+    failures: int = 0
+    failed: str = ""
+    retry_at: float = -math.inf
+
+
+@dataclass(slots=True)
+class Resizing:
+    """Every resized container.
+
+    Attributes:
+        state: The host.
+        publication: Where effects of the step go.
+        interval: Seconds between samples.
+        want: Takes a decision.
+        busy: Whether an action on that target is under way.
+        say: Publishes a notice.
+        by: Names of policy and container -> what is known.
+    """
+
+    state: HostState
+    publication: Publication
+    interval: float
+    want: Callable[[Decision, Instant], None]
+    busy: Callable[[Target], bool]
+    say: Callable[[Notice, Instant], None]
+    by: dict[tuple[str, str], Resized] = field(default_factory=dict)
+    _policies: tuple[tuple[Policy, ResizeStrategy], ...] = ()
+    _names: frozenset[str] | None = None
+    """Of the policies that resize, those that are off among them; None before any are known."""
+    _called: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Policy and id of a container -> the name under which it is known."""
+    _selected: dict[str, dict[str, tuple[Container, bool]]] = field(default_factory=dict)
+    """Policy -> id -> the container as it was when the policy was last asked about it, and the answer."""
+
+    def resume(self, resume: Resume, now: Instant) -> None:
+        """Take in what the store remembers of an earlier run."""
+        boots = Boots.restored(resume.records.get("clock", {}), now)
+        for key, stored in resume.records.get(KIND, {}).items():
+            policy, _, name = key.partition("\0")
+            past = Past.restored(stored, now, boots)
+            if past is not None:
+                self.by[policy, name] = Resized(past=past, stored=past, stored_at=now.monotonic)
+
+    def follow(self, policies: PolicySet) -> None:
+        """From now on these are in force.
+
+        What was learned for a policy that is gone is forgotten, but for the limits that it has changed: for two weeks
+        they can be given back.
+        """
+        self._policies = tuple(
+            (policy, policy.trigger)
+            for policy in policies.policies
+            if policy.mode is not Mode.OFF and isinstance(policy.trigger, ResizeStrategy)
+        )
+        self._selected.clear()
+        self._names = frozenset(
+            policy.name for policy in policies.policies if isinstance(policy.trigger, ResizeStrategy)
+        )
+        former = [(key, known.past) for key, known in self.by.items() if self._is_former(key[0])]
+        for key in [key for key, past in former if not past.may_have_originals]:
+            self._forget(key)
+
+    def killed(self, container_id: str) -> None:
+        """The kernel killed a process of that container for want of memory."""
+        record = self.state.containers.get(container_id)
+        for (_, name), known in self.by.items() if record is not None else ():
+            if record is not None and name == record.container.name:
+                known.killed = True
+
+    def look(self, now: Instant) -> None:
+        """Take the newest sample in, and look at those whose time has come."""
+        for policy, strategy in self._policies:
+            for record in self._selection(policy):
+                self._see(policy, strategy, record, now)
+
+    def of(self, policy: str, target_id: str) -> Resized | None:
+        """What is known of a container by a policy; None where nothing is."""
+        record = self.state.containers.get(target_id)
+        return None if record is None else self.by.get((policy, record.container.name))
+
+    def resizes(self, policy: str) -> bool:
+        """Whether that policy resizes containers."""
+        return any(each.name == policy for each, _ in self._policies)
+
+    def wants(self, policy: str, target_id: str, now: Instant) -> bool | None:
+        """Whether a policy wants a container's limits changed; None while that is not known."""
+        known = self.of(policy, target_id)
+        strategy = next((strategy for each, strategy in self._policies if each.name == policy), None)
+        if known is None or known.looked is None or strategy is None:
+            return None
+        advice = known.looked.recommendation
+        return advice.moves and fits(strategy.rules, advice, self.state.containers.get(target_id), self.state, now)
+
+    def pasts_of(self, name: str) -> dict[str, Past]:
+        """What is remembered of a container of that name, by policy, in force or not."""
+        return {policy: known.past for (policy, container), known in self.by.items() if container == name}
+
+    def begins(self, decision: Decision, now: Instant) -> None:
+        """A change is about to be made. One that a person wants is theirs, whatever was recommended before."""
+        key = decision.policy, decision.target.name
+        known = self.by.get(key)
+        if known is not None and is_revert(decision):
+            known.past = known.past.handed_back()
+            self._remember(key, known, now)
+
+    def ended(self, outcome: Outcome, now: Instant) -> None:
+        """A change has ended, however."""
+        key = outcome.decision.policy, outcome.decision.target.name
+        known = self.by.get(key)
+        if known is None:
+            return
+        known.due = now.monotonic + _SEEN_AFTER
+        if is_revert(outcome.decision):
+            known.meter.alarm = math.inf  # not looked at before the change can be seen
+            if outcome.result is Result.SUCCEEDED:
+                known.past = known.past.given_back()
+                self._remember(key, known, now)
+        elif outcome.result is Result.FAILED:
+            known.failures, known.failed = known.failures + 1, outcome.reason
+            known.retry_at = now.monotonic + _RETRIES.delay(known.failures, outcome.decision.id)
+        else:
+            known.failures, known.failed, known.retry_at = 0, "", -math.inf
+
+    def forget(self, now: Instant) -> None:
+        """Names of containers come and go: what counts no more is not kept for ever."""
+        ids = self.state.containers.keys()
+        self._called = {key: name for key, name in self._called.items() if key[1] in ids}
+        names = {record.container.name for record in self.state.containers.values()}
+        for key, known in list(self.by.items()):
+            looked = known.past.looked
+            if key[1] in names and not self._is_former(key[0]):
+                continue
+            if looked is None or now.monotonic - looked > FORGOTTEN_AFTER:
+                self._forget(key)
+
+    def remember_again(self, now: Instant) -> None:
+        """The store was lost while running: put what it must know into the new one."""
+        for key, known in self.by.items():
+            self._remember(key, known, now)
+
+    def _is_former(self, policy: str) -> bool:
+        """Whether that policy is known to be gone, or to resize nothing any more."""
+        return self._names is not None and policy not in self._names
+
+    # --- one container --------------------------------------------------------------------------------
+
+    def _selection(self, policy: Policy) -> Iterator[ContainerRecord]:
+        """The running containers that a policy selects: it is asked again only about what has changed."""
+        known, asked = self._selected.get(policy.name, {}), {}
+        for container_id, record in self.state.containers.items():
+            container = record.container
+            before = known.get(container_id)
+            if before is None or before[0] is not container:
+                before = container, policy.selector is not None and policy.selector.matches(container)
+            asked[container_id] = before
+            if before[1] and container.running:
+                yield record
+        self._selected[policy.name] = asked
+
+    def _see(self, policy: Policy, strategy: ResizeStrategy, record: ContainerRecord, now: Instant) -> None:
+        container = record.container
+        key = policy.name, container.name
+        before = self._called.get((policy.name, container.id))
+        if before not in {None, container.name} and (policy.name, before) in self.by:
+            self._renamed((policy.name, str(before)), key, now)
+        self._called[policy.name, container.id] = container.name
+        known = self.by.get(key)
+        if known is None:
+            known = self.by[key] = Resized()
+        if known.container_id != container.id:
+            known.container_id, known.looked = container.id, None
+            known.due = now.monotonic + _spread(container.id)
+        cores, working_set = (
+            math.nan if value is None else value
+            for value in (self.state.metric(container.id, name, now) for name in (CORES, WORKING_SET))
+        )
+        soon = known.meter.see(cores, working_set, self.interval)
+        if soon or known.killed or now.monotonic >= known.due:
+            self._look(policy, strategy, record, known, now)
+
+    def _renamed(self, before: tuple[str, str], key: tuple[str, str], now: Instant) -> None:
+        """What was learned goes along, and stays under the old name: whoever is made under that goes on with it."""
+        past = self.by[before].past
+        self.by[key] = Resized(past=past, container_id=self.by[before].container_id)
+        self._remember(key, self.by[key], now)
+
+    def _look(
+        self, policy: Policy, strategy: ResizeStrategy, record: ContainerRecord, known: Resized, now: Instant
+    ) -> None:
+        target = container_target(record)
+        if self.busy(target) or not are_limits_known(record, self.state):
+            return  # what is measured is kept until they are
+        situation = situation_of(record, self.state, now, known.meter.take(), killed=known.killed)
+        known.looked = looked = look(strategy.rules, situation, known.past, now)
+        known.past, known.killed, known.meter.alarm = looked.past, False, looked.alarm
+        known.due = now.monotonic + _LOOK_EVERY
+        if looked.killed_at_max:
+            self.say(announcements.killed_at_max(policy, record, looked.recommendation, now.wall), now)
+        self._tell_of_hands(policy, strategy, record, known, now)
+        if looked.recommendation.moves and now.monotonic >= known.retry_at:
+            known.due = now.monotonic  # for as long as it is wanted: what guards hold does not get old
+            lasts = now.wall + 2 * self.interval
+            self.want(resize_decision(policy, target, looked.recommendation, now, expires_at=lasts), now)
+        late = now.monotonic - known.stored_at >= _STORED_EVERY
+        if late or looked.past.has_to_be_stored(known.stored):
+            self._remember((policy.name, record.container.name), known, now)
+
+    def _tell_of_hands(
+        self, policy: Policy, strategy: ResizeStrategy, record: ContainerRecord, known: Resized, now: Instant
+    ) -> None:
+        """Once for each change by hand, as soon as something else is needed."""
+        looked, act = known.looked, known.past.by_hand(strategy.rules)
+        if looked is None or act is None or act == known.told_by_hand:
+            return
+        if any(each.limit is Limit.OPERATOR for each in looked.recommendation.advices):
+            known.told_by_hand = act
+            left = act + strategy.rules.hands_off - now.monotonic
+            self.say(announcements.limits_left_alone(policy, record, looked.recommendation, left, now.wall), now)
+
+    # --- remembered -----------------------------------------------------------------------------------
+
+    def _remember(self, key: tuple[str, str], known: Resized, now: Instant) -> None:
+        known.stored, known.stored_at = known.past, now.monotonic
+        self.publication.out.records.append(Record(kind=KIND, key="\0".join(key), value=known.past.stored(now)))
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        del self.by[key]
+        self.publication.out.records.append(Record(kind=KIND, key="\0".join(key), value=None))
+
+
+def _spread(container_id: str) -> float:
+    """Seconds until the first look: hundreds are not looked at in one step."""
+    return int(digest("spread", container_id)[:4], 16) / 0xFFFF * _LOOK_EVERY

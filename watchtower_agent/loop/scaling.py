@@ -1,0 +1,325 @@
+"""Scaling services: looks at each at every sample, remembers what it needed, says what is wanted. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import field, replace
+from typing import Final
+
+from watchtower_agent.loop import announcements
+from watchtower_agent.loop.interventions import notice
+from watchtower_agent.loop.publication import Publication
+from watchtower_agent.loop.scaled_service import EXPLAINS_FOR, OwnChange, Scaled
+from watchtower_agent.model.boots import Boots
+from watchtower_agent.model.commit import Record
+from watchtower_agent.model.decision import Decision, Mode, Target, Verb
+from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.notice import Notice
+from watchtower_agent.model.observation import Resume
+from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.policy import Backoff, Policy, PolicySet
+from watchtower_agent.policies.scaled import TO, litter_decision, scale_decision, shortage, target_of
+from watchtower_agent.policies.scaling.rules import Rules
+from watchtower_agent.policies.scaling.situation import Idleness, Situation
+from watchtower_agent.policies.scaling.tracking import Look, look
+from watchtower_agent.policies.strategies.scale import ScaleStrategy
+from watchtower_agent.policies.survey import Survey, Unseen, is_idle, survey
+from watchtower_agent.state.attribution import HANDS_OFF
+from watchtower_agent.state.host_state import HostState
+from watchtower_agent.state.record import ContainerRecord
+from watchtower_agent.state.wellness import is_well
+
+KIND: Final = "scaling"
+"""Of the records that the store keeps."""
+_REMEMBER_EVERY: Final = 5.0
+"""Seconds between two records of a service's memory: after a longer gap nobody knows what was needed meanwhile."""
+_TOLD_AFTER, _FORGOTTEN_AFTER = 30.0, 60.0
+"""Seconds for which a shortage has to last before people are told, and has to be over before they are told again."""
+_GATHERS_FOR: Final = 15.0
+"""Seconds after the agent's start until the means of its own samples can be known. To look before would be to take
+every metric for unknown, and as many replicas for needed as there are: each restart would put off a shrink."""
+
+
+_TRIES: Final = 3
+"""Changes in a row to which somebody else's may come first, each decided again, until it is waited for longer."""
+_RETRIES: Final = Backoff(initial=30.0, longest=900.0)
+"""The waits after changes that failed: a replica that never gets well would be made again and again."""
+
+
+@dataclass(slots=True)
+class Scaling:
+    """Every scaled service.
+
+    Attributes:
+        state: The host.
+        publication: Where effects of the step go.
+        interval: Seconds between samples.
+        want: Takes a decision.
+        busy: Whether an action on that target is under way.
+        say: Publishes a notice.
+        by: Name of the policy -> its service.
+    """
+
+    state: HostState
+    publication: Publication
+    interval: float
+    want: Callable[[Decision, Instant], None]
+    busy: Callable[[Target], bool]
+    say: Callable[[Notice, Instant], None]
+    by: dict[str, Scaled] = field(default_factory=dict)
+    _policies: tuple[tuple[Policy, ScaleStrategy], ...] = ()
+    _interrupted: list[Intent] = field(default_factory=list)
+    _well: dict[tuple[str, int], float] = field(default_factory=dict)
+    """Container and life -> since when it has been well, on the monotonic clock."""
+    _looked_before: bool = False
+    _began: float | None = None
+    """When services were looked at first, on the monotonic clock."""
+
+    def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
+        """Take in what the store remembers of an earlier run."""
+        boots = Boots.restored(resume.records.get("clock", {}), now)
+        for policy, stored in resume.records.get(KIND, {}).items():
+            known = Scaled.restored(stored, now, boots)
+            if known is not None:
+                self.by[policy] = known
+        self._interrupted = [each for each in interrupted if each.decision.verb is Verb.SCALE]
+        for intent in self._interrupted:
+            self._expect(intent.decision, now, interrupted=True)
+
+    def follow(self, policies: PolicySet) -> None:
+        """From now on these are in force."""
+        self._policies = tuple(
+            (policy, policy.trigger)
+            for policy in policies.policies
+            if policy.mode is not Mode.OFF and isinstance(policy.trigger, ScaleStrategy)
+        )
+        targets = {policy.name: strategy.target.key for policy, strategy in self._policies}
+        for name, known in list(self.by.items()):
+            if targets.get(name) != known.target:
+                del self.by[name]
+                self.publication.out.records.append(Record(kind=KIND, key=name, value=None))
+        for name, target in targets.items():
+            self.by.setdefault(name, Scaled(target=target))
+
+    @property
+    def strategies(self) -> Iterator[ScaleStrategy]:
+        """Of the policies in force."""
+        return (strategy for _, strategy in self._policies)
+
+    @property
+    def swarm_services(self) -> frozenset[str]:
+        """Names of the Swarm's services that are scaled."""
+        return frozenset(each.target.service for each in self.strategies if not each.clones)
+
+    @property
+    def readings(self) -> frozenset[str]:
+        """Names of the metrics from outside that are asked for."""
+        return frozenset(rule.name for each in self.strategies for rule in each.metrics)
+
+    def look(self, now: Instant) -> None:
+        """Look at every service once."""
+        self._follow_wellness(now)
+        self._began = now.monotonic if self._began is None else self._began
+        gathers = now.monotonic - self._began < _GATHERS_FOR
+        for policy, strategy in self._policies:
+            if gathers:
+                self._meet(policy, strategy, self.by[policy.name], now)
+            else:
+                self._look(policy, strategy, self.by[policy.name], now)
+
+    def wants(self, policy: str) -> bool | None:
+        """Whether a policy wants its service changed; None while that is not known."""
+        known = self.by.get(policy)
+        return None if known is None else known.wants
+
+    def begins(self, decision: Decision, now: Instant) -> None:
+        """The agent is about to change a service: that change is nobody else's."""
+        self._expect(decision, now)
+
+    def ended(self, outcome: Outcome, now: Instant) -> None:
+        """It has ended, however."""
+        known = self.by.get(outcome.decision.policy)
+        if known is None:
+            return
+        self.publication.out.look_again = True
+        known.ended = now.monotonic
+        conflict = bool(outcome.numbers.get("conflict"))
+        known.own = _ended(known, outcome, now) if known.own is not None else None
+        known.conflicts = known.conflicts + 1 if conflict else 0
+        if outcome.result is Result.SUCCEEDED:
+            known.failures, known.retry_at, known.failed = 0, -math.inf, ""
+        elif outcome.result is Result.FAILED and (not conflict or known.conflicts >= _TRIES):
+            known.conflicts, known.failures, known.failed = 0, known.failures + 1, outcome.reason
+            known.retry_at = now.monotonic + _RETRIES.delay(known.failures, outcome.decision.id)
+
+    def interrupted(self, now: Instant) -> Iterator[Outcome]:
+        """What became of changes that an earlier run began and did not end, as far as the services tell by now."""
+        for intent in list(self._interrupted):
+            known = self.by.get(intent.decision.policy)
+            seen = known.seen if known is not None else Unseen(why="no policy scales it any more")
+            if isinstance(seen, Unseen) and known is not None:
+                continue
+            self._interrupted.remove(intent)
+            yield _interrupted(intent, seen, now)
+
+    def remember_again(self, now: Instant) -> None:
+        """The store was lost while running: put what it must know into the new one."""
+        for name, known in self.by.items():
+            self._remember(name, known, now)
+
+    # --- one service ----------------------------------------------------------------------------------
+
+    def _meet(self, policy: Policy, strategy: ScaleStrategy, known: Scaled, now: Instant) -> None:
+        """Of its number nothing has to be gathered: what people do to it counts from the first sight on."""
+        seen = self._survey(strategy, known, now)
+        if isinstance(seen, Unseen):
+            return
+        news, first = notice(known, seen, self.state, now), known.memory.wanted is None
+        known.memory = known.memory.noted(seen.situation.wanted, now.monotonic, _rules(strategy))
+        if news or first:
+            self._remember(policy.name, known, now)
+
+    def _survey(self, strategy: ScaleStrategy, known: Scaled, now: Instant) -> Survey | Unseen:
+        known.acts = strategy.clones or self.state.services.leads(now.monotonic)
+        return survey(strategy, self.state, now, lambda record: self._well_for(record, now))
+
+    def _look(self, policy: Policy, strategy: ScaleStrategy, known: Scaled, now: Instant) -> None:
+        known.seen = seen = self._survey(strategy, known, now)
+        if isinstance(seen, Unseen):
+            return
+        changed = notice(known, seen, self.state, now)
+        situation = self._completed(strategy, known, seen.situation, now)
+        rules = _rules(strategy)
+        known.looked = looked = look(rules, situation, known.memory, now)
+        known.memory = looked.memory
+        known.recommended.append((now.monotonic, looked.recommendation.to))
+        if known.acts:
+            self._tell(policy, known, looked, now)
+        if known.acts and now.monotonic >= known.retry_at and not self.busy(target_of(strategy)) and self._knows(known):
+            lasts = now.wall + 2 * self.interval
+            if looked.recommendation.moves:
+                self.want(scale_decision(policy, strategy, seen, looked.recommendation, now, expires_at=lasts), now)
+            elif seen.litter:
+                self.want(litter_decision(policy, strategy, seen, now, expires_at=lasts), now)
+        if changed or looked.regretted or now.monotonic - known.remembered >= _REMEMBER_EVERY:
+            self._remember(policy.name, known, now)
+
+    def _knows(self, known: Scaled) -> bool:
+        """Whether the Swarm was asked since the agent's last change: what it said before is no reason for another."""
+        asked = self.state.services.asked_at
+        return isinstance(known.seen, Survey) and (known.seen.swarm is None or asked is None or asked >= known.ended)
+
+    def _completed(self, strategy: ScaleStrategy, known: Scaled, situation: Situation, now: Instant) -> Situation:
+        """With what only time tells."""
+        idleness = None
+        if strategy.idle is not None:
+            holds = is_idle(strategy.idle, situation, _rules(strategy))
+            if holds is not True:
+                known.idle_since = None
+            elif known.idle_since is None:
+                known.idle_since = now.monotonic
+            held_for = 0.0 if known.idle_since is None else now.monotonic - known.idle_since
+            idleness = Idleness(holds=holds, held_for=held_for)
+        paused_for = max(0.0, max(known.hands_off_until, known.settles_until) - now.monotonic)
+        # Where no idle rule lets it have none, that is somebody's word, as is the end of a container.
+        stopped = not strategy.clones and idleness is None and situation.wanted == 0 and not known.emptied
+        return replace(situation, paused_for=paused_for, stopped=stopped, idleness=idleness)
+
+    def _tell(self, policy: Policy, known: Scaled, looked: Look, now: Instant) -> None:
+        recommendation = looked.recommendation
+        if looked.regretted:
+            self.say(announcements.shrink_regretted(policy, recommendation, now.wall), now)
+        why, limit = shortage(recommendation), recommendation.limit
+        if not why:
+            known.shortage, known.shortage_limit = "", None
+            if known.told is not None and now.monotonic - known.told_at >= _FORGOTTEN_AFTER:
+                known.told = None
+            return
+        if known.shortage_limit is not limit:
+            known.shortage_since, known.shortage_limit = now.monotonic, limit
+        known.shortage = why
+        if known.told is limit:
+            known.told_at = now.monotonic
+        elif now.monotonic - known.shortage_since >= _TOLD_AFTER:
+            known.told, known.told_at = limit, now.monotonic
+            self.say(announcements.scaling_limited(policy, recommendation, why, now.wall), now)
+
+    def _expect(self, decision: Decision, now: Instant, *, interrupted: bool = False) -> None:
+        known, parameters = self.by.get(decision.policy), decision.parameters
+        before, to = parameters.get("from"), parameters.get(TO)
+        if known is not None and isinstance(to, int) and isinstance(before, int):
+            version = parameters.get("version")
+            known.own = OwnChange(
+                before=before,
+                to=to,
+                version=version if isinstance(version, int) else -1,
+                decision=decision.id,
+                until=now.monotonic + EXPLAINS_FOR if interrupted else math.inf,
+            )
+
+    # --- how containers are ---------------------------------------------------------------------------
+
+    def _follow_wellness(self, now: Instant) -> None:
+        """One that is well when it is first seen may have been so since it began; else since it was seen to be."""
+        targets = [each.target for each in self.strategies if each.clones]
+        well: dict[tuple[str, int], float] = {}
+        for container_id, record in self.state.containers.items() if targets else ():
+            if is_well(record) and any(target.has(record.container) for target in targets):
+                life = container_id, record.restarts
+                since = self._well.get(life)
+                if since is None:
+                    up = self.state.uptime(record, now)
+                    since = now.monotonic - (up or 0.0) if not self._looked_before else now.monotonic
+                well[life] = since
+        self._well = well
+        self._looked_before = self._looked_before or bool(targets and self.state.engine.listed)
+
+    def _well_for(self, record: ContainerRecord, now: Instant) -> float | None:
+        since = self._well.get((record.container.id, record.restarts))
+        return None if since is None else max(0.0, now.monotonic - since)
+
+    # --- remembered -----------------------------------------------------------------------------------
+
+    def _remember(self, name: str, known: Scaled, now: Instant) -> None:
+        known.remembered = now.monotonic
+        self.publication.out.records.append(Record(kind=KIND, key=name, value=known.stored(now)))
+
+
+def _rules(strategy: ScaleStrategy) -> Rules:
+    return strategy.rules if strategy.idle is None else replace(strategy.rules, idle_for=strategy.idle.idle_for)
+
+
+def _ended(known: Scaled, outcome: Outcome, now: Instant) -> OwnChange | None:
+    """What the change, of which the outcome is known, still explains."""
+    own = known.own
+    if own is None:
+        return None
+    if outcome.numbers.get("conflict") or outcome.result is Result.ABANDONED:
+        if known.memory.wanted not in {None, own.before} and own.version >= 0:
+            known.hands_off_until = now.monotonic + HANDS_OFF  # what was seen meanwhile was somebody else's
+        return None  # nothing of it was done
+    made = tuple(each for each in str(outcome.numbers.get("clones") or "").split(",") if each)
+    done = outcome.result is Result.SUCCEEDED
+    # Of one that failed a part may be done.
+    return replace(own, done=done, made=made, until=now.monotonic + EXPLAINS_FOR)
+
+
+def _interrupted(intent: Intent, seen: Survey | Unseen, now: Instant) -> Outcome:
+    decision = intent.decision
+    if isinstance(seen, Unseen):
+        reason, numbers = f"the agent ended before it knew: {seen.why}", {}
+    else:
+        there = seen.situation.wanted
+        done = there == decision.parameters.get(TO)
+        what = "the engine did it" if done else f"the engine did not do it, or somebody changed it since: {there} now"
+        reason, numbers = f"the agent ended before it knew: {what}", {"replicas.wanted": there, "engine_did_it": done}
+    return Outcome(
+        decision=decision,
+        result=Result.INTERRUPTED,
+        reason=reason,
+        started_at=intent.at,
+        finished_at=now.wall,
+        numbers=numbers,
+    )

@@ -1,0 +1,54 @@
+"""How images are named: which image a reference means."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from watchtower_agent.model.disk_usage import Image
+from watchtower_agent.model.values import dataclass
+
+_DEFAULT_REGISTRIES: Final = ("docker.io/", "index.docker.io/")
+_DEFAULT_NAMESPACE: Final = "library/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageReference:
+    """A reference in its parts, as short as the engine itself shows it.
+
+    Attributes:
+        repository: `web`, `registry.example:5000/team/web`.
+        tag: `latest` where neither a tag nor a digest was given; empty where a digest was.
+        digest: `sha256:…`; empty for none.
+    """
+
+    repository: str
+    tag: str = ""
+    digest: str = ""
+
+
+def parsed_reference(text: str) -> ImageReference:
+    """The parts of `web`, `docker.io/library/web:1.2`, `web@sha256:…` and `web:1.2@sha256:…`."""
+    name, _, digest = text.partition("@")
+    repository, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:  # a registry's port
+        repository, tag = name, ""
+    for registry in _DEFAULT_REGISTRIES:
+        repository = repository.removeprefix(registry)
+    repository = repository.removeprefix(_DEFAULT_NAMESPACE)
+    return ImageReference(repository=repository, tag=tag or ("" if digest else "latest"), digest=digest)
+
+
+def means(reference: str, image: Image) -> bool:
+    """Whether a reference may mean that image: by its id or the begin of that, by a digest that it has, or by its tag.
+
+    One with a tag and a digest may mean it by either: whoever is told so deletes too little rather than too much.
+    """
+    if not reference:
+        return False
+    if image.id.startswith(reference) or image.id.partition(":")[2].startswith(reference):
+        return True
+    wanted = parsed_reference(reference)
+    if wanted.digest and wanted.digest in {image.id, *(parsed_reference(digest).digest for digest in image.digests)}:
+        return True
+    tags = map(parsed_reference, image.tags)
+    return bool(wanted.tag) and any((tag.repository, tag.tag) == (wanted.repository, wanted.tag) for tag in tags)

@@ -1,0 +1,51 @@
+"""What of a policy that scales can never come about. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from watchtower_agent.policies.catalogue import CATALOGUE
+from watchtower_agent.policies.linter.doubt import Doubt
+from watchtower_agent.policies.policy import Policy
+from watchtower_agent.policies.scaling.rules import COST_OF_GOING_ON
+from watchtower_agent.policies.strategies.scale import MetricRule, OwnMetricRule, ScaleStrategy
+
+
+def never_grows(policy: Policy) -> Iterator[Doubt]:
+    """Targets so near to all that there is that no replica ever has enough above them, of any of the metrics."""
+    strategy = policy.trigger
+    if not isinstance(strategy, ScaleStrategy):
+        return
+    up = strategy.rules.up
+    least_excess = 1.0 + up.tolerance * COST_OF_GOING_ON
+    tops = [(metric, _at_most(metric)) for metric in strategy.metrics]
+    if any(most is None or metric.target * least_excess < most for metric, most in tops):
+        return
+    metric, most = tops[-1]
+    assert most is not None
+    yield Doubt(
+        policy=policy,
+        path=("scale", "metrics", len(tops) - 1, "target"),
+        message=f"no load makes this grow: {metric.name} is {most}% at most, hardly more than the target",
+        remedy=f"write a target below {math.floor(most / (1.0 + up.tolerance))}%",
+    )
+
+
+def _at_most(metric: MetricRule) -> int | None:
+    return CATALOGUE[metric.name].at_most if isinstance(metric, OwnMetricRule) else None
+
+
+def never_idle(policy: Policy) -> Iterator[Doubt]:
+    """A rule for the last replica that min keeps at all times."""
+    strategy = policy.trigger
+    if not isinstance(strategy, ScaleStrategy) or strategy.idle is None:
+        return
+    if strategy.least > 0 and all(each.least != 0 for each in strategy.schedule):
+        yield Doubt(
+            policy=policy,
+            path=("scale", "idle"),
+            message=f"the last replica never goes: min is {strategy.least}",
+            remedy="write min: 0, or leave idle out",
+            at_key=True,
+        )

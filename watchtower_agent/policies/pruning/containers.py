@@ -1,0 +1,72 @@
+"""Which containers may be deleted: those that ended long ago and that nobody will start again. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from watchtower_agent.model.disk_usage import DiskUsage, KeptContainer
+from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.labels import COMPOSE_ONE_OFF, COMPOSE_PROJECT, is_marked, is_orchestrated
+from watchtower_agent.model.removal import Kind
+from watchtower_agent.policies.pruning.circumstances import Circumstances
+from watchtower_agent.policies.pruning.item import Item, Kept, Protection
+from watchtower_agent.policies.pruning.rules import ContainerRules
+
+ENDED: Final = frozenset({"exited", "dead"})
+"""States in which a container is after its end."""
+
+
+def judged(
+    rules: ContainerRules, disk: DiskUsage, circumstances: Circumstances, now: Instant
+) -> tuple[tuple[Item, ...], tuple[Kept, ...]]:
+    """What becomes of the containers: those that ended first come first, then the largest."""
+    items: list[Item] = []
+    kept: list[Kept] = []
+    for container in disk.containers:
+        stamp = container.finished_at
+        unused = 0.0 if stamp is None else circumstances.age(stamp, now)
+        found = _protection(container, circumstances) or (
+            (Protection.RECENT, "") if unused < rules.finished_for else None
+        )
+        if found is not None:
+            kept.append(
+                Kept(
+                    kind=Kind.CONTAINER,
+                    id=container.id,
+                    name=container.name,
+                    protection=found[0],
+                    by=found[1],
+                    size=container.size,
+                    unused=None if stamp is None else unused,
+                    asked=rules.finished_for,
+                )
+            )
+            continue
+        items.append(
+            Item(
+                kind=Kind.CONTAINER,
+                id=container.id,
+                name=container.name,
+                size=container.size,
+                unused=unused,
+                asked=rules.finished_for,
+                stamp=stamp,
+            )
+        )
+    items.sort(key=lambda item: (-item.unused, -(item.size or 0), item.id))
+    return tuple(items), tuple(kept)
+
+
+def _protection(container: KeptContainer, circumstances: Circumstances) -> tuple[Protection, str] | None:
+    if circumstances.is_own(container.id):
+        return Protection.OWN, ""
+    if container.status not in ENDED:
+        return (Protection.NEVER_ENDED if container.status == "created" else Protection.RUNNING), container.status
+    if is_marked(container.labels):
+        return Protection.LABEL, ""
+    if is_orchestrated(container.labels):
+        return Protection.ORCHESTRATOR, ""
+    project = container.labels.get(COMPOSE_PROJECT)
+    if project is not None and container.labels.get(COMPOSE_ONE_OFF, "").lower() != "true":
+        return Protection.COMPOSE, project
+    return (Protection.NEVER_ENDED, "") if container.finished_at is None else None

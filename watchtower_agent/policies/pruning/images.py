@@ -1,0 +1,214 @@
+"""Which images may be deleted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
+
+from watchtower_agent.model.disk_usage import DiskUsage, Image
+from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.labels import is_marked
+from watchtower_agent.model.removal import Kind
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.pruning.circumstances import Holders
+from watchtower_agent.policies.pruning.image_use import ANY_PROJECT, ImageUse
+from watchtower_agent.policies.pruning.item import Item, Kept, Protection, short
+from watchtower_agent.policies.pruning.lineage import Lineage
+from watchtower_agent.policies.pruning.references import ID, is_named_by, repository
+from watchtower_agent.policies.pruning.rules import ImageRules
+from watchtower_agent.policies.selector import Patterns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """What becomes of them.
+
+    Attributes:
+        dangling: Those without a name that may be deleted, and upon which nothing with a name is built, in order.
+        named: The others that may be, in order.
+        kept: Those that stay.
+    """
+
+    dangling: tuple[Item, ...] = ()
+    named: tuple[Item, ...] = ()
+    kept: tuple[Kept, ...] = ()
+
+
+def judged(rules: ImageRules, use: ImageUse, disk: DiskUsage, holders: Holders, now: Instant) -> Images:
+    """What becomes of the images: least recently used first, then those with most bytes of their own.
+
+    An image is as recently used as the newest that is built upon it, and is kept when that is.
+    """
+    images = {image.id: image for image in disk.images}
+    lineage = Lineage.of({image.id: (image.parent,) if image.parent else () for image in images.values()})
+    court = _Court(
+        rules=rules,
+        use=use,
+        holders=holders,
+        now=now,
+        images=images,
+        newest=_newest(rules, use, images, now),
+        cached=any(record.shared for record in disk.cache),
+        superseded=_superseded(use, disk.images, holders),
+    )
+    for image_id in lineage.order:
+        court.judge(images[image_id], lineage.children.get(image_id, ()))
+    for image_id in lineage.endless:
+        court.keep(images[image_id], Protection.CHILD, short(images[image_id].parent), 0.0)
+    heights = lineage.heights
+    items = sorted(
+        court.items.values(), key=lambda item: (-item.unused, heights[item.id], -_weight(item, images), item.id)
+    )
+    return Images(
+        dangling=tuple(item for item in items if item.id in court.dangling),
+        named=tuple(item for item in items if item.id not in court.dangling),
+        kept=tuple(court.kept.values()),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Court:
+    """Judges image after image, those that are built upon others first."""
+
+    rules: ImageRules
+    use: ImageUse
+    holders: Holders
+    now: Instant
+    images: Mapping[str, Image]
+    newest: Mapping[str, str]
+    cached: bool = False
+    """The build cache has bytes of some image, nobody knows of which."""
+    superseded: Mapping[str, str] = field(default_factory=dict)
+    """Repository -> a project that is present, and whose image of it has lost its name to a newer one."""
+    patterns: Patterns = field(init=False)
+    ages: dict[str, float] = field(default_factory=dict)
+    items: dict[str, Item] = field(default_factory=dict)
+    kept: dict[str, Kept] = field(default_factory=dict)
+    dangling: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patterns", Patterns(self.rules.keep))  # derived once, here
+
+    def judge(self, image: Image, children: Sequence[str]) -> None:
+        last = self.use.last(image)
+        own = 0.0 if last is None else max(0.0, self.now.monotonic - last)
+        unused = min((own, *(self.ages[child] for child in children)))
+        found = self._referred(image) or self._ruled(image, children)
+        if found is None and unused < self.rules.unused_for:
+            found = (Protection.GAP if last is not None and last <= self.use.gap else Protection.RECENT, "")
+        self.ages[image.id] = unused
+        if found is not None:
+            self.keep(image, *found, unused)
+            return
+        self.items[image.id] = Item(
+            kind=Kind.IMAGE,
+            id=image.id,
+            name=_name(image),
+            size=_unique(image),
+            unused=unused,
+            asked=self.rules.unused_for,
+            tags=image.tags,
+            parents=(image.parent,) if image.parent else (),
+            # One that a registry gave has its bytes to itself.
+            cached=self.cached and not image.digests,
+        )
+        if image.dangling and all(child in self.dangling for child in children):
+            self.dangling.add(image.id)
+
+    def keep(self, image: Image, protection: Protection, by: str, unused: float) -> None:
+        self.ages[image.id] = unused
+        self.kept[image.id] = Kept(
+            kind=Kind.IMAGE,
+            id=image.id,
+            name=_name(image),
+            protection=protection,
+            by=by,
+            size=image.size,
+            unused=unused,
+            asked=self.rules.unused_for,
+        )
+
+    def _referred(self, image: Image) -> tuple[Protection, str] | None:
+        """Who needs it."""
+        holders = self.holders
+        if image.id in holders.own_images:
+            return Protection.OWN, ""
+        if image.id in holders.images:
+            return Protection.CONTAINER, holders.images[image.id]
+        if is_marked(image.labels):
+            return Protection.LABEL, ""
+        for protection, references in ((Protection.SERVICE, holders.services), (Protection.CONTAINER, holders.mounted)):
+            if named := references.name(image):
+                return protection, _shown(named)
+        for project in self.use.projects(image) if holders.projects else ():
+            if project in holders.projects or project == ANY_PROJECT:
+                return Protection.COMPOSE, "" if project == ANY_PROJECT else project
+        # A project that is down comes up with what the name means by now.
+        found = next((repository(tag) for tag in image.tags if repository(tag) in self.superseded), "")
+        return (Protection.COMPOSE, self.superseded[found]) if found else None
+
+    def _ruled(self, image: Image, children: Sequence[str]) -> tuple[Protection, str] | None:
+        """Which rule keeps it."""
+        rules = self.rules
+        for reference in (*image.tags, *image.digests) if rules.keep else ():
+            if is_named_by(self.patterns, reference):
+                return Protection.PATTERN, reference
+        kept = next((child for child in children if child in self.kept), None)
+        if kept is not None:
+            return Protection.CHILD, _name(self.images[kept])
+        return None if image.dangling else self._named(image)
+
+    def _named(self, image: Image) -> tuple[Protection, str] | None:
+        """Which rule keeps one that has a name. What has none can't be asked for, here or of any registry."""
+        rules = self.rules
+        if rules.dangling:
+            return Protection.NAMED, ""
+        if image.id in self.newest:
+            return Protection.NEWEST, self.newest[image.id]
+        if not image.digests and not rules.without_digest:
+            return Protection.NO_DIGEST, ""
+        return None
+
+
+def _superseded(use: ImageUse, images: Iterable[Image], holders: Holders) -> dict[str, str]:
+    return {
+        repository(digest): project
+        for image in images
+        if holders.projects and image.dangling
+        for digest in image.digests
+        for project in use.projects(image)
+        if project in holders.projects
+    }
+
+
+def _newest(rules: ImageRules, use: ImageUse, images: Mapping[str, Image], now: Instant) -> dict[str, str]:
+    """Id -> a repository of which it is one of the newest: made last or, of those made together, used last."""
+    if not rules.keep_newest or rules.dangling:
+        return {}
+    by_repository: dict[str, list[tuple[float, float, str]]] = {}
+    for image in images.values():
+        last = use.last(image)
+        age = (image.created_at, now.monotonic if last is None else last, image.id)
+        for name in {repository(tag) for tag in image.tags}:
+            by_repository.setdefault(name, []).append(age)
+    newest: dict[str, str] = {}
+    for name, ages in by_repository.items():
+        for _, _, image_id in sorted(ages, reverse=True)[: rules.keep_newest]:
+            newest.setdefault(image_id, name)
+    return newest
+
+
+def _unique(image: Image) -> int | None:
+    return None if image.shared is None else max(0, image.size - max(0, image.shared))
+
+
+def _weight(item: Item, images: Mapping[str, Image]) -> float:
+    return images[item.id].size if item.size is None else item.size
+
+
+def _name(image: Image) -> str:
+    return min(image.tags) if image.tags else short(image.id)
+
+
+def _shown(name: str) -> str:
+    return short(name) if name.startswith(ID) else name

@@ -1,0 +1,85 @@
+"""What a pass may delete, in which order, and what it keeps and why. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from watchtower_agent.model.disk_usage import DiskUsage
+from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.pruning import cache, containers, images, networks, volumes
+from watchtower_agent.policies.pruning.circumstances import Circumstances, Holders
+from watchtower_agent.policies.pruning.item import Item, Kept
+from watchtower_agent.policies.pruning.rules import Rules
+from watchtower_agent.policies.pruning.usage import Usage
+
+EXPIRES_AFTER: Final = 600.0
+"""Seconds for which a plan lasts that nobody has to approve."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What was found of one listing.
+
+    Attributes:
+        rules: By which it was made.
+        items: What may be deleted, in order: nothing else is. All of it, though a pass may end before it is through.
+        kept: What stays, of the kinds that the rules name, and why.
+        made: When.
+        listed_at: When the listing was asked for, seconds since the epoch.
+        lasts: Seconds after which nothing more of it is carried out.
+    """
+
+    rules: Rules
+    items: tuple[Item, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    made: Instant
+    listed_at: float
+    lasts: float = EXPIRES_AFTER
+
+    @property
+    def size(self) -> int:
+        """Bytes that all of it frees, as far as the engine says beforehand."""
+        return sum(item.size or 0 for item in self.items)
+
+    def is_over(self, now: Instant) -> bool:
+        """Whether it is too old to be carried out."""
+        return not 0.0 <= now.passed_since(self.made) < self.lasts
+
+
+def plan(rules: Rules, usage: Usage, disk: DiskUsage, circumstances: Circumstances, now: Instant) -> Plan:
+    """Plan a pass: build cache, images without a name, containers, other images, networks, volumes.
+
+    What one item of a plan refers to is not in the same plan: the image of a container that is to be deleted stays
+    until the next one.
+
+    Args:
+        rules: What may be pruned.
+        usage: When everything was last used. It has taken this listing already.
+        disk: The listing.
+        circumstances: What else is to be known.
+        now: The present.
+    """
+    holders = Holders.of(disk, circumstances)
+    items: list[Item] = []
+    kept: list[Kept] = []
+
+    def take(judged: tuple[Iterable[Item], Iterable[Kept]]) -> None:
+        items.extend(judged[0])
+        kept.extend(judged[1])
+
+    of_images = images.Images()
+    if rules.images is not None:
+        of_images = images.judged(rules.images, usage.images, disk, holders, now)
+    if rules.build_cache is not None:
+        take(cache.judged(rules.build_cache, disk, circumstances, now))
+    take((of_images.dangling, ()))
+    if rules.containers is not None:
+        take(containers.judged(rules.containers, disk, circumstances, now))
+    take((of_images.named, of_images.kept))
+    if rules.networks is not None:
+        take(networks.judged(rules.networks, usage.networks, disk, holders, now))
+    if rules.volumes is not None:
+        take(volumes.judged(rules.volumes, usage.volumes, disk, holders, circumstances, now))
+    return Plan(rules=rules, items=tuple(items), kept=tuple(kept), made=now, listed_at=disk.at)

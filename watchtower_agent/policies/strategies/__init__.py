@@ -1,0 +1,1 @@
+"""What policies say that look at their target all the time: as loaded and checked. Pure."""

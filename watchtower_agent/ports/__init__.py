@@ -1,0 +1,1 @@
+"""What the loop speaks to. Adapters implement these; tests put fakes behind them."""

@@ -1,0 +1,124 @@
+"""How often the wall clock was set within this boot, and how long ago a stamp of it was made after all. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Final, TypeGuard
+
+from watchtower_agent.model.instant import AHEAD, Instant
+from watchtower_agent.model.values import dataclass
+
+MOST: Final = 32
+"""Steps that are told apart. Of more the oldest are taken together: what was stamped between them counts as younger."""
+
+_LEAST: Final = 1.0
+"""Seconds; by less a clock may differ from itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockStep:
+    """One.
+
+    Attributes:
+        at: What the wall clock would have shown when the step was seen, had it not been set; of one that was set back,
+            when it was last looked at before that: what was stamped since then may be younger than the step.
+        by: Seconds by which it was set forwards; negative for back.
+        seen: When that was, on the monotonic clock.
+    """
+
+    at: float
+    by: float
+    seen: float
+
+    def later_than(self, stamp: float) -> bool:
+        """Whether the stamp was surely made before the clock was set.
+
+        One of the moment at which the step was seen may be a little later than that. A clock that was set back shows
+        some times twice: a stamp of one of them counts as made the second time.
+        """
+        return stamp <= self.at + min(self.by, self.by / 2, _LEAST)
+
+
+@dataclass(slots=True)
+class ClockSteps:
+    """Those of this boot that the agent saw, be it at its start.
+
+    That the host was suspended is none: all of its clocks but the monotonic one go on meanwhile.
+    """
+
+    _boot: str = ""
+    _ahead: float = 0.0
+    """Seconds by which the wall clock is ahead of the time since the boot. Only somebody who sets it changes that."""
+    _steps: list[ClockStep] = field(default_factory=list)
+    _looked: float | None = None
+    """When the clock was looked at last, on the monotonic clock, as far as is known; None: not within this boot."""
+
+    def look(self, now: Instant) -> float | None:
+        """Look at the clock.
+
+        Returns:
+            Seconds by which it was set since the last look, 0 where that can't be told; None when it was not.
+        """
+        if not now.boot:
+            return None
+        ahead = now.wall - now.monotonic - now.asleep
+        unseen = 0.0 if self._looked is None else max(0.0, now.monotonic - self._looked)
+        self._looked = now.monotonic
+        if self._boot != now.boot:
+            self._boot, self._ahead, self._steps = now.boot, ahead, []
+            return 0.0
+        by = ahead - self._ahead
+        if abs(by) < _LEAST:
+            return None
+        self._ahead = ahead
+        self._steps.append(ClockStep(at=now.wall - by - (unseen if by < 0 else 0.0), by=by, seen=now.monotonic))
+        if len(self._steps) > MOST:
+            older, newer = self._steps[:2]
+            self._steps[:2] = [ClockStep(at=newer.at, by=older.by + newer.by, seen=newer.seen)]
+        return by
+
+    def age(self, stamp: float, now: Instant) -> float | None:
+        """Seconds since a stamp of this host's wall clock was made; None for one from the future.
+
+        Args:
+            stamp: Seconds since the epoch, as the clock showed them.
+            now: The present, or a moment shortly before it.
+        """
+        age = now.wall - stamp
+        for step in reversed(self._steps):
+            if step.seen > now.monotonic:
+                continue  # `now` is of the time before it, as the stamp is
+            if age >= -AHEAD and not step.later_than(stamp):
+                break  # else, by the clock as it is since that step, the stamp is of the future: so it is older
+            age -= step.by
+        return max(0.0, age) if age >= -AHEAD else None
+
+    def stored(self) -> dict[str, object]:
+        """As a JSON object for the next run."""
+        return {
+            "boot": self._boot,
+            "ahead": self._ahead,
+            "steps": [[step.at, step.by, step.seen] for step in self._steps],
+            "looked": self._looked,
+        }
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, object]) -> ClockSteps:
+        """The inverse of `stored`; nothing is known of what is no such object."""
+        match stored:
+            case {"boot": str() as boot, "ahead": float() | int() as ahead, "steps": list() as steps}:
+                known = [
+                    ClockStep(at=step[0], by=step[1], seen=step[2])
+                    for step in steps[-MOST:]
+                    if isinstance(step, list) and len(step) == 3 and all(map(_is_number, step))  # noqa: PLR2004
+                ]
+                looked = stored.get("looked")  # an earlier version did not store that
+                return cls(boot, ahead, known, looked if _is_number(looked) else None)
+            case _:
+                return cls()
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and math.isfinite(value)
