@@ -140,7 +140,7 @@ class MqttLink:
 
     async def _live(self, connection: MqttConnection, serve: Callable[[MqttConnection], Awaitable[None]]) -> bool:
         """One connection's life. True when it ended because everything was said."""
-        self.connected, self.last_error, self._said = True, "", ""
+        self._said = ""
         self._on_up(f"Connected to the broker at {self.url}.")
         self.subscriptions.opened(connection)
         connection.deliver_to(self.subscriptions.received)
@@ -174,6 +174,8 @@ class MqttLink:
                 f"The broker at {self.url} does not take the agent's status on {topic}: {status.reason}. "
                 f"Allow this user to write {self._options.base_topic}/v1/{self._options.host}/#.",
             )
+        if status.verdict is not Verdict.LOST:
+            self.connected, self.last_error = True, ""
         await serve(connection)
 
     def _down(self, sentence: str) -> None:
