@@ -21,6 +21,13 @@ def test_alone_nothing_waits_and_a_burst_goes_through() -> None:
     assert pace.wait(10.5) == 0
 
 
+def test_a_step_with_many_states_counts_for_several_and_later_ones_wait_for_it() -> None:
+    pace = Pace(burst=3, interval=0.5)
+    pace.went(10.0, weight=5.0)
+    assert pace.wait(10.0) == pytest.approx(1.5)
+    assert pace.wait(11.5) == 0
+
+
 @given(gaps=st.lists(st.floats(0, 0.2), min_size=1, max_size=200))
 def test_over_any_time_no_more_go_than_the_burst_and_one_each_interval(gaps: list[float]) -> None:
     pace, now, went = Pace(burst=5, interval=0.1), 0.0, 0
@@ -89,6 +96,19 @@ def test_in_a_storm_states_are_held_back_and_records_are_not() -> None:
     agent.see()
     assert agent.retained("container/web50") is not None
     assert agent.pipeline.rest(agent.clock.monotonic, at_most=1.0) == 1.0
+
+
+def test_a_storm_over_many_containers_is_not_mostly_states() -> None:
+    agent = host(30)
+    for turn in range(80):
+        if turn == 40:
+            agent.steps.clear()
+        for number in range(30):
+            rename(agent, f"web{number}-{turn}" if turn else f"web{number}", f"web{number}-{turn + 1}")
+        agent.clock.advance(0.25)
+        agent.see()
+    told = len(states(agent))
+    assert 10 * 30 <= told <= 10 * 90, "in 10 s, the newest of each and what it was called before"
 
 
 def test_names_too_short_lived_to_be_published_are_not_cleared_and_no_ghost_is_left() -> None:

@@ -25,9 +25,14 @@ class Pace:
         """Seconds until the next may go, 0 when it may now. All times are monotonic."""
         return max(0.0, (1 - self._left_at(now)) * self._interval)
 
-    def went(self, now: float) -> None:
-        """One went."""
-        self._left = self._left_at(now) - 1
+    def went(self, now: float, *, weight: float = 1.0) -> None:
+        """One went.
+
+        Args:
+            now: Monotonic.
+            weight: How many of them it counts for; what it takes beyond the burst is waited for afterwards.
+        """
+        self._left = self._left_at(now) - weight
         self._at = now
 
     def _left_at(self, now: float) -> float:

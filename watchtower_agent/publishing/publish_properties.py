@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 _EXPIRY, _CONTENT_TYPE, _USER_PROPERTY = b"\x02", b"\x03", b"\x26"
 """Identifiers, MQTT 5 section 2.2.2.2."""
@@ -26,9 +27,15 @@ def packed(*, content_type: str, user_properties: Iterable[tuple[str, str]], exp
     if content_type:
         parts += [_CONTENT_TYPE, _text(content_type)]
     for name, value in user_properties:
-        parts += [_USER_PROPERTY, _text(name), _text(value)]
+        parts += [_USER_PROPERTY, _name(name), _text(value)]
     body = b"".join(parts)
     return _length(len(body)) + body
+
+
+@lru_cache(maxsize=64)
+def _name(text: str) -> bytes:
+    """As `_text`; an event's properties have the same names each time."""
+    return _text(text)
 
 
 def _text(text: str) -> bytes:
