@@ -29,8 +29,8 @@ from watchtower_agent.state.sample_targets import SampleTargets
 _STATES_AT_ONCE, _STATES_EVERY = 20, 0.25
 """Steps in a row that publish states at once, and seconds between them in a storm that goes on: newest wins."""
 _STATES_IN_A_STEP = 20
-"""States that such a step may have; one with more counts for several, so that a storm over many containers is not mostly
-states that nobody has time to read."""
+"""States that such a step may have; one with more counts for several, so that a storm over many containers is not
+mostly states that nobody has time to read."""
 _MEANS_EVERY = 5.0
 """Seconds between batches at most while this host runs replicas that another one scales: with 10 s it grows later."""
 
