@@ -42,6 +42,7 @@ from watchtower_agent.publishing.cloudevent import CloudEventComposer
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
 from watchtower_agent.publishing.topics import Topics
 from watchtower_agent.schedules import Schedules
+from watchtower_agent.service_manager import ServiceManager, of_this_process
 from watchtower_agent.serving.commands import Commands
 from watchtower_agent.serving.control import ControlServer
 from watchtower_agent.serving.followers import Followers
@@ -50,12 +51,15 @@ from watchtower_agent.sources.sources import Sources
 from watchtower_agent.storage import SqliteStore
 from watchtower_agent.storage.gaps import OutboxDrop
 from watchtower_agent.tasks import Tasks
+from watchtower_agent.vitals import stuck
 
 log = structlog.get_logger("watchtower_agent")
 
 _ACTIONS_MAY_TAKE = 15.0
 _DRAIN_MAY_TAKE = 5.0
 """Seconds that the end of the agent waits: for actions under way, then for the broker. What is left is on disk."""
+_STORE_WAITS = 5.0
+"""Seconds between tries to open the store on a disk that is full."""
 _POLICIES_MAY_TAKE = 10.0
 """Seconds that the engine is not listened to at the start until the policies were read. A folder that hangs then does
 not keep the agent deaf: it publishes, and acts once there are policies."""
@@ -90,6 +94,7 @@ class Agent:
         self._clock = SystemClock()
         self._stop = asyncio.Event()
         self._ended: str = ""
+        self._service = of_this_process()
 
     async def run(self) -> int:
         """Build, start, wait for the signal to end, end."""
@@ -118,8 +123,9 @@ class Agent:
                 await store.open()
             except TemporaryError as error:
                 log.warning("store_not_ready", error=str(error), consequence="the agent starts once it works")
+                self._service.waits_for("the state folder", _STORE_WAITS)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), 5.0)
+                    await asyncio.wait_for(self._stop.wait(), _STORE_WAITS)
             else:
                 return True
         return False
@@ -221,7 +227,7 @@ class Agent:
         )
         commands.listen()
         inbox.put(self._notice("started", f"watchtower-agent {__version__} started"))
-        _on_hangup(folder)
+        _on_hangup(folder, self._service, parts)
         await control.start()
         sampler.start()
         tasks = Tasks(self._stop)
@@ -234,6 +240,7 @@ class Agent:
         tasks.start(sources.run(), "sources")
         tasks.start(commands.run(), "commands")
         tasks.start(publisher.run(), "publisher")
+        tasks.start(_serve_as_service(self._service, folder, parts), "service")
         try:
             await self._stop.wait()
         finally:
@@ -255,6 +262,8 @@ class Agent:
     ) -> None:
         """Stop taking events in, let actions end, tell the broker what is left to tell, say farewell."""
         log.info("agent_ends", actions_under_way=executor.under_way)
+        self._service.stopping()
+        await tasks.cancel("service")
         await control.close()
         await tasks.cancel("commands")
         await tasks.cancel("engine session")
@@ -318,13 +327,29 @@ async def _once_policies_are_read(folder: PolicyFolder, session: EngineSession) 
     await session.run()
 
 
-def _on_hangup(folder: PolicyFolder) -> None:
+async def _serve_as_service(service: ServiceManager, folder: PolicyFolder, parts: Parts) -> None:
+    """Ready once policies are in force, the engine or not: to tell that it is away is part of the work."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(folder.looked.wait(), _POLICIES_MAY_TAKE)
+    service.ready(parts.line())
+    vitals = parts.vitals()
+    await service.watch(lambda: stuck(vitals, parts.clock.now().monotonic), parts.line)
+
+
+def _on_hangup(folder: PolicyFolder, service: ServiceManager, parts: Parts) -> None:
     """SIGHUP: read the policies now."""
     running = asyncio.get_running_loop()
-    reloads: set[asyncio.Task[object]] = set()
+    reloads: set[asyncio.Task[None]] = set()
+
+    async def read() -> None:
+        service.reloading(parts.clock.now().monotonic)
+        try:
+            await folder.reload()
+        finally:
+            service.ready(parts.line())
 
     def reload() -> None:
-        task: asyncio.Task[object] = asyncio.create_task(folder.reload(), name="reload on SIGHUP")
+        task = asyncio.create_task(read(), name="reload on SIGHUP")
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 

@@ -30,9 +30,13 @@ from watchtower_agent.ports.store import Store
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
 from watchtower_agent.settings import Settings
 from watchtower_agent.state.engine_state import EngineState
+from watchtower_agent.vitals import Vital
 
 _STORE_MAY_TAKE = 1.0
 """Seconds in which the store says how it is doing: `status` answers within those of a container's health check."""
+
+_LOOP_MAY_TAKE, _SAMPLER_MAY_TAKE, _ENGINE_MAY_TAKE, _BROKER_MAY_TAKE = 30.0, 60.0, 90.0, 60.0
+"""Seconds without progress after which each stands still: far more than a busy host, or a try that fails, takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,37 @@ class Parts:
     sampler: Sampler
     session: EngineSession
     disk: Disk
+
+    def vitals(self) -> tuple[Vital, ...]:
+        """What must go on. A disk that does not answer is told by the loop, and a new start could not write either."""
+
+        def disk() -> str:
+            return self.loop.store_error
+
+        def sampled() -> float | None:
+            batch = self.pipeline.state.samples
+            return self.started.monotonic if batch is None else batch.at.monotonic
+
+        slack = 10 * self.settings.sampling.interval
+        return (
+            Vital(name="the loop", moved=lambda: self.loop.moved_at, within=_LOOP_MAY_TAKE + slack, excuse=disk),
+            Vital(name="the sampler", moved=sampled, within=_SAMPLER_MAY_TAKE + slack, excuse=disk),
+            Vital(
+                name="the watch over the engine",
+                moved=lambda: self.session.moved_at,
+                within=_ENGINE_MAY_TAKE + 3 * self.settings.engine.timeout,
+            ),
+            Vital(name="the way to the broker", moved=self.publisher.stir, within=_BROKER_MAY_TAKE, excuse=disk),
+        )
+
+    def line(self) -> str:
+        """How everything is doing, in a line."""
+        state, mqtt = self.pipeline.state, broker_facts(self.publisher)
+        engine = "engine connected" if self.session.connected else "ENGINE DOWN"
+        broker = "no broker" if mqtt is None else ("broker connected" if mqtt["connected"] else "BROKER DOWN")
+        running = sum(record.container.running for record in state.containers.values())
+        told = f"{running} containers run, {engine}, {broker}"
+        return told if self.settings.mode == "enforce" else f"{told}, mode {self.settings.mode}"
 
     async def status(self) -> Mapping[str, object]:
         """How everything is doing."""

@@ -111,6 +111,8 @@ class EngineSession:
         self._begin_ns = cursor.time_ns if cursor is not None and not cursor.event_id else 0
         self._first = cursor is None
         self._gap_reason = ""
+        self.moved_at = clock.now().monotonic
+        """When the engine last answered, or was last tried, on the monotonic clock."""
 
     @property
     def position(self) -> int:
@@ -145,7 +147,7 @@ class EngineSession:
         self._outage.begin(Cause("the agent has just started", ours=True))
         try:
             while True:
-                begun = self._clock.now().monotonic
+                begun = self.moved_at = self._clock.now().monotonic
                 try:
                     stream = await self._open()
                 except WatchtowerError as error:
@@ -280,7 +282,9 @@ class EngineSession:
                 latency = await self._pings.call(self._calls.ping)
             except WatchtowerError as error:
                 return Cause(str(error))
-            self._sink(EnginePinged(latency=latency, at=self._clock.now().wall))
+            now = self._clock.now()
+            self.moved_at = now.monotonic
+            self._sink(EnginePinged(latency=latency, at=now.wall))
 
     async def _asked_to_resync(self) -> Cause:
         await self._resync.wait()

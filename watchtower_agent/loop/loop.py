@@ -162,6 +162,8 @@ class Loop:
         """By the identity of what somebody brought, and waits for."""
         self._store_error = ""
         self._stalled_since: float | None = None
+        self.moved_at = clock.now().monotonic
+        """When it last was done with a step, on the monotonic clock."""
 
     @property
     def store_error(self) -> str:
@@ -180,6 +182,7 @@ class Loop:
             effects = self._pipeline.step(observations, self._clock.now(), sampler_waits_for=waits_for)
             await self._step(effects)
             self._handled(observations, effects)
+            self.moved_at = self._clock.now().monotonic
 
     async def bring(self, observation: Observation) -> Effects:
         """Bring something of which every single one counts; returns the effects of its step, once these are durable."""

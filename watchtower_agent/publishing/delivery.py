@@ -103,6 +103,8 @@ class Delivery:
         )
         self._events_in_flight = 0
         self.delivered = 0
+        self.moved_at = self._loop.time()
+        """When it last looked after everything, by the event loop's clock."""
 
     @property
     def _window(self) -> int:
@@ -166,6 +168,10 @@ class Delivery:
         if future.result().verdict is Verdict.NEVER:
             self._refusals.reply_refused(topic, future.result())
 
+    def stir(self) -> None:
+        """Look after everything soon, though nothing happened: `moved_at` then tells that it does."""
+        self._wake.set()
+
     def abandon(self) -> None:
         """Stop waiting for what is left: it stays in the outbox."""
         self._abandoned = True
@@ -185,6 +191,7 @@ class Delivery:
                 self._wake.clear()
                 try:
                     await self._keep_house()
+                    self.moved_at = self._loop.time()
                 except WatchtowerError:
                     self._later(_STORE_RETRY, self._wake.set)  # the disk is full: nothing is forgotten, only late
                 if draining.is_set() and (self._abandoned or self._nothing_left()):

@@ -190,6 +190,13 @@ class OutboxPublisher:
             parked_topics=delivery.parked_topics if delivery else (),
         )
 
+    def stir(self) -> float | None:
+        """Have the delivery prove that it goes on; when it last did, on the monotonic clock. None without a broker."""
+        if self._delivery is None:
+            return None  # the link tries, each time for so long at most
+        self._delivery.stir()
+        return self._delivery.moved_at
+
     async def _serve(self, connection: Connection) -> None:
         delivery = Delivery(
             self._outbox,
@@ -237,6 +244,10 @@ class NoBroker:
 
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - as OutboxPublisher.drain
         """Nothing to send."""
+
+    def stir(self) -> float | None:
+        """There is nothing to prove."""
+        return None
 
     def facts(self) -> PublishingFacts:
         """No broker."""
