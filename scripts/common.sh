@@ -51,6 +51,7 @@ missing_packages() { # PACKAGE...
       mosquitto-clients) command -v mosquitto_sub ;;
       busybox-static) static_busybox ;;
       iproute2) command -v ip ;;
+      systemd) command -v systemd-analyze ;;
       python3-venv) /usr/bin/python3 -c 'import ensurepip, venv' ;;
       ca-certificates) [[ -s /etc/ssl/certs/ca-certificates.crt ]] ;;
       *) command -v "$package" ;;

@@ -507,6 +507,7 @@ def make_host() -> Iterator[Callable[..., Host]]:
         start: bool = True,
         mqtt_port: int | None = None,
         open_files: int | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Host:
         proxy = EngineProxy(engine.socket) if proxied else None
         if proxy is not None:
@@ -517,6 +518,7 @@ def make_host() -> Iterator[Callable[..., Host]]:
             policies=policies,
             settings=settings,
             open_files=open_files,
+            environment=environment,
         )
         watch = AgentWatch(broker.port, agent.host).start()
         host = Host(engine=engine, broker=broker, agent=agent, watch=watch, proxy=proxy)

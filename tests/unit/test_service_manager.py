@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.notify_socket import Ear
 from watchtower_agent.service_manager import ServiceManager
-
-
-class Ear:
-    """Listens as systemd does."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
-        self._socket.settimeout(0)
-
-    async def hear(self) -> list[str]:
-        said = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self._socket, 4096), 10)
-        return said.decode().split("\n")
-
-    def silent(self) -> bool:
-        try:
-            self._socket.recv(4096)
-        except BlockingIOError:
-            return True
-        return False
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 @pytest.fixture(params=["path", "abstract"])
 def ear(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ear]:
-    listening = Ear(str(tmp_path / "notify") if request.param == "path" else f"@{tmp_path}/notify")
-    yield listening
-    listening.close()
+    with Ear(str(tmp_path / "notify") if request.param == "path" else f"@{tmp_path}/notify") as listening:
+        yield listening
 
 
 async def test_ready_reloading_waiting_and_stopping_are_told(ear: Ear) -> None:

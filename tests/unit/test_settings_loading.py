@@ -89,6 +89,15 @@ def test_precedence(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (settings.log.level, settings.log.format) == ("error", "json")
 
 
+def test_an_empty_secret_is_none(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("")
+    (tmp_path / "mqtt__password").write_text("\n")
+    (tmp_path / "mqtt__username").write_text("somebody\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    mqtt = load_settings(file).settings.mqtt
+    assert (mqtt.username, mqtt.password) == ("somebody", None)
+
+
 def test_environment_values(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text("mqtt: {url: 'mqtt://file', labels: [x]}\n")
     monkeypatch.setenv("WATCHTOWER_AGENT_MQTT__URL", "null")

@@ -135,7 +135,9 @@ def secrets() -> Layer:
             continue
         places[path] = str(file)
         try:
-            put(values, path, read_secret(file))
+            # An empty one is none: a unit of systemd has to name something where there is no password.
+            if secret := read_secret(file):
+                put(values, path, secret)
         except ValueError as error:
             problems.append(f"{file}: {joined(path)}: {error}")
     return Layer(
