@@ -535,6 +535,7 @@ def make_host() -> Iterator[Callable[..., Host]]:
         for host in hosts:
             host.agent.check_log()
             host.watch.check()
+            assert host.proxy is None or host.proxy.out_of_bounds == []
     finally:
         for host in hosts:
             host.agent.close()

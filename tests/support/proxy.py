@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.support.patience import patient
+from watchtower_agent.engine.endpoints import endpoint_of
 
 BLOCK = 65536
 
@@ -102,11 +103,13 @@ class EngineProxy:
     Attributes:
         socket: Where it listens; `url` is the same as `unix://…`.
         requests: Everything that passed, in order.
+        out_of_bounds: Requests that did not pass, since the agent says of itself that it makes none like these.
     """
 
     def __init__(
         self, upstream: Path, *, listen: Path | None = None, on_request: Callable[[Request], None] | None = None
     ) -> None:
+        self.out_of_bounds: list[str] = []
         self._upstream = upstream
         self._directory = Path(tempfile.mkdtemp(prefix="wt-proxy-"))
         self.socket = listen or self._directory / "proxy.sock"
@@ -272,6 +275,9 @@ class EngineProxy:
         with self._state:
             self.requests.append(request)
             self._state.notify_all()
+        if endpoint_of(request.method, request.path) is None:
+            self.out_of_bounds.append(f"{request.method} {request.path}")
+            return False
         if self._on_request is not None:
             self._on_request(request)
         for rule in self._rules:

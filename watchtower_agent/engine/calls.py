@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.container import inspected_container, listed_container, parse_time
+from watchtower_agent.engine.endpoints import ours
 from watchtower_agent.engine.event import stamp_text
 from watchtower_agent.engine.feed import EventFeed, split_lines
 from watchtower_agent.engine.heartbeat import Heartbeat
@@ -206,7 +207,7 @@ class EngineCalls:
         with translated(what):
             link = self._linked()
             limit = self.timeout if timeout is None else timeout
-            return accepted(link.transport.ask("GET", link.target(path, params), timeout=limit)).json()
+            return accepted(link.transport.ask("GET", link.target(ours("GET", path), params), timeout=limit)).json()
 
     def post(
         self,
@@ -231,14 +232,16 @@ class EngineCalls:
         """
         with translated(what):
             link = self._linked()
-            answer = accepted(link.transport.ask("POST", link.target(path, params), body=body, timeout=timeout))
+            target = link.target(ours("POST", path), params)
+            answer = accepted(link.transport.ask("POST", target, body=body, timeout=timeout))
             return answer.json() if body is not None and answer.content else None
 
     def delete(self, path: str, *, what: str, params: Mapping[str, str] | None = None, timeout: float) -> None:
         """DELETE; arguments as of `post`."""
         with translated(what):
             link = self._linked()
-            accepted(link.transport.ask("DELETE", link.target(path, params), timeout=timeout))
+            target = link.target(ours("DELETE", path), params)
+            accepted(link.transport.ask("DELETE", target, timeout=timeout))
 
     def _linked(self) -> _Link:
         with self._lock:
