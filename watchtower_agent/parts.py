@@ -80,7 +80,9 @@ class Parts:
     def line(self) -> str:
         """How everything is doing, in a line."""
         state, mqtt = self.pipeline.state, broker_facts(self.publisher)
-        engine = "engine connected" if self.session.connected else "ENGINE DOWN"
+        engine = "engine connected" if state.engine.connected else "ENGINE DOWN"
+        if state.engine.responding is None:
+            engine = "engine not heard yet"
         broker = "no broker" if mqtt is None else ("broker connected" if mqtt["connected"] else "BROKER DOWN")
         running = sum(record.container.running for record in state.containers.values())
         told = f"{running} containers run, {engine}, {broker}"
