@@ -10,13 +10,22 @@ from typing import Final
 from tests.support.core import INFO, Host, container_id, ended
 from watchtower_agent.model.container import Container, ContainerStatus
 from watchtower_agent.model.decision import Mode, Verb
-from watchtower_agent.model.observation import EngineFound, ServicesObserved
+from watchtower_agent.model.notice import Notice
+from watchtower_agent.model.observation import (
+    EngineFound,
+    ReadingObserved,
+    ServicesObserved,
+    SiblingObserved,
+    SiblingReplica,
+)
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
 from watchtower_agent.model.service import CLONE_OF, CLONED_BY, SwarmService, Task, TaskState
 from watchtower_agent.policies.policy import MaintenanceWindow, Place, Policy, PolicySet, Then
+from watchtower_agent.policies.scaling.rules import Rules
 from watchtower_agent.policies.strategies.scale import (
     MetricRule,
+    MqttMetricRule,
     OwnMetricRule,
     ScaleStrategy,
     ScaleTarget,
@@ -28,6 +37,7 @@ SWARM: Final = ScaleTarget(kind=ServiceKind.SWARM, service="shop_web")
 COMPOSE: Final = ScaleTarget(kind=ServiceKind.COMPOSE, project="shop", service="web")
 OF_COMPOSE: Final = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
 GIB: Final = 2.0**30
+QUEUE: Final = MqttMetricRule(topic="queue/orders/depth", target=30.0)
 
 
 def scale_policy(
@@ -62,6 +72,7 @@ class ScaledHost(Host):
         leads: Whether this node leads the Swarm.
         answers: Whether the Swarm is asked.
         available: Bytes of memory that the host has.
+        takes: How many bytes of memory a container has.
         elsewhere: Tasks on other nodes.
         fails: How many changes the engine refuses.
         conflicts: How many changes the Swarm refuses, since somebody else was faster.
@@ -78,6 +89,7 @@ class ScaledHost(Host):
         self.labels: Mapping[str, str] = {}
         self.elsewhere: tuple[Task, ...] = ()
         self.available = 64 * GIB
+        self.takes: Callable[[Container], float] = lambda _: 0.5 * GIB
         self.conflicts = 0
         self.fails = 0
         self.service_id = "s1"
@@ -121,7 +133,7 @@ class ScaledHost(Host):
             targets=tuple(SampleTarget(container_id=each.id) for each in running),
             columns={
                 CPU: array("d", [float("nan") if load is None else load for load in loads]),
-                "memory.working_set": array("d", [0.5 * GIB] * len(running)),
+                "memory.working_set": array("d", map(self.takes, running)),
             },
             host={"host.memory.available": self.available},
         )
@@ -137,6 +149,47 @@ class ScaledHost(Host):
         for _ in range(times):
             self.tick()
             self.carry_out()
+
+    def until_begun(self) -> Intent:
+        """Seconds pass until the agent begins a change; it is not carried out yet."""
+        while not self.open:
+            self.tick()
+        (intent,) = self.open.values()
+        return intent
+
+    def until_changed(self) -> None:
+        """Seconds pass until the agent has made its first change."""
+        while not self.asked:
+            self.settle()
+
+    def reads(self, value: float, times: int, name: str = QUEUE.name) -> None:
+        """A number comes from outside each second."""
+        for _ in range(times):
+            self.see(ReadingObserved(name=name, value=value, moment=self.clock.monotonic))
+            self.settle()
+
+    def moves_away(self) -> Container:
+        """One of the tasks turns out to run on another node, `n2`."""
+        *_, there = self.docker.containers.values()
+        self.docker.remove(there.name, force=True)
+        since = there.created_at
+        task = Task(id="t9", node_id="n2", container_id=there.id, state=TaskState.RUNNING, since=since)
+        self.elsewhere = (task,)
+        return there
+
+    def batch(
+        self, of: Container, value: float, *, host: str = "h2", node: str = "n2", interval: float = 5.0
+    ) -> SiblingObserved:
+        """What another node's agent tells of that container's CPU."""
+        windows = OwnMetricRule(name=CPU, target=60.0).windows(Rules())
+        told = SiblingReplica(container_id=of.id, service="shop_web", means={str(window): value for window in windows})
+        moment = self.clock.monotonic
+        return SiblingObserved(host=host, node=node, interval=interval, moment=moment, replicas=(told,))
+
+    @property
+    def limited(self) -> list[str]:
+        """What people were told of services that stay as they are."""
+        return [each.reason for each in self.of(Notice) if each.action == "limited"]
 
     def services(self) -> ServicesObserved:
         """What the Swarm says."""
@@ -245,3 +298,32 @@ class ScaledHost(Host):
 def original(host: ScaledHost, name: str = "shop-web-1") -> Container:
     """A container that Compose made."""
     return host.docker.create(name, labels=OF_COMPOSE, silent=True, identity=container_id(name))
+
+
+def a_swarm(replicas: int = 2, **policy: object) -> ScaledHost:
+    """A leader whose service has run for long enough that the past speaks against nothing."""
+    host = ScaledHost(scale_policy(**policy), replicas=replicas)  # type: ignore[arg-type] # fields by name
+    host.needs(float(replicas))
+    host.settle(30)
+    host.clear()
+    return host
+
+
+def a_project(**policy: object) -> ScaledHost:
+    """A Compose service of one container, which has run for as long."""
+    host = ScaledHost(scale_policy(COMPOSE, **policy))  # type: ignore[arg-type] # fields by name
+    original(host)
+    host.connect()
+    host.needs(1.0)
+    host.settle(30)
+    host.clear()
+    return host
+
+
+def a_grown_project(needs: float, **policy: object) -> ScaledHost:
+    """One that has the clones that it needs."""
+    host = a_project(**policy)
+    host.needs(needs)
+    host.settle(120)
+    host.clear()
+    return host

@@ -188,11 +188,14 @@ class Scaling:
     def _look(self, policy: Policy, strategy: ScaleStrategy, known: Scaled, now: Instant) -> None:
         known.seen = seen = self._survey(strategy, known, now)
         if isinstance(seen, Unseen):
+            known.promised = 0.0
             return
         changed = notice(known, seen, self.state, now)
         situation = self._completed(strategy, known, seen.situation, now)
         rules = _rules(strategy)
-        known.looked = looked = look(rules, situation, known.memory, now)
+        looked = look(rules, situation, known.memory, now)
+        known.promised = known.promises(seen.situation, looked, begins=policy.mode is Mode.ENFORCE)
+        known.looked = looked
         known.memory = looked.memory
         known.recommended.append((now.monotonic, looked.recommendation.to))
         if known.acts:
@@ -218,14 +221,18 @@ class Scaling:
             holds = is_idle(strategy.idle, situation, _rules(strategy))
             if holds is not True:
                 known.idle_since = None
-            elif known.idle_since is None:
+            elif known.idle_since is None or known.memory.is_gap(now.monotonic, _rules(strategy)):
                 known.idle_since = now.monotonic
             held_for = 0.0 if known.idle_since is None else now.monotonic - known.idle_since
             idleness = Idleness(holds=holds, held_for=held_for)
         paused_for = max(0.0, max(known.hands_off_until, known.settles_until) - now.monotonic)
         # Where no idle rule lets it have none, that is somebody's word, as is the end of a container.
         stopped = not strategy.clones and idleness is None and situation.wanted == 0 and not known.emptied
-        return replace(situation, paused_for=paused_for, stopped=stopped, idleness=idleness)
+        room = situation.room
+        if room is not None:  # several services may grow at the same moment
+            others = sum(each.promised for each in self.by.values() if each is not known)
+            room = replace(room, promised=room.promised + others)
+        return replace(situation, paused_for=paused_for, stopped=stopped, idleness=idleness, room=room)
 
     def _tell(self, policy: Policy, known: Scaled, looked: Look, now: Instant) -> None:
         recommendation = looked.recommendation

@@ -273,6 +273,7 @@ class ReadingObserved:
         age: Seconds since it was true, as far as that is known: of a retained message by the stamp that it carries.
         moment: When it came, on the monotonic clock.
         why: In few words; empty for a value.
+        silent: Nobody said anything: what was known before is no less true than it was.
     """
 
     name: str
@@ -280,6 +281,7 @@ class ReadingObserved:
     age: float = 0.0
     moment: float
     why: str = ""
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

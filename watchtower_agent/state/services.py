@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Final
 
 from watchtower_agent.model.observation import ReadingObserved, ServicesObserved, SiblingObserved
@@ -41,9 +41,14 @@ class Services:
                 self._swarm = {each.name: each for each in seen.services}
                 self._asked, self._asked_at, self._leads = seen.asked, seen.moment, seen.leads
             case ReadingObserved():
-                self._readings[seen.name] = seen
+                self._readings[seen.name] = self._with_reading(seen)
             case SiblingObserved():
                 self._apply_sibling(seen)
+
+    def _with_reading(self, seen: ReadingObserved) -> ReadingObserved:
+        before = self._readings.get(seen.name)
+        keeps = seen.silent and before is not None and before.value is not None
+        return replace(before, why=seen.why) if before is not None and keeps else seen
 
     def _apply_sibling(self, seen: SiblingObserved) -> None:
         if seen.host not in self._siblings and len(self._siblings) >= _MOST_HOSTS:
