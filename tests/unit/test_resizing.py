@@ -81,6 +81,16 @@ def test_a_kill_at_max_is_for_people() -> None:
     assert notice.reason.startswith("web was OOM-killed at its memory limit of 128 MiB, the largest")
 
 
+def test_who_is_killed_at_max_all_the_time_is_told_of_once_an_hour() -> None:
+    host = SizedHost(POLICY.replace("max: 512MiB", "max: 128MiB"), interval=10)
+    host.uses(100, memory=100, cores=0.2)
+    for _ in range(400):
+        host.oom()
+        host.uses(10, memory=126, cores=0.2)
+
+    assert len([each for each in host.of(Notice) if each.action == "at_max"]) == 2
+
+
 def test_a_recreated_container_has_its_limit_given_again() -> None:
     host = SizedHost()
     host.uses(100, memory=100, cores=0.2)
