@@ -20,7 +20,7 @@ from watchtower_agent.model.observation import (
 )
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
-from watchtower_agent.model.service import CLONE_OF, CLONED_BY, SwarmService, Task, TaskState
+from watchtower_agent.model.service import CLONE_OF, CLONED_BY, Judgement, SwarmService, Task, TaskState
 from watchtower_agent.policies.policy import MaintenanceWindow, Place, Policy, PolicySet, Then
 from watchtower_agent.policies.scaling.rules import Rules
 from watchtower_agent.policies.strategies.scale import (
@@ -185,6 +185,12 @@ class ScaledHost(Host):
         told = SiblingReplica(container_id=of.id, service="shop_web", means={str(window): value for window in windows})
         moment = self.clock.monotonic
         return SiblingObserved(host=host, node=node, interval=interval, moment=moment, replicas=(told,))
+
+    def leader_says(self, left_alone_for: float = 0.0) -> None:
+        """The agent of another node, which leads, tells what it makes of the service as it is now."""
+        judged = Judgement(service_id=self.service_id, version=self.version, left_alone_for=left_alone_for)
+        moment = self.clock.monotonic
+        self.see(SiblingObserved(host="h2", node="n2", interval=5.0, moment=moment, judgements=(judged,)))
 
     @property
     def limited(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.scaled_host import (
     a_swarm,
     scale_policy,
 )
+from tests.support.schema import validate_message
 from watchtower_agent.model.approval import ApprovalAnswered
 from watchtower_agent.model.decision import Decision, Held, Mode
 from watchtower_agent.model.outcome import Outcome, Result
@@ -96,6 +98,78 @@ def test_what_another_leader_did_is_nobodys_intervention() -> None:
     host.settle(25)
 
     assert host.asked[0][0] == 3
+
+
+def a_follower_that_was_away(found: int) -> ScaledHost:
+    """An agent on a manager that does not lead: while it was away somebody has changed the number."""
+    host = ScaledHost(scale_policy(), replicas=2, leads=False)
+    host.needs(2.0)
+    host.settle(60)
+    host.dies(20.0)
+    host.by_hand(found)
+    host.needs(float(found))
+    host.comes_back()
+    host.settle(40)
+    host.clear()
+    return host
+
+
+def test_what_the_leaders_agent_did_while_another_was_away_is_no_persons_doing() -> None:
+    host = a_follower_that_was_away(4)
+    host.leader_says()
+    host.settle(3)
+    host.leads = True
+    host.needs(7.9)
+    host.settle(25)
+
+    assert host.asked[0][0] == 4
+    assert host.replicas in {7, 8}
+
+
+def test_what_a_person_did_while_another_was_away_is_respected_for_as_long_as_the_leaders_agent_would() -> None:
+    host = a_follower_that_was_away(4)
+    host.leader_says(left_alone_for=300.0)
+    host.settle(3)
+    host.leads = True
+    host.needs(7.9)
+    host.settle(290)
+    assert host.asked == []
+    host.settle(20)
+
+    assert host.asked == [(4, 8)]
+
+
+def test_what_the_leaders_agent_said_before_a_change_by_hand_says_nothing_of_that() -> None:
+    host = a_follower_that_was_away(4)
+    host.leader_says()
+    host.settle(3)
+    host.by_hand(3)
+    host.settle(3)
+    host.leads = True
+    host.needs(7.9)
+    host.settle(600)
+
+    assert host.asked == []
+
+
+def test_who_leads_believes_itself() -> None:
+    host = a_swarm(2)
+    host.by_hand(5)
+    host.settle(3)
+    for _ in range(10):
+        host.leader_says()
+        host.settle(5)
+    assert host.asked == []
+
+    host.leads = False
+    host.settle(40)
+    before = [each for step in host.steps for each in step.metrics]
+    assert [json.loads(each.payload).get("services") for each in before][-1] is None
+    said = next(found for each in before if (found := json.loads(each.payload).get("services")))
+    assert (said[0]["id"], said[0]["version"]) == (host.service_id, host.version)
+    assert 800.0 < said[0]["left_alone_for"] <= 900.0
+    for each in before:
+        validate_message(each.topic, each.payload)
 
 
 def test_a_change_by_hand_is_respected_by_whoever_leads_next() -> None:

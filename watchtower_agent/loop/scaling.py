@@ -18,6 +18,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.model.service import Judgement
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.policy import Backoff, Policy, PolicySet
 from watchtower_agent.policies.scaled import TO, litter_decision, scale_decision, shortage, target_of
@@ -117,6 +118,18 @@ class Scaling:
     def readings(self) -> frozenset[str]:
         """Names of the metrics from outside that are asked for."""
         return frozenset(rule.name for each in self.strategies for rule in each.metrics)
+
+    def judgements(self, now: Instant) -> tuple[Judgement, ...]:
+        """What is made here of services that this agent changes, for those who may have to go on with them."""
+        return tuple(
+            Judgement(
+                service_id=known.seen.swarm.id,
+                version=known.seen.swarm.version,
+                left_alone_for=max(0.0, known.hands_off_until - now.monotonic),
+            )
+            for known in self.by.values()
+            if known.acts and isinstance(known.seen, Survey) and known.seen.swarm is not None
+        )
 
     def look(self, now: Instant) -> None:
         """Look at every service once."""

@@ -7,7 +7,7 @@ from dataclasses import field, replace
 from typing import Final
 
 from watchtower_agent.model.observation import ReadingObserved, ServicesObserved, SiblingObserved
-from watchtower_agent.model.service import SwarmService
+from watchtower_agent.model.service import Judgement, SwarmService
 from watchtower_agent.model.values import dataclass
 
 CURRENT_SERVICES: Final = 10.0
@@ -97,6 +97,15 @@ class Services:
         """
         hosts = [host for host, each in self._siblings.items() if each.node == node_id and _is_current(each, now)]
         return self._means[hosts[0]].get(container_id, {}) if len(hosts) == 1 else {}
+
+    def judgement(self, service_id: str, now: float) -> tuple[Judgement, float] | None:
+        """What the agent of the Swarm's leader makes of a service, and when it said so; None: it did not lately."""
+        found: tuple[Judgement, float] | None = None
+        for sibling in self._siblings.values():
+            for each in sibling.judgements if _is_current(sibling, now) else ():
+                if each.service_id == service_id and (found is None or each.version > found[0].version):
+                    found = each, sibling.moment
+        return found
 
     def reading(self, name: str) -> ReadingObserved | None:
         """The newest reading of a metric from outside."""
