@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -177,16 +178,23 @@ async def test_the_agents_of_a_swarm_scale_as_one_and_go_on_when_the_leader_dies
     assert len(decisions) == len(set(decisions)) == len(changes)
 
 
-async def test_what_a_person_did_right_before_the_leader_died_is_respected_by_its_heir(
-    three: list[PrivateEngine], broker: PrivateBroker, make_host: Callable[..., Host]
-) -> None:
+@contextlib.asynccontextmanager
+async def scaled_by_queue(
+    three: list[PrivateEngine], broker: PrivateBroker, make_host: Callable[..., Host], needs: float
+) -> AsyncIterator[tuple[Swarm, str, Announced]]:
+    """Agents that scale a service of two tasks by what is announced."""
     first = await in_thread(lambda: leader(three))
     web = await in_thread(lambda: create_service(first, "web", replicas=2))
     by_queue = policy("web", least=1, metric=f"{{mqtt: {QUEUE}, value: web, target_per_replica: 1, stale_after: 5s}}")
-    with Announced(broker, QUEUE, web=3.0) as queue:
-        swarm = await in_thread(lambda: with_agents(three, broker, make_host, by_queue))
+    with Announced(broker, QUEUE, web=needs) as queue:
+        yield await in_thread(lambda: with_agents(three, broker, make_host, by_queue)), web, queue
+
+
+async def test_what_a_person_did_right_before_the_leader_died_is_respected_by_its_heir(
+    three: list[PrivateEngine], broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    async with scaled_by_queue(three, broker, make_host, 3.0) as (swarm, web, queue):
         await until(lambda: bool(swarm.told("action", "succeeded")), "some agent lets it grow", within=60)
-        assert replicas_of(first, web) == 3
 
         first = await in_thread(lambda: leader(three))
         await in_thread(lambda: first.docker("service", "scale", "--detach", "web=5"))
@@ -204,6 +212,34 @@ async def test_what_a_person_did_right_before_the_leader_died_is_respected_by_it
         assert 750 < explained["service"]["hands_off_for"] < 890
         assert len(swarm.told("action", "started")) == 1
         assert replicas_of(second, web) == 5
+
+
+async def test_who_was_away_while_the_leader_s_agent_scaled_goes_on_from_there(
+    three: list[PrivateEngine], broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    async with scaled_by_queue(three, broker, make_host, 2.0) as (swarm, web, queue):
+        await until(lambda: all(_looked(host) for host in swarm.hosts), "every agent has looked", within=60)
+        first = await in_thread(lambda: leader(three))
+        others = [each for each in three if each is not first]
+        for each in others:
+            await in_thread(swarm.of(each).agent.stop)
+        queue.values["web"] = 3.0
+        await until(lambda: bool(swarm.told("action", "succeeded")), "it grows", within=30)
+        for each in others:
+            await in_thread(swarm.of(each).agent.start)
+        await until(lambda: all(_looked(swarm.of(each)) for each in others), "they have looked", within=60)
+        swarm.of(first).agent.kill()
+        first.kill()
+        queue.values["web"] = 5.0
+
+        second = await in_thread(lambda: leader(others))
+        await until(lambda: replicas_of(second, web) == 5, "the heir lets it grow", within=60)
+
+
+def _looked(host: Host) -> bool:
+    """Whether an agent knows what its service needs, and leaves it alone for nobody."""
+    service = host.agent.explained("web")["service"]
+    return service.get("metrics") is not None and service["hands_off_for"] == 0
 
 
 async def test_what_a_dead_agent_does_not_tell_shrinks_nothing(
