@@ -80,7 +80,9 @@ class ScaledHost(Host):
         version: Of the Swarm's service: goes up with each change.
     """
 
-    def __init__(self, policy: Policy, *, replicas: int | None = None, leads: bool = True) -> None:
+    def __init__(
+        self, policy: Policy, *, replicas: int | None = None, leads: bool = True, interval: float = 1.0
+    ) -> None:
         self.replicas = replicas
         self.load: Callable[[Container], float | None] = lambda _: 60.0
         self.leads = leads
@@ -95,7 +97,7 @@ class ScaledHost(Host):
         self.service_id = "s1"
         self.version = 10
         self._made = 0
-        super().__init__(first_start=True)
+        super().__init__(first_start=True, interval=interval)
         self.policies = PolicySet(policies=(policy,), digest="d")
         self.see(self.policies)
         if replicas is not None:
@@ -129,7 +131,7 @@ class ScaledHost(Host):
         loads = [self.load(each) for each in running]
         return SampleBatch(
             at=self.clock.now(),
-            interval=1.0,
+            interval=self._options.interval,
             targets=tuple(SampleTarget(container_id=each.id) for each in running),
             columns={
                 CPU: array("d", [float("nan") if load is None else load for load in loads]),
@@ -138,11 +140,10 @@ class ScaledHost(Host):
             host={"host.memory.available": self.available},
         )
 
-    def tick(self, times: int = 1, **values: float) -> None:
-        for _ in range(times):
-            if self.replicas is not None and self.answers:
-                self.see(self.services())
-            super().tick(1, **values)
+    def ping(self) -> None:
+        if self.replicas is not None and self.answers:
+            self.see(self.services())
+        super().ping()
 
     def settle(self, times: int = 1) -> None:
         """Seconds pass, and whatever the agent begins is carried out."""

@@ -150,3 +150,12 @@ def test_a_source_that_never_told_a_number_says_why() -> None:
     assert looked is not None
     assert looked.recommendation.needs[0].why == why
     assert looked.recommendation.numbers()[f"{QUEUE.name} unknown"] == why
+
+
+@pytest.mark.parametrize("interval", [1.0, 45.0])
+def test_samples_that_come_seldom_are_no_time_in_which_nobody_looked(interval: float) -> None:
+    host = ScaledHost(scale_policy_by_queue(), replicas=4, interval=interval)
+    host.reads(110.0, int(90 / interval))
+    host.reads(20.0, int(900 / interval))
+
+    assert host.replicas == 1
