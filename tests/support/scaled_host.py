@@ -145,9 +145,9 @@ class ScaledHost(Host):
             self.see(self.services())
         super().ping()
 
-    def settle(self, times: int = 1) -> None:
-        """Seconds pass, and whatever the agent begins is carried out."""
-        for _ in range(times):
+    def settle(self, seconds: int = 1) -> None:
+        """So many seconds pass, or one interval, and whatever the agent begins is carried out."""
+        for _ in range(self._intervals(seconds)):
             self.tick()
             self.carry_out()
 
@@ -163,11 +163,14 @@ class ScaledHost(Host):
         while not self.asked:
             self.settle()
 
-    def reads(self, value: float, times: int, name: str = QUEUE.name) -> None:
-        """A number comes from outside each second."""
-        for _ in range(times):
-            self.see(ReadingObserved(name=name, value=value, moment=self.clock.monotonic))
+    def reads(self, value: float, seconds: int) -> None:
+        """A number comes from outside before each sample."""
+        for _ in range(self._intervals(seconds)):
+            self.see(ReadingObserved(name=QUEUE.name, value=value, moment=self.clock.monotonic))
             self.settle()
+
+    def _intervals(self, seconds: int) -> int:
+        return max(1, round(seconds / self._options.interval))
 
     def moves_away(self) -> Container:
         """One of the tasks turns out to run on another node, `n2`."""

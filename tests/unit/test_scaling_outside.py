@@ -11,12 +11,19 @@ from tests.support.scaled_host import (
     scale_policy,
 )
 from watchtower_agent.model.observation import ReadingObserved
-from watchtower_agent.policies.policy import Policy, PolicySet
+from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.strategies.scale import IdleRule, MqttMetricRule
 
 
+def by_queue(replicas: int, *others: MqttMetricRule, interval: float = 5.0) -> ScaledHost:
+    """A service that a queue scales, to none where it is idle."""
+    return ScaledHost(
+        scale_policy(SWARM, QUEUE, *others, least=0, idle=IdleRule()), replicas=replicas, interval=interval
+    )
+
+
 def test_a_queue_scales_to_zero_when_idle_for_long_enough_and_back() -> None:
-    host = ScaledHost(scale_policy_by_queue(), replicas=1)
+    host = by_queue(1)
     host.reads(0.0, 910)
     assert host.asked == []
     host.reads(0.0, 10)
@@ -30,7 +37,7 @@ def test_a_queue_scales_to_zero_when_idle_for_long_enough_and_back() -> None:
 
 
 def test_a_queue_that_tells_nothing_any_more_holds_the_service_as_it_is() -> None:
-    host = ScaledHost(scale_policy_by_queue(), replicas=3)
+    host = by_queue(3)
     host.reads(90.0, 30)
     host.settle(1200)
 
@@ -38,12 +45,8 @@ def test_a_queue_that_tells_nothing_any_more_holds_the_service_as_it_is() -> Non
     assert "mqtt queue/orders/depth is not known: stale" in host.limited[0]
 
 
-def scale_policy_by_queue() -> Policy:
-    return scale_policy(SWARM, QUEUE, least=0, idle=IdleRule())
-
-
 def test_the_agents_own_zero_is_no_persons_though_the_idle_rule_is_gone() -> None:
-    host = ScaledHost(scale_policy_by_queue(), replicas=1)
+    host = by_queue(1)
     host.reads(0.0, 920)
     assert host.replicas == 0
     host.see(PolicySet(policies=(scale_policy(SWARM, QUEUE),), digest="other"))
@@ -54,7 +57,7 @@ def test_the_agents_own_zero_is_no_persons_though_the_idle_rule_is_gone() -> Non
 
 @pytest.mark.parametrize("away", [True, False])
 def test_time_in_which_nobody_looked_is_not_idle(*, away: bool) -> None:
-    host = ScaledHost(scale_policy_by_queue(), replicas=1)
+    host = by_queue(1)
     host.reads(0.0, 60)
     if away:
         host.dies(7200.0)
@@ -72,7 +75,7 @@ def test_time_in_which_nobody_looked_is_not_idle(*, away: bool) -> None:
 
 
 def test_a_restart_of_the_agent_begins_no_idle_time_anew() -> None:
-    host = ScaledHost(scale_policy_by_queue(), replicas=1)
+    host = by_queue(1)
     host.reads(0.0, 600)
     host.dies(5.0)
     host.comes_back()
@@ -82,7 +85,7 @@ def test_a_restart_of_the_agent_begins_no_idle_time_anew() -> None:
 
 
 def test_what_is_below_nothing_is_not_known() -> None:
-    host = ScaledHost(scale_policy_by_queue(), replicas=3)
+    host = by_queue(3)
     host.reads(90.0, 30)
     host.reads(-1.0, 2400)
 
@@ -91,7 +94,7 @@ def test_what_is_below_nothing_is_not_known() -> None:
 
 
 def test_a_service_without_replicas_of_which_nothing_is_known_is_told_of() -> None:
-    host = ScaledHost(scale_policy_by_queue(), replicas=1)
+    host = by_queue(1)
     host.reads(0.0, 930)
     assert host.replicas == 0
     assert host.limited == []
@@ -103,11 +106,10 @@ def test_a_service_without_replicas_of_which_nothing_is_known_is_told_of() -> No
 
 def test_one_queue_that_is_known_to_be_full_brings_the_first_back_whatever_is_known_of_another() -> None:
     other = MqttMetricRule(topic="queue/mails/depth", target=30.0)
-    host = ScaledHost(scale_policy(SWARM, other, QUEUE, least=0, idle=IdleRule()), replicas=1)
-    for _ in range(930):
+    host = by_queue(1, other)
+    while host.asked != [(1, 0)]:
         host.see(ReadingObserved(name=other.name, value=0.0, moment=host.clock.monotonic))
         host.reads(0.0, 1)
-    assert host.replicas == 0
     host.settle(90)  # of neither anything is known any more
     host.reads(70.0, 120)
 
@@ -115,7 +117,7 @@ def test_one_queue_that_is_known_to_be_full_brings_the_first_back_whatever_is_kn
 
 
 def test_a_source_that_does_not_answer_is_known_until_it_is_stale_and_then_it_is_said_why() -> None:
-    host = ScaledHost(scale_policy_by_queue(), replicas=3)
+    host = by_queue(3)
     host.reads(60.0, 900)  # it has shrunk to what that takes
     assert host.replicas == 2
 
@@ -140,7 +142,7 @@ def test_a_source_that_does_not_answer_is_known_until_it_is_stale_and_then_it_is
 
 
 def test_a_source_that_never_told_a_number_says_why() -> None:
-    host = ScaledHost(scale_policy_by_queue(), replicas=3)
+    host = by_queue(3)
     why = "the answer can't be used: there is no data.result.0"
     for _ in range(100):
         host.see(ReadingObserved(name=QUEUE.name, value=None, moment=host.clock.monotonic, why=why))
@@ -154,8 +156,8 @@ def test_a_source_that_never_told_a_number_says_why() -> None:
 
 @pytest.mark.parametrize("interval", [1.0, 45.0])
 def test_samples_that_come_seldom_are_no_time_in_which_nobody_looked(interval: float) -> None:
-    host = ScaledHost(scale_policy_by_queue(), replicas=4, interval=interval)
-    host.reads(110.0, int(90 / interval))
-    host.reads(20.0, int(900 / interval))
+    host = by_queue(4, interval=interval)
+    host.reads(110.0, 90)
+    host.reads(20.0, 900)
 
     assert host.replicas == 1
