@@ -77,7 +77,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 async def test_who_undoes_a_change_at_once_is_respected_and_told_until_when(stage: Stage) -> None:
     stage.needs.values["undone"] = 2
-    await stage.watch.until_told("service", "update", where=lambda told: told.actor == stage.service["undone"])
+    undone = stage.service["undone"]
+    await stage.watch.until_told("service", "update", where=lambda told: told.actor == undone, timeout=45)
     assert stage.replicas("undone") == 2
     await in_thread(lambda: stage.scale("undone", 1))
 

@@ -352,6 +352,7 @@ class Host:
         protection: Protection | None = None,
         first_start: bool = False,
         shared_cause: SharedCauseRule = NO_SHARED_CAUSES,
+        interval: float = 1.0,
     ) -> None:
         self.clock = FakeClock()
         self.docker = Docker(self.clock)
@@ -365,7 +366,7 @@ class Host:
         self._options = PipelineOptions(
             host="h1",
             mode=mode,
-            interval=1.0,
+            interval=interval,
             metrics_interval=10.0,
             protection=protection or Protection(observe=mode == "observe"),
             shared_cause=shared_cause,
@@ -474,9 +475,10 @@ class Host:
         self._options = replace(self._options, protection=protection)
 
     def tick(self, times: int = 1, **values: float) -> None:
-        """Seconds pass, each with a sample in which every running container has these values (`_` for the dot)."""
+        """Intervals (of a second, unless told otherwise) pass, each with a sample in which every running container has
+        these values (`_` for the dot)."""
         for _ in range(times):
-            self.clock.advance(1.0)
+            self.clock.advance(self._options.interval)
             self.ping()
             self.see(self.sample(values))
             self.deliver()
@@ -503,7 +505,7 @@ class Host:
         named = {name.replace("_", ".", 2 if name.startswith("host_") else 1): value for name, value in values.items()}
         return SampleBatch(
             at=self.clock.now(),
-            interval=1.0,
+            interval=self._options.interval,
             targets=tuple(SampleTarget(container_id=identity) for identity in running),
             columns={
                 name: array("d", [value] * len(running))

@@ -10,13 +10,22 @@ from typing import Final
 from tests.support.core import INFO, Host, container_id, ended
 from watchtower_agent.model.container import Container, ContainerStatus
 from watchtower_agent.model.decision import Mode, Verb
-from watchtower_agent.model.observation import EngineFound, ServicesObserved
+from watchtower_agent.model.notice import Notice
+from watchtower_agent.model.observation import (
+    EngineFound,
+    ReadingObserved,
+    ServicesObserved,
+    SiblingObserved,
+    SiblingReplica,
+)
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
-from watchtower_agent.model.service import CLONE_OF, CLONED_BY, SwarmService, Task, TaskState
+from watchtower_agent.model.service import CLONE_OF, CLONED_BY, Judgement, SwarmService, Task, TaskState
 from watchtower_agent.policies.policy import MaintenanceWindow, Place, Policy, PolicySet, Then
+from watchtower_agent.policies.scaling.rules import Rules
 from watchtower_agent.policies.strategies.scale import (
     MetricRule,
+    MqttMetricRule,
     OwnMetricRule,
     ScaleStrategy,
     ScaleTarget,
@@ -28,6 +37,7 @@ SWARM: Final = ScaleTarget(kind=ServiceKind.SWARM, service="shop_web")
 COMPOSE: Final = ScaleTarget(kind=ServiceKind.COMPOSE, project="shop", service="web")
 OF_COMPOSE: Final = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
 GIB: Final = 2.0**30
+QUEUE: Final = MqttMetricRule(topic="queue/orders/depth", target=30.0)
 
 
 def scale_policy(
@@ -62,6 +72,7 @@ class ScaledHost(Host):
         leads: Whether this node leads the Swarm.
         answers: Whether the Swarm is asked.
         available: Bytes of memory that the host has.
+        takes: How many bytes of memory a container has.
         elsewhere: Tasks on other nodes.
         fails: How many changes the engine refuses.
         conflicts: How many changes the Swarm refuses, since somebody else was faster.
@@ -69,7 +80,9 @@ class ScaledHost(Host):
         version: Of the Swarm's service: goes up with each change.
     """
 
-    def __init__(self, policy: Policy, *, replicas: int | None = None, leads: bool = True) -> None:
+    def __init__(
+        self, policy: Policy, *, replicas: int | None = None, leads: bool = True, interval: float = 1.0
+    ) -> None:
         self.replicas = replicas
         self.load: Callable[[Container], float | None] = lambda _: 60.0
         self.leads = leads
@@ -78,12 +91,13 @@ class ScaledHost(Host):
         self.labels: Mapping[str, str] = {}
         self.elsewhere: tuple[Task, ...] = ()
         self.available = 64 * GIB
+        self.takes: Callable[[Container], float] = lambda _: 0.5 * GIB
         self.conflicts = 0
         self.fails = 0
         self.service_id = "s1"
         self.version = 10
         self._made = 0
-        super().__init__(first_start=True)
+        super().__init__(first_start=True, interval=interval)
         self.policies = PolicySet(policies=(policy,), digest="d")
         self.see(self.policies)
         if replicas is not None:
@@ -117,26 +131,75 @@ class ScaledHost(Host):
         loads = [self.load(each) for each in running]
         return SampleBatch(
             at=self.clock.now(),
-            interval=1.0,
+            interval=self._options.interval,
             targets=tuple(SampleTarget(container_id=each.id) for each in running),
             columns={
                 CPU: array("d", [float("nan") if load is None else load for load in loads]),
-                "memory.working_set": array("d", [0.5 * GIB] * len(running)),
+                "memory.working_set": array("d", map(self.takes, running)),
             },
             host={"host.memory.available": self.available},
         )
 
-    def tick(self, times: int = 1, **values: float) -> None:
-        for _ in range(times):
-            if self.replicas is not None and self.answers:
-                self.see(self.services())
-            super().tick(1, **values)
+    def ping(self) -> None:
+        if self.replicas is not None and self.answers:
+            self.see(self.services())
+        super().ping()
 
-    def settle(self, times: int = 1) -> None:
-        """Seconds pass, and whatever the agent begins is carried out."""
-        for _ in range(times):
+    def settle(self, seconds: int = 1) -> None:
+        """So many seconds pass, or one interval, and whatever the agent begins is carried out."""
+        for _ in range(self._intervals(seconds)):
             self.tick()
             self.carry_out()
+
+    def until_begun(self) -> Intent:
+        """Seconds pass until the agent begins a change; it is not carried out yet."""
+        while not self.open:
+            self.tick()
+        (intent,) = self.open.values()
+        return intent
+
+    def until_changed(self) -> None:
+        """Seconds pass until the agent has made its first change."""
+        while not self.asked:
+            self.settle()
+
+    def reads(self, value: float, seconds: int) -> None:
+        """A number comes from outside before each sample."""
+        for _ in range(self._intervals(seconds)):
+            self.see(ReadingObserved(name=QUEUE.name, value=value, moment=self.clock.monotonic))
+            self.settle()
+
+    def _intervals(self, seconds: int) -> int:
+        return max(1, round(seconds / self._options.interval))
+
+    def moves_away(self) -> Container:
+        """One of the tasks turns out to run on another node, `n2`."""
+        *_, there = self.docker.containers.values()
+        self.docker.remove(there.name, force=True)
+        since = there.created_at
+        task = Task(id="t9", node_id="n2", container_id=there.id, state=TaskState.RUNNING, since=since)
+        self.elsewhere = (task,)
+        return there
+
+    def batch(
+        self, of: Container, value: float, *, host: str = "h2", node: str = "n2", interval: float = 5.0
+    ) -> SiblingObserved:
+        """What another node's agent tells of that container's CPU."""
+        windows = OwnMetricRule(name=CPU, target=60.0).windows(Rules())
+        told = SiblingReplica(container_id=of.id, service="shop_web", means={str(window): value for window in windows})
+        moment = self.clock.monotonic
+        return SiblingObserved(host=host, node=node, interval=interval, moment=moment, replicas=(told,))
+
+    def leader_says(self, left_alone_for: float = 0.0) -> None:
+        """The agent of another node, which leads, tells what it makes of the service as it is now."""
+        judged = Judgement(service_id=self.service_id, version=self.version, left_alone_for=left_alone_for)
+        moment = self.clock.monotonic
+        self.see(SiblingObserved(host="h2", node="n2", interval=5.0, moment=moment, judgements=(judged,)))
+
+    @property
+    def limited(self) -> list[str]:
+        """What people were told of services that stay as they are."""
+        return [each.reason for each in self.of(Notice) if each.action == "limited"]
 
     def services(self) -> ServicesObserved:
         """What the Swarm says."""
@@ -245,3 +308,32 @@ class ScaledHost(Host):
 def original(host: ScaledHost, name: str = "shop-web-1") -> Container:
     """A container that Compose made."""
     return host.docker.create(name, labels=OF_COMPOSE, silent=True, identity=container_id(name))
+
+
+def a_swarm(replicas: int = 2, **policy: object) -> ScaledHost:
+    """A leader whose service has run for long enough that the past speaks against nothing."""
+    host = ScaledHost(scale_policy(**policy), replicas=replicas)  # type: ignore[arg-type] # fields by name
+    host.needs(float(replicas))
+    host.settle(30)
+    host.clear()
+    return host
+
+
+def a_project(**policy: object) -> ScaledHost:
+    """A Compose service of one container, which has run for as long."""
+    host = ScaledHost(scale_policy(COMPOSE, **policy))  # type: ignore[arg-type] # fields by name
+    original(host)
+    host.connect()
+    host.needs(1.0)
+    host.settle(30)
+    host.clear()
+    return host
+
+
+def a_grown_project(needs: float, **policy: object) -> ScaledHost:
+    """One that has the clones that it needs."""
+    host = a_project(**policy)
+    host.needs(needs)
+    host.settle(120)
+    host.clear()
+    return host

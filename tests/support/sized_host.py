@@ -22,11 +22,13 @@ class SizedHost(Host):
 
     Attributes:
         refuses: How many changes the engine refuses.
+        interval: Seconds between samples: hours of them are as telling when they come less often, and take no minutes.
     """
 
-    def __init__(self, policies: str = POLICY) -> None:
+    def __init__(self, policies: str = POLICY, *, interval: int = 1) -> None:
         self.refuses = 0
-        super().__init__(policies)
+        self.interval = interval
+        super().__init__(policies, interval=float(interval))
         self.docker.create("web", memory_limit=128 * MIB, cpu_granted=0.5, silent=True)
         self.docker.create("other", memory_limit=128 * MIB, cpu_granted=0.5, silent=True)
         self.relist()
@@ -44,7 +46,7 @@ class SizedHost(Host):
 
     def uses(self, seconds: int, *, memory: float, cores: float) -> None:
         """For so long; whatever is begun is carried out."""
-        for _ in range(seconds):
+        for _ in range(seconds // self.interval):
             self.tick(memory_working_set=memory * MIB, cpu_cores=cores)
             self.carry_out()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.agent import Host, Told
+from tests.support.announced import Announced
 from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
 from tests.support.engine_watch import in_thread
@@ -19,11 +21,12 @@ from tests.support.load import Load
 from tests.support.numbers import FULL, drill
 from tests.support.patience import patient
 from tests.support.several_engines import leader, node_of, several_engines
-from tests.support.swarm import create_loaded_service, inspect_service, nodes_of, replicas_of
+from tests.support.swarm import create_loaded_service, create_service, inspect_service, nodes_of, replicas_of
 
 CPU = "cpu.percent_of_limit"
 TARGET = 50
 """Percent of its limit that a replica is to use."""
+QUEUE = "queue"
 pytestmark = pytest.mark.only_full
 LAST = drill(reduced=60, full=660)
 """Seconds that a shrink takes, with the time in which the dead node is still believed to live."""
@@ -33,7 +36,7 @@ SHORT = """
 """
 
 
-def policy(name: str, *, least: int, rules: str = SHORT) -> str:
+def policy(name: str, *, least: int, rules: str = SHORT, metric: str = f"{{metric: {CPU}, target: {TARGET}%}}") -> str:
     """One that scales the service of that name; without rules, by the default ones."""
     return f"""
   - name: {name}
@@ -41,7 +44,7 @@ def policy(name: str, *, least: int, rules: str = SHORT) -> str:
     scale:
       min: {least}
       max: 8
-      metrics: [{{metric: {CPU}, target: {TARGET}%}}]
+      metrics: [{metric}]
 {rules}"""
 
 
@@ -173,6 +176,70 @@ async def test_the_agents_of_a_swarm_scale_as_one_and_go_on_when_the_leader_dies
     assert [each for _, each in swarm.told("action", "failed")] == []
     decisions = [each.data["decision_id"] for _, each in swarm.told("action", "started")]
     assert len(decisions) == len(set(decisions)) == len(changes)
+
+
+@contextlib.asynccontextmanager
+async def scaled_by_queue(
+    three: list[PrivateEngine], broker: PrivateBroker, make_host: Callable[..., Host], needs: float
+) -> AsyncIterator[tuple[Swarm, str, Announced]]:
+    """Agents that scale a service of two tasks by what is announced."""
+    first = await in_thread(lambda: leader(three))
+    web = await in_thread(lambda: create_service(first, "web", replicas=2))
+    by_queue = policy("web", least=1, metric=f"{{mqtt: {QUEUE}, value: web, target_per_replica: 1, stale_after: 5s}}")
+    with Announced(broker, QUEUE, web=needs) as queue:
+        yield await in_thread(lambda: with_agents(three, broker, make_host, by_queue)), web, queue
+
+
+async def test_what_a_person_did_right_before_the_leader_died_is_respected_by_its_heir(
+    three: list[PrivateEngine], broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    async with scaled_by_queue(three, broker, make_host, 3.0) as (swarm, web, queue):
+        await until(lambda: bool(swarm.told("action", "succeeded")), "some agent lets it grow", within=60)
+
+        first = await in_thread(lambda: leader(three))
+        await in_thread(lambda: first.docker("service", "scale", "--detach", "web=5"))
+        swarm.of(first).agent.kill()
+        first.kill()
+        queue.values["web"] = 8.0
+        second = await in_thread(lambda: leader([each for each in three if each is not first]))
+        heir = swarm.of(second)
+        (limited,) = await heir.watch.until_told("policy", "limited", timeout=90)
+
+        why = "somebody else changed its number of replicas, which is left alone for a while"
+        assert limited.reason == f"it stays at 5 and gets no more: {why}"
+        explained = await in_thread(lambda: heir.agent.explained("web"))
+        assert explained["service"]["acts"] is True
+        assert 750 < explained["service"]["hands_off_for"] < 890
+        assert len(swarm.told("action", "started")) == 1
+        assert replicas_of(second, web) == 5
+
+
+async def test_who_was_away_while_the_leader_s_agent_scaled_goes_on_from_there(
+    three: list[PrivateEngine], broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    async with scaled_by_queue(three, broker, make_host, 2.0) as (swarm, web, queue):
+        await until(lambda: all(_looked(host) for host in swarm.hosts), "every agent has looked", within=60)
+        first = await in_thread(lambda: leader(three))
+        others = [each for each in three if each is not first]
+        for each in others:
+            await in_thread(swarm.of(each).agent.stop)
+        queue.values["web"] = 3.0
+        await until(lambda: bool(swarm.told("action", "succeeded")), "it grows", within=30)
+        for each in others:
+            await in_thread(swarm.of(each).agent.start)
+        await until(lambda: all(_looked(swarm.of(each)) for each in others), "they have looked", within=60)
+        swarm.of(first).agent.kill()
+        first.kill()
+        queue.values["web"] = 5.0
+
+        second = await in_thread(lambda: leader(others))
+        await until(lambda: replicas_of(second, web) == 5, "the heir lets it grow", within=60)
+
+
+def _looked(host: Host) -> bool:
+    """Whether an agent knows what its service needs, and leaves it alone for nobody."""
+    service = host.agent.explained("web")["service"]
+    return service.get("metrics") is not None and service["hands_off_for"] == 0
 
 
 async def test_what_a_dead_agent_does_not_tell_shrinks_nothing(

@@ -248,6 +248,7 @@ async def test_who_waits_can_be_woken_for_nothing() -> None:
 async def test_the_newest_of_each_metric_from_outside_and_of_each_other_host_counts() -> None:
     inbox = Inbox()
     readings = [ReadingObserved(name=name, value=value, moment=1.0) for name, value in [("a", 1), ("b", 2), ("a", 3)]]
+    readings.append(replace(readings[2], value=None, silent=True))  # which contradicts nothing
     batches = [
         SiblingObserved(host=host, node="", interval=5.0, moment=at) for host, at in [("x", 1), ("y", 1), ("x", 2)]
     ]
@@ -255,4 +256,4 @@ async def test_the_newest_of_each_metric_from_outside_and_of_each_other_host_cou
     for each in brought:
         inbox.put(each)
 
-    assert await inbox.take(0) == [readings[1], readings[2], batches[1], batches[2]]
+    assert await inbox.take(0) == [readings[1], readings[2], readings[3], batches[1], batches[2]]

@@ -28,7 +28,7 @@ def test_an_oom_kill_gives_more_memory_at_once_without_a_restart() -> None:
 
 
 def test_what_is_used_all_the_time_raises_the_limit_of_cpu() -> None:
-    host = SizedHost()
+    host = SizedHost(interval=10)
     host.uses(3700, memory=60, cores=0.49)
 
     assert host.resized[0] == {"cpu": pytest.approx(0.62, abs=0.03)}
@@ -36,7 +36,7 @@ def test_what_is_used_all_the_time_raises_the_limit_of_cpu() -> None:
 
 @pytest.mark.long
 def test_an_idle_container_is_lowered_late_and_by_little_and_never_below_what_it_uses() -> None:
-    host = SizedHost()
+    host = SizedHost(interval=10)
     host.uses(3600 + 5 * 3600, memory=60, cores=0.02)
     assert host.resized == []
 
@@ -51,16 +51,16 @@ def test_an_idle_container_is_lowered_late_and_by_little_and_never_below_what_it
 
 @pytest.mark.long
 def test_nothing_is_lowered_while_what_is_used_is_not_known() -> None:
-    host = SizedHost()
+    host = SizedHost(interval=10)
     host.uses(3600 + 6 * 3600 - 120, memory=60, cores=0.02)
-    host.tick(3600)
+    host.tick(360)
 
     assert host.resized == []
 
 
 @pytest.mark.long
 def test_what_was_measured_is_remembered_over_a_restart_of_the_agent() -> None:
-    host = SizedHost()
+    host = SizedHost(interval=10)
     host.uses(3600 + 5 * 3600, memory=60, cores=0.02)
     host.dies(5.0)
     host.comes_back()
@@ -79,6 +79,16 @@ def test_a_kill_at_max_is_for_people() -> None:
     (notice,) = [each for each in host.of(Notice) if each.action == "at_max"]
     assert notice.severity is Severity.CRITICAL
     assert notice.reason.startswith("web was OOM-killed at its memory limit of 128 MiB, the largest")
+
+
+def test_who_is_killed_at_max_all_the_time_is_told_of_once_an_hour() -> None:
+    host = SizedHost(POLICY.replace("max: 512MiB", "max: 128MiB"), interval=10)
+    host.uses(100, memory=100, cores=0.2)
+    for _ in range(400):
+        host.oom()
+        host.uses(10, memory=126, cores=0.2)
+
+    assert len([each for each in host.of(Notice) if each.action == "at_max"]) == 2
 
 
 def test_a_recreated_container_has_its_limit_given_again() -> None:
@@ -123,7 +133,7 @@ def test_shadow_mode_tells_and_changes_nothing() -> None:
 
 @pytest.mark.long
 def test_what_was_learned_goes_along_with_a_rename() -> None:
-    host = SizedHost(POLICY.replace("{name: web}", "{name: [web, shop]}"))
+    host = SizedHost(POLICY.replace("{name: web}", "{name: [web, shop]}"), interval=10)
     host.uses(3600 + 5 * 3600, memory=60, cores=0.02)
     host.docker.rename("web", "shop")
     host.deliver()
@@ -135,7 +145,7 @@ def test_what_was_learned_goes_along_with_a_rename() -> None:
 
 @pytest.mark.long
 def test_what_is_measured_while_limits_are_not_known_is_kept() -> None:
-    host = SizedHost()
+    host = SizedHost(interval=10)
     host.uses(3600 + 5 * 3600, memory=60, cores=0.02)
     known = host.docker.find("web")
     host.docker.containers[known.id] = replace(known, detail=None)

@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
 from itertools import pairwise
 
 import pytest
 
-from tests.support.scaled_host import COMPOSE, CPU, GIB, OF_COMPOSE, SWARM, ScaledHost, original, scale_policy
+from tests.support.scaled_host import (
+    CPU,
+    ScaledHost,
+    a_swarm,
+    scale_policy,
+)
+from tests.support.schema import validate_message
 from watchtower_agent.model.approval import ApprovalAnswered
-from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.decision import Decision, Held, Mode
-from watchtower_agent.model.instant import Instant
-from watchtower_agent.model.notice import Notice
-from watchtower_agent.model.observation import ReadingObserved, SiblingObserved, SiblingReplica
 from watchtower_agent.model.outcome import Outcome, Result
 from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
-from watchtower_agent.model.service import CLONE_OF, CloneFacts, Task, TaskState
-from watchtower_agent.policies.policy import Policy, PolicySet
-from watchtower_agent.policies.scaling.memory import Memory
-from watchtower_agent.policies.scaling.rules import Rules
-from watchtower_agent.policies.scaling.situation import Bounds, OwnMetric, Replica, Situation
-from watchtower_agent.policies.scaling.tracking import look
-from watchtower_agent.policies.strategies.scale import IdleRule, MqttMetricRule, OwnMetricRule
-
-
-def a_swarm(replicas: int = 2, **policy: object) -> ScaledHost:
-    """A leader whose service has run for long enough that the past speaks against nothing."""
-    host = ScaledHost(scale_policy(**policy), replicas=replicas)  # type: ignore[arg-type] # fields by name
-    host.needs(float(replicas))
-    host.settle(30)
-    host.clear()
-    return host
-
-
-def a_project(**policy: object) -> ScaledHost:
-    host = ScaledHost(scale_policy(COMPOSE, **policy))  # type: ignore[arg-type] # fields by name
-    original(host)
-    host.connect()
-    host.needs(1.0)
-    host.settle(30)
-    host.clear()
-    return host
-
-
-def limited(host: ScaledHost) -> list[str]:
-    return [each.reason for each in host.of(Notice) if each.action == "limited"]
-
 
 # --- a Swarm --------------------------------------------------------------------------------------------------------
 
@@ -74,8 +45,7 @@ def test_a_service_grows_to_what_it_needs_and_says_why() -> None:
 def test_what_the_swarm_said_before_a_change_is_no_reason_for_another() -> None:
     host = a_swarm(2)
     host.needs(3.9)
-    while not host.open:
-        host.tick()
+    host.until_begun()
     host.answers = False
     host.carry_out()
     host.settle(3)
@@ -91,8 +61,7 @@ def test_a_service_shrinks_after_its_window_and_no_sooner() -> None:
     host = a_swarm(4)
     host.needs(2.0)
     begun = host.clock.monotonic
-    while not host.asked:
-        host.settle()
+    host.until_changed()
     assert host.asked == [(4, 3)]  # the mean of 20 s came down by steps
     assert 150.0 < host.clock.monotonic - begun < 175.0
 
@@ -131,6 +100,78 @@ def test_what_another_leader_did_is_nobodys_intervention() -> None:
     assert host.asked[0][0] == 3
 
 
+def a_follower_that_was_away(found: int) -> ScaledHost:
+    """An agent on a manager that does not lead: while it was away somebody has changed the number."""
+    host = ScaledHost(scale_policy(), replicas=2, leads=False)
+    host.needs(2.0)
+    host.settle(60)
+    host.dies(20.0)
+    host.by_hand(found)
+    host.needs(float(found))
+    host.comes_back()
+    host.settle(40)
+    host.clear()
+    return host
+
+
+def test_what_the_leaders_agent_did_while_another_was_away_is_no_persons_doing() -> None:
+    host = a_follower_that_was_away(4)
+    host.leader_says()
+    host.settle(3)
+    host.leads = True
+    host.needs(7.9)
+    host.settle(25)
+
+    assert host.asked[0][0] == 4
+    assert host.replicas in {7, 8}
+
+
+def test_what_a_person_did_while_another_was_away_is_respected_for_as_long_as_the_leaders_agent_would() -> None:
+    host = a_follower_that_was_away(4)
+    host.leader_says(left_alone_for=300.0)
+    host.settle(3)
+    host.leads = True
+    host.needs(7.9)
+    host.settle(290)
+    assert host.asked == []
+    host.settle(20)
+
+    assert host.asked == [(4, 8)]
+
+
+def test_what_the_leaders_agent_said_before_a_change_by_hand_says_nothing_of_that() -> None:
+    host = a_follower_that_was_away(4)
+    host.leader_says()
+    host.settle(3)
+    host.by_hand(3)
+    host.settle(3)
+    host.leads = True
+    host.needs(7.9)
+    host.settle(600)
+
+    assert host.asked == []
+
+
+def test_who_leads_believes_itself() -> None:
+    host = a_swarm(2)
+    host.by_hand(5)
+    host.settle(3)
+    for _ in range(10):
+        host.leader_says()
+        host.settle(5)
+    assert host.asked == []
+
+    host.leads = False
+    host.settle(40)
+    before = [each for step in host.steps for each in step.metrics]
+    assert [json.loads(each.payload).get("services") for each in before][-1] is None
+    said = next(found for each in before if (found := json.loads(each.payload).get("services")))
+    assert (said[0]["id"], said[0]["version"]) == (host.service_id, host.version)
+    assert 800.0 < said[0]["left_alone_for"] <= 900.0
+    for each in before:
+        validate_message(each.topic, each.payload)
+
+
 def test_a_change_by_hand_is_respected_by_whoever_leads_next() -> None:
     host = ScaledHost(scale_policy(), replicas=4, leads=False)
     host.needs(4.0)
@@ -141,15 +182,14 @@ def test_a_change_by_hand_is_respected_by_whoever_leads_next() -> None:
     host.settle(600)
 
     assert host.asked == []
-    assert "somebody else changed" in limited(host)[0]
+    assert "somebody else changed" in host.limited[0]
 
 
 @pytest.mark.parametrize("after", [3, 5, 20])
 def test_undoing_what_the_agent_has_just_done_is_respected(after: int) -> None:
     host = a_swarm(2)
     host.needs(3.9)
-    while host.replicas == 2:
-        host.settle()
+    host.until_changed()
     host.settle(after)
     host.by_hand(2)
     host.settle(600)
@@ -172,8 +212,7 @@ def test_undoing_what_the_agent_did_long_ago_is_respected_after_a_restart() -> N
 def test_who_is_faster_than_the_agent_is_respected() -> None:
     host = a_swarm(2)
     host.needs(3.9)
-    while not host.open:
-        host.tick()
+    host.until_begun()
     host.by_hand(3)
     host.conflicts = 1
     host.settle(600)
@@ -186,8 +225,7 @@ def test_who_is_faster_than_the_agent_is_respected() -> None:
 def test_a_change_by_hand_that_follows_the_agents_before_it_was_seen_is_respected(to: int) -> None:
     host = a_swarm(2)
     host.needs(3.9)
-    while not host.open:
-        host.tick()
+    host.until_begun()
     host.answers = False
     host.carry_out()
     host.by_hand(to)
@@ -201,14 +239,13 @@ def test_a_change_by_hand_that_follows_the_agents_before_it_was_seen_is_respecte
 def test_who_changes_something_else_of_the_service_is_no_matter() -> None:
     host = a_swarm(2)
     host.needs(3.9)
-    while host.replicas == 2:
-        host.settle()
+    host.until_changed()
     host.version += 1
     host.needs(7.9)
     host.settle(60)
 
     assert host.asked == [(2, 4), (4, 8)]
-    assert limited(host) == []
+    assert host.limited == []
 
 
 def test_a_service_that_is_always_changed_by_others_is_waited_for_after_three_tries() -> None:
@@ -238,7 +275,7 @@ def test_who_wants_none_of_a_service_is_respected_until_somebody_wants_it_again(
         host.comes_back()
     host.settle(2000)
     assert host.asked == []
-    assert "somebody else wants no replica of it" in limited(host)[-1]
+    assert "somebody else wants no replica of it" in host.limited[-1]
 
     host.by_hand(1)
     host.needs(3.9)
@@ -246,16 +283,6 @@ def test_who_wants_none_of_a_service_is_respected_until_somebody_wants_it_again(
     assert host.asked == []
     host.settle(60)
     assert host.asked[0] == (1, 2)
-
-
-def test_the_agents_own_zero_is_no_persons_though_the_idle_rule_is_gone() -> None:
-    host = ScaledHost(scale_policy_by_queue(), replicas=1)
-    reads(host, 0.0, 920)
-    assert host.replicas == 0
-    host.see(PolicySet(policies=(scale_policy(SWARM, QUEUE),), digest="other"))
-    reads(host, 0.0, 60)
-
-    assert host.replicas == 1
 
 
 def test_a_service_that_is_made_anew_under_its_name_is_another_one() -> None:
@@ -278,7 +305,7 @@ def test_a_change_by_hand_right_after_the_first_start_is_respected() -> None:
     host.settle(600)
 
     assert host.asked == []
-    assert "somebody else changed" in limited(host)[0]
+    assert "somebody else changed" in host.limited[0]
 
 
 def test_values_beyond_all_numbers_end_nothing() -> None:
@@ -294,8 +321,8 @@ def test_a_change_by_hand_is_left_alone_for_a_quarter_of_an_hour_and_that_is_sai
     host.by_hand(5)
     host.settle(895)
     assert host.asked == []
-    assert len(limited(host)) == 1
-    assert "somebody else changed its number of replicas" in limited(host)[0]
+    assert len(host.limited) == 1
+    assert "somebody else changed its number of replicas" in host.limited[0]
 
     host.settle(10)
     assert host.asked[:1] == [(5, 3)]
@@ -309,7 +336,7 @@ def test_the_agents_own_change_is_not_a_persons() -> None:
     host.settle(60)
 
     assert host.asked[:2] == [(2, 4), (4, 8)]
-    assert limited(host) == []
+    assert host.limited == []
 
 
 def test_a_change_by_hand_is_respected_over_a_restart_of_the_agent() -> None:
@@ -333,7 +360,7 @@ def test_a_change_by_hand_while_the_agent_was_away_is_respected_too() -> None:
     host.settle(600)
 
     assert host.asked == []
-    assert "somebody else changed" in limited(host)[0]
+    assert "somebody else changed" in host.limited[0]
 
 
 def test_what_was_needed_is_remembered_over_a_restart() -> None:
@@ -343,8 +370,7 @@ def test_what_was_needed_is_remembered_over_a_restart() -> None:
     host.dies(3.0)
     host.comes_back()
     begun = host.clock.monotonic
-    while not host.asked:
-        host.settle()
+    host.until_changed()
 
     assert host.clock.monotonic - begun < 100.0
 
@@ -377,8 +403,8 @@ def test_an_update_holds_every_change_and_is_told() -> None:
     host.needs(4.0)
     host.settle(60)
     assert host.asked == []
-    assert len(limited(host)) == 1
-    assert "updated or rolled back" in limited(host)[0]
+    assert len(host.limited) == 1
+    assert "updated or rolled back" in host.limited[0]
 
     host.updating = False
     host.settle(3)
@@ -392,31 +418,26 @@ def test_nothing_shrinks_while_a_replica_is_not_known_and_the_event_says_why() -
     host.settle(900)
 
     assert host.asked == []
-    assert len(limited(host)) == 1
-    assert "1 replicas have no cpu.percent_of_limit" in limited(host)[0]
+    assert len(host.limited) == 1
+    assert "1 replicas have no cpu.percent_of_limit" in host.limited[0]
 
 
 def test_replicas_elsewhere_count_by_what_their_agents_tell_until_that_is_stale() -> None:
     host = a_swarm(2)
-    here, there = host.docker.containers.values()
-    host.docker.remove(there.name, force=True)
-    host.elsewhere = (
-        Task(id="t9", node_id="n2", container_id=there.id, state=TaskState.RUNNING, since=there.created_at),
-    )
-    usual, newest = OwnMetricRule(name=CPU, target=60.0).windows(Rules())
-    host.load = lambda each: 72.0 if each.id == here.id else None
-
-    def batch() -> SiblingObserved:
-        told = SiblingReplica(container_id=there.id, service="shop_web", means={str(usual): 150.0, str(newest): 150.0})
-        moment = host.clock.monotonic
-        return SiblingObserved(host="h2", node="n2", interval=5.0, moment=moment, replicas=(told,))
+    there = host.moves_away()
+    host.load = lambda _: 72.0
 
     host.settle(25)
     assert host.asked == []  # what is not known makes nothing grow
     for _ in range(6):
-        host.see(batch())
+        host.see(host.batch(there, 150.0))
         host.settle(5)
     assert host.asked[:1] == [(2, 4)]
+
+    host.load = lambda _: 6.0
+    host.settle(900)
+    assert all(to > before for before, to in host.asked)
+    assert f"1 replicas have no {CPU}" in host.limited[0]
 
 
 @pytest.mark.parametrize(
@@ -431,36 +452,23 @@ def test_replicas_elsewhere_count_by_what_their_agents_tell_until_that_is_stale(
 )
 def test_what_a_wrong_batch_says_moves_nothing(host: str, node: str, interval: float, value: float) -> None:
     swarm = a_swarm(4)
-    *_, there = swarm.docker.containers.values()
-    swarm.docker.remove(there.name, force=True)
-    swarm.elsewhere = (
-        Task(id="t9", node_id="n2", container_id=there.id, state=TaskState.RUNNING, since=there.created_at),
-    )
-    windows = [str(window) for window in OwnMetricRule(name=CPU, target=60.0).windows(Rules())]
-
-    def batch(host: str, node: str, interval: float, value: float) -> SiblingObserved:
-        means = dict.fromkeys(windows, value)
-        told = SiblingReplica(container_id=there.id, service="shop_web", means=means)
-        return SiblingObserved(host=host, node=node, interval=interval, moment=swarm.clock.monotonic, replicas=(told,))
-
+    there = swarm.moves_away()
     swarm.load = lambda _: 6.0  # it would shrink, were it not for what is not known
     for turn in range(200):
         if host == "h9" and node == "n2":
-            swarm.see(batch("h2", "n2", 5.0, 6.0))
+            swarm.see(swarm.batch(there, 6.0))
         if turn == 0 or interval < 60.0:
-            swarm.see(batch(host, node, interval, value))
+            swarm.see(swarm.batch(there, value, host=host, node=node, interval=interval))
         swarm.settle(5)
 
     assert swarm.asked == []
-    assert "1 replicas have no cpu.percent_of_limit" in limited(swarm)[0]
+    assert "1 replicas have no cpu.percent_of_limit" in swarm.limited[0]
 
 
 def test_an_interrupted_change_is_settled_by_looking() -> None:
     host = a_swarm(2)
     host.needs(3.9)
-    while not host.open:
-        host.tick()
-    (intent,) = host.open.values()
+    intent = host.until_begun()
     host.begins(intent)
     host.do_scale(intent)
     host.dies(2.0)
@@ -471,14 +479,13 @@ def test_an_interrupted_change_is_settled_by_looking() -> None:
     assert outcome.numbers["engine_did_it"] is True
     assert host.asked == [(2, 4)]
     host.settle(30)
-    assert limited(host) == []
+    assert host.limited == []
 
 
 def test_an_interrupted_change_that_the_engine_did_not_do_is_decided_anew() -> None:
     host = a_swarm(2)
     host.needs(3.9)
-    while not host.open:
-        host.tick()
+    host.until_begun()
     host.dies(2.0)
     host.comes_back()
     host.settle(30)
@@ -546,287 +553,3 @@ def test_the_label_on_the_service_protects() -> None:
 
     assert host.asked == []
     assert host.guards == ["protected"]
-
-
-# --- clones ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_compose_service_grows_by_clones_of_the_newest_that_is_well() -> None:
-    host = a_project()
-    host.needs(3.9)
-    host.settle(120)
-
-    assert host.asked[0] == (1, 2)
-    assert host.running == 4
-    grown = host.intents[0].decision
-    assert grown.parameters["original"] == host.docker.find("shop-web-1").id
-    assert grown.parameters["add"] == 1
-    assert limited(host) == []
-
-
-def test_it_shrinks_by_its_own_clones_alone_the_highest_number_first() -> None:
-    host = a_project()
-    host.needs(3.9)
-    host.settle(120)
-    numbered = {each.name: each.id for each in host.docker.containers.values()}
-    host.clear()
-    host.needs(0.4)
-    host.settle(1200)
-
-    assert host.running == 1
-    first = host.intents[0].decision
-    gone = str(first.parameters["remove"]).split(",")
-    assert gone == [numbered["shop-web-4"], numbered["shop-web-3"]][: len(gone)]
-    assert host.docker.find("shop-web-1").running
-    assert limited(host) == []
-
-
-def test_what_an_interrupted_change_left_is_removed() -> None:
-    host = a_project()
-    host.docker.create(
-        "shop-web-2", status=ContainerStatus.CREATED, labels={**OF_COMPOSE, CLONE_OF: host.docker.find("shop-web-1").id}
-    )
-    host.deliver()
-    host.settle(3)
-
-    (decision,) = host.of(Decision)
-    assert decision.reason == "shop-web-2 was made and never started: an interrupted change left it"
-    assert [each.name for each in host.docker.containers.values()] == ["shop-web-1"]
-    assert limited(host) == []
-
-
-def test_what_stands_against_a_clone_is_named() -> None:
-    host = a_project()
-    first = host.docker.find("shop-web-1")
-    assert first.detail is not None
-    facts = CloneFacts(blockers=("it publishes the fixed host port 8080",), volumes=("data at /data",))
-    host.docker.containers[first.id] = replace(first, detail=replace(first.detail, cloning=facts))
-    host.relist()
-    host.deliver()
-    host.needs(3.0)
-    host.settle(30)
-
-    assert host.asked == []
-    (held,) = host.of(Held)
-    assert held.guard.value == "preflight"
-    assert "the fixed host port 8080" in held.reason
-    assert "data at /data" in held.reason
-    assert "shared: true" in held.reason
-
-
-def test_no_more_are_made_than_the_host_has_memory_for() -> None:
-    host = a_project()
-    host.available = 1.2 * GIB  # 256 MiB stay free, each takes half a GiB
-    host.needs(8.0)
-    host.settle(15)
-
-    assert host.asked == [(1, 2)]
-    host.available = 0.7 * GIB
-    host.settle(60)
-    assert host.asked == [(1, 2)]
-    assert "no memory for more" in limited(host)[0]
-
-
-# --- the last replica, and metrics from outside ---------------------------------------------------------------------
-
-QUEUE = MqttMetricRule(topic="queue/orders/depth", target=30.0)
-
-
-def reads(host: ScaledHost, value: float, times: int) -> None:
-    for _ in range(times):
-        host.see(ReadingObserved(name=QUEUE.name, value=value, moment=host.clock.monotonic))
-        host.settle()
-
-
-def test_a_queue_scales_to_zero_when_idle_for_long_enough_and_back() -> None:
-    host = ScaledHost(scale_policy_by_queue(), replicas=1)
-    reads(host, 0.0, 910)
-    assert host.asked == []
-    reads(host, 0.0, 10)
-    assert host.asked == [(1, 0)]
-    assert host.replicas == 0
-
-    reads(host, 70.0, 40)
-    assert host.asked[1] == (0, 1)
-    reads(host, 70.0, 60)
-    assert host.replicas == 3
-
-
-def test_a_queue_that_tells_nothing_any_more_holds_the_service_as_it_is() -> None:
-    host = ScaledHost(scale_policy_by_queue(), replicas=3)
-    reads(host, 90.0, 30)
-    host.settle(1200)
-
-    assert host.asked == []
-    assert "mqtt queue/orders/depth is not known: stale" in limited(host)[0]
-
-
-def scale_policy_by_queue() -> Policy:
-    return scale_policy(SWARM, QUEUE, least=0, idle=IdleRule())
-
-
-def test_clones_that_compose_removed_are_made_again_when_they_are_needed() -> None:
-    host = a_project()
-    host.needs(3.9)
-    host.settle(120)
-    host.clear()
-    for number in (2, 3, 4):
-        host.takes_away(f"shop-web-{number}")
-    host.settle(25)
-    assert host.running == 1  # Compose may not be done yet
-
-    host.settle(60)
-    assert host.running >= 4
-    assert limited(host) == []
-    assert [each for each in host.of(Notice) if each.action == "regretted"] == []
-
-
-def test_who_leaves_some_of_the_clones_has_chosen_a_number() -> None:
-    host = a_project()
-    host.needs(3.9)
-    host.settle(120)
-    host.clear()
-    for number in (3, 4):
-        host.takes_away(f"shop-web-{number}")
-    host.settle(600)
-
-    assert host.asked == []
-    assert host.running == 2
-
-
-def test_a_project_that_is_being_stopped_gets_no_clones() -> None:
-    host = a_project()
-    host.needs(3.9)
-    host.settle(120)
-    host.clear()
-    for number in (4, 3, 2, 1):
-        host.docker.stop(f"shop-web-{number}")
-        host.deliver()
-        host.settle(12)
-    host.settle(600)
-
-    assert host.asked == []
-    assert host.running == 0
-
-
-def test_a_project_that_is_brought_up_to_date_grows_again() -> None:
-    host = a_project()
-    host.needs(2.9)
-    host.settle(120)
-    host.clear()
-    for number in (3, 2):
-        host.takes_away(f"shop-web-{number}")
-    host.takes_away("shop-web-1")
-    host.docker.create("shop-web-1", labels=OF_COMPOSE, identity="e" * 64)
-    host.deliver()
-    host.settle(90)
-
-    assert host.running == 3
-    assert limited(host) == []
-
-
-def test_clones_that_have_ended_are_removed_in_the_end() -> None:
-    host = a_project()
-    host.needs(1.9)
-    host.settle(60)
-    host.docker.stop("shop-web-2")
-    host.needs(0.9)
-    host.settle(890)
-    assert len(host.docker.containers) == 2
-
-    host.settle(60)
-    assert [each.name for each in host.docker.containers.values()] == ["shop-web-1"]
-
-
-def test_clones_that_crashed_are_removed_and_made_again_in_the_end() -> None:
-    host = a_project()
-    host.needs(1.9)
-    host.settle(60)
-    host.docker.crash("shop-web-2", 3)
-    host.settle(890)
-    assert host.asked == [(1, 2)]
-
-    host.settle(60)
-    assert host.running == 2
-    assert limited(host) == []
-
-
-@pytest.mark.parametrize("act", ["stop", "kill", "rm"])
-def test_who_ends_all_clones_as_compose_does_not_has_chosen_a_number(act: str) -> None:
-    host = a_project()
-    host.needs(2.9)
-    host.settle(60)
-    host.clear()
-    for name in ("shop-web-2", "shop-web-3"):
-        if act == "rm":
-            host.docker.remove(name, force=True)
-        else:
-            getattr(host.docker, act)(name)
-    host.settle(600)
-
-    assert host.asked == []
-    assert "somebody else changed" in limited(host)[0]
-
-
-def test_a_clone_that_somebody_removes_while_others_are_made_is_not_made_again() -> None:
-    host = a_project()
-    host.needs(1.9)
-    host.settle(30)
-    host.needs(3.9)
-    while not host.open:
-        host.tick()
-    (intent,) = host.open.values()
-    host.begins(intent)
-    outcome = host.do_scale(intent)
-    host.deliver()
-    host.tick(2)
-    host.docker.remove("shop-web-3", force=True)
-    host.deliver()
-    host.tick(2)
-    host.open.clear()
-    host.see(outcome)
-    host.needs(6.0)
-    host.settle(600)
-
-    assert host.asked == [(1, 2), (2, 4)]
-    assert "somebody else changed" in limited(host)[0]
-
-
-def test_more_originals_made_by_hand_are_left_alone_for_a_while() -> None:
-    host = a_project()
-    original(host, "shop-web-2")
-    original(host, "shop-web-3")
-    host.relist()
-    host.deliver()
-    host.needs(6.0)
-    host.settle(600)
-
-    assert host.asked == []
-    assert "somebody else changed" in limited(host)[0]
-
-
-def test_a_clone_whose_original_is_gone_takes_its_place() -> None:
-    host = a_project()
-    host.needs(1.9)
-    host.settle(60)
-    assert host.running == 2
-    host.clear()
-    host.docker.remove("shop-web-1", force=True)
-    host.needs(1.9)
-    host.settle(1000)
-    assert host.running == 2
-    host.needs(0.1)
-    host.settle(1500)
-
-    assert host.running == 1
-
-
-def test_what_adds_up_to_no_number_is_not_known() -> None:
-    replicas = tuple(Replica(name=name, healthy_for=60.0, values={CPU: 1.7e308}) for name in ("a", "b"))
-    situation = Situation(
-        wanted=2, replicas=replicas, metrics=(OwnMetric(name=CPU, target=0.5),), bounds=Bounds(least=1, most=9)
-    )
-    recommendation = look(Rules(), situation, Memory(), Instant(wall=0.0, monotonic=100.0)).recommendation
-
-    assert recommendation.to == 2
-    assert recommendation.needs[0].why == "its replicas' values are beyond all numbers"

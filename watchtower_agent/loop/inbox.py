@@ -115,7 +115,7 @@ class Inbox:
             case ScheduleDue():
                 return ScheduleDue, observation.policy
             case ReadingObserved():
-                return ReadingObserved, observation.name
+                return ReadingObserved, observation.name, observation.silent
             case SiblingObserved():
                 return SiblingObserved, observation.host
             case GapObserved():

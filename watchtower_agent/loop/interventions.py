@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Final
 
@@ -41,6 +42,8 @@ def notice(known: Scaled, seen: Survey, state: HostState, now: Instant) -> bool:
         by_others = _swarm_by_others(known, seen.swarm, now)
         if by_others:
             known.hands_off_until = now.monotonic + HANDS_OFF
+        if not known.acts:
+            _follow_leader(known, seen.swarm, state, now)
         if wanted > 0 or before != 0:
             known.emptied = wanted == 0 and before is not None and not by_others
     if by_others and before is not None and wanted < before:
@@ -73,6 +76,17 @@ def _swarm_by_others(known: Scaled, service: SwarmService, now: Instant) -> bool
             known.own = None  # what is changed from here on is somebody else's doing
         return wanted != own.to
     return before != wanted and (known.acts or not _is_anothers(known, before, wanted, now))
+
+
+def _follow_leader(known: Scaled, service: SwarmService, state: HostState, now: Instant) -> None:
+    """Take over what the agent of the Swarm's leader makes of the number, once it has seen what is seen here.
+
+    An agent that was away, or has just begun, can't tell that one's changes from a person's.
+    """
+    found = state.services.judgement(service.id, now.monotonic)
+    if found is not None and found[0].version >= service.version:
+        judgement, said = found
+        known.hands_off_until = said + judgement.left_alone_for if judgement.left_alone_for > 0.0 else -math.inf
 
 
 def _is_anothers(known: Scaled, before: int, wanted: int, now: Instant) -> bool:

@@ -246,7 +246,8 @@ class Pipeline:
             self.state.gaps_end(now.wall)
             self.decisions.forget_cooldowns(now)
             self.decisions.resizing.forget(now)
-            self.publication.metrics(now, self.options.interval, self.options.metrics_interval)
+            judgements = self.decisions.scaling.judgements(now)
+            self.publication.metrics(now, self.options.interval, self.options.metrics_interval, judgements)
             self._inspect(self.decisions.to_inspect(now))
             self._tick = False
         self.decisions.pruning.tracking.remember(now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 
 from watchtower_agent.loop.effects import Effects
@@ -16,6 +16,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import StateMessage
 from watchtower_agent.model.observation import EngineInfo, Resume
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
+from watchtower_agent.model.service import Judgement
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.model.window import Window
 from watchtower_agent.policies.conditions.subject import ContainerSubject, engine_values
@@ -215,13 +216,14 @@ class Publication:
         self._manifest.discard(topic)
         out.states.append(StateMessage(topic=topic, payload=b""))
 
-    def metrics(self, now: Instant, interval: float, every: float) -> None:
+    def metrics(self, now: Instant, interval: float, every: float, judgements: Sequence[Judgement] = ()) -> None:
         """The batch of metrics, when it is due, or when containers were sampled for the first time.
 
         Args:
             now: The tick.
             interval: Seconds between ticks: half of one is tolerated.
             every: Seconds between batches.
+            judgements: What other nodes of the Swarm are told of its services.
         """
         batch = self.state.samples
         if batch is None:
@@ -234,7 +236,7 @@ class Publication:
         self._sampled = self._sampled or first
         self._metrics_at = now.monotonic
         self._batches += 1
-        table, engine = self.state.table(now), engine_values(self.state)
+        table, engine = replace(self.state.table(now), judgements=judgements), engine_values(self.state)
         if self.means:
             table = replace(table, means=self._means(table, now))
         told = self.composer.metrics(batch, table, engine, sequence=self._batches, interval=every)

@@ -24,6 +24,7 @@ from watchtower_agent.policies.resized import CORES, WORKING_SET, are_limits_kno
 from watchtower_agent.policies.resizing.meter import Meter
 from watchtower_agent.policies.resizing.past import FORGOTTEN_AFTER, Past
 from watchtower_agent.policies.resizing.recommendation import Limit
+from watchtower_agent.policies.resizing.rules import HOUR
 from watchtower_agent.policies.resizing.sizing import Look, look
 from watchtower_agent.policies.strategies.resize import ResizeStrategy
 from watchtower_agent.policies.waiting import is_revert
@@ -52,6 +53,7 @@ class Resized:
         stored: The past as the store has it, and since when.
         container_id: Of the container that bears the name at present.
         due: When it is looked at next.
+        told_at_max: When people were told last that only they can help it.
         told_by_hand: Of which change by somebody else people were told that it is left alone.
         killed: A process of it was killed for want of memory since the last look.
         looked: What came of the last look; None before the first.
@@ -66,6 +68,7 @@ class Resized:
     stored_at: float = -math.inf
     container_id: str = ""
     due: float = -math.inf
+    told_at_max: float = -math.inf
     told_by_hand: float | None = None
     killed: bool = False
     looked: Look | None = None
@@ -265,7 +268,8 @@ class Resizing:
         known.looked = looked = look(strategy.rules, situation, known.past, now)
         known.past, known.killed, known.meter.alarm = looked.past, False, looked.alarm
         known.due = now.monotonic + _LOOK_EVERY
-        if looked.killed_at_max:
+        if looked.killed_at_max and now.monotonic - known.told_at_max >= HOUR:  # it may be killed again each second
+            known.told_at_max = now.monotonic
             self.say(announcements.killed_at_max(policy, record, looked.recommendation, now.wall), now)
         self._tell_of_hands(policy, strategy, record, known, now)
         if looked.recommendation.moves and now.monotonic >= known.retry_at:

@@ -13,6 +13,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.scaling.memory import Memory
 from watchtower_agent.policies.scaling.recommendation import Limit
+from watchtower_agent.policies.scaling.situation import Situation
 from watchtower_agent.policies.scaling.tracking import Look
 from watchtower_agent.policies.survey import Survey, Unseen
 from watchtower_agent.state.record import ContainerRecord
@@ -76,6 +77,8 @@ class Scaled:
         recommended: When which numbers were recommended lately, as agents elsewhere see them, too.
         seen: The newest survey, or why there is none.
         looked: What came of the newest look; None before the first.
+        promised: Bytes of this host's memory that its replicas will take and have not yet, those among them that are
+            about to be made.
         acts: Whether it is for this agent to act.
         shortage: What stands between the service and what it needs, of the sort that people are told of.
         shortage_limit: Which limit that is.
@@ -105,6 +108,7 @@ class Scaled:
     recommended: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_LOOKS))
     seen: Survey | Unseen = GATHERING
     looked: Look | None = None
+    promised: float = 0.0
     acts: bool = False
     shortage: str = ""
     shortage_limit: Limit | None = None
@@ -124,6 +128,25 @@ class Scaled:
         if self.looked is None or isinstance(self.seen, Unseen):
             return None
         return self.acts and (self.looked.recommendation.moves or bool(self.seen.litter))
+
+    def promises(self, seen: Situation, looked: Look, *, begins: bool) -> float:
+        """Bytes of the host's memory that its replicas will take soon, those that are about to be made among them.
+
+        What it wants counts at first sight only: what has not begun by the next is held by a guard, perhaps for long.
+
+        Args:
+            seen: The service, without what others will take.
+            looked: What comes of this look, which `looked` does not have yet.
+            begins: Nobody has to be asked before a change begins.
+        """
+        if seen.room is None:
+            return 0.0
+        to = seen.wanted
+        if self.own is not None and not self.own.ended:
+            to = self.own.to
+        elif begins and (self.looked is None or self.looked.recommendation.to <= self.looked.recommendation.wanted):
+            to = looked.recommendation.to
+        return seen.room.promised + max(0, to - seen.wanted) * (seen.room.per_replica or 0.0)
 
     @property
     def is_settling(self) -> bool:

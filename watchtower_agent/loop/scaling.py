@@ -18,6 +18,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.model.service import Judgement
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.policy import Backoff, Policy, PolicySet
 from watchtower_agent.policies.scaled import TO, litter_decision, scale_decision, shortage, target_of
@@ -42,6 +43,8 @@ _GATHERS_FOR: Final = 15.0
 every metric for unknown, and as many replicas for needed as there are: each restart would put off a shrink."""
 
 
+_MISSED: Final = 3
+"""Samples that may be missing between two looks: after more nobody knows what was needed meanwhile."""
 _TRIES: Final = 3
 """Changes in a row to which somebody else's may come first, each decided again, until it is waited for longer."""
 _RETRIES: Final = Backoff(initial=30.0, longest=900.0)
@@ -118,6 +121,18 @@ class Scaling:
         """Names of the metrics from outside that are asked for."""
         return frozenset(rule.name for each in self.strategies for rule in each.metrics)
 
+    def judgements(self, now: Instant) -> tuple[Judgement, ...]:
+        """What is made here of services that this agent changes, for those who may have to go on with them."""
+        return tuple(
+            Judgement(
+                service_id=known.seen.swarm.id,
+                version=known.seen.swarm.version,
+                left_alone_for=max(0.0, known.hands_off_until - now.monotonic),
+            )
+            for known in self.by.values()
+            if known.acts and isinstance(known.seen, Survey) and known.seen.swarm is not None
+        )
+
     def look(self, now: Instant) -> None:
         """Look at every service once."""
         self._follow_wellness(now)
@@ -146,7 +161,7 @@ class Scaling:
         self.publication.out.look_again = True
         known.ended = now.monotonic
         conflict = bool(outcome.numbers.get("conflict"))
-        known.own = _ended(known, outcome, now) if known.own is not None else None
+        known.own = self._after(known, outcome, now) if known.own is not None else None
         known.conflicts = known.conflicts + 1 if conflict else 0
         if outcome.result is Result.SUCCEEDED:
             known.failures, known.retry_at, known.failed = 0, -math.inf, ""
@@ -177,7 +192,7 @@ class Scaling:
         if isinstance(seen, Unseen):
             return
         news, first = notice(known, seen, self.state, now), known.memory.wanted is None
-        known.memory = known.memory.noted(seen.situation.wanted, now.monotonic, _rules(strategy))
+        known.memory = known.memory.noted(seen.situation.wanted, now.monotonic, self._rules(strategy))
         if news or first:
             self._remember(policy.name, known, now)
 
@@ -188,11 +203,14 @@ class Scaling:
     def _look(self, policy: Policy, strategy: ScaleStrategy, known: Scaled, now: Instant) -> None:
         known.seen = seen = self._survey(strategy, known, now)
         if isinstance(seen, Unseen):
+            known.promised = 0.0
             return
         changed = notice(known, seen, self.state, now)
         situation = self._completed(strategy, known, seen.situation, now)
-        rules = _rules(strategy)
-        known.looked = looked = look(rules, situation, known.memory, now)
+        rules = self._rules(strategy)
+        looked = look(rules, situation, known.memory, now)
+        known.promised = known.promises(seen.situation, looked, begins=policy.mode is Mode.ENFORCE)
+        known.looked = looked
         known.memory = looked.memory
         known.recommended.append((now.monotonic, looked.recommendation.to))
         if known.acts:
@@ -206,6 +224,12 @@ class Scaling:
         if changed or looked.regretted or now.monotonic - known.remembered >= _REMEMBER_EVERY:
             self._remember(policy.name, known, now)
 
+    def _rules(self, strategy: ScaleStrategy) -> Rules:
+        """As the policy has them, with its idle rule, and for looks that are no closer than samples."""
+        rules = strategy.rules
+        idle_for = None if strategy.idle is None else strategy.idle.idle_for
+        return replace(rules, idle_for=idle_for, gap=max(rules.gap, _MISSED * self.interval))
+
     def _knows(self, known: Scaled) -> bool:
         """Whether the Swarm was asked since the agent's last change: what it said before is no reason for another."""
         asked = self.state.services.asked_at
@@ -215,17 +239,21 @@ class Scaling:
         """With what only time tells."""
         idleness = None
         if strategy.idle is not None:
-            holds = is_idle(strategy.idle, situation, _rules(strategy))
+            holds = is_idle(strategy.idle, situation, self._rules(strategy))
             if holds is not True:
                 known.idle_since = None
-            elif known.idle_since is None:
+            elif known.idle_since is None or known.memory.is_gap(now.monotonic, self._rules(strategy)):
                 known.idle_since = now.monotonic
             held_for = 0.0 if known.idle_since is None else now.monotonic - known.idle_since
             idleness = Idleness(holds=holds, held_for=held_for)
         paused_for = max(0.0, max(known.hands_off_until, known.settles_until) - now.monotonic)
         # Where no idle rule lets it have none, that is somebody's word, as is the end of a container.
         stopped = not strategy.clones and idleness is None and situation.wanted == 0 and not known.emptied
-        return replace(situation, paused_for=paused_for, stopped=stopped, idleness=idleness)
+        room = situation.room
+        if room is not None:  # several services may grow at the same moment
+            others = sum(each.promised for each in self.by.values() if each is not known)
+            room = replace(room, promised=room.promised + others)
+        return replace(situation, paused_for=paused_for, stopped=stopped, idleness=idleness, room=room)
 
     def _tell(self, policy: Policy, known: Scaled, looked: Look, now: Instant) -> None:
         recommendation = looked.recommendation
@@ -256,8 +284,27 @@ class Scaling:
                 to=to,
                 version=version if isinstance(version, int) else -1,
                 decision=decision.id,
-                until=now.monotonic + EXPLAINS_FOR if interrupted else math.inf,
+                until=now.monotonic + self._explains_for if interrupted else math.inf,
             )
+
+    def _after(self, known: Scaled, outcome: Outcome, now: Instant) -> OwnChange | None:
+        """What the change, of which the outcome is known, still explains."""
+        own = known.own
+        if own is None:
+            return None
+        if outcome.numbers.get("conflict") or outcome.result is Result.ABANDONED:
+            if known.memory.wanted not in {None, own.before} and own.version >= 0:
+                known.hands_off_until = now.monotonic + HANDS_OFF  # what was seen meanwhile was somebody else's
+            return None  # nothing of it was done
+        made = tuple(each for each in str(outcome.numbers.get("clones") or "").split(",") if each)
+        done = outcome.result is Result.SUCCEEDED
+        # Of one that failed a part may be done.
+        return replace(own, done=done, made=made, until=now.monotonic + self._explains_for)
+
+    @property
+    def _explains_for(self) -> float:
+        """Seconds after the end of our own change until it has been seen for sure."""
+        return max(EXPLAINS_FOR, _MISSED * self.interval)
 
     # --- how containers are ---------------------------------------------------------------------------
 
@@ -285,25 +332,6 @@ class Scaling:
     def _remember(self, name: str, known: Scaled, now: Instant) -> None:
         known.remembered = now.monotonic
         self.publication.out.records.append(Record(kind=KIND, key=name, value=known.stored(now)))
-
-
-def _rules(strategy: ScaleStrategy) -> Rules:
-    return strategy.rules if strategy.idle is None else replace(strategy.rules, idle_for=strategy.idle.idle_for)
-
-
-def _ended(known: Scaled, outcome: Outcome, now: Instant) -> OwnChange | None:
-    """What the change, of which the outcome is known, still explains."""
-    own = known.own
-    if own is None:
-        return None
-    if outcome.numbers.get("conflict") or outcome.result is Result.ABANDONED:
-        if known.memory.wanted not in {None, own.before} and own.version >= 0:
-            known.hands_off_until = now.monotonic + HANDS_OFF  # what was seen meanwhile was somebody else's
-        return None  # nothing of it was done
-    made = tuple(each for each in str(outcome.numbers.get("clones") or "").split(",") if each)
-    done = outcome.result is Result.SUCCEEDED
-    # Of one that failed a part may be done.
-    return replace(own, done=done, made=made, until=now.monotonic + EXPLAINS_FOR)
 
 
 def _interrupted(intent: Intent, seen: Survey | Unseen, now: Instant) -> Outcome:

@@ -12,6 +12,7 @@ from watchtower_agent.model.decision import Decision, Dropped, Edge, Held
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.outcome import Intent, Outcome
+from watchtower_agent.model.service import Judgement
 from watchtower_agent.model.values import dataclass
 
 Fact = EngineEvent | Edge | Decision | Held | Dropped | Intent | Outcome | Approval | Notice
@@ -65,12 +66,14 @@ class MetricsTable:
         uptimes: Seconds since each was started, in their order; None where that is not known.
         means: Of replicas of services that are scaled: place among the containers -> `str(Window)` -> value. Unknown
             ones are absent.
+        judgements: What this agent makes of a Swarm's services that it scales, while its engine leads the Swarm.
     """
 
     containers: Sequence[Container] = ()
     columns: Mapping[str, array[float]] = field(default_factory=dict)
     uptimes: Sequence[float | None] = ()
     means: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    judgements: Sequence[Judgement] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

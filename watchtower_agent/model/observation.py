@@ -8,7 +8,7 @@ from dataclasses import field
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.engine_event import Cursor, EngineEvent
 from watchtower_agent.model.outcome import Act
-from watchtower_agent.model.service import SwarmService
+from watchtower_agent.model.service import Judgement, SwarmService
 from watchtower_agent.model.values import dataclass
 
 
@@ -273,6 +273,7 @@ class ReadingObserved:
         age: Seconds since it was true, as far as that is known: of a retained message by the stamp that it carries.
         moment: When it came, on the monotonic clock.
         why: In few words; empty for a value.
+        silent: Nobody said anything: what was known before is no less true than it was.
     """
 
     name: str
@@ -280,6 +281,7 @@ class ReadingObserved:
     age: float = 0.0
     moment: float
     why: str = ""
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,6 +309,7 @@ class SiblingObserved:
         interval: Seconds between its batches.
         moment: When it came, on the monotonic clock.
         replicas: Those of its containers that are tasks of a service.
+        judgements: What it makes of services that it scales, as the agent of the Swarm's leader; none of another's.
     """
 
     host: str
@@ -314,6 +317,7 @@ class SiblingObserved:
     interval: float
     moment: float
     replicas: tuple[SiblingReplica, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
 
 
 EngineObservation = (

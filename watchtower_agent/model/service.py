@@ -77,6 +77,21 @@ class SwarmService:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the agent of a Swarm's leader makes of a service's number: it alone knows which changes are its own.
+
+    Attributes:
+        service_id: The service's.
+        version: Index of the version that it looked at.
+        left_alone_for: Seconds for which somebody else's change is respected; 0: nobody's is.
+    """
+
+    service_id: str
+    version: int
+    left_alone_for: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloneFacts:
     """What stands against making another container like this one, read from its inspection.
 

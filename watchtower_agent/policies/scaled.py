@@ -36,6 +36,7 @@ SHORTAGES: Final[Mapping[Limit, str]] = {
 }
 """Limits that keep a service from what it needs for reasons that people should hear about. The others are the ordinary
 course of things: a window that is not over, a cooldown, a step."""
+_OF_NONE: Final = frozenset({Limit.STOPPED, Limit.MISSING})
 
 
 def target_of(strategy: ScaleStrategy) -> Target:
@@ -159,7 +160,8 @@ def shortage(recommendation: Recommendation) -> str:
     limit = recommendation.limit
     if recommendation.moves or limit not in SHORTAGES:
         return ""
-    if recommendation.desired == recommendation.wanted and limit is not Limit.STOPPED:  # without replicas nothing needs
+    # Without replicas nothing needs more: what keeps it from ever coming back counts all the same.
+    if recommendation.desired == recommendation.wanted and not (recommendation.wanted == 0 and limit in _OF_NONE):
         return ""
     assert limit is not None
     unknown = [measured(each) for each in recommendation.needs if each.value is None]

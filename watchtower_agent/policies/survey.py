@@ -12,19 +12,18 @@ from watchtower_agent.model.service import CLONE_OF, SwarmService, Task, TaskSta
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.model.window import Window
 from watchtower_agent.policies.conditions.subject import ContainerSubject
+from watchtower_agent.policies.host_room import room_for
 from watchtower_agent.policies.scaling.needs import needs_of
 from watchtower_agent.policies.scaling.rules import Rules
 from watchtower_agent.policies.scaling.situation import (
     Bounds,
     ExternalMetric,
-    HostRoom,
     Metric,
     OwnMetric,
     Replica,
     Situation,
 )
 from watchtower_agent.policies.strategies.scale import (
-    ROOM_WINDOW,
     IdleRule,
     MetricRule,
     OwnMetricRule,
@@ -38,8 +37,6 @@ from watchtower_agent.state.wellness import is_well
 
 _ONE_OFF: Final = "com.docker.compose.oneoff"
 _NUMBER: Final = "com.docker.compose.container-number"
-_WORKING_SET: Final = "memory.working_set"
-_AVAILABLE: Final = "host.memory.available"
 _LITTER_AFTER: Final = 900.0
 """Seconds for which a clone that has ended is left to whoever looks for the reason."""
 _LEAVES_IN: Final = 60.0
@@ -174,7 +171,7 @@ def _of_containers(strategy: ScaleStrategy, state: HostState, now: Instant, well
             # Only what the agent itself made is removed.
             bounds=Bounds(least=max(bounds.least, least), most=max(bounds.most, least)),
             running=sum(each.container.status is ContainerStatus.RUNNING for each in meant),
-            room=_room(strategy, meant, state, now),
+            room=room_for(strategy, meant, state, now),
         ),
         originals=tuple(sorted(originals, key=lambda each: (not is_well(each), -each.container.created_at))),
         clones=tuple(sorted(clones, key=_number, reverse=True)),
@@ -256,31 +253,14 @@ def _metric(rule: MetricRule, state: HostState, now: Instant) -> Metric:
         value=None if reading is None else reading.value,
         age=0.0 if reading is None else reading.age + max(0.0, now.monotonic - reading.moment),
         stale_after=rule.stale_after,
+        why="" if reading is None else reading.why,
     )
-
-
-def _room(strategy: ScaleStrategy, meant: list[ContainerRecord], state: HostState, now: Instant) -> HostRoom:
-    taken = [taken for each in meant if (taken := _memory_of(each, state, now)) is not None]
-    return HostRoom(
-        available=state.host_metric(_AVAILABLE, now),
-        reserve=strategy.reserve,
-        per_replica=max(taken, default=None),
-    )
-
-
-def _memory_of(record: ContainerRecord, state: HostState, now: Instant) -> float | None:
-    """Bytes that one like this takes: P95 of what it had lately, or what it has, and no less than it reserves."""
-    past = ContainerSubject(state, now, record).window(ROOM_WINDOW)
-    used = float(past) if isinstance(past, int | float) else state.metric(record.container.id, _WORKING_SET, now)
-    detail = record.container.detail
-    reserved = float(detail.cloning.reservation) if detail is not None else 0.0
-    return None if used is None else max(used, reserved)
 
 
 def is_idle(rule: IdleRule, situation: Situation, rules: Rules) -> bool | None:
     """Whether nobody needs the service; None while that is not known.
 
-    Without replicas only metrics from outside tell.
+    Without replicas only metrics from outside tell. One that is known not to be idle is enough for somebody to need it.
 
     Args:
         rule: What counts as idle.
@@ -290,6 +270,8 @@ def is_idle(rule: IdleRule, situation: Situation, rules: Rules) -> bool | None:
     needs = needs_of(situation, rules.up.window).by_metric
     outside = {each.name for each in situation.metrics if isinstance(each, ExternalMetric)}
     asked = [each for each in needs if each.metric in outside or situation.wanted > 0]
+    if any(each.value is not None and each.value > rule.below * each.target for each in asked):
+        return False
     if not asked or any(each.value is None or each.missing for each in asked):
         return None
-    return all(each.value is not None and each.value <= rule.below * each.target for each in asked)
+    return True

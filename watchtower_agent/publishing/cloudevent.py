@@ -193,6 +193,8 @@ class CloudEventComposer:
             "host_metrics": payloads.known_numbers(item for item in batch.host.items() if item[0].startswith("host.")),
             "engine": payloads.known_numbers(engine.items()),
         }
+        if table.judgements:
+            content["services"] = [payloads.judgement(each) for each in table.judgements]
         lines = self._lines.of(table)
         payload = f'{_opened(content)},"containers":[{",".join(lines)}]}}'.encode()
         messages = [MetricsMessage(topic=self._topics.metrics, payload=payload, expiry=expiry)]

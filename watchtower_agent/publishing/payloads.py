@@ -12,6 +12,7 @@ from watchtower_agent.model.container import Container
 from watchtower_agent.model.decision import Number
 from watchtower_agent.model.fact import AgentInfo, ContainerView
 from watchtower_agent.model.observation import EngineInfo
+from watchtower_agent.model.service import Judgement
 from watchtower_agent.publishing.encoding import clipped, rfc3339, rounded
 from watchtower_agent.publishing.topics import swarm_task
 
@@ -177,6 +178,15 @@ def container_head(container: Container) -> Json:
             said["task_slot"] = int(task.slot)
     said["health"] = container.health.value
     return said
+
+
+def judgement(judged: Judgement) -> dict[str, object]:
+    """One of the `services` of a batch of metrics."""
+    return {
+        "id": judged.service_id[:LONGEST_NAME],
+        "version": judged.version,
+        "left_alone_for": rounded(judged.left_alone_for),
+    }
 
 
 def known_numbers(values: Iterable[tuple[str, float]]) -> dict[str, float]:

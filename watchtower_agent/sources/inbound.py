@@ -11,7 +11,7 @@ from watchtower_agent.model.source import TopicSource
 from watchtower_agent.ports.clock import Clock
 from watchtower_agent.sources.mailbox import Mailbox, Message
 from watchtower_agent.sources.payload import LARGEST
-from watchtower_agent.sources.reading import published, unknown
+from watchtower_agent.sources.reading import published, unanswered
 from watchtower_agent.sources.siblings import Siblings
 
 GATHER: Final = 0.25
@@ -69,7 +69,7 @@ class Inbound:
     def refused(self, topic_filter: str, reason: str) -> None:
         """See `Listener.refused`."""
         for source in self._topics.get(topic_filter, ()):
-            self._sink(unknown(source.name, f"it can't be heard: {reason}", self._clock.now()))
+            self._sink(unanswered(source.name, f"it can't be heard: {reason}", self._clock.now()))
 
     def close(self) -> None:
         """Hear nothing more."""

@@ -12,7 +12,7 @@ from watchtower_agent.model.observation import ReadingObserved
 from watchtower_agent.model.source import UrlSource
 from watchtower_agent.ports.clock import Clock
 from watchtower_agent.sources.question import Question, UnansweredQuestionError
-from watchtower_agent.sources.reading import answered, unknown
+from watchtower_agent.sources.reading import answered, unanswered
 
 LONGEST: Final = 5.0
 """Seconds that an answer may take, at most."""
@@ -79,7 +79,7 @@ class Questions:
             try:
                 await asyncio.wait({answer}, timeout=timeout + _CUT_AFTER)
                 if not answer.done():  # it waits for the name of its host, which nothing can cut short
-                    self._sink(unknown(source.name, f"no answer within {timeout:g} s", self._clock.now()))
+                    self._sink(unanswered(source.name, f"no answer within {timeout:g} s", self._clock.now()))
                     await asyncio.wait({answer})
                     return
                 self._sink(self._reading(source, answer))
@@ -91,7 +91,7 @@ class Questions:
         try:
             return answered(source.name, answer.result(), source.value, self._clock.now())
         except UnansweredQuestionError as error:
-            return unknown(source.name, str(error), self._clock.now())
+            return unanswered(source.name, str(error), self._clock.now())
 
 
 def _in_thread(work: Callable[[], bytes], *, name: str) -> asyncio.Future[bytes]:

@@ -45,8 +45,19 @@ def answered(name: str, payload: bytes, path: JsonPath, now: Instant) -> Reading
     return ReadingObserved(name=name, value=number.value, moment=now.monotonic)
 
 
+def unanswered(name: str, why: str, now: Instant) -> ReadingObserved:
+    """Nothing came: what was known before is known until it is stale.
+
+    Args:
+        name: Of the metric.
+        why: In few words.
+        now: When that turned out.
+    """
+    return ReadingObserved(name=name, value=None, moment=now.monotonic, why=why, silent=True)
+
+
 def unknown(name: str, why: str, now: Instant) -> ReadingObserved:
-    """Nobody knows.
+    """Something came, and tells no number: from now on nobody knows.
 
     Args:
         name: Of the metric.

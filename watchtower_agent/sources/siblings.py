@@ -11,6 +11,7 @@ from typing import Final, TypeGuard
 
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.observation import SiblingObserved, SiblingReplica
+from watchtower_agent.model.service import Judgement
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.sources.payload import UnreadableError, parsed, stamp_of
 
@@ -24,6 +25,9 @@ _MOST_HOSTS: Final = 1000
 _NEWER_FOR: Final = 30.0
 """Seconds for which a batch stands against older ones."""
 _MOST_MEANS: Final = 50
+_MOST_SERVICES: Final = 1000
+_LONGEST_LEFT_ALONE: Final = 3600.0
+"""Seconds. An agent leaves a service alone for a quarter of that."""
 _LONGEST_NAME: Final = 256
 _LONGEST_INTERVAL: Final = 3600.0
 _LARGEST_FLOAT: Final = sys.float_info.max
@@ -129,8 +133,24 @@ def _observed(host: str, batch: dict[str, object], now: Instant) -> SiblingObser
     if not isinstance(rows, list) or len(rows) > MOST_ROWS or not _is_name(node, empty=True):
         return None
     return SiblingObserved(
-        host=host, node=node, interval=float(interval), moment=now.monotonic, replicas=tuple(_replicas(rows))
+        host=host,
+        node=node,
+        interval=float(interval),
+        moment=now.monotonic,
+        replicas=tuple(_replicas(rows)),
+        judgements=tuple(_judgements(batch.get("services"))),
     )
+
+
+def _judgements(services: object) -> Iterator[Judgement]:
+    for each in services[:_MOST_SERVICES] if isinstance(services, list) else ():
+        if not isinstance(each, dict):
+            continue
+        identity, version, left = each.get("id"), each.get("version"), each.get("left_alone_for")
+        if not isinstance(version, int) or isinstance(version, bool) or version < 0:
+            continue
+        if _is_name(identity) and _is_number(left) and 0 <= left <= _LONGEST_LEFT_ALONE:
+            yield Judgement(service_id=identity, version=version, left_alone_for=float(left))
 
 
 def _replicas(rows: list[object]) -> Iterator[SiblingReplica]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Final
 
 from watchtower_agent.model.observation import ReadingObserved, ServicesObserved, SiblingObserved
-from watchtower_agent.model.service import SwarmService
+from watchtower_agent.model.service import Judgement, SwarmService
 from watchtower_agent.model.values import dataclass
 
 CURRENT_SERVICES: Final = 10.0
@@ -41,9 +41,14 @@ class Services:
                 self._swarm = {each.name: each for each in seen.services}
                 self._asked, self._asked_at, self._leads = seen.asked, seen.moment, seen.leads
             case ReadingObserved():
-                self._readings[seen.name] = seen
+                self._readings[seen.name] = self._with_reading(seen)
             case SiblingObserved():
                 self._apply_sibling(seen)
+
+    def _with_reading(self, seen: ReadingObserved) -> ReadingObserved:
+        before = self._readings.get(seen.name)
+        keeps = seen.silent and before is not None and before.value is not None
+        return replace(before, why=seen.why) if before is not None and keeps else seen
 
     def _apply_sibling(self, seen: SiblingObserved) -> None:
         if seen.host not in self._siblings and len(self._siblings) >= _MOST_HOSTS:
@@ -92,6 +97,15 @@ class Services:
         """
         hosts = [host for host, each in self._siblings.items() if each.node == node_id and _is_current(each, now)]
         return self._means[hosts[0]].get(container_id, {}) if len(hosts) == 1 else {}
+
+    def judgement(self, service_id: str, now: float) -> tuple[Judgement, float] | None:
+        """What the agent of the Swarm's leader makes of a service, and when it said so; None: it did not lately."""
+        found: tuple[Judgement, float] | None = None
+        for sibling in self._siblings.values():
+            for each in sibling.judgements if _is_current(sibling, now) else ():
+                if each.service_id == service_id and (found is None or each.version > found[0].version):
+                    found = each, sibling.moment
+        return found
 
     def reading(self, name: str) -> ReadingObserved | None:
         """The newest reading of a metric from outside."""

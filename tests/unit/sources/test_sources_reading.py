@@ -9,7 +9,7 @@ import pytest
 from tests.support.core import NOW
 from watchtower_agent.model.instant import AHEAD, Instant
 from watchtower_agent.model.observation import ReadingObserved
-from watchtower_agent.sources.reading import answered, published, unknown
+from watchtower_agent.sources.reading import answered, published, unanswered, unknown
 
 AT = Instant(wall=NOW, monotonic=1000.0)
 
@@ -60,3 +60,4 @@ def test_an_answer_is_true_when_it_comes() -> None:
 
 def test_nothing_known_has_a_reason() -> None:
     assert unknown("m", "why", AT) == ReadingObserved(name="m", value=None, moment=1000.0, why="why")
+    assert unanswered("m", "why", AT).silent

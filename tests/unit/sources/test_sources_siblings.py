@@ -15,12 +15,14 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import MetricsMessage
 from watchtower_agent.model.observation import SiblingObserved, SiblingReplica
 from watchtower_agent.model.sample import SampleBatch
+from watchtower_agent.model.service import Judgement
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
 from watchtower_agent.publishing.metrics_parts import parts
 from watchtower_agent.sources.siblings import MOST_ROWS, Siblings
 
 AT = Instant(wall=1_790_000_000.0, monotonic=1000.0)
 TASK = {"com.docker.swarm.service.name": "shop_web"}
+JUDGEMENT = Judgement(service_id="s1", version=17, left_alone_for=840.5)
 MEANS = {"avg(cpu.percent_of_limit, 20s)": 61.25, "avg(cpu.percent_of_limit, 5s)": 70.0}
 
 
@@ -29,7 +31,8 @@ def table(rows: int = 1) -> MetricsTable:
     views = [view(f"web{number}", TASK if number % 2 == 0 else {}) for number in range(2 * rows)]
     made = metrics_table(*views)
     containers = [replace(container(f"web{n}", each.labels), id=f"id{n}") for n, each in enumerate(made.containers)]
-    return replace(made, containers=containers, means={2 * number: MEANS for number in range(rows)})
+    means = {2 * number: MEANS for number in range(rows)}
+    return replace(made, containers=containers, means=means, judgements=(JUDGEMENT,))
 
 
 def message(rows: int = 1, sequence: int = 1, host: str = "h2") -> MetricsMessage:
@@ -52,7 +55,33 @@ def test_what_an_agent_publishes_is_understood() -> None:
         interval=5.0,
         moment=1000.0,
         replicas=(SiblingReplica(container_id="id0", service="shop_web", means=MEANS),),
+        judgements=(JUDGEMENT,),
     )
+
+
+@pytest.mark.parametrize(
+    "services",
+    [
+        None,
+        "s1",
+        ["s1"],
+        [{"id": "s1", "version": 17}],
+        [{"id": "", "version": 17, "left_alone_for": 0}],
+        [{"id": "s1", "version": True, "left_alone_for": 0}],
+        [{"id": "s1", "version": -1, "left_alone_for": 0}],
+        [{"id": "s1", "version": 17.5, "left_alone_for": 0}],
+        [{"id": "s1", "version": 17, "left_alone_for": -1}],
+        [{"id": "s1", "version": 17, "left_alone_for": 86400}],
+        [{"id": "s1", "version": 17, "left_alone_for": float("nan")}],
+    ],
+)
+def test_what_is_no_judgement_of_a_service_is_none(services: object) -> None:
+    siblings, batch = Siblings("watchtower", "h1"), json.loads(message().payload)
+    seen = siblings.take("h2", json.dumps({**batch, "services": services}).encode(), AT)
+
+    assert seen is not None
+    assert seen.judgements == ()
+    assert len(seen.replicas) == 1
 
 
 @pytest.mark.parametrize(

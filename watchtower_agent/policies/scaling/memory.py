@@ -60,13 +60,17 @@ class Memory:
             now: Seconds on the monotonic clock.
             rules: How it is scaled.
         """
-        if self.looked is None or now - self.looked > rules.gap:
+        if self.is_gap(now, rules):
             need = max(need, float(wanted))  # nobody knows what was needed meanwhile
         after = self._changed(wanted, measured, now, rules)
         if after.regretted is not None and now - after.regretted > REGRETTED_FOR:
             after = replace(after, regretted=None)
         needs = self._needs_with(need, now, rules.down.window)
         return replace(after, wanted=wanted, looked=now, needs=needs)
+
+    def is_gap(self, now: float, rules: Rules) -> bool:
+        """Whether nobody has looked for so long that what was needed meanwhile is not known."""
+        return self.looked is None or now - self.looked > rules.gap
 
     def noted(self, wanted: int, now: float, rules: Rules) -> Self:
         """The same after its number was seen, while nothing is known of what it needs.

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.scaling.situation import ExternalMetric, Metric, OwnMetric, Replica, Situation
+
+_HAIR: Final = 1e-6
+"""Of a replica: so little less than nothing comes of rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +145,14 @@ def _own(metric: OwnMetric, warm: list[Replica], warming: int, wanted: int) -> M
 def _external(metric: ExternalMetric, wanted: int) -> MetricNeed:
     value, why = metric.value, ""
     if value is None:
-        why = "nothing came yet"
+        why = metric.why or "nothing came yet"
     elif not math.isfinite(value):
         why = "what came is no number"
+    elif value < -_HAIR * metric.target:  # many say -1 where they mean that they don't know
+        why = f"what came is below 0 ({value:g})"
     elif not metric.age <= metric.stale_after:
         why = f"stale: {metric.age:.0f} s old, stale_after {metric.stale_after:.0f} s"
+        why += f" ({metric.why})" if metric.why else ""
     if value is None or why:
         return MetricNeed(metric=metric.name, value=None, target=metric.target, why=why)
     need = max(0.0, value) / metric.target

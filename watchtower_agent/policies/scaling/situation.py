@@ -52,9 +52,10 @@ class ExternalMetric:
     Attributes:
         name: Where it comes from.
         target: How much of it one replica is for.
-        value: What it was last; None while nothing came.
+        value: What it was last; None while that is not known.
         age: Seconds since then.
         stale_after: Seconds after which nobody knows any more.
+        why: Why nothing newer is known, in few words; empty where that can't be told, or there is nothing to tell.
 
     Raises:
         ValueError: No target that anything could be divided by.
@@ -65,6 +66,7 @@ class ExternalMetric:
     value: float | None
     age: float = 0.0
     stale_after: float = 60.0
+    why: str = ""
 
     def __post_init__(self) -> None:
         _require_target(self.name, self.target)
@@ -102,11 +104,13 @@ class HostRoom:
         available: Bytes of memory; None where that is not known.
         reserve: Bytes that have to stay free.
         per_replica: Bytes that one more takes: its largest of P95 working set and reservation; None: not known.
+        promised: Bytes of those available that others will take: replicas that began only now have not taken theirs.
     """
 
     available: float | None
     reserve: float
     per_replica: float | None
+    promised: float = 0.0
 
     @property
     def replicas(self) -> int:
@@ -115,7 +119,7 @@ class HostRoom:
             return 0
         if self.per_replica <= 0.0 or not math.isfinite(self.per_replica):
             return 0
-        return max(0, int((self.available - self.reserve) // self.per_replica))
+        return max(0, int((self.available - self.reserve - self.promised) // self.per_replica))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

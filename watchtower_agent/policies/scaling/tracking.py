@@ -152,8 +152,9 @@ class _Course:
             else:
                 self._limit(Limit.MISSING if self.needs.unknown else Limit.IDLE, max(1, self.to))
         elif idle is not None:
-            if idle.holds is None:
-                self._limit(Limit.MISSING, 0)
+            if idle.holds is None:  # told though it changes nothing: where none is left nobody else would miss it
+                self.limits.append(Limited(limit=Limit.MISSING, before=self.to, after=0))
+                self.to = 0
             else:
                 self._limit(Limit.IDLE, 0 if idle.holds else max(1, self.to))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from tests.support.scaling import CPU, Watched, limits, queue, replica
+from tests.support.scaling import CPU, LONG, Watched, limits, queue, replica
 from watchtower_agent.policies.scaling.needs import needs_of
 from watchtower_agent.policies.scaling.recommendation import Limit
-from watchtower_agent.policies.scaling.situation import Bounds, OwnMetric, Situation
+from watchtower_agent.policies.scaling.situation import Bounds, OwnMetric, Replica, Situation
 
 
 def idle_since_long(wanted: int) -> Watched:
@@ -101,6 +102,9 @@ def test_a_value_that_is_none_is_missing(value: float) -> None:
         (queue(5.0, age=math.nan), "stale: nan s old, stale_after 60 s"),
         (queue(math.nan), "what came is no number"),
         (queue(math.inf), "what came is no number"),
+        (queue(-1.0), "what came is below 0 (-1)"),
+        (replace(queue(5.0, age=61.0), why="it answers 503"), "stale: 61 s old, stale_after 60 s (it answers 503)"),
+        (replace(queue(None), why="it answers 503"), "it answers 503"),
     ],
 )
 def test_a_queue_of_which_nothing_is_known_holds_shrinking(metric: object, why: str) -> None:
@@ -114,7 +118,7 @@ def test_a_queue_of_which_nothing_is_known_holds_shrinking(metric: object, why: 
 
 def test_a_fresh_queue_counts_until_it_is_stale() -> None:
     assert Watched(2).needs(1.0, metrics=(queue(35.0, age=60.0),)).to == 4
-    assert Watched(2).needs(1.0, metrics=(queue(-5.0),)).needs[0].need == 0.0
+    assert Watched(2).needs(1.0, metrics=(queue(-1e-9),)).needs[0].need == 0.0
 
 
 def test_what_is_known_makes_it_grow_beside_what_is_not() -> None:
@@ -147,3 +151,12 @@ def test_no_metric_at_all_is_none_that_is_known() -> None:
 
     assert needs_of(nothing, 20.0).unknown
     assert Watched(3).see(nothing).to == 3
+
+
+def test_what_adds_up_to_no_number_is_not_known() -> None:
+    replicas = tuple(Replica(name=name, healthy_for=LONG, values={CPU: 1.7e308}) for name in ("a", "b"))
+
+    recommendation = Watched(2).sees(list(replicas), metrics=(OwnMetric(name=CPU, target=0.5),))
+
+    assert recommendation.to == 2
+    assert recommendation.needs[0].why == "its replicas' values are beyond all numbers"
