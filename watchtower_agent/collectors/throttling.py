@@ -29,7 +29,9 @@ def throttling(descriptors: Descriptors) -> PacedCollector:
             return ThrottlingGauge(place.cpu, "cpu.cfs_quota_us", b"-1", descriptors)
         return ThrottlingGauge(place.unified, "cpu.max", b"max", descriptors) if place.unified else None
 
-    return PacedCollector("throttling", NAMES, opened, unknown="how much their CPU is throttled is", totals=TOTALS, of_limits=True)
+    return PacedCollector(
+        "throttling", NAMES, opened, unknown="how much their CPU is throttled is", totals=TOTALS, of_limits=True
+    )
 
 
 class ThrottlingGauge:

@@ -27,7 +27,9 @@ _IMAGE = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*\Z")
 _MODE = re.compile(r"0?[0-7]{3}\Z")
 _LONGEST_BASE: Final = 100
 LONGEST_CLIENT_ID: Final = 100
-_LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9][A-Za-z0-9.-]{0,252})):(?P<port>[0-9]{1,5})\Z")
+_LISTEN = re.compile(
+    r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9][A-Za-z0-9.-]{0,252})):(?P<port>[0-9]{1,5})\Z"
+)
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}\Z")
 _LAST_PORT: Final = 65535
 MOST_METRIC_LABELS: Final = 20
@@ -233,7 +235,8 @@ def _metric_labels(value: tuple[str, ...]) -> tuple[str, ...]:
     for label in value:
         if not _LABEL.match(label):
             raise WrongValueError(
-                f"{shown(label)} is not the name of a label", "write it in full, without wildcards, like com.example.team"
+                f"{shown(label)} is not the name of a label",
+                "write it in full, without wildcards, like com.example.team",
             )
         if named.setdefault(metric_label(label), label) != label:
             other = named[metric_label(label)]
