@@ -84,7 +84,7 @@ class Monitoring:
         now, state = parts.clock.now(), parts.pipeline.state
         running = state.table(now)
         await asyncio.sleep(0)  # each of these takes a millisecond or two for a full host
-        totals = self.totals.of(container.id for container in running.containers)
+        totals = self.totals.of([container.id for container in running.containers])
         await asyncio.sleep(0)
         records = [state.containers.get(container.id) for container in running.containers]
         return Exposition(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from operator import lt
 
@@ -71,7 +71,7 @@ class Totals:
     """What all counters of all containers stand at.
 
     From tick to tick, while nobody comes or goes, only columns are compared: what each container came to is written
-    down when that changes, or is asked for.
+    down when that changes.
 
     Attributes:
         exists: Whether a container with this id is known: what is counted of others is forgotten.
@@ -84,6 +84,8 @@ class Totals:
     """The columns of the newest tick. One that is carried from tick to tick is the same object."""
     _highest: dict[Total, array[float]] = field(default_factory=dict)
     """What was read most in this life, per slot."""
+    _before: dict[Total, array[float]] = field(default_factory=dict)
+    """What the earlier lives came to, per slot."""
 
     def take(self, batch: SampleBatch) -> None:
         """Count one tick."""
@@ -102,12 +104,39 @@ class Totals:
                 # In this order what is unknown (NaN) leaves the highest as it was.
                 self._highest[total] = array("d", map(max, highest, column))
 
-    def of(self, container_ids: Iterable[str]) -> Mapping[Total, array[float]]:
+    def of(self, container_ids: Sequence[str]) -> Mapping[Total, array[float]]:
         """What each counter stands at, in the order of the ids; NaN where it was never read."""
-        self._settle()
-        nothing = _Counted()
-        counted = [self._containers.get(container_id, nothing) for container_id in container_ids]
-        return {total: array("d", [each.stands_at(total) for each in counted]) for total in Total}
+        present = {target.container_id: slot for slot, target in enumerate(self._targets)}
+        slots = [present.get(container_id) for container_id in container_ids]
+        told = {}
+        for total in Total:
+            column = self._column(total)
+            in_order = len(slots) == len(column) and slots == list(range(len(column)))
+            told[total] = column if in_order else array("d", self._picked(total, column, container_ids, slots))
+        return told
+
+    def _column(self, total: Total) -> array[float]:
+        """What it stands at, in the order of the targets."""
+        before, now = self._before.get(total), self._highest.get(total)
+        if before is None or now is None:
+            return array("d", [math.nan]) * len(self._targets)
+        return array(
+            "d",
+            [
+                earlier + here if here >= 0 else earlier if earlier > 0 else math.nan
+                for earlier, here in zip(before, now, strict=True)
+            ],
+        )
+
+    def _picked(
+        self, total: Total, column: array[float], container_ids: Sequence[str], slots: Sequence[int | None]
+    ) -> Iterator[float]:
+        for container_id, slot in zip(container_ids, slots, strict=True):
+            counted = self._containers.get(container_id) if slot is None else None
+            if slot is not None:
+                yield column[slot]
+            else:
+                yield math.nan if counted is None else counted.stands_at(total)
 
     def _settle(self) -> None:
         """Write down what each container came to."""
@@ -134,7 +163,6 @@ class Totals:
             self._containers[container_id].may_have_ended()
         self._targets = targets
         self._seen = {}
-        self._highest = {
-            total: array("d", [self._containers[target.container_id].now.get(total, _UNREAD) for target in targets])
-            for total in Total
-        }
+        counts = [self._containers[target.container_id] for target in targets]
+        self._highest = {total: array("d", [each.now.get(total, _UNREAD) for each in counts]) for total in Total}
+        self._before = {total: array("d", [each.before.get(total, 0.0) for each in counts]) for total in Total}
