@@ -47,6 +47,14 @@ def _queries() -> dict[str, str]:
     }
 
 
+def _of_keda() -> list[str]:
+    """The queries that the page about KEDA shows; each gives one number."""
+    page = (CHECKOUT / "docs" / "kubernetes.md").read_text().replace('name="proxy"', 'name="web"')
+    found = re.findall(r"^        query: (.+)$|^\| `(.+?)` \|", page, re.MULTILINE)
+    assert len(found) == 5
+    return [query.replace("[2m]", "[10s]") for pair in found for query in pair if query]
+
+
 async def test_prometheus_is_told_what_the_engine_knows_and_every_query_of_the_dashboard_has_data(
     engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host], tmp_path: Path
 ) -> None:
@@ -66,6 +74,8 @@ async def test_prometheus_is_told_what_the_engine_knows_and_every_query_of_the_d
         await _is_the_engines(engine, prometheus, burns)
         for where, query in _queries().items():
             assert await prometheus.until(query, seconds=60), where
+        for query in _of_keda():
+            assert len(await prometheus.until(query)) == 1, query
         assert await prometheus.until("instance_name:container_cpu_usage_seconds:rate2m > 0")
         resets = {
             metric.series: await asyncio.to_thread(prometheus.values, f"max(resets({metric.series}[5m]))")
@@ -81,8 +91,7 @@ async def _is_the_engines(engine: PrivateEngine, prometheus: PrivatePrometheus, 
     """What Prometheus has of a container lies between what the engine says before and after, or is the same."""
 
     def stats() -> tuple[float, int]:
-        once = {"stream": "false", "one-shot": "true"}
-        answer = engine.api("GET", f"/containers/{container_id}/stats", **once)
+        answer = engine.api("GET", f"/containers/{container_id}/stats", stream="false", **{"one-shot": "true"})  # type: ignore[arg-type] # a name that Python has no word for
         return answer["cpu_stats"]["cpu_usage"]["total_usage"] * 1e-9, answer["memory_stats"]["limit"]
 
     which = f'{{id="/docker/{container_id}"}}'
@@ -111,7 +120,7 @@ def _is_well_formed(port: int) -> None:
     )
     assert (status, headers["content-type"]) == (200, "application/openmetrics-text; version=1.0.0; charset=utf-8")
     families = {family.name: family for family in text_string_to_metric_families(plain)}
-    others = {family.name: family for family in openmetrics_families(text)}
+    others = {family.name: family for family in openmetrics_families(text)}  # type: ignore[no-untyped-call] # not typed in the library
     assert families.keys() == others.keys()
     for name, family in families.items():
         assert [(each.name, each.labels) for each in family.samples] == [

@@ -25,7 +25,7 @@ _LABELS = {"com.example.team": "container_label_com_example_team"}
 
 def _families(containers: list[Container], *, openmetrics: bool) -> dict[str, Family]:
     text = b"".join(Writer(_LABELS).written(exposition(containers), openmetrics=openmetrics)).decode()
-    parsed: Iterable[Family] = openmetrics_families(text) if openmetrics else plain_families(text)
+    parsed: Iterable[Family] = (openmetrics_families if openmetrics else plain_families)(text)
     return {family.name: family for family in parsed}
 
 
