@@ -77,7 +77,7 @@ debian_packages() { # WHY PACKAGE...
     return 1
   fi
   local services=""
-  if has_systemd && [[ " ${missing[*]} " == *" docker.io "* || " ${missing[*]} " == *" mosquitto "* ]]; then
+  if has_systemd && [[ " ${missing[*]} " =~ \ (docker\.io|mosquitto|prometheus)\  ]]; then
     services=" (Debian starts their services at once and at every boot)"
   fi
   say "installing from Debian for $why: ${missing[*]}$services"

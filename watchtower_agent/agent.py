@@ -14,7 +14,7 @@ from watchtower_agent import __version__
 from watchtower_agent.actions.disk import Disk
 from watchtower_agent.actions.executor import Executor
 from watchtower_agent.answers import Answers
-from watchtower_agent.assembly import engine_address, publisher_to, sampler_of, shared_cause_rule
+from watchtower_agent.assembly import engine_address, http_server_of, publisher_to, sampler_of, shared_cause_rule
 from watchtower_agent.clock import SystemClock, monotonic
 from watchtower_agent.collectors.files import demand_descriptors
 from watchtower_agent.collectors.sampler import Sampler
@@ -36,6 +36,7 @@ from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import GapObserved, Resume
 from watchtower_agent.model.outcome import Intent
+from watchtower_agent.monitoring import Monitoring
 from watchtower_agent.parts import Parts
 from watchtower_agent.policy_folder import PolicyFolder
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
@@ -45,9 +46,11 @@ from watchtower_agent.schedules import Schedules
 from watchtower_agent.service_manager import ServiceManager, of_this_process
 from watchtower_agent.serving.commands import Commands
 from watchtower_agent.serving.control import ControlServer
+from watchtower_agent.serving.counts import Counts
 from watchtower_agent.serving.followers import Followers
 from watchtower_agent.settings import LoadedSettings, Settings, settings_digest
 from watchtower_agent.sources.sources import Sources
+from watchtower_agent.state.totals import Totals
 from watchtower_agent.storage import SqliteStore
 from watchtower_agent.storage.gaps import OutboxDrop
 from watchtower_agent.tasks import Tasks
@@ -170,7 +173,9 @@ class Agent:
         )
         inbox.on_overflow = session.resync
         inventory = Inventory(calls=calls, clock=clock, sink=inbox.put, position=lambda: session.position)
-        sampler = sampler_of(settings, inbox.put, calls, clock)
+        totals, counts = Totals(pipeline.state.containers.__contains__), Counts()
+        takers = (inbox.put,) if settings.http.listen is None else (inbox.put, totals.take)
+        sampler = sampler_of(settings, takers, calls, clock)
         schedules = Schedules(clock, inbox.put)
         services = ServiceWatch(calls=calls, clock=clock, sink=inbox.put, manager=pipeline.state.engine.manager)
         publisher = publisher_to(settings, store, clock)
@@ -200,8 +205,10 @@ class Agent:
             interval=settings.sampling.interval,
             metrics_interval=settings.mqtt.metrics.interval,
             committed=followers.committed,
+            told=counts.told,
         )
         folder = PolicyFolder(settings.policies, clock, inbox.put, inbox.put, surroundings_of(settings, address.url))
+        http = http_server_of(settings)
         parts = Parts(
             settings=settings,
             clock=clock,
@@ -214,7 +221,9 @@ class Agent:
             sampler=sampler,
             session=session,
             disk=disk,
+            http=http,
         )
+        monitoring = Monitoring(parts=parts, executor=executor, totals=totals, counts=counts)
         answers = Answers(parts=parts, folder=folder, followers=followers)
         control = ControlServer(answers, settings.control.socket, mode=int(settings.control.mode, 8))
         topics = Topics(base=settings.mqtt.base_topic, host=settings.host)
@@ -231,16 +240,20 @@ class Agent:
         await control.start()
         sampler.start()
         tasks = Tasks(self._stop)
-        tasks.start(loop.run(), "loop")
-        tasks.start(folder.run(), "policy folder")
-        tasks.start(schedules.run(), "schedules")
-        tasks.start(_once_policies_are_read(folder, session), "engine session")
-        tasks.start(inventory.run(), "inventory")
-        tasks.start(services.run(), "services")
-        tasks.start(sources.run(), "sources")
-        tasks.start(commands.run(), "commands")
-        tasks.start(publisher.run(), "publisher")
-        tasks.start(_serve_as_service(self._service, folder, parts), "service")
+        for name, work in {
+            "loop": loop.run(),
+            "policy folder": folder.run(),
+            "schedules": schedules.run(),
+            "engine session": _once_policies_are_read(folder, session),
+            "inventory": inventory.run(),
+            "services": services.run(),
+            "sources": sources.run(),
+            "commands": commands.run(),
+            "publisher": publisher.run(),
+            "http": http.run(monitoring) if http is not None else _nothing(self._stop),
+            "service": _serve_as_service(self._service, folder, parts),
+        }.items():
+            tasks.start(work, name)
         try:
             await self._stop.wait()
         finally:
@@ -265,6 +278,7 @@ class Agent:
         self._service.stopping()
         await tasks.cancel("service")
         await control.close()
+        await tasks.cancel("http")
         await tasks.cancel("commands")
         await tasks.cancel("engine session")
         await tasks.cancel("inventory")
@@ -354,6 +368,11 @@ def _on_hangup(folder: PolicyFolder, service: ServiceManager, parts: Parts) -> N
         task.add_done_callback(reloads.discard)
 
     running.add_signal_handler(signal.SIGHUP, reload)
+
+
+async def _nothing(stop: asyncio.Event) -> None:
+    """What is not wanted is not done."""
+    await stop.wait()
 
 
 def _data_root(pipeline: Pipeline) -> str:

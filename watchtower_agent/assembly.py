@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -20,7 +20,9 @@ from watchtower_agent.ports.clock import Clock
 from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
 from watchtower_agent.publishing.link import MqttLink
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
+from watchtower_agent.serving.http import HttpServer
 from watchtower_agent.settings import Settings
+from watchtower_agent.settings.values import listen_at, metric_label
 from watchtower_agent.storage import SqliteStore
 
 log = structlog.get_logger("watchtower_agent")
@@ -34,12 +36,14 @@ def engine_address(settings: Settings) -> EngineAddress:
     return resolve_address(engine.url, tls, environment=os.environ)
 
 
-def sampler_of(settings: Settings, sink: Callable[[SampleBatch], None], calls: EngineCalls, clock: Clock) -> Sampler:
+def sampler_of(
+    settings: Settings, takers: Sequence[Callable[[SampleBatch], None]], calls: EngineCalls, clock: Clock
+) -> Sampler:
     """What samples on a thread of its own.
 
     Args:
         settings: The agent's.
-        sink: Takes each tick, on the event loop; never blocks.
+        takers: Take each tick, one after the other, on the event loop; they never block.
         calls: To the engine, for containers whose cgroups can't be read.
         clock: The host's clocks.
     """
@@ -57,9 +61,13 @@ def sampler_of(settings: Settings, sink: Callable[[SampleBatch], None], calls: E
     )
     running = asyncio.get_running_loop()
 
+    def taken(batch: SampleBatch) -> None:
+        for take in takers:
+            take(batch)
+
     def deliver(batch: SampleBatch) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody needs the tick any more
-            running.call_soon_threadsafe(sink, batch)
+            running.call_soon_threadsafe(taken, batch)
 
     return Sampler(reader=reader, deliver=deliver)
 
@@ -89,6 +97,14 @@ def publisher_to(settings: Settings, store: SqliteStore, clock: Clock) -> Outbox
         on_alarm=lambda name, sentence: log.error("mqtt_alarm", alarm=name, what=sentence),
     )
     return OutboxPublisher(store, link, clock=clock)
+
+
+def http_server_of(settings: Settings) -> HttpServer | None:
+    """What answers over HTTP; None where the settings want it nowhere."""
+    if settings.http.listen is None:
+        return None
+    host, port = listen_at(settings.http.listen)
+    return HttpServer(host, port, labels={label: metric_label(label) for label in settings.http.labels})
 
 
 def shared_cause_rule(settings: Settings) -> SharedCauseRule:

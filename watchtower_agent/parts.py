@@ -28,6 +28,7 @@ from watchtower_agent.policies.strategies.scale import ScaleStrategy
 from watchtower_agent.ports.clock import Clock
 from watchtower_agent.ports.store import Store
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
+from watchtower_agent.serving.http import HttpServer
 from watchtower_agent.settings import Settings
 from watchtower_agent.state.engine_state import EngineState
 from watchtower_agent.vitals import Vital
@@ -54,6 +55,7 @@ class Parts:
     sampler: Sampler
     session: EngineSession
     disk: Disk
+    http: HttpServer | None
 
     def vitals(self) -> tuple[Vital, ...]:
         """What must go on. A disk that does not answer is told by the loop, and a new start could not write either."""
@@ -112,6 +114,7 @@ class Parts:
             "loop": told(self.turns, now.monotonic - self.started.monotonic),
             "engine": self._engine(),
             "mqtt": mqtt,
+            "http": self._http(),
             "outbox": outbox,
             "sampling": self._sampling(),
             "containers": {
@@ -163,6 +166,12 @@ class Parts:
             "dropped": facts.dropped,
             "dead_letters": facts.dead_letters,
         }
+
+    def _http(self) -> dict[str, object] | None:
+        """None where the settings want it nowhere."""
+        if self.http is None:
+            return None
+        return {"listen": self.settings.http.listen, "listening": self.http.listening, "error": self.http.error or None}
 
     def _shared_cause(self, now: Instant) -> dict[str, object] | None:
         cause = self.pipeline.decisions.circumstances.shared_cause

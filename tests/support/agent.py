@@ -83,6 +83,7 @@ class AgentProcess:
                 "engine": {"url": engine_url, "timeout": f"{patient(2):g}s"},
                 "sampling": {"interval": "200ms"},
                 "mqtt": {"url": mqtt_url, "metrics": {"interval": "2s"}},
+                "http": {"listen": None},
                 "control": {"socket": str(self.socket)},
                 # what a test is about must not be held back by what the tests before it did
                 "guards": {"host_budget": {"max": 1000, "per": "1s"}, "shared_cause": {"hold": "0s"}},

@@ -136,6 +136,7 @@ async def crashed() -> AsyncIterator[Bench]:
         interval=1.0,
         metrics_interval=10.0,
         committed=bench.followed.extend,
+        told=lambda _: None,
     )
     running = asyncio.create_task(bench.loop.run())
     try:

@@ -69,6 +69,7 @@ async def test_a_removal_that_was_durable_too_late_is_not_let_out(seconds: float
         interval=1.0,
         metrics_interval=10.0,
         committed=lambda _: None,
+        told=lambda _: None,
     )
     inbox.put(answer)
     running = asyncio.create_task(loop.run())

@@ -95,6 +95,7 @@ async def waiting_loop(
         interval=INTERVAL,
         metrics_interval=INTERVAL,
         committed=lambda _: None,
+        told=lambda _: None,
     )
     running = asyncio.create_task(loop.run())
     async with asyncio.timeout(INTERVAL / 2):

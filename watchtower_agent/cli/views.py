@@ -60,6 +60,7 @@ def show_status(page: Page, status: Json, now: float) -> None:
     _engine(page, _section(status, "engine"), now)
     _broker(page, status.get("mqtt"), now)
     _outbox(page, _section(status, "outbox"), agent.get("store_error"), now)
+    _http(page, status.get("http"))
     _sampling(page, _section(status, "sampling"))
     containers = _section(status, "containers")
     counts = ", ".join(f"{containers.get(state, 0):,} {state}" for state in ("running", "paused", "stopped"))
@@ -100,6 +101,17 @@ def _engine(page: Page, engine: Json, now: float) -> None:
     gaps = engine.get("gaps", 0)
     counts = f"{counted(engine.get('events'), 'event')}, {counted(gaps, 'gap')}{lag}"
     page.fact("", words(counts, "yellow" if gaps else ""))
+
+
+def _http(page: Page, http: object) -> None:
+    if not isinstance(http, Mapping):
+        return  # not wanted
+    address = name(printable(http.get("listen", "?")))
+    if http.get("listening"):
+        page.fact("http", words("/metrics, /healthz and /readyz at "), address)
+    else:
+        page.fact("http", words("not listening at "), address, good=False)
+        page.explain(printable(http.get("error") or "trying"))
 
 
 def _broker(page: Page, mqtt: object, now: float) -> None:

@@ -12,8 +12,10 @@ from watchtower_agent.collectors.paced import PacedCollector
 from watchtower_agent.collectors.parsing import blkio_bytes, io_stat
 from watchtower_agent.collectors.roster import Life
 from watchtower_agent.errors import PermanentError
+from watchtower_agent.model.sample import Total
 
 NAMES = ("io.read", "io.write")
+TOTALS = (Total.READ, Total.WRITTEN)
 
 MANY_DEVICES = 1 << 15
 """Bytes that hold the lines of 300 devices."""
@@ -37,7 +39,8 @@ def block_io(descriptors: Descriptors) -> PacedCollector:
         file = KeptFile(path, MANY_DEVICES, descriptors)
         return RateGauge(file, v1 if place.blkio else v2, names=len(NAMES), unknown=_not_enabled, ground=ground)
 
-    return PacedCollector("block_io", NAMES, opened, unknown="what they read from and write to disks is", ground=ground)
+    unknown = "what they read from and write to disks is"
+    return PacedCollector("block_io", NAMES, opened, unknown=unknown, totals=TOTALS, ground=ground)
 
 
 def _parse(moved: Callable[[bytes], tuple[int, int] | None]) -> Callable[[bytes], Sequence[float]]:

@@ -16,6 +16,7 @@ from watchtower_agent.collectors.request import LIMITS_INTERVAL, Pace
 from watchtower_agent.collectors.roster import Life, Roster
 from watchtower_agent.collectors.tick import Faults, Tick
 from watchtower_agent.errors import AbsentError
+from watchtower_agent.model.sample import Total
 
 _NANOSECONDS = 1e-9
 
@@ -47,7 +48,7 @@ class CpuCollector:
             self._changes = tick.changes()
             self._used.follow(tick.lives)
         self._used.read(tick.monotonic)
-        tick.cpu_time = self._used.numbers()
+        tick.cpu_time = tick.totals[Total.CPU] = self._used.numbers()
         now, online = tick.at.monotonic, self._facts.online_cpus
         due = Pace(max(LIMITS_INTERVAL, tick.interval), tick.interval).due(self._limits_at, now)
         if due or changed or tick.request.anew or online != self._online:

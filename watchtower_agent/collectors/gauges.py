@@ -21,6 +21,11 @@ _SHORT = 256
 class Gauge(Protocol):
     """What a collector keeps open of one life of a container."""
 
+    @property
+    def totals(self) -> Sequence[float]:
+        """What its counters stand at, as last read: one number for each that its collector tells, NaN for unknown."""
+        ...
+
     def read(self, now: float) -> Sequence[float]:
         """What it says now: one number for each name of its collector, NaN for unknown.
 
@@ -66,8 +71,9 @@ class RateGauge:
 
     Args:
         file: Where they are.
-        parse: Takes them out of what it says: one for each name, NaN for unknown.
-        names: How many there are.
+        parse: Takes them out of what it says, NaN for unknown.
+        names: Of how many of them, the first ones, there are rates.
+        more: How many come after these, of which only the totals are told.
         unknown: Whether an error only means that there is nothing to know here.
         most: No rate is more than this.
         ground: Tells whether the file of the same name above stands still: then so does this.
@@ -80,6 +86,7 @@ class RateGauge:
         "_file",
         "_ground",
         "_most",
+        "_names",
         "_parse",
         "_read_at",
         "_said",
@@ -95,19 +102,26 @@ class RateGauge:
         names: int,
         unknown: Callable[[PermanentError], bool],
         most: float = math.inf,
+        more: int = 0,
         ground: CommonGround | None = None,
     ) -> None:
         self._file = file
         self._parse = parse
         self._unknown = unknown
         self._most = most
-        self._before: Sequence[float] = (math.nan,) * names  # of the last reading of the file
+        self._names = names
+        self._before: Sequence[float] = (math.nan,) * (names + more)  # of the last reading of the file
         self._at = self._read_at = NEVER
         self._ground = ground
         directory, _, name = file.path.rpartition("/")
         self._above = f"{parent_of(directory)}/{name}"
         self._said: bytes | None = None
-        self._still: Sequence[float] = self._before
+        self._still: Sequence[float] = (math.nan,) * names
+
+    @property
+    def totals(self) -> Sequence[float]:
+        """What they stand at."""
+        return self._before
 
     def read(self, now: float) -> Sequence[float]:
         """Δtotal / Δtime of each since the last call; unknown at the first one, and when it went down."""
@@ -128,10 +142,11 @@ class RateGauge:
         totals = self._parse(data)
         self._before, self._at = totals, now
         self._said = data if len(data) <= _SHORT else None
-        self._still = [0.0 if total >= 0 else math.nan for total in totals]
+        counted = totals[: self._names]
+        self._still = [0.0 if total >= 0 else math.nan for total in counted]
         return [
             min((total - earlier) / passed, self._most) if total >= earlier and passed > 0 else math.nan
-            for total, earlier in zip(totals, before, strict=True)
+            for total, earlier in zip(counted, before, strict=False)
         ]
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from watchtower_agent.collectors.request import LIMITS_INTERVAL, SLOW_INTERVAL, 
 from watchtower_agent.collectors.roster import Life, Roster
 from watchtower_agent.collectors.tick import Faults, Tick
 from watchtower_agent.errors import AbsentError, PermanentError
+from watchtower_agent.model.sample import Total
 
 WORKING_SET = frozenset({"memory.working_set", "memory.percent"})
 """The names that need `memory.stat`, which costs the kernel more than all other files of a container together."""
@@ -188,7 +189,7 @@ class MemoryCollector:
             "d",
             [100 * used / limit if limit else math.nan for used, limit in zip(working_sets, self._limits, strict=True)],
         )
-        columns["memory.oom_kills"] = self._all_oom_kills(tick.lives)
+        columns["memory.oom_kills"] = tick.totals[Total.OOM_KILLS] = self._all_oom_kills(tick.lives)
         for faults in (self._oom_kills.faults, self._inactive.faults, self._limit_faults, self._usage.faults):
             faults.tell(tick, self.name, "memory is")
 

@@ -11,9 +11,10 @@ from watchtower_agent.collectors.paced import PacedCollector
 from watchtower_agent.collectors.parsing import traffic
 from watchtower_agent.collectors.roster import Life
 from watchtower_agent.errors import AbsentError, PermanentError
-from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.model.sample import SampleTarget, Total
 
 NAMES = ("network.receive", "network.transmit", "network.errors")
+TOTALS = (Total.RECEIVED, Total.SENT, Total.NETWORK_ERRORS)
 
 UNSEEN = (
     "The main process of the container {container} (pid {pid}, says the engine) is not to be seen below {root}. "
@@ -48,7 +49,7 @@ def network(*, proc_root: str, process_is: Callable[[SampleTarget], bool], descr
         file = KeptFile(f"{proc_root}/{target.pid}/net/dev", MANY_INTERFACES, descriptors)
         return RateGauge(file, _parse, names=len(NAMES), unknown=_process_ended)
 
-    return PacedCollector("network", NAMES, opened, unknown="what they send and receive is")
+    return PacedCollector("network", NAMES, opened, unknown="what they send and receive is", totals=TOTALS)
 
 
 def _parse(data: bytes) -> Sequence[float]:

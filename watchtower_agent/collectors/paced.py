@@ -13,6 +13,7 @@ from watchtower_agent.collectors.request import LIMITS_INTERVAL, Pace
 from watchtower_agent.collectors.roster import Life
 from watchtower_agent.collectors.tick import Faults, Tick
 from watchtower_agent.errors import AbsentError
+from watchtower_agent.model.sample import Total
 
 _At = tuple[float, float]
 """The CPU time that a container had used, and the monotonic time, when it was read."""
@@ -30,6 +31,7 @@ class PacedCollector:
         names: The catalogue names it writes, in the order in which its gauges answer.
         opened: Gives the gauge of a life, None where there is nothing to read (yet). Asked again when that may change.
         unknown: What is unknown where a gauge can't be read, as in "network traffic is".
+        totals: The counters whose totals its gauges tell.
         of_limits: Whether a container's limits are among it: then it is read at once when those were changed.
         of_processes: Whether only a container's own processes change it: then, where no policy asks for it, it is
             carried for as long as they use no CPU time, but not for longer than limits are.
@@ -43,6 +45,7 @@ class PacedCollector:
         opened: Callable[[Life], Gauge | None],
         *,
         unknown: str,
+        totals: Sequence[Total] = (),
         of_limits: bool = False,
         of_processes: bool = False,
         ground: CommonGround | None = None,
@@ -51,6 +54,8 @@ class PacedCollector:
         self._names = tuple(names)
         self._needed_by = frozenset(names)
         self._nothing: Sequence[float] = (math.nan,) * len(self._names)
+        self._totals_of = tuple(totals)
+        self._no_totals: Sequence[float] = (math.nan,) * len(self._totals_of)
         self._opened = opened
         self._unknown = unknown
         self._of_limits = of_limits
@@ -63,6 +68,7 @@ class PacedCollector:
         self._wrong: list[str] = []
         self._at: list[_At] = []
         self._columns: Sequence[array[float]] = ()
+        self._totals: Sequence[array[float]] = ()
         self._failure = ""
 
     def collect(self, tick: Tick) -> None:
@@ -79,6 +85,7 @@ class PacedCollector:
         if self._failure:
             tick.failures[self.name] = self._failure
         tick.columns.update(zip(self._names, self._columns, strict=True))
+        tick.totals.update(zip(self._totals_of, self._totals, strict=True))
 
     def close(self) -> None:
         """Let go of what is above containers. Gauges are closed with their lives."""
@@ -164,3 +171,8 @@ class PacedCollector:
                 wrong[slot] = str(error)
         columns = zip(*numbers, strict=True) if numbers else ((),) * len(self._names)
         self._columns = [array("d", column) for column in columns]
+        if self._totals_of:
+            nothing = self._no_totals
+            rows = [nothing if gauge is None else gauge.totals for gauge in gauges]
+            totals = zip(*rows, strict=True) if rows else ((),) * len(self._totals_of)
+            self._totals = [array("d", column) for column in totals]

@@ -38,6 +38,11 @@ class PidsGauge:
         self._limit = math.nan
         self._limit_at = NEVER
 
+    @property
+    def totals(self) -> Sequence[float]:
+        """None: it reads no counters."""
+        return ()
+
     def read(self, now: float) -> Sequence[float]:
         """Both numbers; unknown where the controller is not enabled."""
         try:

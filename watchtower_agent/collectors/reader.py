@@ -154,7 +154,7 @@ class Reader:
         self._left = None
         if self._is_first_of_many(tick):
             chosen = (*of_containers[: registry.LEVELS], *self._of_host)
-            self._left = replace(tick, columns={}, host={}, failures={})
+            self._left = replace(tick, columns={}, host={}, failures={}, totals={})
         self.seconds = self._run(chosen, tick)
         # Of who is not read there is nothing that could be out of date.
         anew = tick.anew
@@ -172,6 +172,7 @@ class Reader:
             host=tick.host,
             failures=tick.failures,
             anew=anew,
+            totals=tick.totals,
         )
 
     def _run(self, chosen: tuple[Collector, ...], tick: Tick) -> dict[str, float]:

@@ -18,6 +18,10 @@ from watchtower_agent.model.values import dataclass
 
 LATE_AFTER: Final = 5.0
 """Seconds after which a collector is asked what it waits for."""
+SCRAPED_EVERY: Final = 10.0
+"""Seconds between readings of what no policy needs, while somebody scrapes /metrics."""
+SCRAPED_FOR: Final = 300.0
+"""Seconds for which one scrape counts."""
 SURE_AFTER: Final = 1.0
 """Seconds later it is left behind: after a signal or a suspended host it goes on before that."""
 
@@ -106,6 +110,7 @@ class Sampler:
         self._targets: tuple[SampleTarget, ...] = ()
         self._demand = Demand()
         self._engine = LocalEngine()
+        self._scraped_at = -math.inf
         self._lock = threading.Lock()
         """Of what several threads change: the next two, and which course is the present one."""
         self._anew: set[str] = set()
@@ -163,6 +168,10 @@ class Sampler:
             metrics_interval: Seconds between readings of the rest.
         """
         self._demand = Demand(every_tick=every_tick, metrics_interval=metrics_interval)
+
+    def scraped(self) -> None:
+        """Somebody looks at all numbers now and then: for a while none is read less often than they are looked at."""
+        self._scraped_at = time.monotonic()
 
     def engine(self, engine: LocalEngine) -> None:
         """From the next tick on, watch the file system of its data, and its process."""
@@ -232,11 +241,17 @@ class Sampler:
             self._left_behind.pop(course.left_in, None)
             self._course.reader.may_keep_more(course.kept)
 
+    def _demanded(self) -> Demand:
+        demand = self._demand
+        if demand.metrics_interval > SCRAPED_EVERY and time.monotonic() - self._scraped_at < SCRAPED_FOR:
+            return replace(demand, metrics_interval=SCRAPED_EVERY)
+        return demand
+
     def _tick(self, course: _Course) -> None:
         with self._lock:
             course.asked, self._anew = frozenset(self._anew), set()
             without = dict(self._left_behind)
-        request = Request(targets=self._targets, demand=self._demand, engine=self._engine, anew=course.asked)
+        request = Request(targets=self._targets, demand=self._demanded(), engine=self._engine, anew=course.asked)
         batch = course.reader.sample(request, without)
         course.asked = frozenset()
         before = self._counters

@@ -13,7 +13,7 @@ from watchtower_agent.collectors.request import CARRIED_INTERVALS, Pace
 from watchtower_agent.collectors.stats_answer import StatsAnswer, parse_stats
 from watchtower_agent.collectors.tick import Tick
 from watchtower_agent.errors import AbsentError, WatchtowerError
-from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.model.sample import SampleTarget, Total
 from watchtower_agent.model.values import dataclass
 
 NAMES = (
@@ -35,12 +35,26 @@ NAMES = (
 )
 """What it writes. Pressure and OOM kills are not in the engine's answers."""
 
+TOTALS = (
+    Total.CPU,
+    Total.PERIODS,
+    Total.THROTTLED,
+    Total.READ,
+    Total.WRITTEN,
+    Total.RECEIVED,
+    Total.SENT,
+    Total.NETWORK_ERRORS,
+)
+"""The counters that it tells."""
+
 AT_ONCE = 4
 """Questions under way at the same time."""
 
 REST = 9.0
 """A round of questions is followed by a rest of so many times its own length: each one costs the engine 1.5 ms of
 work, and a watcher should not be what keeps it busy."""
+
+_NANOSECONDS = 1e9
 
 Ask = Callable[[str], object]
 """Asks the engine about a container once, without waiting for a second look. Raises WatchtowerError."""
@@ -94,6 +108,12 @@ class StatsCollector:
         ]
         for place, name in enumerate(NAMES):
             tick.columns[name] = array("d", [row[place] for row in rows])
+        unknown = (math.nan,) * len(TOTALS)
+        totals = [
+            gauge.totals if (gauge := self._gauges.get(target.container_id)) else unknown for target in request.targets
+        ]
+        for place, total in enumerate(TOTALS):
+            tick.totals[total] = array("d", [row[place] for row in totals])
         if self._failure:
             tick.failures[self.name] = self._failure
 
@@ -196,6 +216,7 @@ class StatsGauge:
     Attributes:
         at: When its last answer was taken in, monotonic seconds.
         numbers: One for each of `NAMES`.
+        totals: One for each of `TOTALS`.
     """
 
     def __init__(self, target: SampleTarget) -> None:
@@ -205,6 +226,7 @@ class StatsGauge:
         self._periods = _Periods()
         self.at = NEVER
         self.numbers: tuple[float, ...] = (math.nan,) * len(NAMES)
+        self.totals: tuple[float, ...] = (math.nan,) * len(TOTALS)
 
     def same_life(self, target: SampleTarget) -> bool:
         """Whether it is the life that this gauge is about. A start that is not known (yet) is no other start."""
@@ -219,11 +241,22 @@ class StatsGauge:
         working_set = max(answer.memory_usage - answer.inactive_file, 0.0)
         own = target.own_network
         self.at = now
+        limited = target.cpu_limit < math.inf
+        self.totals = (
+            answer.cpu_seconds * _NANOSECONDS,
+            answer.periods if limited else math.nan,
+            answer.throttled if limited else math.nan,
+            answer.read,
+            answer.written,
+            answer.received if own else math.nan,
+            answer.sent if own else math.nan,
+            answer.errors if own else math.nan,
+        )
         self.numbers = (
             cores,
             100 * cores,
             100 * cores / granted if granted < math.inf else math.nan,
-            self._throttled(answer, limited=target.cpu_limit < math.inf),
+            self._throttled(answer, limited=limited),
             answer.memory_usage,
             working_set,
             answer.memory_limit,

@@ -11,8 +11,10 @@ from watchtower_agent.collectors.paced import PacedCollector
 from watchtower_agent.collectors.parsing import value_after
 from watchtower_agent.collectors.request import LIMITS_INTERVAL
 from watchtower_agent.collectors.roster import Life
+from watchtower_agent.model.sample import Total
 
 NAMES = ("cpu.throttled",)
+TOTALS = (Total.PERIODS, Total.THROTTLED)
 _UNLIMITED = (math.nan,)
 
 
@@ -27,7 +29,9 @@ def throttling(descriptors: Descriptors) -> PacedCollector:
             return ThrottlingGauge(place.cpu, "cpu.cfs_quota_us", b"-1", descriptors)
         return ThrottlingGauge(place.unified, "cpu.max", b"max", descriptors) if place.unified else None
 
-    return PacedCollector("throttling", NAMES, opened, unknown="how much their CPU is throttled is", of_limits=True)
+    return PacedCollector(
+        "throttling", NAMES, opened, unknown="how much their CPU is throttled is", totals=TOTALS, of_limits=True
+    )
 
 
 class ThrottlingGauge:
@@ -51,6 +55,11 @@ class ThrottlingGauge:
         self._limit = b""
         self._limit_at = NEVER
         self._periods = self._throttled = math.nan
+
+    @property
+    def totals(self) -> Sequence[float]:
+        """Periods in which it ran, and those of them that used the quota up."""
+        return self._periods, self._throttled
 
     def read(self, now: float) -> Sequence[float]:
         """One number: the share of the periods since the last reading, 0 when none passed in which it ran."""

@@ -10,6 +10,7 @@ from typing import Protocol
 from watchtower_agent.collectors.request import Request
 from watchtower_agent.collectors.roster import Life
 from watchtower_agent.model.instant import Instant
+from watchtower_agent.model.sample import Total
 from watchtower_agent.model.values import dataclass
 
 
@@ -29,6 +30,7 @@ class Tick:
         failures: Collector -> what goes wrong, a sentence for people.
         cpu_time: CPU time that each life has used so far, in nanoseconds, NaN for unknown; empty while it is not read.
             What only a container's own processes change has not changed while this stands still.
+        totals: What counters stand at, one number per slot. Never changed once it was handed over.
         anew: Those of the containers that are to be read anew of which that was done; else it takes until a later tick.
     """
 
@@ -42,6 +44,7 @@ class Tick:
     host: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     cpu_time: Sequence[float] = ()
+    totals: dict[Total, array[float]] = field(default_factory=dict)
     anew: frozenset[str] = frozenset()
 
 

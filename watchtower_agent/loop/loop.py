@@ -16,6 +16,7 @@ from watchtower_agent.loop.journal import log_fact
 from watchtower_agent.loop.pace import Settling
 from watchtower_agent.loop.pipeline import Observation, Pipeline
 from watchtower_agent.model.commit import Commit
+from watchtower_agent.model.fact import Fact
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.model.removal import Fate, Look, Removal, Removed
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
@@ -119,6 +120,10 @@ class Loop:
         interval: Seconds between samples. When nothing comes, the loop goes on after one and a half of them.
         metrics_interval: Seconds between metrics batches.
         committed: Called with the events of every commit, for those who follow them.
+        told: Called with all that happened in a step, for those who count it.
+
+    Attributes:
+        moved_at: When the last step ended, on the monotonic clock, seconds.
     """
 
     def __init__(
@@ -139,6 +144,7 @@ class Loop:
         interval: float,
         metrics_interval: float,
         committed: Callable[[Sequence[EventMessage]], None],
+        told: Callable[[Sequence[Fact]], None],
     ) -> None:
         self._pipeline = pipeline
         self._inbox = inbox
@@ -155,6 +161,7 @@ class Loop:
         self._interval = interval
         self._metrics_interval = metrics_interval
         self._committed = committed
+        self._told = told
         self._to_inspect = Settling(quiet=_INSPECT_AFTER, longest=_INSPECT_LATEST, at_once=_INSPECTIONS_AT_ONCE)
         self._inspect_timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -163,7 +170,6 @@ class Loop:
         self._store_error = ""
         self._stalled_since: float | None = None
         self.moved_at = clock.now().monotonic
-        """When it last was done with a step, on the monotonic clock."""
 
     @property
     def store_error(self) -> str:
@@ -230,6 +236,7 @@ class Loop:
         self._sample(effects)
         self._look_around(effects)
         self._inspect_soon(effects)
+        self._told(effects.facts)
         for fact in effects.facts:
             log_fact(fact)
 

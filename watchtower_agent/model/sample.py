@@ -6,9 +6,41 @@ import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import field
+from enum import StrEnum
 
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.values import dataclass
+
+
+class Total(StrEnum):
+    """Counters of a container's present life. Each begins at 0 with it."""
+
+    CPU = "cpu"
+    """CPU time used, in nanoseconds."""
+    PERIODS = "periods"
+    """Of its CPU quota, in which it ran."""
+    THROTTLED = "throttled"
+    """Of these, those that used the quota up."""
+    CPU_WAITING = "cpu_waiting"
+    """Percent of seconds in which some task waited for CPU; so are the five after it."""
+    CPU_STALLED = "cpu_stalled"
+    """All tasks did."""
+    MEMORY_WAITING = "memory_waiting"
+    MEMORY_STALLED = "memory_stalled"
+    IO_WAITING = "io_waiting"
+    IO_STALLED = "io_stalled"
+    READ = "read"
+    """Bytes from block devices."""
+    WRITTEN = "written"
+    """Bytes to block devices."""
+    RECEIVED = "received"
+    """Bytes over all networks of its own."""
+    SENT = "sent"
+    """Bytes over all networks of its own."""
+    NETWORK_ERRORS = "network_errors"
+    """Errors and drops, receiving and sending."""
+    OOM_KILLS = "oom_kills"
+    """Processes killed for lack of memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +92,8 @@ class SampleBatch:
         host: Catalogue name (`host.…`) -> number.
         failures: Collector -> what went wrong at this tick; empty when all went well.
         anew: Ids of containers of which all was read that is else carried from tick to tick.
+        totals: Counter -> what it stands at in each slot's present life, in the
+            kernel's unit. Like the columns, a counter that is read seldom is carried from tick to tick.
     """
 
     at: Instant
@@ -70,3 +104,4 @@ class SampleBatch:
     host: Mapping[str, float] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     anew: frozenset[str] = frozenset()
+    totals: Mapping[Total, array[float]] = field(default_factory=dict)

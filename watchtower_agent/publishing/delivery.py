@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import field
 
 from watchtower_agent.errors import WatchtowerError
+from watchtower_agent.model.distribution import Distribution
 from watchtower_agent.model.message import EventMessage, MetricsMessage, ReplyMessage, StateMessage
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.ports.store import Outbox
@@ -55,6 +56,7 @@ class Delivery:
         refusals: What follows when the broker does not take a message.
         suspect: What earlier connections found.
         learned: What brokers were found not to take.
+        acknowledged: Counts how long acknowledgements take.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class Delivery:
         refusals: Refusals,
         suspect: Suspect,
         learned: Learned,
+        acknowledged: Distribution,
     ) -> None:
         self._outbox = outbox
         self._connection = connection
         self._refusals = refusals
+        self._acknowledged = acknowledged
         self._careful = suspect.careful
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -321,11 +325,13 @@ class Delivery:
         future = self._connection.publish(
             topic, event.payload, qos=1, content_type=EVENT_CONTENT, user_properties=event.properties
         )
-        future.add_done_callback(functools.partial(self._answered, number, event, lane))
+        future.add_done_callback(functools.partial(self._answered, number, event, lane, self._loop.time()))
         self._line_up(topic, lane)
         return True
 
-    def _answered(self, number: int, event: EventMessage, lane: _Lane, future: asyncio.Future[PublishResult]) -> None:
+    def _answered(
+        self, number: int, event: EventMessage, lane: _Lane, sent: float, future: asyncio.Future[PublishResult]
+    ) -> None:
         result = future.result()
         lane.in_flight -= 1
         self._events_in_flight -= 1
@@ -336,6 +342,7 @@ class Delivery:
                 return
             case Verdict.DELIVERED:
                 self.delivered += 1
+                self._acknowledged.add(self._loop.time() - sent)
                 self._known.discard(event.sequence)
                 self._acked.append(event.sequence)
                 self._unblock(event, lane)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from watchtower_agent.errors import WatchtowerError
+from watchtower_agent.model.distribution import Distribution
 from watchtower_agent.model.message import EventMessage, MetricsMessage, ReplyMessage, StateMessage
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.ports.clock import Clock
@@ -22,6 +23,8 @@ from watchtower_agent.publishing.suspect import Learned, Suspect
 
 _MOST_REPLIES = 100
 """Replies to commands that wait for the broker; the newest are kept, in memory only."""
+_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds: by these acknowledgements are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,9 @@ class OutboxPublisher:
         clock: Tells since when the broker is there.
         retry: Seconds (first, longest) between tries of a message that the broker can't take now.
         park: Seconds between tries on a topic that this user may not publish on.
+
+    Attributes:
+        acknowledged: How long the broker took to acknowledge events.
     """
 
     def __init__(
@@ -111,6 +117,7 @@ class OutboxPublisher:
         self._delivery: Delivery | None = None
         self._since: float | None = None
         self._delivered = 0
+        self.acknowledged = Distribution.by(*_EDGES)
         self._replies: deque[ReplyMessage] = deque(maxlen=_MOST_REPLIES)
         self._suspect = Suspect()
         self._learned = Learned()
@@ -204,6 +211,7 @@ class OutboxPublisher:
             refusals=Refusals(self._link.alarm, retry=self._retry, park=self._park),
             suspect=self._suspect,
             learned=self._learned,
+            acknowledged=self.acknowledged,
         )
         self._delivery, self._since = delivery, self._clock.now().wall
         while self._replies:

@@ -23,6 +23,8 @@ from watchtower_agent.settings.values import (
     HostName,
     ImageNames,
     LabelGlobs,
+    ListenAddress,
+    MetricLabels,
     MqttUrl,
     Protocol,
     Share,
@@ -200,6 +202,15 @@ class AllowSettings(_Section):
     """Delete volumes that a policy names."""
 
 
+class HttpSettings(_Section):
+    """What is told over HTTP: /metrics for Prometheus, /healthz and /readyz."""
+
+    listen: ListenAddress = "127.0.0.1:9327"
+    """Address and port; null: none."""
+    labels: MetricLabels = ()
+    """Container labels that stand beside their metrics, each by its full name."""
+
+
 class ControlSettings(_Section):
     """The unix socket by which the command line talks to the running agent."""
 
@@ -244,6 +255,7 @@ class Settings(BaseSettings):
     outbox: OutboxSettings = OutboxSettings()
     guards: GuardSettings = GuardSettings()
     allow: AllowSettings = AllowSettings()
+    http: HttpSettings = HttpSettings()
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
 

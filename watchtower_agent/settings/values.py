@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -26,6 +27,12 @@ _IMAGE = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*\Z")
 _MODE = re.compile(r"0?[0-7]{3}\Z")
 _LONGEST_BASE: Final = 100
 LONGEST_CLIENT_ID: Final = 100
+_LISTEN = re.compile(
+    r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9][A-Za-z0-9.-]{0,252})):(?P<port>[0-9]{1,5})\Z"
+)
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}\Z")
+_LAST_PORT: Final = 65535
+MOST_METRIC_LABELS: Final = 20
 _LONGEST_SOCKET: Final = 107
 
 
@@ -188,6 +195,57 @@ def _protocol(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
+def _listen(value: str | None) -> str | None:
+    if value is None:
+        return None
+    match = _LISTEN.match(value)
+    remedy = "write it like 127.0.0.1:9327, [::1]:9327 or 0.0.0.0:9327, or null for none"
+    if match is None:
+        raise WrongValueError(f"{shown(value)} is no address to listen on", remedy)
+    if not 1 <= int(match["port"]) <= _LAST_PORT:
+        raise WrongValueError(f"{shown(value)} has no port from 1 to {_LAST_PORT:,}", remedy)
+    if match["six"] is not None and not _is_ipv6(match["six"]):
+        raise WrongValueError(f"{shown(value)} has no address in its brackets", remedy)
+    return value
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def listen_at(value: str) -> tuple[str, int]:
+    """Host and port of an address to listen on that was checked."""
+    host, _, port = value.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def metric_label(name: str) -> str:
+    """Under which name a container's label stands beside its metrics: cAdvisor's."""
+    return "container_label_" + re.sub(r"[^A-Za-z0-9_]", "_", name)
+
+
+def _metric_labels(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(value) > MOST_METRIC_LABELS:
+        raise WrongValueError("the list is too long", f"use at most {MOST_METRIC_LABELS} labels")
+    named: dict[str, str] = {}
+    for label in value:
+        if not _LABEL.match(label):
+            raise WrongValueError(
+                f"{shown(label)} is not the name of a label",
+                "write it in full, without wildcards, like com.example.team",
+            )
+        if named.setdefault(metric_label(label), label) != label:
+            other = named[metric_label(label)]
+            raise WrongValueError(
+                f"{shown(label)} and {shown(other)} would both be {metric_label(label)}", "choose one of them"
+            )
+    return value
+
+
 def _mode(value: object) -> object:
     if not isinstance(value, str) or not _MODE.match(value):
         raise WrongValueError(f"{shown(str(value))} is no file mode", 'write it in quotes and octal, like "0660"')
@@ -263,6 +321,8 @@ CommandNames = Annotated[
     BeforeValidator(_list),
     AfterValidator(_short_list),
 ]
+ListenAddress = Annotated[str | None, AfterValidator(_listen)]
+MetricLabels = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list), AfterValidator(_metric_labels)]
 ImageNames = Annotated[
     tuple[Annotated[str, AfterValidator(_image_name)], ...],
     NoDecode,

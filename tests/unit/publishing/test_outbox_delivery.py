@@ -18,6 +18,7 @@ from tests.support.store import FakeStore
 from tests.support.store_values import BASE, event, state
 from watchtower_agent.errors import TemporaryError
 from watchtower_agent.model.commit import Commit
+from watchtower_agent.model.distribution import Distribution
 from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
 from watchtower_agent.publishing import delivery
 from watchtower_agent.publishing.connection import Verdict
@@ -39,12 +40,14 @@ class Bench:
         self.store = store
         self.connection = connection
         self.news = store.news = connection.news
+        self.acknowledged = Distribution.by(1.0, 60.0)
         self.delivery = Delivery(
             store,
             connection,
             refusals=Refusals(lambda name, _: self.alarms.append(name), retry=(0.01, 0.05), park=0.02),
             suspect=suspect,
             learned=learned or Learned(),
+            acknowledged=self.acknowledged,
         )
         self.draining = asyncio.Event()
 
