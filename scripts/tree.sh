@@ -22,7 +22,8 @@ agent_tree() { # STAGE PYTHON PIP-ARGUMENT...
   find "$home/bin" -type f ! -name watchtower-agent -delete # what libraries bring, which nobody calls here
   rm -rf "$home/include" "$home/.gitignore" "$home"/lib/python*/site-packages/watchtower_agent-*.dist-info/direct_url.json
   # a script names its interpreter by its place, which is not yet where it will be
-  find "$home/bin" -type f -exec sed -i "1s|^#!$stage|#!|" {} +
+  # The commands, too, run what was compiled, and leave nothing behind when root calls them.
+  sed -i "1s|^#!$stage\(.*\)|#!\1 -OOB|" "$home/bin/watchtower-agent"
   sed -i "s|$stage||g" "$home/pyvenv.cfg"
   # compiled once, for the place where it will be, and never checked against the sources again: it starts faster and writes nothing
   "$home/bin/python" -m compileall -q -j 0 -o 2 -s "$stage" -p / --invalidation-mode unchecked-hash "$home/lib"
