@@ -9,6 +9,7 @@ import pytest
 from tests.support.sized_host import MIB, POLICY, SizedHost
 from watchtower_agent.model.decision import Decision, Severity
 from watchtower_agent.model.notice import Notice
+from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
 
 
 def test_an_oom_kill_gives_more_memory_at_once_without_a_restart() -> None:
@@ -129,6 +130,24 @@ def test_shadow_mode_tells_and_changes_nothing() -> None:
     assert host.resized == []
     assert host.guards == ["mode"]
     assert len(host.of(Decision)) == 1
+
+
+@pytest.mark.parametrize("mode", ["shadow", "enforce"])
+def test_who_does_as_a_policy_that_may_not_act_says_has_set_the_limit_themselves(mode: str) -> None:
+    host = SizedHost(POLICY.replace("select:", f"mode: {mode}\n  select:"))
+    if mode == "enforce":
+        host.see(PauseAsked(what=Paused(scope=PauseScope.POLICY, name="right-size"), length=3600))
+    host.uses(100, memory=100, cores=0.2)
+    host.oom()
+    host.uses(60, memory=100, cores=0.2)
+    (decision,) = host.of(Decision)
+    assert decision.parameters == {"memory": 228 * MIB}
+    host.update_by_hand(memory=228 * MIB)
+    host.uses(70, memory=100, cores=0.2)
+
+    past = host.pipeline.decisions.resizing.by["right-size", "web"].past
+    assert past.originals == (None, None)
+    assert past.changed_by_others.keys() == {"memory"}
 
 
 @pytest.mark.long

@@ -109,7 +109,7 @@ def test_what_was_recommended_before_does_not_make_it_the_agents() -> None:
     known = host.pipeline.decisions.resizing.by[key]
     limit = known.past.memory_limit
     assert limit.given == 228 * MIB
-    known.past = replace(known.past, memory_limit=limit.advise(100.0 * MIB).advise(300.0 * MIB))
+    known.past = replace(known.past, memory_limit=limit.begun(100.0 * MIB).begun(300.0 * MIB))
     revert(host)
     host.carry_out()
     host.uses(70, memory=60, cores=0.2)
