@@ -127,7 +127,8 @@ def simulated(resource: str, rules: Rules, load: Load) -> Tally:
             container_id="c", **limits, working_set=used, cores=work, measured=meter.take(), killed=killed
         )
         seen = look(rules, situation, past, Instant(wall=0.0, monotonic=60.0 * (minute + 1)))
-        past = seen.past
+        moves = {each.resource.value: each.to for each in seen.recommendation.advices if each.moves}
+        past = seen.past.begun(memory=moves.get("memory"), cpu=moves.get("cpu"))
         for advice in seen.recommendation.advices:
             tally.changes += advice.moves
             limits[resource] = advice.to

@@ -106,8 +106,14 @@ class Watched:
             self.obey()
         return self.last
 
+    def begin(self) -> None:
+        """The agent begins what was recommended last."""
+        moves = {each.resource.value: each.to for each in self.last.recommendation.advices if each.moves}
+        self.past = self.past.begun(memory=moves.get("memory"), cpu=moves.get("cpu"))
+
     def obey(self) -> None:
         """What was recommended last is carried out."""
+        self.begin()
         if self.last.recommendation.memory is not None:
             self.memory = self.last.recommendation.memory.to / MIB
         if self.last.recommendation.cpu is not None:

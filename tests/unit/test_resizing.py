@@ -9,6 +9,7 @@ import pytest
 from tests.support.sized_host import MIB, POLICY, SizedHost
 from watchtower_agent.model.decision import Decision, Severity
 from watchtower_agent.model.notice import Notice
+from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
 
 
 def test_an_oom_kill_gives_more_memory_at_once_without_a_restart() -> None:
@@ -28,7 +29,7 @@ def test_an_oom_kill_gives_more_memory_at_once_without_a_restart() -> None:
 
 
 def test_what_is_used_all_the_time_raises_the_limit_of_cpu() -> None:
-    host = SizedHost(interval=10)
+    host = SizedHost(interval=30)
     host.uses(3700, memory=60, cores=0.49)
 
     assert host.resized[0] == {"cpu": pytest.approx(0.62, abs=0.03)}
@@ -36,7 +37,7 @@ def test_what_is_used_all_the_time_raises_the_limit_of_cpu() -> None:
 
 @pytest.mark.long
 def test_an_idle_container_is_lowered_late_and_by_little_and_never_below_what_it_uses() -> None:
-    host = SizedHost(interval=10)
+    host = SizedHost(interval=30)
     host.uses(3600 + 5 * 3600, memory=60, cores=0.02)
     assert host.resized == []
 
@@ -51,16 +52,16 @@ def test_an_idle_container_is_lowered_late_and_by_little_and_never_below_what_it
 
 @pytest.mark.long
 def test_nothing_is_lowered_while_what_is_used_is_not_known() -> None:
-    host = SizedHost(interval=10)
+    host = SizedHost(interval=30)
     host.uses(3600 + 6 * 3600 - 120, memory=60, cores=0.02)
-    host.tick(360)
+    host.tick(120)
 
     assert host.resized == []
 
 
 @pytest.mark.long
 def test_what_was_measured_is_remembered_over_a_restart_of_the_agent() -> None:
-    host = SizedHost(interval=10)
+    host = SizedHost(interval=30)
     host.uses(3600 + 5 * 3600, memory=60, cores=0.02)
     host.dies(5.0)
     host.comes_back()
@@ -131,9 +132,27 @@ def test_shadow_mode_tells_and_changes_nothing() -> None:
     assert len(host.of(Decision)) == 1
 
 
+@pytest.mark.parametrize("mode", ["shadow", "enforce"])
+def test_who_does_as_a_policy_that_may_not_act_says_has_set_the_limit_themselves(mode: str) -> None:
+    host = SizedHost(POLICY.replace("select:", f"mode: {mode}\n  select:"))
+    if mode == "enforce":
+        host.see(PauseAsked(what=Paused(scope=PauseScope.POLICY, name="right-size"), length=3600))
+    host.uses(100, memory=100, cores=0.2)
+    host.oom()
+    host.uses(60, memory=100, cores=0.2)
+    (decision,) = host.of(Decision)
+    assert decision.parameters == {"memory": 228 * MIB}
+    host.update_by_hand(memory=228 * MIB)
+    host.uses(70, memory=100, cores=0.2)
+
+    past = host.pipeline.decisions.resizing.by["right-size", "web"].past
+    assert past.originals == (None, None)
+    assert past.changed_by_others.keys() == {"memory"}
+
+
 @pytest.mark.long
 def test_what_was_learned_goes_along_with_a_rename() -> None:
-    host = SizedHost(POLICY.replace("{name: web}", "{name: [web, shop]}"), interval=10)
+    host = SizedHost(POLICY.replace("{name: web}", "{name: [web, shop]}"), interval=30)
     host.uses(3600 + 5 * 3600, memory=60, cores=0.02)
     host.docker.rename("web", "shop")
     host.deliver()
@@ -145,7 +164,7 @@ def test_what_was_learned_goes_along_with_a_rename() -> None:
 
 @pytest.mark.long
 def test_what_is_measured_while_limits_are_not_known_is_kept() -> None:
-    host = SizedHost(interval=10)
+    host = SizedHost(interval=30)
     host.uses(3600 + 5 * 3600, memory=60, cores=0.02)
     known = host.docker.find("web")
     host.docker.containers[known.id] = replace(known, detail=None)

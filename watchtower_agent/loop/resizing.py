@@ -12,7 +12,7 @@ from watchtower_agent.loop.publication import Publication
 from watchtower_agent.model.boots import Boots
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.container import Container
-from watchtower_agent.model.decision import Decision, Mode, Target
+from watchtower_agent.model.decision import Decision, Mode, Number, Target
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import Resume
@@ -23,7 +23,7 @@ from watchtower_agent.policies.policy import Backoff, Policy, PolicySet
 from watchtower_agent.policies.resized import CORES, WORKING_SET, are_limits_known, fits, resize_decision, situation_of
 from watchtower_agent.policies.resizing.meter import Meter
 from watchtower_agent.policies.resizing.past import FORGOTTEN_AFTER, Past
-from watchtower_agent.policies.resizing.recommendation import Limit
+from watchtower_agent.policies.resizing.recommendation import Limit, Resource
 from watchtower_agent.policies.resizing.rules import HOUR
 from watchtower_agent.policies.resizing.sizing import Look, look
 from watchtower_agent.policies.strategies.resize import ResizeStrategy
@@ -170,12 +170,17 @@ class Resizing:
         return {policy: known.past for (policy, container), known in self.by.items() if container == name}
 
     def begins(self, decision: Decision, now: Instant) -> None:
-        """A change is about to be made. One that a person wants is theirs, whatever was recommended before."""
+        """A change is about to be made. One that a person wants is theirs, whatever was begun before."""
         key = decision.policy, decision.target.name
         known = self.by.get(key)
-        if known is not None and is_revert(decision):
+        if known is None:
+            return
+        if is_revert(decision):
             known.past = known.past.handed_back()
-            self._remember(key, known, now)
+        else:
+            memory, cpu = (_limit(decision.parameters.get(each.value)) for each in (Resource.MEMORY, Resource.CPU))
+            known.past = known.past.begun(memory=memory, cpu=cpu)
+        self._remember(key, known, now)
 
     def ended(self, outcome: Outcome, now: Instant) -> None:
         """A change has ended, however."""
@@ -301,6 +306,10 @@ class Resizing:
     def _forget(self, key: tuple[str, str]) -> None:
         del self.by[key]
         self.publication.out.records.append(Record(kind=KIND, key="\0".join(key), value=None))
+
+
+def _limit(parameter: Number) -> float | None:
+    return float(parameter) if isinstance(parameter, int | float) and not isinstance(parameter, bool) else None
 
 
 def _spread(container_id: str) -> float:

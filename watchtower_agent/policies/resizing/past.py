@@ -165,19 +165,33 @@ class Past:
 
     @property
     def may_have_originals(self) -> bool:
-        """The same, or it may be about to turn out so: what was recommended is carried out before it is seen."""
-        return self.has_originals or any(each.advised is not None for each in (self.memory_limit, self.cpu_limit))
+        """The same, or it may be about to turn out so: what has begun is done before it is seen."""
+        return self.has_originals or any(each.expected is not None for each in (self.memory_limit, self.cpu_limit))
+
+    def begun(self, *, memory: float | None, cpu: float | None) -> Self:
+        """The same, as the agent begins to change limits: where such a one is seen next, it is the agent's doing.
+
+        Args:
+            memory: Bytes; None: that one stays.
+            cpu: Cores; None: that one stays.
+        """
+        memory_limit, cpu_limit = self.memory_limit, self.cpu_limit
+        return replace(
+            self,
+            memory_limit=memory_limit if memory is None else memory_limit.begun(memory),
+            cpu_limit=cpu_limit if cpu is None else cpu_limit.begun(cpu),
+        )
 
     def handed_back(self) -> Self:
         """The same, about to be changed by hand: the limits that are seen next are a person's."""
-        return replace(self, memory_limit=self.memory_limit.not_advised(), cpu_limit=self.cpu_limit.not_advised())
+        return replace(self, memory_limit=self.memory_limit.not_expected(), cpu_limit=self.cpu_limit.not_expected())
 
     def given_back(self) -> Self:
         """The same, once the limits are as others had made them."""
         return replace(self, memory_limit=self.memory_limit.not_given(), cpu_limit=self.cpu_limit.not_given())
 
     def has_to_be_stored(self, before: Past) -> bool:
-        """Whether it has to be stored at once: limits, kills, what was recommended.
+        """Whether it has to be stored at once: limits, kills, what has begun.
 
         What was used can wait for some minutes: who loses that lowers later.
 

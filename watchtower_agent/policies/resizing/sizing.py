@@ -168,8 +168,6 @@ class _Course:
             self._limit(Limit.OPERATOR, self.current)
         if self.to != self.current and self.spent:
             self._limit(Limit.BUDGET, self.current)
-        if self.to != self.current:
-            self.standing = self.standing.advise(self.to)
         return Advice(
             resource=self.resource,
             verdict=self._verdict(),

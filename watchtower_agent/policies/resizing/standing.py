@@ -28,7 +28,8 @@ class Standing:
         limit: As of the last look; None before the first.
         given: What the agent made of it; None: it is as others made it.
         original: What others had made of it before; None when `given` is.
-        advised: The smallest and the largest that were recommended since it last changed; None: nothing was.
+        expected: The smallest and the largest that the agent has begun to make of it since it last changed; None: it
+            has not.
         raised: When it was last raised, seconds on the monotonic clock, whoever did it.
         lowered: When it was last lowered.
         by_hand: When somebody else changed it last, of the same container.
@@ -39,7 +40,7 @@ class Standing:
     limit: float | None = None
     given: float | None = None
     original: float | None = None
-    advised: tuple[float, float] | None = None
+    expected: tuple[float, float] | None = None
     raised: float | None = None
     lowered: float | None = None
     by_hand: float | None = None
@@ -78,9 +79,9 @@ class Standing:
             return replace(self, limit=limit)
         if same(limit, before):
             return replace(self, limit=limit)
-        after = replace(self.not_low(), limit=limit, advised=None)
+        after = replace(self.not_low(), limit=limit, expected=None)
         after = replace(after, raised=at) if limit > before else replace(after, lowered=at)
-        if not recreated and self._is_advised(limit):
+        if not recreated and self._is_expected(limit):
             return replace(after, given=limit, original=before if self.given is None else self._original)
         return replace(after, given=None, original=None, by_hand=None if recreated else at)
 
@@ -98,18 +99,18 @@ class Standing:
         original = math.inf if seen.original is None else seen.original
         return None if same(original, limit) else original
 
-    def not_advised(self) -> Self:
+    def not_expected(self) -> Self:
         """The same where whatever is seen next is not the agent's doing."""
-        return self if self.advised is None else replace(self, advised=None)
+        return self if self.expected is None else replace(self, expected=None)
 
     def not_given(self) -> Self:
         """The same where what it is, is not the agent's doing: it was made what others had made it."""
-        return replace(self, given=None, original=None, advised=None)
+        return replace(self, given=None, original=None, expected=None)
 
-    def advise(self, limit: float) -> Self:
-        """The same after a limit was recommended: if it is seen, it is the agent's doing."""
-        low, high = self.advised if self.advised is not None else (limit, limit)
-        return replace(self, advised=(min(low, limit), max(high, limit)))
+    def begun(self, limit: float) -> Self:
+        """The same as the agent begins to change it to that: if it is seen, it is the agent's doing."""
+        low, high = self.expected if self.expected is not None else (limit, limit)
+        return replace(self, expected=(min(low, limit), max(high, limit)))
 
     def lows(self, seconds: float, at: float) -> Self:
         """The same after one more look at which a much smaller limit is recommended.
@@ -129,10 +130,10 @@ class Standing:
     def _original(self) -> float:
         return math.inf if self.original is None else self.original
 
-    def _is_advised(self, limit: float) -> bool:
-        if self.advised is None:
+    def _is_expected(self, limit: float) -> bool:
+        if self.expected is None:
             return False
-        low, high = self.advised
+        low, high = self.expected
         return low * (1.0 - SAME) <= limit <= high * (1.0 + SAME)
 
     def stored(self, now: float) -> dict[str, object]:
@@ -142,7 +143,7 @@ class Standing:
             "limit": None if self.limit is None else finite(self.limit),
             "given": self.given,
             "original": None if self.original is None else finite(self.original),
-            "advised": None if self.advised is None else list(self.advised),
+            "expected": None if self.expected is None else list(self.expected),
             "raised": age(self.raised, now),
             "lowered": age(self.lowered, now),
             "by_hand": age(self.by_hand, now),
@@ -155,15 +156,15 @@ class Standing:
         """The inverse of `stored`; raises KeyError, TypeError or ValueError for what is no such object."""
         known = mapping(stored)
         given = None if known["given"] is None else number(known["given"])
-        advised = None
-        if known["advised"] is not None:
-            low, high = (number(each) for each in items(known["advised"], 2))
-            advised = (low, high)
+        expected = None
+        if known["expected"] is not None:
+            low, high = (number(each) for each in items(known["expected"], 2))
+            expected = (low, high)
         return cls(
             limit=infinite(known["limit"]) if known["known"] is True else None,
             given=given,
             original=None if given is None else infinite(known["original"]),
-            advised=advised,
+            expected=expected,
             raised=moment(known["raised"], origin),
             lowered=moment(known["lowered"], origin),
             by_hand=moment(known.get("by_hand"), origin),

@@ -28,9 +28,9 @@ def test_it_goes_back_to_what_others_had_made_of_it(first: float, steps: list[tu
     for what, amount in steps:
         at += 60.0
         if what == "agent":
-            standing, limit = standing.advise(amount), amount
+            standing, limit = standing.begun(amount), amount
         elif what == "held":
-            standing = standing.advise(100 * MIB)
+            standing = standing.begun(100 * MIB)
         elif what == "others":
             limit = others = amount
         elif what == "recreated":
@@ -39,7 +39,7 @@ def test_it_goes_back_to_what_others_had_made_of_it(first: float, steps: list[tu
             standing = Standing.restored(json.loads(json.dumps(standing.stored(at))), at)
         else:
             back = standing.original_of(limit, at, recreated=False)
-            standing, limit = standing.not_advised(), limit if back is None else back
+            standing, limit = standing.not_expected(), limit if back is None else back
             standing = standing if back is None else standing.not_given()
         back = standing.original_of(limit, at, recreated=what == "recreated")
         assert back is None if same(limit, others) else back == others

@@ -177,7 +177,7 @@ def test_what_is_no_past_is_none(key: str, value: object) -> None:
         ("memory", "recent", [[1.0, 2.0]] * 13),
         ("memory", "hour", [[1.0, 2.0]] * 2),
         ("memory", "measured", True),
-        ("memory_limit", "advised", [1.0]),
+        ("memory_limit", "expected", [1.0]),
         ("memory_limit", "low", None),
         ("kills", "raises", [1.0] * 33),
     ],
@@ -234,8 +234,8 @@ def test_what_has_to_be_stored_at_once() -> None:
 
     seen = list[bool]()
     for memory, limit, killed, recreated in (
-        (480.0, 500.0, False, False),  # recommended
-        (480.0, 600.0, False, False),  # carried out
+        (480.0, 500.0, False, False),  # recommended, which can wait
+        (480.0, 600.0, False, False),
         (480.0, 600.0, True, False),
         (480.0, 600.0, False, True),
     ):
@@ -244,7 +244,8 @@ def test_what_has_to_be_stored_at_once() -> None:
         web.sees(memory=memory, killed=killed)
         seen.append(web.past.has_to_be_stored(before))
 
-    assert seen == [True] * 4
+    assert seen == [False, True, True, True]
+    assert web.past.begun(memory=700.0, cpu=None).has_to_be_stored(web.past)
 
 
 def test_every_number_has_its_name() -> None:

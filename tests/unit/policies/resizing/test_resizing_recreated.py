@@ -201,6 +201,7 @@ def test_the_budget_holds_for_what_is_lost_again_and_again() -> None:
 def test_an_engine_that_rounds_has_obeyed(by: float) -> None:
     web = Watched(memory=500.0)
     web.sees(memory=480.0)
+    web.begin()
     web.memory = 600.0 + by
 
     web.sees(memory=480.0)
