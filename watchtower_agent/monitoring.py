@@ -46,7 +46,7 @@ class Monitoring:
 
     def ailing(self) -> Sequence[str]:
         """What a new start of the agent may mend. That the loop answers at all is what is asked for most."""
-        return stuck(self.parts.vitals(), self.parts.clock.now().monotonic)
+        return [f"no progress: {what}" for what in stuck(self.parts.vitals(), self.parts.clock.now().monotonic)]
 
     def not_ready(self) -> Sequence[str]:
         """What keeps the agent from watching and acting: engine, broker, inventory, disk, policies."""

@@ -1,4 +1,4 @@
-"""Whether what the agent must go on doing goes on: what systemd's watchdog is fed by."""
+"""Whether what the agent must go on doing goes on: what systemd's watchdog is fed by, and /healthz answers."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from watchtower_agent.errors import SettingsError
 from watchtower_agent.policies.quantities import DURATION_UNITS
 from watchtower_agent.settings import Settings, load_settings
 from watchtower_agent.settings.model import ENV_PREFIX, value_paths
+from watchtower_agent.settings.values import listen_at
 
 CONFIG = Path(__file__).parents[2] / "config" / "agent.yaml"
 
@@ -276,6 +277,32 @@ def test_wrong_broker_addresses(url: str) -> None:
 @pytest.mark.parametrize("topic", ["", "a//b", "/a", "a/", "a+", "#", "$SYS", "a b", "x" * 101])
 def test_wrong_base_topics(topic: str) -> None:
     assert problems(None, host="h", **{"mqtt.base_topic": topic})[0].startswith("command line: mqtt.base_topic: ")
+
+
+@pytest.mark.parametrize(
+    "listen", ["9327", ":9327", "h", "h:0", "h:65536", "h:http", "::1:9327", "[::g]:1", "h:1/x", "a b:1", "http://h:1"]
+)
+def test_wrong_addresses_to_listen_on(listen: str) -> None:
+    (line,) = problems(None, host="h", **{"http.listen": listen})
+    assert line.startswith("command line: http.listen: ")
+    assert "127.0.0.1:9327" in line
+
+
+@pytest.mark.parametrize(
+    ("listen", "host"), [("0.0.0.0:80", "0.0.0.0"), ("[::1]:80", "::1"), ("localhost:80", "localhost")]
+)
+def test_an_address_to_listen_on_is_taken_apart(listen: str, host: str) -> None:
+    settings = load_settings(None, {"host": "h", "http.listen": listen}).settings
+    assert settings.http.listen is not None
+    assert listen_at(settings.http.listen) == (host, 80)
+
+
+def test_labels_of_metrics_are_named_in_full_and_must_differ_when_written() -> None:
+    settings = load_settings(None, {"host": "h", "http.labels": "com.example.team,a-b"}).settings
+    assert settings.http.labels == ("com.example.team", "a-b")
+    for wrong in ("com.*", "a-b,a.b", "a b", ",".join(f"l{n}" for n in range(21))):
+        (line,) = problems(None, host="h", **{"http.labels": wrong})
+        assert line.startswith("command line: http.labels: ")
 
 
 def test_a_socket_path_that_linux_does_not_take_is_refused() -> None:

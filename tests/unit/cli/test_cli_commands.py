@@ -83,6 +83,27 @@ async def test_status_says_since_when_the_engine_is_away(socket: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("http", "words"),
+    [
+        (
+            {"listen": "127.0.0.1:9327", "listening": "127.0.0.1:9327", "error": None},
+            "/metrics, /healthz and /readyz at 127.0.0.1:9327",
+        ),
+        (
+            {"listen": "127.0.0.1:9327", "listening": "", "error": "address already in use"},
+            "not listening at 127.0.0.1:9327",
+        ),
+    ],
+)
+async def test_status_tells_where_it_is_answered_over_http(
+    socket: Path, http: dict[str, str | None], words: str
+) -> None:
+    _, out, _ = await asked(socket, "status", answer=status(http=http))
+    assert words in out
+    assert str(http["error"] or "") in out
+
+
 async def test_status_of_a_hostile_host_stays_readable(socket: Path) -> None:
     policies = {"items": [{"name": "x\x1b[2J", "firing": ["[red]a\nb"], "last_decision": {"target": "\x9b"}}]}
     engine = {"connected": False, "last_error": "[/bold]\x1b]0;title\x07"}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.cgroups import Bench, FakeTree, fake_proc, full_id, v1_tree, v2_tree
 from watchtower_agent.collectors.request import Demand
-from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.model.sample import SampleTarget, Total
 
 ID, OTHER = full_id(1), full_id(2)
 PATH = f"docker/{ID}"
@@ -244,6 +244,38 @@ def test_pressure_is_the_share_of_time_stalled(make: Callable[[Path], FakeTree],
     assert sample["pressure.memory_full"] == pytest.approx(10)
     assert sample["pressure.io"] == 100  # the kernel's clock and ours differ: never more than all of the time
     assert sample["pressure.io_full"] == pytest.approx(10)
+
+
+def test_the_totals_behind_the_rates_are_told_and_of_cpu_both_kinds(tmp_path: Path, proc: Path) -> None:
+    tree = v2_tree(tmp_path / "cgroup")
+    tree.add(PATH)
+    bench = Bench(tree, proc)
+    bench.watch(ID)
+    for resource in ("cpu", "memory", "io"):
+        press(tree, resource, 1_000_000, 500_000)
+    move_blocks(tree, 100, 200)
+    limit_cpu(tree, "50000 100000")
+    throttle(tree, 40, 10)
+    first = bench.tick().batch.totals
+    assert {total: list(first[total]) for total in (Total.READ, Total.WRITTEN, Total.PERIODS, Total.THROTTLED)} == {
+        Total.READ: [100],
+        Total.WRITTEN: [200],
+        Total.PERIODS: [40],
+        Total.THROTTLED: [10],
+    }
+    assert [first[total][0] for total in (Total.CPU_WAITING, Total.CPU_STALLED)] == [
+        pytest.approx(100),
+        pytest.approx(50),
+    ]
+    assert [first[total][0] for total in (Total.IO_WAITING, Total.IO_STALLED)] == [
+        pytest.approx(100),
+        pytest.approx(50),
+    ]
+
+    move_blocks(tree, 300, 200)
+    assert bench.tick().batch.totals[Total.READ] is first[Total.READ], "carried until it is read again"
+    bench.demand = Demand(every_tick=frozenset({"io.read"}))
+    assert list(bench.tick().batch.totals[Total.READ]) == [300]
 
 
 def test_without_the_unified_hierarchy_pressure_is_unknown_and_it_is_no_fault(tmp_path: Path, proc: Path) -> None:

@@ -40,6 +40,7 @@ class Gate:
         self.open.wait(10)
         tick.host["host.oom"] = len(tick.request.anew)
         tick.host["host.demand"] = len(tick.request.demand.every_tick)
+        tick.host["host.pace"] = tick.request.demand.metrics_interval
 
     def close(self) -> None:
         pass
@@ -164,6 +165,18 @@ def test_demand_and_ooms_reach_the_next_tick_once(gated: Run) -> None:
     first, second = gated.next(), gated.next()
     assert (first.host["host.oom"], first.host["host.demand"]) == (1, 1)
     assert (second.host["host.oom"], second.host["host.demand"]) == (0, 1)
+
+
+@pytest.mark.parametrize(("interval", "scraped"), [(60.0, 10.0), (5.0, 5.0)])
+def test_while_somebody_scrapes_nothing_is_read_less_often_than_every_ten_seconds(
+    gated: Run, interval: float, scraped: float
+) -> None:
+    gated.sampler.demand(frozenset(), interval)
+    gated.sampler.start()
+    assert gated.next().host["host.pace"] == interval
+    gated.sampler.scraped()
+    gated.next()  # it may have begun before
+    assert gated.next().host["host.pace"] == scraped
 
 
 def test_failures_are_counted_among_the_last(tree: FakeTree, tmp_path: Path) -> None:

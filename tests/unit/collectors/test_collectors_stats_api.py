@@ -16,7 +16,7 @@ from watchtower_agent.collectors.stats_answer import parse_stats
 from watchtower_agent.collectors.stats_api import NAMES, StatsCollector
 from watchtower_agent.collectors.tick import Tick
 from watchtower_agent.errors import AbsentError, TemporaryError
-from watchtower_agent.model.sample import SampleTarget
+from watchtower_agent.model.sample import SampleTarget, Total
 
 ID, OTHER = full_id(1), full_id(2)
 MIB = 1 << 20
@@ -76,6 +76,7 @@ class Bench:
         self.collector = StatsCollector(self.ask, self.clock.monotonic)
         self.failures: dict[str, str] = {}
         self.anew: frozenset[str] = frozenset()
+        self.totals: dict[Total, list[float]] = {}
 
     def ask(self, container_id: str) -> object:
         self.asked.append(container_id)
@@ -99,6 +100,7 @@ class Bench:
                 thread.join(10)
         self.failures = tick.failures
         self.anew = tick.anew
+        self.totals = {total: list(column) for total, column in tick.totals.items()}
         return {name: list(column) for name, column in tick.columns.items()}
 
 
@@ -107,6 +109,23 @@ def bench() -> Bench:
     bench = Bench()
     bench.watch(SampleTarget(container_id=ID, started_at=1.0, own_network=True, cpu_limit=0.5))
     return bench
+
+
+def test_what_counters_stand_at(bench: Bench) -> None:
+    bench.answers[ID] = answer()
+    bench.tick()
+    assert all(math.isnan(numbers[0]) for numbers in bench.totals.values()), "not asked yet"
+    bench.tick()
+    assert bench.totals == {
+        Total.CPU: [10e9],
+        Total.PERIODS: [100],
+        Total.THROTTLED: [10],
+        Total.READ: [4096],
+        Total.WRITTEN: [8192],
+        Total.RECEIVED: [1010],
+        Total.SENT: [505],
+        Total.NETWORK_ERRORS: [10],
+    }
 
 
 def test_the_same_names_units_and_formulas_as_from_cgroup_files(bench: Bench) -> None:
