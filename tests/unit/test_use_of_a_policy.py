@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.approving import answer
 from tests.support.core import Host, container_id, policy_set
-from tests.unit.test_breaking import NO_HOST, host, killed, notices, waits
+from tests.unit.test_breaking import NO_HOST, ON_DIE, host, killed, notices, waits
 from tests.unit.test_breaking_of_a_policy import HEAL, NAMES, WRONG, drifts, of_policy, opened, sick_in_turn
 from tests.unit.test_pausing import pause
 from watchtower_agent.model.approval import ApprovalState
@@ -191,6 +191,22 @@ def all_fail(protection: Protection = NO_HOST, *, first: Health = Health.HEALTHY
     return agent
 
 
+def five_were_revived() -> Host:
+    """Five of twenty had crashed, and were restarted."""
+    agent = Host(ON_DIE, first_start=True, protection=NO_HOST, shared_cause=SharedCauseRule())
+    for name in TWENTY:
+        agent.docker.create(name, silent=True)
+    agent.connect()
+    agent.clock.advance(60)
+    agent.clear()
+    for name in TWENTY[:5]:
+        agent.docker.crash(name)
+    agent.deliver()
+    agent.carry_out()
+    assert len(agent.did) == 5
+    return agent
+
+
 @pytest.mark.parametrize("protection", [NO_HOST, Protection()], ids=["no host's budget", "defaults"])
 def test_a_shared_cause_blames_no_policy(protection: Protection) -> None:
     agent = all_fail(protection)
@@ -205,6 +221,48 @@ def test_what_did_not_help_as_all_failed_blames_no_policy() -> None:
     agent = all_fail(first=Health.STARTING)
     assert [each for each in agent.of(Outcome) if each.result is Result.INEFFECTIVE]
     assert not of_policy(agent, "breaker_open")
+
+
+@pytest.mark.parametrize("order", [TWENTY, TWENTY[::-1]], ids=["restarted first", "restarted last"])
+@pytest.mark.parametrize("one_by_one", [False, True], ids=["told at once", "one by one"])
+@pytest.mark.parametrize("ran", [8, 15])
+def test_all_that_crash_at_once_blame_no_policy_whoever_is_told_of_first(
+    ran: int, one_by_one: bool, order: tuple[str, ...]
+) -> None:
+    agent = five_were_revived()
+    waits(agent, ran)
+    for name in order:
+        agent.docker.crash(name)
+    agent.deliver(one_by_one=one_by_one)
+    agent.carry_out()
+    assert notices(agent, "shared_cause")
+    waits(agent, 60)
+    while not notices(agent, "shared_cause_over"):
+        waits(agent, 5)
+    waits(agent, 20)
+    opens = of_policy(agent, "breaker_open", "revive")
+    closes = of_policy(agent, "breaker_closed", "revive")
+    assert len(opens) == len(closes) == (1 if one_by_one and order == TWENTY else 0)
+    assert all("many containers have failed at once" in each.reason and each.at == opens[0].at for each in closes)
+    assert len(agent.did) > 5
+    assert all(mark["in_vain"] is None for mark in agent.store_records("policy_use").values())
+
+
+def test_what_was_in_vain_before_the_others_failed_stays_so() -> None:
+    agent = five_were_revived()
+    waits(agent, 8)
+    for name in TWENTY[:5]:
+        agent.docker.crash(name)
+        agent.deliver()
+    (told,) = of_policy(agent, "breaker_open", "revive")
+    waits(agent, 130)
+    for name in TWENTY[5:]:
+        agent.docker.crash(name)
+    agent.deliver()
+    waits(agent, 5)
+    (cause,) = notices(agent, "shared_cause")
+    assert cause.at - told.at > 120
+    assert not of_policy(agent, "breaker_closed", "revive")
 
 
 def test_what_is_remembered_of_it_is_not_taken_for_the_use_of_what_is_pruned() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import field, replace
 
 from watchtower_agent.loop import announcements
@@ -20,7 +20,7 @@ from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.guards.breakers import Breakers, Turn
 from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.futility import Futility, Use
-from watchtower_agent.policies.guards.ledger import ATTEMPTS, HOST, KEPT, Ledger, Scope, ScopeKind
+from watchtower_agent.policies.guards.ledger import ATTEMPTS, HOST, KEPT, Ledger, Scope, ScopeKind, policy_scope
 from watchtower_agent.policies.guards.renames import Rename
 from watchtower_agent.policies.policy import Backoff, Budget, Policy, PolicySet
 from watchtower_agent.policies.verdict import opened_if_futile
@@ -134,6 +134,24 @@ class Breaking:
         policy = self._policies.get(decision.policy)
         if self.use.judged(decision, Use.IN_VAIN, policy, now) and policy is not None:
             opened_if_futile(self.futility, self.breakers, decision, policy, now, why)
+
+    def excuse(self, failed: Container[str], since: float) -> None:
+        """Many containers have failed by one cause: what was of no use on these lately says nothing of policies.
+
+        That it is one cause is seen when enough of them have failed; the first may have been put down to a policy by
+        then.
+
+        Args:
+            failed: Ids of those containers.
+            since: From when on they failed, a moment of the monotonic clock.
+        """
+        self.futility.excuse(failed, since)
+        for name, policy in self._policies.items():
+            breaker = self.breakers.by.get(policy_scope(name))
+            if breaker is None or breaker.times > 1 or breaker.since.monotonic < since:
+                continue
+            if not self.futility.is_too_much(policy):
+                self.breakers.close(policy_scope(name), "many containers have failed at once: that tells nothing of it")
 
     def renamed(self, rename: Rename, now: Instant, *, else_known: bool) -> None:
         """What was counted for a container's old name counts for its new one as well.

@@ -108,6 +108,8 @@ class Decisions:
     circumstances: Circumstances = field(default_factory=Circumstances)
     _dependencies: LatestDependencies = field(default_factory=LatestDependencies)
     _policies_known: bool = False
+    _seen: list[Verdict] = field(default_factory=list)
+    """What events of this step told of what was done."""
     _asked: dict[str, float] = field(default_factory=dict)
     """Target id -> when an inspection was asked for last, since a decision about it waits for that; monotonic."""
 
@@ -297,6 +299,9 @@ class Decisions:
     def sees(self, container_id: str, now: Instant, *, killed: bool) -> None:
         """An event of that container was applied: it may tell whether what was done has helped.
 
+        What follows from that waits for `look_at_what_was_seen`: an event that came with it may tell that the cause is
+        a shared one.
+
         Args:
             container_id: Whose.
             now: The present.
@@ -305,7 +310,12 @@ class Decisions:
         if killed:
             self.resizing.killed(container_id)
         if self._policies_known:
-            self._judged(self.verifying.sees(container_id, now), now)
+            self._seen += self.verifying.sees(container_id, now)
+
+    def look_at_what_was_seen(self, now: Instant) -> None:
+        """Draw the conclusions from what events told, now that all of them are known."""
+        seen, self._seen = self._seen, []
+        self._judged(seen, now)
 
     def look_at_breakers(self, now: Instant) -> None:
         """See who has recovered, and whether what was done has helped."""

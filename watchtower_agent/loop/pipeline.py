@@ -161,7 +161,13 @@ class Pipeline:
         )
         self.pausing = Pausing(self.publication, circumstances.pauses, self._say)
         self._causes = SharedCauses(
-            self.state, self.publication, circumstances, options.shared_cause, options.protection, self._say
+            self.state,
+            self.publication,
+            circumstances,
+            options.shared_cause,
+            options.protection,
+            say=self._say,
+            excuse=self.decisions.breaking.excuse,
         )
         self._clock = ClockWatch(self.state, self.publication)
         self._engine = EngineWatch(self.state, self.publication, self._say)
@@ -233,6 +239,7 @@ class Pipeline:
         self.pausing.look(now)
         self.decisions.look_at_approvals(now)
         self._causes.look(self.policies, now)
+        self.decisions.look_at_what_was_seen(now)
         self._follow_sources()
         self.decisions.pruning.look(now)
         if self._tick:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import field, replace
 from typing import Final
 
@@ -47,6 +47,7 @@ class SharedCauses:
         rule: When many failures are taken for one.
         protection: What no policy may act on.
         say: Publishes a notice.
+        excuse: Is told which containers have failed since which moment of the monotonic clock, when a cause is seen.
     """
 
     state: HostState
@@ -55,6 +56,7 @@ class SharedCauses:
     rule: SharedCauseRule
     protection: Protection
     say: Callable[[Notice, Instant], None]
+    excuse: Callable[[Container[str], float], None]
     _failures: Failures = field(default_factory=Failures)
     _news: bool = False
     """Something failed since the last look."""
@@ -211,6 +213,8 @@ class SharedCauses:
                 kind=kind, reason=reason, numbers=numbers, since=now, seen=now, hold=self.rule.hold
             )
             self.say(_began(self.circumstances.shared_cause, facts, now), now)
+            since = now.monotonic - self.rule.within
+            self.excuse(frozenset(self._failures.since(since)), since)
         if known is None or kind is not CauseKind.DISK_FULL:  # a disk that is still full is seen by the next run, too
             self._remember()
 

@@ -181,6 +181,19 @@ class Futility:
             self._works(policy.name)
         return lasted
 
+    def excuse(self, target_ids: Container[str], since: float) -> None:
+        """One cause was behind the troubles of these: what was in vain there since then tells nothing of any policy.
+
+        Args:
+            target_ids: Of containers.
+            since: A moment of the monotonic clock.
+        """
+        for policy, marks in list(self.by.items()):
+            for target, mark in list(marks.items()):
+                counts = mark.in_vain is not None and mark.in_vain.monotonic >= since
+                if counts and mark.target_id in target_ids:
+                    self._put(policy, target, replace(mark, in_vain=None) if mark.use is Use.STANDS else None)
+
     def _works(self, policy: str) -> None:
         """It is of use: nothing counts that was in vain."""
         for target, mark in list(self.by.get(policy, {}).items()):
