@@ -296,6 +296,23 @@ def test_a_breaker_that_opens_over_a_follower_stops_nobody() -> None:
     assert agent.did == [("unpause", "dep"), ("restart", "root")]
 
 
+def test_the_breaker_of_its_own_policy_stops_nobody_who_follows() -> None:
+    # The policy took their network away: whether that was of use is no matter of theirs.
+    agent = host("budget: {in_vain: 1, probe_after: 2m},", dep=sharing())
+    restarted(agent)
+    agent.tick(60)
+    agent.docker.health("root")
+    for _ in range(110):
+        agent.tick()
+        agent.carry_out()
+    agent.docker.health("root", Health.HEALTHY)
+    agent.tick(2)
+    agent.carry_out()
+    (breaker,) = agent.pipeline.decisions.breaking.told(agent.clock.now())
+    assert (breaker["scope"], breaker["phase"]) == ("policy", "half_open")
+    assert followers(agent) == ["root", "dep"]
+
+
 def test_it_waits_until_what_it_follows_is_well() -> None:
     agent = host(dep=sharing())
     well(agent)

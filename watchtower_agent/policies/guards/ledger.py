@@ -67,8 +67,11 @@ def policy_scope(policy: str) -> Scope:
 
 
 def scopes_of(decision: Decision) -> tuple[Scope, ...]:
-    """Whose breakers an action has to pass: the narrower one first."""
-    wide = policy_scope(decision.policy), HOST
+    """Whose breakers an action has to pass: the narrower one first.
+
+    What follows another container is not the policy's idea: it repairs what was done to that one, be that of use or not.
+    """
+    wide = (HOST,) if decision.follows else (policy_scope(decision.policy), HOST)
     kind = ScopeKind(decision.target.kind.value)
     return wide if kind is ScopeKind.HOST else (Scope(kind, decision.target.name), *wide)
 
