@@ -97,6 +97,24 @@ def test_a_restart_that_was_refused_outright_leaves_it_to_the_condition() -> Non
     assert agent.did == [("restart", "web")]
 
 
+@pytest.mark.parametrize(("after", "again"), [(1.0, True), (10.0, False)])
+def test_who_was_stopped_long_after_a_call_that_never_was_answered_stays_stopped(after: float, again: bool) -> None:
+    # The engine has the signals and the stop of both in one order: only how soon they come tells.
+    agent, intent = sick()
+    agent.clock.advance(after)
+    agent.docker.stop()
+    agent.deliver()
+    call_ends(agent, intent, answered=False)
+    agent.tick(60)
+    for _ in range(60):
+        agent.tick()
+        agent.carry_out()
+
+    assert outcomes(agent)[0] == (Result.FAILED, f"{LOST}; the engine did not restart web")
+    assert agent.docker.find("web").running is again
+    assert len(agent.did) == 1 + again
+
+
 def test_whom_a_person_stopped_under_it_stays_stopped() -> None:
     agent, intent = sick()
     agent.docker.kill(signal="2")  # which is not what a restart sends

@@ -16,6 +16,10 @@ from watchtower_agent.policies.waiting import Waiting
 from watchtower_agent.state.attribution import EndCause
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.interrupted import Interrupted, deadline
+from watchtower_agent.state.own_action import ASKED_AT_ONCE
+
+_ASKED_SOON = 2.0
+"""Seconds from the intent to the first of its doings, where the engine was asked for sure. It may be busy."""
 
 
 @dataclass(slots=True)
@@ -81,7 +85,9 @@ class Settling:
             return
         outcome, decision = settled.outcome, settled.outcome.decision
         waiting = self.begun.get(decision.id)
-        in_doubt = outcome.result is Result.INTERRUPTED and self._end_in_doubt(seen)
+        crashed = outcome.result is Result.INTERRUPTED
+        unseen = crashed or (settled.left_stopped and settled.unanswered)
+        in_doubt = unseen and self._end_in_doubt(seen, within=ASKED_AT_ONCE if crashed else _ASKED_SOON)
         self.ended(outcome, now)
         if outcome.numbers.get("engine_did_it") is not False or seen.container is None:
             return
@@ -99,8 +105,8 @@ class Settling:
         record = self.state.containers.get(intent.decision.target.id)
         return record.container if record is not None else None
 
-    def _end_in_doubt(self, seen: ContainerObserved) -> bool:
+    def _end_in_doubt(self, seen: ContainerObserved, *, within: float) -> bool:
         container = seen.container
         if container is None or container.running or container.detail is None:
             return False
-        return self.state.end_in_doubt(seen.container_id, container.detail.finished_at)
+        return self.state.end_in_doubt(seen.container_id, container.detail.finished_at, within=within)

@@ -303,17 +303,18 @@ class HostState:
             record.end_cause = EndCause.AGENT
             self.changed.add(container_id)
 
-    def end_in_doubt(self, container_id: str, ended: float | None) -> bool:
-        """Whether somebody else may have ended the container before the engine was asked, by a run that crashed, to.
+    def end_in_doubt(self, container_id: str, ended: float | None, *, within: float) -> bool:
+        """Whether somebody else may have ended the container before the engine did, if it ever did, what it was asked.
 
         Then how it ended is not known: who stopped it on purpose must find it stopped.
 
         Args:
             container_id: Of the action's target.
             ended: When it ended, seconds since the epoch; None when that is not known.
+            within: Seconds after the intent up to which that is the action's own doing.
         """
         record = self.containers.get(container_id)
-        if record is None or record.own is None or record.own.began_at_once(ended):
+        if record is None or record.own is None or record.own.began_at_once(ended, within=within):
             return False
         if record.end_cause is EndCause.AGENT:
             record.end_cause = EndCause.UNKNOWN

@@ -69,10 +69,12 @@ class Settled:
     Attributes:
         outcome: For the ledger.
         left_stopped: A restart ended its container and did not start it.
+        unanswered: The engine has said nothing of it: it may never have been asked.
     """
 
     outcome: Outcome
     left_stopped: bool = False
+    unanswered: bool = True
 
 
 class Interrupted:
@@ -152,7 +154,7 @@ class Interrupted:
         )
         # What ended later than the engine can have done it is not of this action.
         until = deadline(intent, seen.container) if known.call is None else known.over + _CLOCKS_DIFFER
-        return Settled(outcome=outcome, left_stopped=left_stopped(intent, seen, until))
+        return Settled(outcome=outcome, left_stopped=left_stopped(intent, seen, until), unanswered=not known.refused)
 
 
 def _result(call: Unsettled | None, *, done: bool | None) -> Result:

@@ -21,7 +21,7 @@ _OWN_EVENTS_BEFORE = 0.5
 _OWN_EVENTS_AFTER = 2.0
 """Seconds by which the engine's stamps may differ from the begin and end of our call."""
 
-_ASKED_AT_ONCE = 0.25
+ASKED_AT_ONCE = 0.25
 """Seconds from the intent to the first of its doings on a container that runs. The engine is asked within some ms."""
 
 ENGINE_DEFAULT_STOP = 10.0
@@ -124,17 +124,19 @@ class OwnAction:
         again = self.begun_again
         return self.crossed and again is not None and stop.time - again <= _OWN_EVENTS_AFTER
 
-    def began_at_once(self, ended: float | None) -> bool:
+    def began_at_once(self, ended: float | None, *, within: float = ASKED_AT_ONCE) -> bool:
         """Whether its signal was sent, or else its container ended, right after the intent, as a call of ours does it.
 
-        Where a crash of the agent interrupted the action, the engine may never have been asked: what comes later may as
-        well be somebody else's doing. An end before the intent is none of this action's, and no matter here.
+        Where a crash of the agent interrupted the action, or the engine never answered, it may have done nothing about
+        it: what comes later may as well be somebody else's doing. An end before the intent is none of this action's,
+        and no matter here.
 
         Args:
             ended: When the container ended, seconds since the epoch; None when that is not known.
+            within: Seconds that count as right after.
         """
         first = ended if self.signalled is None else self.signalled
-        return first is not None and first <= self.begun + _ASKED_AT_ONCE
+        return first is not None and first <= self.begun + within
 
     def _at_its_time(self, event: EngineEvent) -> bool:
         if event.time < self.begun - _OWN_EVENTS_BEFORE:

@@ -69,7 +69,7 @@ def policy_scope(policy: str) -> Scope:
 def scopes_of(decision: Decision) -> tuple[Scope, ...]:
     """Whose breakers an action has to pass: the narrower one first.
 
-    What follows another container is not the policy's idea: it repairs what was done to that one, be that of use or not.
+    What follows another container is not its policy's wish: it mends what was broken by that one's restart.
     """
     wide = (HOST,) if decision.follows else (policy_scope(decision.policy), HOST)
     kind = ScopeKind(decision.target.kind.value)
