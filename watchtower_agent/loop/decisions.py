@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field, replace
 from functools import cache
 
-from watchtower_agent.loop.approving import Approving, as_notice
+from watchtower_agent.loop.approving import Approving
 from watchtower_agent.loop.breaking import Breaking
 from watchtower_agent.loop.cooling import Cooling
+from watchtower_agent.loop.present_evidence import PresentEvidence
 from watchtower_agent.loop.prune_wishes import PruneWishes
 from watchtower_agent.loop.pruning import Pruning
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.loop.resizing import Resizing
 from watchtower_agent.loop.scaling import Scaling
+from watchtower_agent.loop.telling import Telling
 from watchtower_agent.loop.under_way import UnderWay
 from watchtower_agent.loop.verifying import Verifying
 from watchtower_agent.model.commit import Record
@@ -33,23 +35,17 @@ from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.agenda import Agenda
 from watchtower_agent.policies.evaluate import Conditions
 from watchtower_agent.policies.following import following
-from watchtower_agent.policies.guards.circles import Circles
 from watchtower_agent.policies.guards.circumstances import Circumstances
-from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.knowledge import engine_down
-from watchtower_agent.policies.guards.order import ask
 from watchtower_agent.policies.guards.permission import mode, paused
 from watchtower_agent.policies.guards.question import Evidence, Protection
-from watchtower_agent.policies.making import digest, last_resorts
-from watchtower_agent.policies.obsolescence import in_doubt, obsolete
+from watchtower_agent.policies.making import digest
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.pruned import needs_plan, planned_anew
-from watchtower_agent.policies.reverting import answering, no_room
-from watchtower_agent.policies.scaled import ends_of_clones
+from watchtower_agent.policies.reverting import answering
 from watchtower_agent.policies.triggers import triggered
 from watchtower_agent.policies.verification import Effect, Verdict
 from watchtower_agent.policies.waiting import Waiting, is_revert, key_of, named, restored, stored_forms
-from watchtower_agent.state.dependencies import LatestDependencies
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
@@ -106,7 +102,8 @@ class Decisions:
     pruning: Pruning = field(init=False)
     prune_wishes: PruneWishes = field(init=False)
     circumstances: Circumstances = field(default_factory=Circumstances)
-    _dependencies: LatestDependencies = field(default_factory=LatestDependencies)
+    _evidence: PresentEvidence = field(init=False)
+    _telling: Telling = field(init=False)
     _policies_known: bool = False
     _seen: list[Verdict] = field(default_factory=list)
     """What events of this step told of what was done."""
@@ -143,6 +140,12 @@ class Decisions:
             decided=self._decided,
         )
         self.under_way = UnderWay.of(self.state, self.publication, ended=self._ended, wanted_again=self._want_again)
+        self._evidence = PresentEvidence(
+            self.state, self.protection, self.circumstances, self.cooling, self.breaking, self.under_way
+        )
+        self._telling = Telling(
+            self.state, self.publication, self.breaking, self.approving, trigger=self.trigger, want=self.want
+        )
 
     def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant, *, stepped: float) -> None:
         """Take in what the store remembers of an earlier run; the state has its records already.
@@ -161,7 +164,7 @@ class Decisions:
         known = [each for each in pending if each is not None and each.decision.expires_at > then]
         known.sort(key=lambda each: (each.since, each.decision.target.name))
         for waiting in (*known, *self.approving.resume(resume, now)):
-            self.agenda.restore(replace(waiting, decision=self._as_called_now(waiting.decision)))
+            self.agenda.restore(replace(waiting, decision=self.as_called_now(waiting.decision)))
         self.under_way.resume(resume, now, then)
         of_containers = [each for each in interrupted if each.decision.target.kind is TargetKind.CONTAINER]
         self.under_way.settling.resume(of_containers, then)
@@ -244,7 +247,7 @@ class Decisions:
             return  # the timers of conditions start anew when the action ends
         if needs_plan(decision) and self.prune_wishes.need_not_wait(decision, now):
             return
-        record, decision = self.state.containers.get(decision.target.id), self._as_called_now(decision)
+        record, decision = self.state.containers.get(decision.target.id), self.as_called_now(decision)
         # A revert is the opposite of what people were asked about: of that they are asked anew.
         asked = not is_revert(decision) and self.approving.is_open_about(self.agenda.waiting.get(key_of(decision)))
         self._give_up(self.agenda.overtaken(decision, record, now, asked=asked), now)
@@ -280,9 +283,9 @@ class Decisions:
             self.evidence(),
             now,
             acts=self.under_way.acts,
-            fires=self._fires(now),
+            fires=self.fires(now),
         )
-        self._tell_of_breakers(now)  # before what they hold
+        self._telling.of_breakers(self.policies, now)  # before what they hold
         for held in verdicts.held:
             self.publication.tell(held, held.decision.correlation_id, now)
             self.approving.stopped(held, now)
@@ -293,8 +296,8 @@ class Decisions:
         for key, value in stored_forms(verdicts.changed):
             self.publication.out.records.append(Record(kind="pending", key=key, value=value))
         self.approving.follow(self.agenda, self.under_way.ids, now)
-        self._tell_of_breakers(now)
-        self._tell_of_approvals(now)
+        self._telling.of_breakers(self.policies, now)
+        self._telling.of_approvals(now)
 
     def sees(self, container_id: str, now: Instant, *, killed: bool) -> None:
         """An event of that container was applied: it may tell whether what was done has helped.
@@ -341,24 +344,7 @@ class Decisions:
     def look_at_approvals(self, now: Instant) -> None:
         """End those whose time has come."""
         self._give_up(list(self.approving.look(self.agenda, now)), now)
-        self._tell_of_approvals(now)
-
-    def _tell_of_approvals(self, now: Instant) -> None:
-        for approval in self.approving.turned():
-            correlation = approval.decision.correlation_id
-            self.publication.tell(approval, correlation, now)
-            self.trigger(as_notice(approval), None, correlation, now)
-
-    def _tell_of_breakers(self, now: Instant) -> None:
-        for turn, notice in self.breaking.turned(now):
-            correlation = notice.correlation_id or self.publication.next_correlation()
-            self.publication.tell(notice, correlation, now)
-            self.trigger(notice, None, correlation, now)
-            if turn.decision is None or turn.decision.follows:
-                continue  # nobody asked for its end
-            record = self.state.containers.get(turn.decision.target.id)
-            if turn.is_of_a_target_that_opened and record is not None and _is_up(record):
-                self.want(last_resorts(self.policies, turn.decision, record, now), now)
+        self._telling.of_approvals(now)
 
     def _give_up(self, dropped: Sequence[Dropped], now: Instant) -> None:
         for each in dropped:
@@ -420,55 +406,9 @@ class Decisions:
         self._asked = asked | dict.fromkeys(due, now.monotonic)
         return self.under_way.settling.due(now) + due
 
-    def recheck(self, intent: Intent, now: Instant) -> Held | Dropped | None:
-        """Whether it is wanted still, and every guard once more, immediately before the write.
-
-        The action itself does not count among those that were done. Only with this yes does the action begin: what
-        happens to the target before, while the intent becomes durable or waits for its turn, is somebody else's doing,
-        and is seen as that.
-
-        Returns:
-            Held by a guard, or given up since it came too late; None: go on.
-        """
-        waiting = self.under_way.trigger_of(intent.decision)
-        decision = waiting.decision
-        record = self.state.containers.get(decision.target.id)
-        policy = self._answering(decision, record)
-        fires = self._fires(now)
-        if policy is None or policy.mode is Mode.OFF:
-            why = f"policy {decision.policy} is not in force any more"
-        else:
-            why = obsolete(waiting, policy, self.state, now, fires)
-            if not why and in_doubt(decision, fires):
-                why = "it is not known at this moment whether its condition holds"
-            if not why and is_revert(decision):
-                why = no_room(decision.parameters, record, self.state, now)
-        if policy is None or why:
-            return Dropped(decision=decision, reason=why, at=now.wall)
-        decision = self._as_called_now(decision)
-        evidence = replace(self.evidence(), cooldowns=Cooldowns())
-        held = ask(evidence.about(decision, policy, record, now))
-        if held is None:
-            for each in (intent, *ends_of_clones(intent, self.state)):
-                self.state.apply_intent(replace(each, at=now.wall))
-        return held
-
     def evidence(self) -> Evidence:
         """What the guards go by at present."""
-        containers = self.state.containers
-        dependencies = self._dependencies.of(containers)
-        return Evidence(
-            state=self.state,
-            cooldowns=self.cooling.cooldowns,
-            ledger=self.breaking.ledger,
-            breakers=self.breaking.breakers,
-            futility=self.breaking.futility,
-            circumstances=self.circumstances,
-            dependencies=dependencies,
-            circles=Circles(dependencies, containers, self.policies.policies),
-            under_way=self.under_way.targets,
-            protection=self.protection,
-        )
+        return self._evidence.under(self.policies)
 
     # --- ended ----------------------------------------------------------------------------------------
 
@@ -541,7 +481,7 @@ class Decisions:
         if self._policies_known:
             self.cooling.forget(self.policies, now)
 
-    def _fires(self, now: Instant) -> Callable[[str, str], bool | None]:
+    def fires(self, now: Instant) -> Callable[[str, str], bool | None]:
         """Whether a policy's condition fires for a target at this moment: each is asked once."""
 
         @cache
@@ -555,19 +495,14 @@ class Decisions:
 
         return fires
 
-    def _as_called_now(self, decision: Decision) -> Decision:
+    def as_called_now(self, decision: Decision) -> Decision:
         """The same about its target under the name that it has by now: what guards count goes by that."""
         record = self.state.containers.get(decision.target.id)
         return decision if record is None else named(decision, record.container.name)
 
-    def _answering(self, decision: Decision, record: ContainerRecord | None) -> Policy | None:
+    def answering(self, decision: Decision, record: ContainerRecord | None) -> Policy | None:
         """The policy by which guards go."""
         return answering(self._policy(decision.policy), decision, record)
 
     def _policy(self, name: str) -> Policy | None:
         return next((policy for policy in self.policies.policies if policy.name == name), None)
-
-
-def _is_up(record: ContainerRecord) -> bool:
-    """Whether a stop would change anything: it runs, or the engine is about to start it again."""
-    return record.container.running or record.container.status is ContainerStatus.RESTARTING

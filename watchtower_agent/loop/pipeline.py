@@ -15,6 +15,7 @@ from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineTold, EngineWatch
 from watchtower_agent.loop.pausing import Pausing
 from watchtower_agent.loop.publication import Publication
+from watchtower_agent.loop.rechecking import recheck
 from watchtower_agent.loop.renaming import renamed
 from watchtower_agent.loop.reverting import revert
 from watchtower_agent.loop.sample_watch import SampleWatch
@@ -373,7 +374,7 @@ class Pipeline:
     def recheck(self, intent: Intent, now: Instant) -> Held | Dropped | None:
         """Whether it is wanted still, and every guard once more, immediately before the write."""
         self._look_at_clock(now)
-        return self.decisions.recheck(intent, now)
+        return recheck(self.decisions, intent, now)
 
     # --- what the engine room tells ---------------------------------------------------------------------
 
