@@ -46,6 +46,30 @@ def told(agent: Host) -> list[str]:
     return [held.reason.partition(" (")[0] for held in agent.of(Held)]
 
 
+def test_where_samples_are_slow_what_was_told_is_not_told_before_and_after_each() -> None:
+    agent = sick(HEAL.replace("then:", "cooldown: 1h, then:"), held_by=lambda _: None)
+    agent.carry_out()
+    agent.docker.health("web")
+    agent.deliver()
+    for _ in range(20):
+        agent.clock.advance(4.0)  # a decision of a condition counts for two samples, a second each
+        agent.tick()
+    assert [held.guard for held in agent.of(Held)] == [Guard.COOLDOWN]
+    agent.clock.advance(4.0)
+    agent.ping()
+    (waiting,) = agent.pipeline.decisions.agenda.waiting.values()
+    assert waiting.held is not None
+    assert waiting.held.guard is Guard.COOLDOWN
+
+
+def test_what_is_too_old_from_the_start_is_told_as_that() -> None:
+    agent = sick(held_by=lambda _: None)
+    (intent,) = agent.intents
+    agent.clock.advance(4.0)
+    outcome = agent.attempt(intent)
+    assert outcome.numbers["guard"] == "stale"
+
+
 def test_another_pause_under_the_one_that_ends_is_told() -> None:
     def by_two(agent: Host) -> None:
         pause(agent, AGENT, HOUR)

@@ -16,7 +16,7 @@ from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.guards.approvals import Approvals
 from watchtower_agent.policies.guards.question import Evidence
 from watchtower_agent.policies.making import PENDING_FOR
-from watchtower_agent.policies.news import worth_telling
+from watchtower_agent.policies.news import is_only_late, worth_telling
 from watchtower_agent.policies.obsolescence import in_doubt, obsolete, overtaken
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.precedence import in_order
@@ -274,6 +274,8 @@ class Agenda:
         fires: Callable[[str, str], bool | None],
     ) -> None:
         waiting = self.waiting[key]
+        if waiting.held is not None and is_only_late(held):
+            return  # what held it when it was new is told, and holds it most likely when it is new again
         news = worth_telling(waiting.held, held)
         if news:
             reviewed.held.append(held)

@@ -38,6 +38,11 @@ def worth_telling(before: Held | None, now: Held) -> bool:
     return _kind(before) != _kind(now) or _later(before, now)
 
 
+def is_only_late(held: Held) -> bool:
+    """Whether nothing but its age holds a decision: where samples are slow it is so before each of them."""
+    return held.guard is Guard.STALE and "expired_for" in held.numbers
+
+
 def _kind(held: Held) -> Number:
     kind = held.numbers.get(_KIND.get(held.guard, ""))
     return _SAME.get(kind, kind)
