@@ -17,7 +17,7 @@ policies:
     then: {restart: {stop_timeout: 1s}}
     cooldown: 0s
     backoff: {initial: 5s, reset_after: 4s}
-    budget: {in_vain: 3, per: 10m, probe_after: 12s}
+    budget: {in_vain: 3, per: 10m, probe_after: 20s}
   - name: useful
     select: {labels: {by: useful}}
     on: {container: die}
