@@ -285,14 +285,14 @@ def test_hostile_names_and_labels_stay_inside_their_places(name: str, labels: Ma
         state = made.container_state(view(name, labels))
         validate_message(state.topic, state.payload)
     facts = {"error": other, "because": dict(labels)}
-    message = composer().event(
+    found = composer().event(
         Notice(kind=EventKind.ENGINE, action="down", subject=name, reason=other, data=facts, at=NOW),
         sequence=1,
         correlation_id=CORRELATION,
         view=None,
     )
-    assert message is not None
-    assert set(strict_json(message.payload)["data"]) == {"reason", "error", "because"}
+    assert found is not None
+    assert set(strict_json(found.payload)["data"]) == {"reason", "error", "because"}
 
 
 def test_payloads_are_bounded() -> None:
