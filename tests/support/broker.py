@@ -272,6 +272,7 @@ class PersistentSubscriber:
         user: Name and password where the broker wants them.
         tls_ca: The authority's certificate when the broker speaks TLS.
         on_message: Called in the subscriber's thread for each message, after it was recorded.
+        session: Name of the session, where another subscriber is to go on with it.
     """
 
     def __init__(
@@ -282,6 +283,7 @@ class PersistentSubscriber:
         user: tuple[str, str] | None = None,
         tls_ca: Path | None = None,
         on_message: Callable[[Received], None] | None = None,
+        session: str = "",
     ) -> None:
         _listened.append(self)
         self._messages: list[Received] = []
@@ -291,7 +293,7 @@ class PersistentSubscriber:
         self._port = port
         self._forward = on_message
         self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=f"oracle-{secrets.token_hex(6)}", protocol=paho.MQTTv5
+            CallbackAPIVersion.VERSION2, client_id=session or f"oracle-{secrets.token_hex(6)}", protocol=paho.MQTTv5
         )
         self._client.reconnect_delay_set(min_delay=0.05, max_delay=0.2)  # type: ignore[arg-type] # floats work; its signature says int
         self._client.connect_timeout = 2.0
