@@ -1,7 +1,5 @@
 """How fast an outbox is emptied: events on the disk, a broker on this machine, QoS 1; how late the loop gets meanwhile.
 
-    PYTHONPATH=. python benchmarks/drain.py [--events 100000]
-
 The floor is the same number of messages of the same size out of memory, by a client that does nothing but write
 PUBLISH packets and count acknowledgements, with as many under way.
 """
@@ -10,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 import tempfile
 import time
 from pathlib import Path
+
+from report import Figure, machine, options, progress, show
 
 from tests.support.broker import PrivateBroker
 from tests.support.store_values import BASE_TOPIC, event
@@ -27,6 +28,7 @@ PAYLOAD = b'{"specversion":"1.0","data":"' + b"x" * 820 + b'"}'
 """About as long as a container's event."""
 WINDOW = 1000
 TOPICS = 50
+LEAST, MOST_LATE_MS = 8_000, 50.0
 
 
 async def fill(store: SqliteStore, events: int) -> None:
@@ -52,8 +54,8 @@ async def drained(url: str, events: int) -> tuple[float, float, float]:
         await store.open()
         await store.load()
         await fill(store, events)
-        options = MqttOptions(url=url, host="h1", client_id="watchtower-h1", base_topic=BASE_TOPIC)
-        link = MqttLink(options, on_up=print, on_down=print, on_alarm=print)
+        mine = MqttOptions(url=url, host="h1", client_id="watchtower-h1", base_topic=BASE_TOPIC)
+        link = MqttLink(mine, on_up=progress, on_down=progress, on_alarm=lambda _, said: progress(said))
         publisher = OutboxPublisher(store, link, clock=SystemClock())
         worst = [0.0]
         watching = asyncio.create_task(lateness(worst))
@@ -91,21 +93,31 @@ async def floor(port: int, events: int) -> float:
     return took
 
 
-async def main() -> None:
-    """Measure both and say so."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--events", type=int, default=100_000)
-    events = parser.parse_args().events
+async def measured(events: int) -> list[Figure]:
+    """Both, on a broker of their own."""
     with (
         tempfile.TemporaryDirectory() as folder,
         PrivateBroker(directory=Path(folder), persistence=False) as broker,
     ):
+        progress("the floor")
         least = await floor(broker.port, events)
+        progress(f"an outbox of {events} events")
         took, used, late = await drained(broker.url, events)
-    print(f"floor   {events / least:8.0f} events/s")
-    print(f"agent   {events / took:8.0f} events/s ({least / took:.0%} of the floor)")
-    print(f"CPU     {used / events * 1e6:8.0f} us an event: {events / used:.0f} events/s where a core is free for it")
-    print(f"loop    late by {late * 1000:.0f} ms at worst")
+    return [
+        Figure(name="an outbox emptied", value=events / took, unit="events/s", limit=LEAST, at_least=True),
+        Figure(name="CPU of the agent", value=used / events * 1e6, unit="us/event", limit=1e6 / LEAST),
+        Figure(name="a timer of the loop late by, at most", value=late * 1000, unit="ms", limit=MOST_LATE_MS),
+        Figure(name="floor: packets written ahead, out of memory", value=events / least, unit="events/s"),
+    ]
 
 
-asyncio.run(main())
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=100_000, help="in the outbox (default: 100000)")
+    chosen = options(parser)
+    host = machine()
+    return show("Drain", asyncio.run(measured(chosen.events)), host, as_json=chosen.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
