@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.broker import PersistentSubscriber, PrivateBroker, Received, throwaway_ca
 from tests.support.publishing import in_order_per_topic, station
-from tests.support.store_values import BASE, event, state
+from tests.support.store_values import BASE, BASE_TOPIC, event, state
 from tests.support.tcp_proxy import TcpProxy
 from watchtower_agent.errors import SettingsError
 from watchtower_agent.model.message import MetricsMessage
@@ -24,7 +24,7 @@ MakeBroker = Callable[..., PrivateBroker]
 
 
 def options(url: str, **more: object) -> MqttOptions:
-    return MqttOptions(url=url, host="h1", client_id="watchtower-h1", **more)  # type: ignore[arg-type] # the tests name its own fields
+    return MqttOptions(url=url, host="h1", client_id="watchtower-h1", base_topic=BASE_TOPIC, **more)  # type: ignore[arg-type] # the tests name its own fields
 
 
 def numbers(messages: list[Received]) -> list[int]:
@@ -236,13 +236,14 @@ PUBLISHER = """
 import asyncio, sys
 from pathlib import Path
 from tests.support.publishing import station
-from tests.support.store_values import event
+from tests.support.store_values import BASE_TOPIC, event
 from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
 
 async def main():
     url, folder, protocol = sys.argv[1:]
     options = MqttOptions(
-        url=url, host="h1", client_id="watchtower-h1", protocol=MqttProtocol(protocol), will_delay=1
+        url=url, host="h1", client_id="watchtower-h1", base_topic=BASE_TOPIC, will_delay=1,
+        protocol=MqttProtocol(protocol),
     )
     async with station(Path(folder), options) as agent:
         number = (await agent.store.load()).last_sequence

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.broker import PersistentSubscriber, PrivateBroker
 from tests.support.publishing import Station, station
-from tests.support.store_values import BASE, event, state
+from tests.support.store_values import BASE, BASE_TOPIC, event, state
 from watchtower_agent.model.message import MetricsMessage
 from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol, parse_broker_url
 from watchtower_agent.publishing.connection import Verdict
@@ -25,7 +25,7 @@ ALLOWED = ["user agent", f"topic write {BASE}/status", f"topic write {BASE}/even
 
 
 def options(url: str, **more: object) -> MqttOptions:
-    return MqttOptions(url=url, host="h1", client_id="watchtower-h1", **more)  # type: ignore[arg-type] # the tests name its own fields
+    return MqttOptions(url=url, host="h1", client_id="watchtower-h1", base_topic=BASE_TOPIC, **more)  # type: ignore[arg-type] # the tests name its own fields
 
 
 @pytest.mark.parametrize("protocol", list(MqttProtocol))

@@ -26,13 +26,11 @@ from tests.support.broker import PersistentSubscriber, PrivateBroker, Received
 from tests.support.engine import PrivateEngine
 from tests.support.patience import patient
 from tests.support.proxy import EngineProxy, Request
-from tests.support.schema import strict_json, validate_message
+from tests.support.schema import strict_json
 from tests.support.tape import Recorded
 from watchtower_agent.serving.client import ANSWER_TIME, ControlClient
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-VALIDATED = 300
-"""Messages of one test that are checked against their schemas; of more, evenly spread ones."""
 
 CRASHES_ON_USR1 = (
     "sh",
@@ -448,16 +446,11 @@ class AgentWatch(PersistentSubscriber):
         return newest
 
     def check(self) -> None:
-        """Every message fits its schema, and no event was handled twice: what came again is the same message."""
+        """No event was handled twice: what came again is the same message."""
         numbers: dict[str, str] = {}
         for event in self.events:
             sequence = event.document["sequence"]
             assert numbers.setdefault(event.document["id"], sequence) == sequence, f"{event} was handled twice"
-        # Commands come from others, who may write what they want.
-        messages = [each for each in self.messages if each.topic.split("/")[3] != "command"]
-        step = max(1, len(messages) // VALIDATED)
-        for message in messages[::step]:
-            validate_message(message.topic, message.payload)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -495,7 +488,7 @@ def module_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateB
 
 @pytest.fixture
 def make_host() -> Iterator[Callable[..., Host]]:
-    """Starts agents with their observers. At the end their logs and every message they sent are checked."""
+    """Starts agents with their observers. At the end their logs are checked, and that they handled no event twice."""
     hosts: list[Host] = []
 
     def make(

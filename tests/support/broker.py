@@ -26,6 +26,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.support.patience import patient
+from tests.support.schema import validate_message
+
+CONTRACT = "watchtower/v1/"
+"""Below this every message is as an agent writes it. Tests of delivery, with payloads of their own, go elsewhere."""
 
 
 def free_port() -> int:
@@ -254,6 +258,9 @@ class Received:
     arrived_wall: float
 
 
+_listened: list[PersistentSubscriber] = []
+
+
 class PersistentSubscriber:
     """Subscribes at QoS 1 with a session that the broker keeps, and remembers every message in order of arrival.
 
@@ -265,6 +272,7 @@ class PersistentSubscriber:
         user: Name and password where the broker wants them.
         tls_ca: The authority's certificate when the broker speaks TLS.
         on_message: Called in the subscriber's thread for each message, after it was recorded.
+        session: Name of the session, where another subscriber is to go on with it.
     """
 
     def __init__(
@@ -275,7 +283,9 @@ class PersistentSubscriber:
         user: tuple[str, str] | None = None,
         tls_ca: Path | None = None,
         on_message: Callable[[Received], None] | None = None,
+        session: str = "",
     ) -> None:
+        _listened.append(self)
         self._messages: list[Received] = []
         self._subscribed = threading.Event()
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
@@ -283,7 +293,7 @@ class PersistentSubscriber:
         self._port = port
         self._forward = on_message
         self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=f"oracle-{secrets.token_hex(6)}", protocol=paho.MQTTv5
+            CallbackAPIVersion.VERSION2, client_id=session or f"oracle-{secrets.token_hex(6)}", protocol=paho.MQTTv5
         )
         self._client.reconnect_delay_set(min_delay=0.05, max_delay=0.2)  # type: ignore[arg-type] # floats work; its signature says int
         self._client.connect_timeout = 2.0
@@ -403,6 +413,28 @@ class PersistentSubscriber:
         for loop, news in tuple(self._waiting):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(news.set)
+
+
+@pytest.fixture(autouse=True)
+def contract() -> Iterator[None]:
+    """Every message that a subscriber saw in a test fits its published schema, or the test fails.
+
+    Commands are left out: others send them, and may send what they want.
+    """
+    _listened.clear()
+    yield
+    problems = [problem for subscriber in _listened for message in subscriber.messages if (problem := _misfit(message))]
+    assert not problems, f"{len(problems)} messages are not as the contract says, the first: {problems[0]}"
+
+
+def _misfit(message: Received) -> str:
+    if not message.topic.startswith(CONTRACT) or message.topic.split("/")[3] == "command":
+        return ""
+    try:
+        validate_message(message.topic, message.payload)
+    except (AssertionError, ValueError) as error:
+        return str(error)
+    return ""
 
 
 @pytest.fixture

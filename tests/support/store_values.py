@@ -9,7 +9,9 @@ from watchtower_agent.model.message import EventMessage, StateMessage
 from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.storage import OutboxDrop
 
-BASE = "watchtower/v1/h1"
+BASE_TOPIC = "parcels"
+"""Not that of agents: payloads here are short texts."""
+BASE = f"{BASE_TOPIC}/v1/h1"
 
 
 def event(sequence: int, *, topic: str = "container/die/web", payload: bytes | None = None) -> EventMessage:

@@ -214,3 +214,16 @@ def test_every_module_that_is_named_is_there(page: Path) -> None:
 def test_the_page_about_guards_has_every_guard_in_the_order_in_which_they_are_asked() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", (DOCS / "guards.md").read_text(), re.MULTILINE)
     assert rows == [guard.value for guard in Guard]
+
+
+def test_every_test_that_a_page_names_is_there() -> None:
+    named = [
+        (page, file, test)
+        for page in PAGES
+        for file, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text())
+    ]
+    assert any(page.name == "delivery.md" for page, _, _ in named)
+    for page, file, test in named:
+        assert re.search(rf"^(?:async )?def {test}\(", (CHECKOUT / file).read_text(), re.MULTILINE), (
+            f"{page.name} names {file}::{test}, which is not there"
+        )

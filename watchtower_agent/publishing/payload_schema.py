@@ -10,16 +10,18 @@ from importlib.resources import files
 _BY_TOPIC = (
     (re.compile(r"event/[^/]+/[^/]+/[^/]+\Z"), "event"),
     (re.compile(r"state/container/[^/]+\Z"), "container-state"),
+    (re.compile(r"status\Z"), "status"),
     (re.compile(r"info\Z"), "info"),
     (re.compile(r"metrics\Z"), "metrics"),
     (re.compile(r"metrics/container/[^/]+\Z"), "container-metrics"),
+    (re.compile(r"command/[^/]+\Z"), "command"),
     (re.compile(r"reply/[^/]+\Z"), "reply"),
 )
 _ROOT = re.compile(r"(?:.+/)?v1/[^/]+/")
 
 
 def schema_name(topic: str) -> str | None:
-    """The schema of what is published on a topic; None where no JSON is (`status`) and for others' topics."""
+    """The schema of what is published on a topic; None for others' topics."""
     root = _ROOT.match(topic)
     if root is None:
         return None
@@ -29,7 +31,11 @@ def schema_name(topic: str) -> str | None:
 
 @lru_cache
 def schema(name: str) -> dict[str, object]:
-    """The JSON Schema of that name (`event`, `container-state`, `info`, `metrics`, `container-metrics`, `reply`)."""
+    """The JSON Schema of that name.
+
+    One of `event`, `container-state`, `status`, `info`, `metrics`, `container-metrics`, `command`, `reply`. That of
+    `status` is of its text, since no JSON is published there.
+    """
     text = files(__package__).joinpath("schemas", f"{name}.json").read_text(encoding="utf-8")
     loaded: dict[str, object] = json.loads(text)
     return loaded

@@ -26,7 +26,7 @@ from tests.support.facts import (
     outcome,
     view,
 )
-from tests.support.schema import validate_message
+from tests.support.schema import strict_json, validate_message
 from watchtower_agent.model.decision import Severity, Verb
 from watchtower_agent.model.engine_event import ENGINE_KINDS, SWARM_KINDS, EngineEvent, EventKind, Origin
 from watchtower_agent.model.fact import AgentInfo, ContainerView, Fact
@@ -90,6 +90,15 @@ def test_an_engine_event_as_the_reference_shows_it() -> None:
     assert dict(message.properties) == {name: event[name] for name in event if name != "data"}
 
 
+STORE_RESET = Notice(
+    kind=EventKind.AGENT,
+    action="event_gap",
+    reason="x",
+    data={"cause": "store_reset"},
+    at=NOW,
+    severity=Severity.CRITICAL,
+)
+
 FACTS: list[tuple[Fact, str]] = [
     (engine_event("start"), "container/start/web"),
     (engine_event("health_status", detail="unhealthy"), "container/health_status/web"),
@@ -114,12 +123,18 @@ FACTS: list[tuple[Fact, str]] = [
     (Intent(decision=decision(), at=NOW), "action/started/web"),
     *((outcome(result), f"action/{result.value}/web") for result in Result),
     (outcome(verb=Verb.NOTIFY), "action/notify/web"),
-    (Notice(kind=EventKind.ENGINE, action="down", reason="it does not answer", at=NOW), "engine/down/self"),
     (
-        Notice(kind=EventKind.AGENT, action="event_gap", reason="x", data={"count": None}, at=NOW),
+        Notice(kind=EventKind.ENGINE, action="down", reason="it does not answer", data={"error": "x"}, at=NOW),
+        "engine/down/self",
+    ),
+    (
+        Notice(kind=EventKind.AGENT, action="event_gap", reason="x", data={"cause": "audit", "count": None}, at=NOW),
         "agent/event_gap/self",
     ),
-    (Notice(kind=EventKind.POLICY, action="loaded", reason="x", at=NOW), "policy/loaded/self"),
+    (
+        Notice(kind=EventKind.POLICY, action="loaded", reason="x", data={"policies": {}, "digest": "x"}, at=NOW),
+        "policy/loaded/self",
+    ),
 ]
 
 
@@ -142,7 +157,7 @@ def test_ids() -> None:
 
 
 def test_source_before_an_engine_is_known() -> None:
-    notice = Notice(kind=EventKind.ENGINE, action="down", reason="x", at=NOW)
+    notice = Notice(kind=EventKind.ENGINE, action="down", reason="x", data={"error": "x"}, at=NOW)
     assert compose(notice, made=composer(None))[1]["source"] == "/watchtower/hosts/h1"
 
 
@@ -167,7 +182,7 @@ def test_no_correlation_is_no_attribute() -> None:
         (outcome(Result.FAILED), "warning"),
         (outcome(), "info"),
         (outcome(verb=Verb.NOTIFY), "warning"),
-        (Notice(kind=EventKind.AGENT, action="x", reason="x", at=NOW, severity=Severity.CRITICAL), "critical"),
+        (STORE_RESET, "critical"),
     ],
 )
 def test_severities(fact: Fact, severity: str) -> None:
@@ -269,7 +284,15 @@ def test_hostile_names_and_labels_stay_inside_their_places(name: str, labels: Ma
         )
         state = made.container_state(view(name, labels))
         validate_message(state.topic, state.payload)
-    compose(Notice(kind=EventKind.AGENT, action=other or "x", subject=name, reason=other, data=dict(labels), at=NOW))
+    facts = {"error": other, "because": dict(labels)}
+    found = composer().event(
+        Notice(kind=EventKind.ENGINE, action="down", subject=name, reason=other, data=facts, at=NOW),
+        sequence=1,
+        correlation_id=CORRELATION,
+        view=None,
+    )
+    assert found is not None
+    assert set(strict_json(found.payload)["data"]) == {"reason", "error", "because"}
 
 
 def test_payloads_are_bounded() -> None:
@@ -294,7 +317,9 @@ def test_what_is_not_known_is_never_a_number() -> None:
     notice = Notice(
         kind=EventKind.AGENT, action="x", reason="x", data={"a": nan, "b": [1.5, nan], "c": {"d": {1}}}, at=NOW
     )
-    assert compose(notice)[1]["data"] == {"reason": "x", "b": [1.5, None], "c": {"d": [1]}}
+    made = composer().event(notice, sequence=123, correlation_id=CORRELATION, view=None)
+    assert made is not None
+    assert strict_json(made.payload)["data"] == {"reason": "x", "b": [1.5, None], "c": {"d": [1]}}
 
 
 def test_retained_state() -> None:

@@ -12,6 +12,7 @@ from tests.support.schema import validate_message
 from watchtower_agent.model.decision import Guard, TargetKind, Verb
 from watchtower_agent.model.outcome import Result
 from watchtower_agent.publishing.payload_schema import schema, schema_name
+from watchtower_agent.serving.command import ARGUMENTS
 
 NAMES = sorted(path.stem for path in (Path(watchtower_agent.publishing.__file__).parent / "schemas").glob("*.json"))
 
@@ -25,7 +26,9 @@ NAMES = sorted(path.stem for path in (Path(watchtower_agent.publishing.__file__)
         ("watchtower/v1/h1/info", "info"),
         ("watchtower/v1/h1/metrics", "metrics"),
         ("watchtower/v1/h1/metrics/container/web", "container-metrics"),
-        ("watchtower/v1/h1/status", None),
+        ("watchtower/v1/h1/status", "status"),
+        ("watchtower/v1/h1/command/pause", "command"),
+        ("watchtower/v1/h1/reply/r1", "reply"),
         ("homeassistant/device/x/config", None),
         ("", None),
     ],
@@ -66,3 +69,11 @@ def test_the_schema_of_events_knows_every_verb_target_guard_and_result() -> None
     assert known["target"]["properties"]["kind"]["enum"] == list(TargetKind)
     assert known["held"]["properties"]["guard"]["enum"] == list(Guard)
     assert known["outcome"]["properties"]["result"]["enum"] == list(Result)
+
+
+def test_the_schema_of_commands_knows_each_with_what_it_may_be_given() -> None:
+    known: Any = schema("command")
+    named = {name: frozenset(known["$defs"][name]["properties"]) - {"id"} for name in known["$defs"] if name != "id"}
+
+    assert named == dict(ARGUMENTS)
+    assert [each["$ref"] for each in known["anyOf"]] == [f"#/$defs/{name}" for name in ARGUMENTS]
