@@ -159,7 +159,10 @@ class PrivateBroker:
         return "\n".join([*lines, *self.options]) + "\n"
 
     def start(self) -> Self:
-        """Start it and wait until it accepts connections."""
+        """Start it and wait until it serves.
+
+        It listens a little before that, and what is told to end just then goes on for ever.
+        """
         assert self._process is None
         self.directory.mkdir(parents=True, exist_ok=True)
         configuration = self.directory / "broker.conf"
@@ -173,13 +176,20 @@ class PrivateBroker:
             if self._process.poll() is not None:
                 raise AssertionError(f"the broker ended with {self._process.returncode}: {self.log}")
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                self._answered()
             except OSError:
                 if time.monotonic() > deadline:
-                    raise AssertionError(f"the broker does not listen: {self.log}") from None
+                    raise AssertionError(f"the broker does not serve: {self.log}") from None
                 time.sleep(0.01)
             else:
                 return self
+
+    def _answered(self) -> None:
+        """Hang up on it, and wait until it does the same."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=patient(10)) as caller:
+            caller.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionResetError):
+                caller.recv(1)
 
     def stop(self) -> None:
         """End it in good order; it saves its data. Nothing happens when it does not run."""
@@ -196,7 +206,12 @@ class PrivateBroker:
         if process.poll() is None:
             os.kill(process.pid, signal.SIGCONT)
             os.kill(process.pid, with_signal)
-        process.wait(10)
+        try:
+            process.wait(patient(10))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"the broker did not end on {with_signal.name}: {self.log}") from None
 
     def freeze(self) -> None:
         """Let it hang: connections stay open and nothing answers."""
@@ -338,7 +353,7 @@ class PersistentSubscriber:
         """The messages whose topic contains the text, in order."""
         return [message for message in self.messages if topic_part in message.topic]
 
-    async def until(self, predicate: Callable[[list[Received]], bool], *, timeout: float = 10.0) -> list[Received]:  # noqa: ASYNC109 - the message of its failure says what did arrive
+    async def until(self, predicate: Callable[[list[Received]], bool], *, timeout: float = 30.0) -> list[Received]:  # noqa: ASYNC109 - the message of its failure says what did arrive
         """Wait until the predicate holds; looked at whenever something arrived, and every now and then.
 
         What it looks at may be elsewhere, too: the broker's log, or what the agent answers while nothing is told.
@@ -368,7 +383,7 @@ class PersistentSubscriber:
             self._waiting.discard(entry)
         return self.messages
 
-    async def until_topic(self, topic_part: str, *, count: int = 1, timeout: float = 10.0) -> list[Received]:  # noqa: ASYNC109 - as in until
+    async def until_topic(self, topic_part: str, *, count: int = 1, timeout: float = 30.0) -> list[Received]:  # noqa: ASYNC109 - as in until
         """Wait for that many messages whose topic contains the text, and return them."""
         await self.until(
             lambda messages: sum(topic_part in message.topic for message in messages) >= count, timeout=timeout

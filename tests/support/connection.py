@@ -44,6 +44,7 @@ class FakeConnection:
         self.largest_packet = largest_packet
         self.silent = False
         self.sent: list[Sent] = []
+        self._open: list[Sent] = []
         self.most_open = 0
         self.news = asyncio.Event()
         """Set whenever something is sent or answered; whoever waits for that clears it."""
@@ -63,6 +64,8 @@ class FakeConnection:
             topic=topic, payload=payload, qos=qos, retain=retain, answer=asyncio.get_running_loop().create_future()
         )
         self.sent.append(sent)
+        if qos:
+            self._open.append(sent)
         self.most_open = max(self.most_open, len(self.open))
         self.news.set()
         verdict = self.verdict(sent)
@@ -73,7 +76,8 @@ class FakeConnection:
     @property
     def open(self) -> list[Sent]:
         """What waits for an acknowledgement."""
-        return [sent for sent in self.sent if not sent.answer.done() and sent.qos]
+        self._open = [sent for sent in self._open if not sent.answer.done()]
+        return list(self._open)
 
     def answer(self, sent: Sent, verdict: Verdict = Verdict.DELIVERED) -> None:
         """Say what became of it."""

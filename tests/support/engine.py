@@ -296,10 +296,28 @@ class PrivateEngine:
             The full id.
         """
         label_options = [f"--label={key}={value}" for key, value in (labels or {}).items()]
-        return self.docker(
+        container = self.docker(
             "run", "--detach", f"--name={name}", f"--network={network}", *label_options, *options, image,
             *(command or IDLE),
         )  # fmt: skip
+        if not command:
+            self._until_it_ends_on_term(container)
+        return container
+
+    def _until_it_ends_on_term(self, container: str) -> None:
+        """Wait for the trap of `IDLE`: what the first process of a container does not catch yet is lost on it."""
+        pid = self.api("GET", f"/containers/{container}/json")["State"]["Pid"]
+        deadline = time.monotonic() + patient(30)
+        while time.monotonic() < deadline:
+            try:
+                status = Path(f"/proc/{pid}/status").read_text() if pid else ""
+            except (FileNotFoundError, ProcessLookupError):
+                return  # it has ended
+            caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
+            if caught is None or int(caught[1], 16) >> (signal.SIGTERM - 1) & 1:
+                return
+            time.sleep(0.005)
+        raise EngineFailedError(f"{container} does not catch TERM")
 
     def api(
         self,

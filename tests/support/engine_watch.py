@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Self, TypeVar
 
+from tests.support.patience import patient
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.calls import EngineCalls
@@ -88,20 +89,20 @@ class EngineWatch:
     def told_but_signs_of_life(self) -> list[object]:
         return [told for told in self.observations if not isinstance(told, EnginePinged | ImagesCounted)]
 
-    async def until(self, condition: Callable[[], bool], timeout: float = 15.0) -> None:  # noqa: ASYNC109 - a test's
+    async def until(self, condition: Callable[[], bool], timeout: float = 30.0) -> None:  # noqa: ASYNC109 - a test's
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(patient(timeout)):
                 while not condition():
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
             raise AssertionError(f"not within {timeout} s; told: {self.observations[-20:]}") from None
 
-    async def until_told(self, kind: type[T], count: int = 1, timeout: float = 15.0) -> list[T]:  # noqa: ASYNC109 - a test's
+    async def until_told(self, kind: type[T], count: int = 1, timeout: float = 30.0) -> list[T]:  # noqa: ASYNC109 - a test's
         await self.until(lambda: len(self.of(kind)) >= count, timeout)
         return self.of(kind)
 
-    async def until_listed(self, count: int = 1, timeout: float = 15.0) -> list[InventoryObserved]:  # noqa: ASYNC109 - a test's
+    async def until_listed(self, count: int = 1, timeout: float = 30.0) -> list[InventoryObserved]:  # noqa: ASYNC109 - a test's
         return await self.until_told(InventoryObserved, count, timeout)
 
 

@@ -41,7 +41,7 @@ class Heard:
     def batches(self) -> list[SiblingObserved]:
         return [each for each in self.observations if isinstance(each, SiblingObserved)]
 
-    async def until(self, condition: Callable[[Heard], bool], *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a test's limit
+    async def until(self, condition: Callable[[Heard], bool], *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - a test's limit
         """Wait until it holds of all that was said so far."""
         try:
             async with asyncio.timeout(patient(timeout)):
@@ -83,12 +83,12 @@ def speaker(port: int, *, user: tuple[str, str] | None = None) -> Iterator[Calla
         client.username_pw_set(*user)
     client.connect("127.0.0.1", port)
     client.loop_start()
-    assert connected.wait(patient(10))
+    assert connected.wait(patient(30))
 
     def publish(topic: str, payload: bytes | str, *, retain: bool = False, wait: bool = True) -> None:
         info = client.publish(topic, payload, qos=1, retain=retain)
         if wait:
-            info.wait_for_publish(patient(10))
+            info.wait_for_publish(patient(30))
 
     try:
         yield publish

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.patience import patient
 from tests.support.store_values import event
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.model.commit import Commit
@@ -46,22 +47,22 @@ class Station:
             numbers = range(start, min(start + group, last + 1))
             await self.commit(*(event(number, topic=f"container/die/web{number % topics}") for number in numbers))
 
-    async def until(self, condition: Callable[[], bool], *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a test's limit
+    async def until(self, condition: Callable[[], bool], *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - a test's limit
         """Wait until it holds; looked at whenever something was said, and every few milliseconds."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(patient(timeout)):
             while not condition():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.news.wait(), 0.02)
                 self.news.clear()
 
-    async def alarm(self, name: str, *, timeout: float = 10.0) -> str:  # noqa: ASYNC109 - a test's limit
+    async def alarm(self, name: str, *, timeout: float = 30.0) -> str:  # noqa: ASYNC109 - a test's limit
         """Wait for an alarm of that name and return its sentence."""
         await self.until(lambda: any(found == name for found, _ in self.alarms), timeout=timeout)
         return next(sentence for found, sentence in self.alarms if found == name)
 
-    async def settled(self, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a test's limit
+    async def settled(self, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - a test's limit
         """Wait until the outbox is empty and every retained topic is acknowledged."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(patient(timeout)):
             while (await self.store.facts()).outbox_depth or await self.store.pending_states():  # noqa: ASYNC110 - the store has nothing to wait on
                 await asyncio.sleep(0.02)
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 from tests.support.connection import FakeConnection, Sent
 from tests.support.numbers import examples
+from tests.support.patience import patient
 from tests.support.publishing import in_order_per_topic
 from tests.support.store import FakeStore
 from tests.support.store_values import BASE, event, state
@@ -62,7 +63,7 @@ class Bench:
         return [int(sent.payload) for sent in self.connection.sent if "/event/" in sent.topic]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(30)):
             while not condition():
                 await self.next_news()
 
@@ -93,7 +94,7 @@ async def running(
         yield bench
         bench.draining.set()
         bench.delivery.abandon()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(30)):
             await task
     finally:
         task.cancel()
@@ -213,7 +214,7 @@ async def test_what_is_told_while_a_page_with_it_is_read_goes_out_once() -> None
     bench = Bench(store, FakeConnection(), Suspect())
     store.tell = lambda message: bench.delivery.committed((message,), ())
     bench.draining.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patient(30)):
         await bench.delivery.run(bench.draining)
     assert bench.sent == [1, 2, 3]
 
@@ -323,7 +324,7 @@ async def test_a_store_that_can_not_forget_for_a_while_forgets_later(monkeypatch
         store = Forgetful()
         async with running(FakeConnection(), store=store) as bench:
             await bench.commit(*events, states=states)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(patient(30)):
                 while (await store.facts()).outbox_depth or await store.pending_states():
                     await bench.next_news()
         assert store.refusals > 4
@@ -597,7 +598,7 @@ async def _whatever_the_broker_answers(chance: random.Random, topics: int, windo
     delivered: list[tuple[str, int]] = []
     async with running(connection) as bench:
         number = 0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patient(30)):
             while number < count or (await bench.store.facts()).outbox_depth or await bench.store.pending_states():
                 if number < count and chance.random() < 0.4:
                     group = range(number + 1, min(count, number + chance.randint(1, 8)) + 1)

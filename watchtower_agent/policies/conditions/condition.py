@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import field
-from functools import cache
 from typing import Final
 
-from lark import Lark, Token, Tree as ParseTree
 from lark.exceptions import UnexpectedInput
 
 from watchtower_agent.model.decision import Number
@@ -15,9 +13,10 @@ from watchtower_agent.model.values import dataclass
 from watchtower_agent.model.window import Window
 from watchtower_agent.policies.catalogue import CATALOGUE
 from watchtower_agent.policies.conditions.check import Checker
-from watchtower_agent.policies.conditions.operands import ConditionScope
-from watchtower_agent.policies.conditions.passage import ConditionProblem
-from watchtower_agent.policies.conditions.syntax import syntax_problem
+from watchtower_agent.policies.conditions.grammar import parsed
+from watchtower_agent.policies.conditions.names import ConditionScope
+from watchtower_agent.policies.conditions.passage import ConditionProblem, Passage
+from watchtower_agent.policies.conditions.slip import Slip
 from watchtower_agent.policies.conditions.tree import (
     Name,
     Reference,
@@ -86,11 +85,7 @@ def parse_condition(text: str, scope: ConditionScope) -> Condition:
         )
     if not text.strip():
         raise ConditionProblem(text, 0, "the condition is empty", "write it like memory.percent > 90%")
-    try:
-        parsed = _parser().parse(text)
-    except UnexpectedInput as error:
-        raise syntax_problem(text, error) from None
-    tree = Checker(text, scope).tree(parsed)
+    tree = _tree(text, scope)
     used = tuple(dict.fromkeys(references(tree)))
     names = frozenset(name for reference in used if (name := _catalogue_name(reference)))
     return Condition(
@@ -104,6 +99,19 @@ def parse_condition(text: str, scope: ConditionScope) -> Condition:
     )
 
 
+def _tree(text: str, scope: ConditionScope) -> Tree:
+    passage = Passage(text)
+    checker = Checker(passage, scope)
+    try:
+        tree = passage.attempt(lambda: checker.tree(parsed(text)))
+    except UnexpectedInput as error:
+        Slip(text, error, passage, checker).tell()
+        tree = None
+    passage.settle()
+    assert tree is not None, "what has no meaning was noted"
+    return tree
+
+
 def _catalogue_name(reference: Reference) -> str:
     match reference:
         case Name(name):
@@ -112,25 +120,3 @@ def _catalogue_name(reference: Reference) -> str:
             return window.name
         case _:
             return ""
-
-
-class _Parser:
-    """The grammar's LALR tables."""
-
-    def __init__(self) -> None:
-        self._lark = Lark.open_from_package(
-            "watchtower_agent.policies.conditions",
-            "condition.lark",
-            search_paths=("",),
-            parser="lalr",
-            lexer="basic",  # a keyword is a keyword everywhere
-            propagate_positions=True,
-        )
-
-    def parse(self, text: str) -> ParseTree[Token]:
-        return self._lark.parse(text)
-
-
-@cache
-def _parser() -> _Parser:
-    return _Parser()

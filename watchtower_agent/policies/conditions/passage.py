@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
 
 from lark import Token, Tree as ParseTree
 
 _LONGEST_SHOWN = 60
 """Characters: as much as a message can hold."""
+
+_Read = TypeVar("_Read")
 
 
 class ConditionProblem(Exception):  # noqa: N818 - a problem in an operator's file, not a fault of the program
@@ -19,7 +22,7 @@ class ConditionProblem(Exception):  # noqa: N818 - a problem in an operator's fi
         column: In that line, from 1.
         message: What is wrong.
         remedy: What would be right.
-        also: Further mistakes in other comparisons of the same text, in their order.
+        also: Further mistakes in the same text, in the order of their places.
     """
 
     also: tuple[ConditionProblem, ...] = ()
@@ -33,21 +36,58 @@ class ConditionProblem(Exception):  # noqa: N818 - a problem in an operator's fi
         self.remedy = remedy
 
 
+class Senseless(Exception):  # noqa: N818 - as above
+    """A part of a condition has no meaning; why is noted already."""
+
+
 class Passage:
-    """The text that is checked."""
+    """The text that is checked, and the mistakes that were found in it.
+
+    Args:
+        text: The whole condition.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._problems: list[ConditionProblem] = []
 
     def of(self, node: ParseTree[Token]) -> str:
         """What a node was written as, on one line, cut where it is long."""
         text = " ".join(self._text[node.meta.start_pos : node.meta.end_pos].split())
         return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
+    def note(self, node: ParseTree[Token], message: str, remedy: str) -> None:
+        """Say what is wrong at that node; what stands beside it can be judged all the same."""
+        self.add(ConditionProblem(self._text, getattr(node.meta, "start_pos", 0), message, remedy))
+
+    def add(self, problem: ConditionProblem) -> None:
+        """Note a mistake that has its place already."""
+        self._problems.append(problem)
+
     def fail(self, node: ParseTree[Token], message: str, remedy: str) -> NoReturn:
-        """Say what is wrong at that node.
+        """Say what is wrong at that node, which has no meaning then.
 
         Raises:
-            ConditionProblem: Always.
+            Senseless: Always.
         """
-        raise ConditionProblem(self._text, getattr(node.meta, "start_pos", 0), message, remedy)
+        self.note(node, message, remedy)
+        raise Senseless
+
+    @staticmethod
+    def attempt(reading: Callable[[], _Read]) -> _Read | None:
+        """What is read; None when that has no meaning, which is noted then."""
+        try:
+            return reading()
+        except Senseless:
+            return None
+
+    def settle(self) -> None:
+        """Tell all mistakes, if there are any.
+
+        Raises:
+            ConditionProblem: The first by its place, and all others with it.
+        """
+        if self._problems:
+            first, *others = sorted(self._problems, key=lambda problem: problem.offset)
+            first.also = tuple(others)
+            raise first

@@ -1,4 +1,4 @@
-"""What is wrong with a text that is no condition, and how it is written here."""
+"""The word on which a text that is no condition slips, and how it is written here."""
 
 from __future__ import annotations
 
@@ -47,18 +47,19 @@ _OTHER_SIGNS: Final = MappingProxyType(
         "$": "write the value itself: variables are not filled in",
     }
 )
-_OTHER_WORDS: Final = MappingProxyType(
+_WORDS_FOR_SIGNS: Final = MappingProxyType(
     {
-        "also": "and",
         "contains": "==, or in for several; patterns with * belong in select",
         "equals": "==",
         "is": "==",
         "isnt": "!=",
         "like": "==, or in for several; patterns with * belong in select",
         "matches": "==, or in for several; patterns with * belong in select",
-        "unless": "and not",
     }
 )
+OTHER_SIGNS: Final = (*_WORDS_FOR_SIGNS, "between")
+"""Words of other languages that stand between what is compared."""
+_OTHER_WORDS: Final = MappingProxyType({**_WORDS_FOR_SIGNS, "also": "and", "unless": "and not"})
 _OPERATORS: Final = frozenset({"and", "or", "not", "in"})
 _SCOPES_OF_KEYS: Final = re.compile(r"\b(labels|event\.attributes)\[$")
 _LAST_NAME: Final = re.compile(r"([A-Za-z_][\w.]*)\s*([<>]=?)\s*(\S+)$|([A-Za-z_][\w.]*)$", re.ASCII)

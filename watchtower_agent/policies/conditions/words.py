@@ -112,6 +112,11 @@ def unchained(sign: str, first: str, second: str, then: str = "", last: str = ""
     return f"{first} {sign} {second} and {second} {then} {last}"
 
 
+def unquoted(text: str) -> str:
+    """What a string literal says."""
+    return text[1:-1].replace("\\" + text[0], text[0]).replace("\\\\", "\\")
+
+
 def example_of(entry: Entry) -> str:
     """The rest of a comparison with a name, rightly written."""
     return f"== {quoted(entry.values[0])}" if entry.values else _EXAMPLES[entry.type]
