@@ -37,6 +37,29 @@ def test_when_space_is_short_it_plans_and_deletes_one_after_the_other_up_to_the_
     assert host.removals == ["a:1", "b:1", "c:1"]
 
 
+def test_space_that_others_free_meanwhile_ends_a_pass_as_well() -> None:
+    host = full()
+    host.short()
+    host.until_asked(Removal)
+    host.answers(1)
+    host.used -= 0.4
+    host.answers()
+
+    assert host.removals == ["a:1"]
+    (outcome,) = host.outcomes
+    assert (outcome.numbers["ending"], outcome.numbers["used_after"]) == ("reached", 0.4)
+
+
+@pytest.mark.parametrize("percent", [30, 60])
+def test_below_the_mark_at_which_a_pass_ends_no_condition_has_the_disk_counted(percent: int) -> None:
+    host = full(POLICY.replace("> 80%", "> 20%"), names=("a",))
+    host.used = percent / 100 - 0.1
+    host.short(5)
+
+    assert host.asked == [Look.SIZES] * (percent > 50)
+    assert host.outcomes == []
+
+
 def test_three_deletions_that_free_nothing_end_the_pass() -> None:
     host = full(names=(*FOUR, "e"))
     host.frees = False

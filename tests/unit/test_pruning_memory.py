@@ -10,6 +10,7 @@ from tests.support.approving import asked
 from tests.support.core import policy_set
 from tests.support.pruned_host import POLICY, PrunedHost, full
 from tests.support.pruning import image, record, sha
+from watchtower_agent.model.decision import Dropped
 from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
 from watchtower_agent.model.observation import EngineLost, EventsObserved, GapObserved
 from watchtower_agent.model.outcome import Result
@@ -277,6 +278,24 @@ def test_what_an_agents_death_interrupts_goes_on_though_its_condition_does_not_h
 
     assert host.removals != []
     assert host.outcomes[-1].numbers["ending"] == "reached"
+
+
+def test_what_an_agents_death_interrupts_is_given_up_where_there_is_enough_space_by_now() -> None:
+    host = full()
+    host.short()
+    host.until_asked(Removal)
+    host.dies(away=60.0)
+    host.comes_back()
+    host.used -= 0.45
+    host.clear()
+    host.answers()
+    host.clock.advance(590)
+    host.short(20)
+    host.answers()
+
+    assert host.looks(Look.SIZES) == 0
+    assert [each.reason for each in host.of(Dropped)] == ["there is as much space as the policy wants"]
+    assert len(host.removals) == 1
 
 
 def test_plans_of_wishes_that_ended_are_forgotten() -> None:

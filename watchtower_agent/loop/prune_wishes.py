@@ -83,10 +83,14 @@ class PruneWishes:
             self.give_up(self.agenda.give_up(waiting.decision, "a person wants another plan carried out", now), now)
         self.want(decision, now)
 
-    def want_plans(self, wishes: Sequence[Decision]) -> None:
-        """No guard stands against these: what may be deleted has to be known."""
-        self._ready = frozenset(wish.id for wish in wishes)
-        if wishes:
+    def want_plans(self, wishes: Sequence[Decision], now: Instant) -> None:
+        """No guard stands against these: what may be deleted has to be known, unless there is enough space by now."""
+        short = [wish for wish in wishes if not self.pruning.has_enough(wish, now)]
+        for wish in (each for each in wishes if each not in short):
+            self.pruning.rest(wish, now)
+            self.give_up(self.agenda.give_up(wish, "there is as much space as the policy wants", now), now)
+        self._ready = frozenset(wish.id for wish in short)
+        if short:
             self.pruning.want_plans()
 
     def without_plan(self, now: Instant) -> None:

@@ -24,6 +24,7 @@ from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Intent, Outcome
 from watchtower_agent.model.removal import DiskListed, DiskUnlisted, Kind, Look, Removal, Removed
 from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.conditions.subject import HostSubject
 from watchtower_agent.policies.guards.pacing import cooldown_of
 from watchtower_agent.policies.guards.passes import Passes, Unlisted
 from watchtower_agent.policies.guards.question import Protection
@@ -128,6 +129,22 @@ class Pruning:
         """Whether a condition's wish comes too soon after there was nothing to delete."""
         return not wish.from_event and now.monotonic < self._rests.get(wish.policy, -math.inf)
 
+    def has_enough(self, wish: Decision, now: Instant) -> bool:
+        """Whether there is as much space already as a condition's wish would end at: no sizes are asked for then.
+
+        What a person or a schedule wants is planned whatever there is.
+        """
+        policy = self._policies.get(wish.policy)
+        until = None if policy is None or policy.prune is None else policy.prune.until
+        if until is None or is_by_hand(wish) or keeps_to_the_wall_clock(wish):
+            return False
+        return until.evaluate(HostSubject(self.state, now)) is True
+
+    def rest(self, wish: Decision, now: Instant) -> None:
+        """There is nothing to do for it: a condition that goes on being true is not planned for at once again."""
+        if (policy := self._policies.get(wish.policy)) is not None:
+            self._rests[policy.name] = now.monotonic + cooldown_of(wish, policy)
+
     def want_plans(self) -> None:
         """Some wish waits for its plan, and no guard stands against it."""
         if not self._interrupted and self.under_way is None and not self._looks.is_asked(Look.SIZES):
@@ -157,7 +174,7 @@ class Pruning:
             Planned(decision=decision, plan=made, strategy=strategy, disk=seen.disk, space=seen.space, shown=shown), now
         )
         if not made.items and not shown:
-            self._rests[policy.name] = now.monotonic + cooldown_of(wish, policy)
+            self.rest(wish, now)
         return decision if made.items else None
 
     def wanted(self, plan_id: str, policy: str, now: Instant) -> Decision | None:
