@@ -333,7 +333,10 @@ class Pruning:
 
     def _circumstances(self, decision: Decision, now: Instant) -> Circumstances:
         engine = self.state.engine
+        # Behind a socket that systemd listens on nobody tells when the engine started: it was up since it was found.
         started = engine.info.started_at if engine.info is not None else None
+        if started is None and engine.connected:
+            started = engine.since
         cause = Cause.PRESSURE
         if is_by_hand(decision):
             cause = Cause.HAND
