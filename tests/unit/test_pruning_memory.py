@@ -307,7 +307,7 @@ def test_plans_of_wishes_that_ended_are_forgotten() -> None:
         host.short(3)
         host.used += 0.5
     assert len(host.notices("prune_plan")) >= 3
-    assert len(host.pipeline.decisions.pruning.plans.by) <= 1
+    assert len(host.pipeline.decisions.pruning.planning.plans.by) <= 1
 
 
 def test_a_removal_that_came_too_late_to_be_let_out_is_looked_at_anew() -> None:
