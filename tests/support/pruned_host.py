@@ -220,3 +220,11 @@ def full(policies: str = POLICY, *, mode: str = "enforce", names: Sequence[str] 
     host.settled()
     host.clear()
     return host
+
+
+def deleting(policies: str = POLICY, *, mode: str = "enforce", names: Sequence[str] = FOUR) -> PrunedHost:
+    """Such a host in the middle of a pass: the engine was asked to delete the first of these, and has not answered."""
+    host = full(policies, mode=mode, names=names)
+    host.short()
+    host.until_asked(Removal)
+    return host

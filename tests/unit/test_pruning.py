@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.core import policy_set
-from tests.support.pruned_host import FOUR, POLICY, full
+from tests.support.pruned_host import FOUR, POLICY, deleting, full
 from tests.support.pruning import container, image, record
 from watchtower_agent.model.decision import Severity
 from watchtower_agent.model.observation import EngineLost
@@ -38,9 +38,7 @@ def test_when_space_is_short_it_plans_and_deletes_one_after_the_other_up_to_the_
 
 
 def test_space_that_others_free_meanwhile_ends_a_pass_as_well() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.answers(1)
     host.used -= 0.4
     host.answers()
@@ -75,9 +73,7 @@ def test_three_deletions_that_free_nothing_end_the_pass() -> None:
 
 
 def test_what_is_used_again_while_the_pass_goes_on_is_kept() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.answers(1)
     host.engine.disk = replace(host.engine.disk, containers=(container("new", "b", "created"),))
     host.answers()
@@ -88,9 +84,7 @@ def test_what_is_used_again_while_the_pass_goes_on_is_kept() -> None:
 
 
 def test_what_is_used_again_after_the_last_look_the_engine_keeps() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.engine.disk = replace(host.engine.disk, containers=(container("new", "a", "created"),))
     host.answers()
 
@@ -130,9 +124,7 @@ def test_what_is_built_upon_an_image_that_could_not_be_deleted_keeps_it() -> Non
 )
 @pytest.mark.parametrize("while_deleting", [True, False])
 def test_a_policy_that_is_changed_stops_its_pass(change: str, reason: str, *, while_deleting: bool) -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     if not while_deleting:
         host.answers(1)  # which is followed by a look at the next one
     host.see(policy_set(change))
@@ -146,18 +138,14 @@ def test_a_policy_that_is_changed_stops_its_pass(change: str, reason: str, *, wh
 
 
 def test_a_change_of_another_policy_stops_nothing() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.see(policy_set(POLICY + "\n- {name: other, when: host.disk.percent > 99%, then: {notify: {}}}\n"))
     host.answers()
     assert host.removals == ["a:1", "b:1", "c:1", "d:1"]
 
 
 def test_a_pause_stops_a_pass() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.see(PauseAsked(what=Paused(scope=PauseScope.POLICY, name="tidy"), length=60.0))
     host.answers()
 
@@ -166,9 +154,7 @@ def test_a_pause_stops_a_pass() -> None:
 
 
 def test_an_engine_that_is_lost_stops_a_pass() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.see(EngineLost(reason="connection refused", at=host.clock.wall))
     host.refuses("connection refused")
 
@@ -178,9 +164,7 @@ def test_an_engine_that_is_lost_stops_a_pass() -> None:
 
 
 def test_an_engine_that_tells_nothing_any_more_stops_a_pass() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.answers(1)
     host.refuses("it takes too long")
 
@@ -201,9 +185,7 @@ def test_three_deletions_that_fail_end_a_pass() -> None:
 
 
 def test_a_plan_is_carried_out_for_ten_minutes_and_no_longer() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.clock.advance(601)
     host.ping()
     host.answers()
