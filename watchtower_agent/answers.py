@@ -131,7 +131,7 @@ class Answers:
         decisions = self.parts.pipeline.decisions
         found = that_prune(self.parts.pipeline, policy)
         if plan is not None:
-            known = decisions.pruning.plans.by.get(plan)
+            known = decisions.pruning.planning.plans.by.get(plan)
             if known is None or known.decision.policy != found[0].name:
                 raise PermanentError(f"there is no plan {plan[:60]!a} of policy {found[0].name} (any more)")
             plans = [known]
@@ -142,7 +142,7 @@ class Answers:
             correlation = digest("plan by hand", policy or "", repr(now.wall), repr(now.monotonic))
             names = tuple(each.name for each in found)
             await self.parts.loop.bring(PlanAsked(policies=names, correlation_id=correlation, listed=listed))
-            plans = decisions.pruning.plans.of(correlation)
+            plans = decisions.pruning.planning.plans.of(correlation)
         return plans_json(plans, decisions, self.parts.clock.now(), offset=offset, limit=limit)
 
     async def prune(self, *, policy: str, plan: str) -> Mapping[str, object]:

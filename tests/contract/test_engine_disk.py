@@ -39,7 +39,7 @@ class Stage(Protocol):
         ...
 
     def container(self, name: str, image: str, *, state: str = "exited", network: str = "", volume: str = "") -> str:
-        """Make one: `created`, `exited` or `running`."""
+        """Make one: `created`, `exited` or `running`. Its network may be another one's: `container:NAME`."""
         ...
 
     def run_again(self, container: str) -> None:
@@ -84,13 +84,15 @@ class FakeStage:
         self.fake.disk = replace(self.fake.disk, images=tuple(map(renamed, self.fake.disk.images)))
 
     def container(self, name: str, image: str, *, state: str = "exited", network: str = "", volume: str = "") -> str:
+        joined = _hash(network.removeprefix("container:")) if network.startswith("container:") else ""
         made = KeptContainer(
             id=_hash(name),
             name=name,
             image_id=image,
             status=state,
             finished_at=self._tick() if state == "exited" else None,
-            networks=(network,) if network else (),
+            networks=(network,) if network and not joined else (),
+            joins=(joined,) if joined else (),
             volumes=(volume,) if volume else (),
         )
         self.fake.disk = replace(self.fake.disk, containers=(*self.fake.disk.containers, made))
@@ -326,6 +328,20 @@ async def test_a_container_that_never_ran_is_deleted(stage: Stage) -> None:
     web = stage.container("web", stage.image("web:1"), state="created")
     await stage.engine.remove_container(web, finished_at=None)
     assert await container_of(stage, web) is None
+
+
+async def test_a_container_whose_network_another_one_shares_is_kept(stage: Stage) -> None:
+    web = stage.container("web", stage.image("web:1"))
+    before = await container_of(stage, web)
+    joining = await container_of(
+        stage, stage.container("log", stage.image("log:1"), state="created", network="container:web")
+    )
+    assert before
+    assert joining
+    assert joining.joins == (web,)
+    with pytest.raises(KeptError, match="log joins it"):
+        await stage.engine.remove_container(web, finished_at=before.finished_at)
+    assert await container_of(stage, web)
 
 
 async def test_a_container_that_runs_is_kept(stage: Stage) -> None:

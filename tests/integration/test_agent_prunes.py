@@ -205,6 +205,82 @@ async def test_what_is_used_again_after_the_plan_is_kept(
     assert len(host.proxy.seen("GET", "/system/df")) == 1
 
 
+async def test_what_is_pulled_or_run_between_plan_and_deletion_is_kept(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    imported_image(engine, "first:1", 8 * MIB)
+    imported_image(engine, "last:1", 1)
+    built_image(engine, "ran:1", "RUN echo ran > /file")
+    with registry() as hub:
+        same = hub.push("same", "1", note="same", fat=4 * MIB)
+        moved = hub.push("moved", "1", note="older", fat=2 * MIB)
+        for each in (same, moved):
+            engine.docker("pull", "-q", each)
+        older = engine.api("GET", f"/images/{moved}/json")["Id"]
+        host = make_host(engine, module_broker, TIDY.replace("images: {unused_for: 0s", "images: {unused_for: 4s"))
+        assert host.proxy is not None
+        await asyncio.to_thread(host.proxy.wait_seen, "GET", "/networks")
+        await asyncio.sleep(5)  # so that all are old enough
+        first = await tidies_until(host, "DELETE", "/images/*")
+        hub.push("moved", "1", note="newer", fat=2 * MIB)
+        for each in (same, moved):
+            engine.docker("pull", "-q", each)
+        engine.docker("run", "--rm", "--network=none", "ran:1", "true")
+        await host.watch.until_told("image", "pull", count=2)
+        await host.watch.until_told("container", "destroy")
+        first.release()
+        await until_ended(host)
+
+    (plan,) = host.watch.told("policy", "prune_plan")
+    assert {each["name"] for each in plan.data["items"]} == {"first:1", same, moved, "ran:1", "last:1"}
+    assert await deleted(host, 2) == ["first:1", "last:1"]
+    why = {told.data["id"]: told.data["protection"] for told in host.watch.told("policy", "prune_kept")}
+    assert why[older] == "used_again"
+    assert sorted(why.values()) == ["used_again"] * 3
+    assert {same, moved, "ran:1"} <= all_tags(engine)
+    assert engine.api("GET", f"/images/{older}/json")["Id"] == older
+
+
+SCRATCH = """
+version: 1
+policies:
+  - name: tidy
+    schedule: {cron: "0 0 29 2 *", timezone: UTC}
+    cooldown: 0s
+    prune: {volumes: {only: ["scratch-*"], unattached_for: 1s}}
+"""
+
+
+async def test_volumes_go_that_are_named_and_unattached_and_stay_when_they_are_attached_meanwhile(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    for name in ("scratch-1", "scratch-2", "scratch-3", "scratch-held", "precious"):
+        engine.docker("volume", "create", name)
+    engine.docker("create", "--name=holder", "--network=none", "--volume=scratch-held:/data", IMAGE, "true")
+    permitted = {"allow": {"prune_volumes": True}}
+    young = make_host(engine, module_broker, SCRATCH, settings=permitted)
+    tidy(young)
+    await young.watch.until_told("policy", "prune_plan")
+    assert kept(young)["scratch-1"] == "engine_up"
+    young.agent.stop()
+
+    host = make_host(engine, module_broker, SCRATCH, settings=permitted, host_up=90_000.0)  # 25 h
+    assert host.proxy is not None
+    await asyncio.to_thread(host.proxy.wait_seen, "GET", "/volumes")
+    await asyncio.sleep(1.5)  # so that all are unattached for long enough
+    first = await tidies_until(host, "DELETE", "/volumes/*")
+    for number in (1, 2):  # the engine is about to be asked for the first
+        engine.docker("create", "--network=none", f"--volume=scratch-{number}:/data", IMAGE, "true")
+    first.release()
+    await until_ended(host)
+
+    assert await deleted(host, 1) == ["scratch-3"]
+    why = {told.data["name"]: told.data["protection"] for told in host.watch.told("policy", "prune_kept")}
+    assert why == {"scratch-1": "engine", "scratch-2": "container"}
+    assert kept(host) == {"scratch-held": "container", "precious": "not_listed"}
+    assert set(engine.docker("volume", "ls", "-q").split()) == {"scratch-1", "scratch-2", "scratch-held", "precious"}
+
+
 async def test_after_kill_9_the_next_start_knows_what_went_and_goes_on_from_a_new_plan(
     engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
 ) -> None:

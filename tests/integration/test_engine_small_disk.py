@@ -211,6 +211,17 @@ async def test_tags_come_back_when_the_image_turns_out_to_be_needed(engine: Priv
     assert tags(engine, web) == planned
 
 
+async def test_a_tag_comes_back_of_which_the_engine_did_not_say_whether_it_has_taken_it(engine: PrivateEngine) -> None:
+    engine.load_image("web:1")
+    web = engine.api("GET", "/images/web:1/json")["Id"]
+    engine.docker("tag", web, "web:2")
+    with EngineProxy(engine.socket) as proxy, acting(proxy.url, disk_timeout=1.0) as docker:
+        proxy.lose_answers("/images/web:2")
+        with pytest.raises(UnansweredError):
+            await docker.remove_image(web, tags=frozenset({"web:1", "web:2"}))
+    assert tags(engine, web) == {"web:1", "web:2"}
+
+
 async def test_a_tag_that_moves_while_another_is_taken_stays_where_it_went(engine: PrivateEngine) -> None:
     engine.load_image("web:1")
     web = engine.api("GET", "/images/web:1/json")["Id"]

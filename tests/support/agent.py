@@ -42,7 +42,14 @@ CRASHES_ON_USR1 = (
 CRASHES_ONCE = ("sh", "-c", "test -e /tmp/once && exec sleep 3600; touch /tmp/once; exit 1")
 """A container that crashes at once, and stays when it is restarted."""
 
+_OTHER_UPTIME = 'mount --bind "$0" /proc/uptime && exec "$@"'
+"""What a host shows that is up for longer: all processes of before, the engine's among them, look older by so much."""
+
 Json = dict[str, Any]
+
+
+def _uptime() -> float:
+    return float(Path("/proc/uptime").read_text().split()[0])
 
 
 class AgentProcess:
@@ -64,6 +71,7 @@ class AgentProcess:
         settings: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
         open_files: int | None = None,
+        host_up: float | None = None,
     ) -> None:
         self.host = f"h{secrets.token_hex(4)}"
         # Short, because the path of a unix socket has at most 107 bytes.
@@ -93,6 +101,9 @@ class AgentProcess:
         self.forged: list[str] = []
         self._environment = dict(environment or {})
         self._limited = [] if open_files is None else ["prlimit", f"--nofile={open_files}:{open_files}"]
+        if host_up is not None:
+            (self.directory / "uptime").write_text(f"{_uptime() + host_up:.2f} 0.00\n")
+            self._limited += ["unshare", "--mount", "sh", "-c", _OTHER_UPTIME, str(self.directory / "uptime")]
         self._news = threading.Condition()
         self._begun = 0
         self._process: subprocess.Popen[str] | None = None
@@ -502,6 +513,7 @@ def make_host() -> Iterator[Callable[..., Host]]:
         mqtt_port: int | None = None,
         open_files: int | None = None,
         environment: Mapping[str, str] | None = None,
+        host_up: float | None = None,
     ) -> Host:
         proxy = EngineProxy(engine.socket) if proxied else None
         if proxy is not None:
@@ -513,6 +525,7 @@ def make_host() -> Iterator[Callable[..., Host]]:
             settings=settings,
             open_files=open_files,
             environment=environment,
+            host_up=host_up,
         )
         watch = AgentWatch(broker.port, agent.host).start()
         host = Host(engine=engine, broker=broker, agent=agent, watch=watch, proxy=proxy)

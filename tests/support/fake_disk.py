@@ -70,6 +70,9 @@ class FakeDisk:
             raise KeptError(what, f"it is {container.status}")
         if container.finished_at != finished_at:
             raise KeptError(what, "it ran since it was looked at")
+        for other in self.disk.containers:
+            if container_id in other.joins:
+                raise KeptError(what, f"container {other.name} joins it")
         self.disk = replace(self.disk, containers=tuple(each for each in self.disk.containers if each is not container))
 
     async def remove_network(self, network_id: str) -> None:

@@ -43,7 +43,10 @@ class PrunedHost(Host):
         let_out: Every removal that was let out.
         begun: Passes that were begun and have not ended.
         frees: An image that is deleted gives its space back.
+        engine_started: When the engine did; None: nobody tells.
     """
+
+    engine_started: float | None = NOW - 60 * DAY
 
     def __init__(
         self, policies: str = POLICY, *, mode: str = "enforce", own: tuple[str, ...] = (), volumes: bool = False
@@ -60,7 +63,9 @@ class PrunedHost(Host):
         super().__init__(policies, mode=mode, protection=protection)
 
     def connect(self, *, restarted: bool = False, origin: Origin = Origin.STREAM) -> None:
-        self.see(EngineFound(info=replace(INFO, started_at=NOW - 60 * DAY), restarted=restarted, at=self.clock.wall))
+        self.see(
+            EngineFound(info=replace(INFO, started_at=self.engine_started), restarted=restarted, at=self.clock.wall)
+        )
         self.read(origin=origin)
         self.relist()
         self.deliver()
@@ -214,4 +219,12 @@ def full(policies: str = POLICY, *, mode: str = "enforce", names: Sequence[str] 
     host.used = 0.9 - 0.1 * len(names)
     host.settled()
     host.clear()
+    return host
+
+
+def deleting(policies: str = POLICY, *, mode: str = "enforce", names: Sequence[str] = FOUR) -> PrunedHost:
+    """Such a host in the middle of a pass: the engine was asked to delete the first of these, and has not answered."""
+    host = full(policies, mode=mode, names=names)
+    host.short()
+    host.until_asked(Removal)
     return host

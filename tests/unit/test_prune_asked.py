@@ -60,7 +60,7 @@ class PruningHost(Host):
         self.correlations += 1
         correlation = f"{self.correlations:032}"
         self.see(PlanAsked(policies=(policy,), correlation_id=correlation, listed=self.listing()))
-        (planned,) = self.decisions.pruning.plans.of(correlation)
+        (planned,) = self.decisions.pruning.planning.plans.of(correlation)
         assert isinstance(planned, Planned)
         return planned
 
@@ -176,7 +176,7 @@ def test_plans_that_are_looked_at_are_few_and_what_is_wanted_stays() -> None:
     assert (told["result"], told["guard"]) == ("held", "paused")
     looks = [known.shown() for _ in range(MOST_SHOWN + 3)]
     assert known.says(looks[-1])["held"]["guard"] == "paused"
-    alive_now = set(known.decisions.pruning.plans.by)
+    alive_now = set(known.decisions.pruning.planning.plans.by)
     assert alive_now == {wanted.id, *(each.id for each in looks[-MOST_SHOWN:])}
 
     known.clock.advance(301.0)
@@ -252,7 +252,7 @@ def test_a_listing_without_space_and_an_agent_that_has_seen_nothing_are_told_as_
     known = host()
     asked = PlanAsked(policies=("disk",), correlation_id="x", listed=replace(known.listing(), space=None))
     known.see(asked)
-    (planned,) = known.decisions.pruning.plans.of("x")
+    (planned,) = known.decisions.pruning.planning.plans.of("x")
     assert known.says(planned)["space"] is None
     tracking = tracking_json(known.decisions.pruning, known.clock.now())
     assert tracking is not None

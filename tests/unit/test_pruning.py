@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.core import policy_set
-from tests.support.pruned_host import FOUR, POLICY, full
+from tests.support.pruned_host import FOUR, POLICY, deleting, full
 from tests.support.pruning import container, image, record
 from watchtower_agent.model.decision import Severity
 from watchtower_agent.model.observation import EngineLost
@@ -37,6 +37,27 @@ def test_when_space_is_short_it_plans_and_deletes_one_after_the_other_up_to_the_
     assert host.removals == ["a:1", "b:1", "c:1"]
 
 
+def test_space_that_others_free_meanwhile_ends_a_pass_as_well() -> None:
+    host = deleting()
+    host.answers(1)
+    host.used -= 0.4
+    host.answers()
+
+    assert host.removals == ["a:1"]
+    (outcome,) = host.outcomes
+    assert (outcome.numbers["ending"], outcome.numbers["used_after"]) == ("reached", 0.4)
+
+
+@pytest.mark.parametrize("percent", [30, 60])
+def test_below_the_mark_at_which_a_pass_ends_no_condition_has_the_disk_counted(percent: int) -> None:
+    host = full(POLICY.replace("> 80%", "> 20%"), names=("a",))
+    host.used = percent / 100 - 0.1
+    host.short(5)
+
+    assert host.asked == [Look.SIZES] * (percent > 50)
+    assert host.outcomes == []
+
+
 def test_three_deletions_that_free_nothing_end_the_pass() -> None:
     host = full(names=(*FOUR, "e"))
     host.frees = False
@@ -52,9 +73,7 @@ def test_three_deletions_that_free_nothing_end_the_pass() -> None:
 
 
 def test_what_is_used_again_while_the_pass_goes_on_is_kept() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.answers(1)
     host.engine.disk = replace(host.engine.disk, containers=(container("new", "b", "created"),))
     host.answers()
@@ -65,9 +84,7 @@ def test_what_is_used_again_while_the_pass_goes_on_is_kept() -> None:
 
 
 def test_what_is_used_again_after_the_last_look_the_engine_keeps() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.engine.disk = replace(host.engine.disk, containers=(container("new", "a", "created"),))
     host.answers()
 
@@ -107,9 +124,7 @@ def test_what_is_built_upon_an_image_that_could_not_be_deleted_keeps_it() -> Non
 )
 @pytest.mark.parametrize("while_deleting", [True, False])
 def test_a_policy_that_is_changed_stops_its_pass(change: str, reason: str, *, while_deleting: bool) -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     if not while_deleting:
         host.answers(1)  # which is followed by a look at the next one
     host.see(policy_set(change))
@@ -123,18 +138,14 @@ def test_a_policy_that_is_changed_stops_its_pass(change: str, reason: str, *, wh
 
 
 def test_a_change_of_another_policy_stops_nothing() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.see(policy_set(POLICY + "\n- {name: other, when: host.disk.percent > 99%, then: {notify: {}}}\n"))
     host.answers()
     assert host.removals == ["a:1", "b:1", "c:1", "d:1"]
 
 
 def test_a_pause_stops_a_pass() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.see(PauseAsked(what=Paused(scope=PauseScope.POLICY, name="tidy"), length=60.0))
     host.answers()
 
@@ -143,9 +154,7 @@ def test_a_pause_stops_a_pass() -> None:
 
 
 def test_an_engine_that_is_lost_stops_a_pass() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.see(EngineLost(reason="connection refused", at=host.clock.wall))
     host.refuses("connection refused")
 
@@ -155,9 +164,7 @@ def test_an_engine_that_is_lost_stops_a_pass() -> None:
 
 
 def test_an_engine_that_tells_nothing_any_more_stops_a_pass() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.answers(1)
     host.refuses("it takes too long")
 
@@ -178,9 +185,7 @@ def test_three_deletions_that_fail_end_a_pass() -> None:
 
 
 def test_a_plan_is_carried_out_for_ten_minutes_and_no_longer() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.clock.advance(601)
     host.ping()
     host.answers()

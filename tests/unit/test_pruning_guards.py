@@ -372,9 +372,15 @@ VOLUMES = """
 """
 
 
-def with_volumes(*, allowed: bool = True) -> PrunedHost:
+class SocketActivated(PrunedHost):
+    """A host on which nobody tells when its engine started."""
+
+    engine_started = None
+
+
+def with_volumes(of: type[PrunedHost] = PrunedHost, *, allowed: bool = True) -> PrunedHost:
     """A host on which nobody has used its volumes for long."""
-    host = PrunedHost(VOLUMES, volumes=allowed)
+    host = of(VOLUMES, volumes=allowed)
     host.engine.disk = replace(
         host.engine.disk, volumes=tuple(volume(name, created_at=1.0) for name in ("scratch-1", "scratch-2", "data"))
     )
@@ -413,6 +419,23 @@ def test_volumes_go_by_schedule_alone_those_that_are_named_and_where_the_setting
     comes(host)
     host.answers()
     assert host.let_out == []
+
+
+def test_an_engine_of_which_nobody_tells_when_it_started_is_up_since_it_was_found() -> None:
+    host = with_volumes(SocketActivated)
+    comes(host)
+    host.answers()
+    assert host.removals == ["scratch-1", "scratch-2"]
+
+    host = with_volumes(SocketActivated)
+    host.dies(away=60.0)
+    host.comes_back()
+    host.answers()
+    comes(host)
+    host.answers()
+    assert host.let_out == []
+    plan = host.notices("prune_plan")[-1]
+    assert plan.data["protections"] == {"engine_up": 2, "not_listed": 1}
 
 
 def test_two_policies_take_turns() -> None:

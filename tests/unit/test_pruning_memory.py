@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.approving import asked
 from tests.support.core import policy_set
-from tests.support.pruned_host import POLICY, PrunedHost, full
+from tests.support.pruned_host import POLICY, PrunedHost, deleting, full
 from tests.support.pruning import image, record, sha
+from watchtower_agent.model.decision import Dropped
 from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
 from watchtower_agent.model.observation import EngineLost, EventsObserved, GapObserved
 from watchtower_agent.model.outcome import Result
@@ -146,9 +147,7 @@ def _ran(host: PrunedHost, reference: str) -> EngineEvent:
 
 @pytest.mark.parametrize("deleted", [True, False])
 def test_a_pass_that_an_agents_death_interrupts_is_told_and_a_new_plan_goes_on(*, deleted: bool) -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.answers(2)
     assert host.asked[0] is not Look.NAMES
     if deleted:
@@ -174,9 +173,7 @@ def test_a_pass_that_an_agents_death_interrupts_is_told_and_a_new_plan_goes_on(*
 
 
 def test_a_pass_that_is_interrupted_while_it_looks_is_told_at_once() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.answers(1)
     host.clear()
     host.dies(away=5.0)
@@ -202,9 +199,7 @@ def test_of_a_record_of_the_build_cache_nobody_knows_whether_it_is_gone() -> Non
 
 
 def test_a_pass_of_a_policy_that_went_meanwhile_is_told_too() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.answers(1)
     host.policies = policy_set(NOTIFIES)
     host.dies()
@@ -217,9 +212,7 @@ def test_a_pass_of_a_policy_that_went_meanwhile_is_told_too() -> None:
 
 
 def test_a_pass_of_a_policy_that_went_while_an_image_went_is_told_too() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.policies = policy_set(NOTIFIES)
     host.dies()
     host.comes_back()
@@ -231,9 +224,7 @@ def test_a_pass_of_a_policy_that_went_while_an_image_went_is_told_too() -> None:
 
 
 def test_an_engine_that_restarts_takes_no_image_for_unused_that_was_not() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.see(EngineLost(reason="away", at=host.clock.wall))
     host.refuses("connection refused")
     host.connect(restarted=True)
@@ -247,9 +238,7 @@ def test_an_engine_that_restarts_takes_no_image_for_unused_that_was_not() -> Non
 
 
 def test_a_store_that_is_lost_is_given_all_of_it_again() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     before = {kind: host.store_records(kind) for kind in ("use", "prune", "passes")}
     effects = host.see(GapObserved(reason="store_reset", since=host.clock.wall - 1, until=host.clock.wall))
     again = {kind: {r.key: r.value for r in effects.records if r.kind == kind} for kind in before}
@@ -260,9 +249,7 @@ def test_a_store_that_is_lost_is_given_all_of_it_again() -> None:
 
 
 def test_what_an_agents_death_interrupts_goes_on_though_its_condition_does_not_hold_any_more() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     host.clear()
     host.dies(away=60.0)
     host.comes_back()
@@ -279,6 +266,22 @@ def test_what_an_agents_death_interrupts_goes_on_though_its_condition_does_not_h
     assert host.outcomes[-1].numbers["ending"] == "reached"
 
 
+def test_what_an_agents_death_interrupts_is_given_up_where_there_is_enough_space_by_now() -> None:
+    host = deleting()
+    host.dies(away=60.0)
+    host.comes_back()
+    host.used -= 0.45
+    host.clear()
+    host.answers()
+    host.clock.advance(590)
+    host.short(20)
+    host.answers()
+
+    assert host.looks(Look.SIZES) == 0
+    assert [each.reason for each in host.of(Dropped)] == ["there is as much space as the policy wants"]
+    assert len(host.removals) == 1
+
+
 def test_plans_of_wishes_that_ended_are_forgotten() -> None:
     host = full(POLICY.replace("when", "mode: approve\n  when"))
     for _ in range(5):
@@ -288,13 +291,11 @@ def test_plans_of_wishes_that_ended_are_forgotten() -> None:
         host.short(3)
         host.used += 0.5
     assert len(host.notices("prune_plan")) >= 3
-    assert len(host.pipeline.decisions.pruning.plans.by) <= 1
+    assert len(host.pipeline.decisions.pruning.planning.plans.by) <= 1
 
 
 def test_a_removal_that_came_too_late_to_be_let_out_is_looked_at_anew() -> None:
-    host = full()
-    host.short()
-    host.until_asked(Removal)
+    host = deleting()
     late = host.asked.pop(0)
     assert isinstance(late, Removal)
     host.see(Removed(removal=late, fate=Fate.LATE))

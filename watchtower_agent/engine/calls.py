@@ -94,11 +94,9 @@ class EngineCalls:
             self.clock_offset = _offset(raw, (begun + self._clock.now().wall) / 2)
         process = peer_process(self.address.socket_path)
         age = process_age(process)
-        return EngineGreeting(
-            info=replace(self._info(raw), pid=process[0] if process else 0),
-            process=process,
-            started_at=None if age is None else self._clock.now().wall - age,
-        )
+        started_at = None if age is None else self._clock.now().wall - age
+        info = replace(self._info(raw), pid=process[0] if process else 0, started_at=started_at)
+        return EngineGreeting(info=info, process=process, started_at=started_at)
 
     def describe(self, before: EngineInfo) -> EngineInfo:
         """Ask the engine who it is by now: it may have joined a Swarm, or lead one.

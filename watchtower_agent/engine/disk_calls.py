@@ -100,15 +100,11 @@ def read_services(calls: EngineCalls, what: str) -> object:
 
 
 def _ended(calls: EngineCalls, container: KeptContainer) -> KeptContainer | None:
-    """With the time of its end, which only an inspection tells; None for one that is gone."""
+    """With the time of its end and all that it joins, which only an inspection tells; None for one that is gone."""
     if container.status not in disk_usage.IDLE:
         return container
     with contextlib.suppress(AbsentError):
-        return replace(container, finished_at=finished_at(calls, container.id, _WHAT))
+        raw = calls.get(f"/containers/{quote(container.id, safe='')}/json", what=_WHAT)
+        ended = parse_time(mapping(mapping(raw).get("State")).get("FinishedAt"))
+        return replace(container, finished_at=ended, joins=disk_usage.joined_by(raw))
     return None
-
-
-def finished_at(calls: EngineCalls, container_id: str, what: str) -> float | None:
-    """When a container that does not run ended, seconds since the epoch; None: it never ran."""
-    raw = calls.get(f"/containers/{quote(container_id, safe='')}/json", what=what)
-    return parse_time(mapping(mapping(raw).get("State")).get("FinishedAt"))

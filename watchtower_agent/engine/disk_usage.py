@@ -28,6 +28,9 @@ _NAMELESS: Final = "<none>"
 _ANONYMOUS: Final = "com.docker.volume.anonymous"
 _MADE_UP: Final = re.compile(r"[0-9a-f]{64}")
 """The names that the engine makes up for volumes. Those before 23.0 have no label that says so."""
+_JOINS: Final = "container:"
+_VOLUME_FOLDER: Final = re.compile(r"/volumes/([^/]+)/_data(?:/|$)")
+"""Where the engine keeps what is in a volume, below its data-root."""
 _PARENTS: Final = ("Parents", " Parents")
 """The blank is the engine's own, in 26.1 at least."""
 
@@ -174,11 +177,19 @@ def containers_of(listing: object, networks: Iterable[Network], usage: object) -
                 created_at=number(entry.get("Created")) or 0.0,
                 networks=_network_ids(entry, known),
                 volumes=_volume_names(entry),
+                joins=joined_by(entry),
                 labels=_labels(entry),
                 size=_bytes(sizes.get(identity)),
             )
         )
     return tuple(found)
+
+
+def joined_by(container: object) -> tuple[str, ...]:
+    """Ids or names of the containers whose namespaces one shares; a listing tells of the network alone."""
+    config = mapping(mapping(container).get("HostConfig"))
+    modes = [text(config.get(key)) for key in ("NetworkMode", "PidMode", "IpcMode")]
+    return tuple(dict.fromkeys(mode.removeprefix(_JOINS) for mode in modes if mode.startswith(_JOINS)))
 
 
 def service_images(listing: object) -> frozenset[str]:
@@ -242,8 +253,11 @@ def _network_ids(container: Mapping[object, object], known: Mapping[str, set[str
 
 
 def _volume_names(container: Mapping[object, object]) -> tuple[str, ...]:
-    mounts = (mapping(mount) for mount in sequence(container.get("Mounts")))
-    return tuple(dict.fromkeys(name for mount in mounts if (name := text(mount.get("Name")))))
+    mounts = [mapping(mount) for mount in sequence(container.get("Mounts"))]
+    names = [text(mount.get("Name")) for mount in mounts]
+    # Some containers mount the folder of a volume by its path, which the engine does not count.
+    inside = (_VOLUME_FOLDER.search(text(mount.get("Source"))) for mount in mounts if mount.get("Type") == "bind")
+    return tuple(dict.fromkeys(name for name in (*names, *(found[1] for found in inside if found)) if name))
 
 
 def _entries(value: object) -> Sequence[Mapping[object, object]]:

@@ -66,8 +66,9 @@ def remove_image(calls: EngineCalls, image_id: str, *, tags: frozenset[str], tim
     taken: list[str] = []
     try:
         for tag in sorted(tags)[1:]:
-            _untag(calls, tag, image_id, what, timeout)
-            taken.append(tag)
+            _expect_tag(calls, tag, image_id, what)
+            taken.append(tag)  # before the engine is asked: without an answer, it may have done it
+            _untag(calls, tag, what, timeout)
         _delete(calls, path, f"{path}/json", what=what, timeout=timeout, query={"noprune": "1"})
     except WatchtowerError:
         for tag in taken:
@@ -98,6 +99,9 @@ def remove_container(calls: EngineCalls, container_id: str, *, finished_at: floa
         raise KeptError(what, f"it is {status[:20] or 'in a state that is not known'}")
     if parse_time(state.get("FinishedAt")) != finished_at:
         raise KeptError(what, "it ran since it was looked at")
+    name = text(raw.get("Name")).removeprefix("/")
+    users = containers_of(list_containers(calls, what), (), None)
+    _refuse_users(what, "joins it", [each for each in users if {container_id, name} & set(each.joins)])
     _delete(calls, path, f"{path}/json", what=what, timeout=timeout, query={"v": "0"})
 
 
@@ -184,15 +188,26 @@ def remove_cache(calls: EngineCalls, record_id: str, *, unused_since: float, tim
     return max(0, int(number(answer.get("SpaceReclaimed")) or 0))
 
 
-def _untag(calls: EngineCalls, tag: str, image_id: str, what: str, timeout: float) -> None:
-    """Take a tag from the image, unless it is another's by now."""
-    path = f"/images/{quote(tag, safe='/:')}"
+def _expect_tag(calls: EngineCalls, tag: str, image_id: str, what: str) -> None:
+    """See that the tag is the image's still."""
     try:
-        if text(mapping(calls.get(f"{path}/json", what=what)).get("Id")) != image_id:
-            raise KeptError(what, f"its tag {tag[:100]} is another image's by now")
-        calls.delete(path, what=what, params={"noprune": "1"}, timeout=timeout)
+        found = text(mapping(calls.get(f"/images/{quote(tag, safe='/:')}/json", what=what)).get("Id"))
     except AbsentError as error:
-        raise KeptError(what, f"its tag {tag[:100]} is gone by now") from error
+        raise _tag_is_gone(what, tag) from error
+    if found != image_id:
+        raise KeptError(what, f"its tag {tag[:100]} is another image's by now")
+
+
+def _untag(calls: EngineCalls, tag: str, what: str, timeout: float) -> None:
+    """Take a tag from the image that has it."""
+    try:
+        calls.delete(f"/images/{quote(tag, safe='/:')}", what=what, params={"noprune": "1"}, timeout=timeout)
+    except AbsentError as error:
+        raise _tag_is_gone(what, tag) from error
+
+
+def _tag_is_gone(what: str, tag: str) -> KeptError:
+    return KeptError(what, f"its tag {tag[:100]} is gone by now")
 
 
 def _tag_again(calls: EngineCalls, tag: str, image: str, what: str, timeout: float) -> None:

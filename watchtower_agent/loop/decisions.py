@@ -290,7 +290,7 @@ class Decisions:
             self.publication.tell(held, held.decision.correlation_id, now)
             self.approving.stopped(held, now)
         self._give_up(verdicts.dropped, now)
-        self.prune_wishes.want_plans(verdicts.unplanned)
+        self.prune_wishes.want_plans(verdicts.unplanned, now)
         for waiting in verdicts.passed:
             self._begin(waiting, now)
         for key, value in stored_forms(verdicts.changed):

@@ -74,10 +74,10 @@ def _none(names: Sequence[str]) -> str:
 
 def alive(decisions: Decisions, policy: str, plan: str, now: Instant) -> Planned | str:
     """The plan of that id, or why there is none any more, in a sentence for people."""
-    known = decisions.pruning.plans.by.get(plan)
+    known = decisions.pruning.planning.plans.by.get(plan)
     if known is None or known.decision.policy != policy:
         return f"there is no plan {plan[:60]!a} of policy {policy[:60]} (any more)"
-    if why := decisions.pruning.no_plan(known.decision, now):
+    if why := decisions.pruning.planning.no_plan(known.decision, now):
         return f"plan {plan[:60]!a} can't be carried out any more: {why}"
     return known if known.plan.items else f"plan {plan[:60]!a} deletes nothing"
 

@@ -79,7 +79,7 @@ def space_json(space: Space | None) -> dict[str, object] | None:
 
 def pruning_json(pruning: Pruning, policy: str, now: Instant) -> dict[str, object]:
     """How far one policy that prunes is: its newest plan while that is alive, the pass under way, the last one."""
-    newest, going = pruning.plans.newest.get(policy), pruning.under_way
+    newest, going = pruning.planning.plans.newest.get(policy), pruning.under_way
     mine = going if going is not None and going.intent.decision.policy == policy else None
     begun = pruning.passes.by.get(policy)
     last = pruning.last.get(policy)

@@ -80,6 +80,8 @@ class PrunePass:
         if self.course is None:
             self.before = space
             self.course = Course.begun(self.intent.decision.id, self.plan, space, now, met=self.strategy.reached(space))
+        elif self.strategy.reached(space):
+            self.course = self.course.enough(space)  # others have freed some since
 
     def removed(self, seen: Removed, now: Instant) -> None:
         """The engine's answer."""

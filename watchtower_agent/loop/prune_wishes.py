@@ -49,7 +49,7 @@ class PruneWishes:
         """Whether a condition wants to prune what it has a plan for, or what there is nothing of."""
         waiting = self.agenda.waiting.get(key_of(wish))
         is_planned = waiting is not None and not needs_plan(waiting.decision)
-        return self.pruning.rests(wish, now) or (is_planned and not wish.from_event)
+        return self.pruning.planning.rests(wish, now) or (is_planned and not wish.from_event)
 
     def disk_seen(self, seen: DiskListed | DiskUnlisted | Removed, now: Instant) -> None:
         """The engine has told what it keeps, or what came of a removal."""
@@ -69,11 +69,11 @@ class PruneWishes:
             if policy.name in asked.policies and policy.prune is not None and policy.mode is not Mode.OFF:
                 target = host_target(policy, self.host)
                 wish = next(decisions_by_hand(policy, target, None, asked.correlation_id, now))
-                self.pruning.plan(wish, asked.listed, now, shown=True)
+                self.pruning.planning.plan(wish, asked.listed, now, shown=True)
 
     def prune_asked(self, asked: PruneAsked, now: Instant) -> None:
         """A person wants a plan carried out that they were shown. Nothing, if it is over or another is asked about."""
-        decision = self.pruning.wanted(asked.plan, asked.policy, now)
+        decision = self.pruning.planning.wanted(asked.plan, asked.policy, now)
         if decision is None:
             return
         waiting = self.agenda.waiting.get(key_of(decision))
@@ -83,27 +83,31 @@ class PruneWishes:
             self.give_up(self.agenda.give_up(waiting.decision, "a person wants another plan carried out", now), now)
         self.want(decision, now)
 
-    def want_plans(self, wishes: Sequence[Decision]) -> None:
-        """No guard stands against these: what may be deleted has to be known."""
-        self._ready = frozenset(wish.id for wish in wishes)
-        if wishes:
+    def want_plans(self, wishes: Sequence[Decision], now: Instant) -> None:
+        """No guard stands against these: what may be deleted has to be known, unless there is enough space by now."""
+        short = [wish for wish in wishes if not self.pruning.planning.has_enough(wish, now)]
+        for wish in (each for each in wishes if each not in short):
+            self.pruning.planning.rest(wish, now)
+            self.give_up(self.agenda.give_up(wish, "there is as much space as the policy wants", now), now)
+        self._ready = frozenset(wish.id for wish in short)
+        if short:
             self.pruning.want_plans()
 
     def without_plan(self, now: Instant) -> None:
         """Give up what has a plan that is over: what a condition wants it goes on wanting, with a new plan."""
         for waiting in list(self.agenda.waiting.values()):
             decision = waiting.decision
-            if plan_of(decision) and (why := self.pruning.no_plan(decision, now)):
+            if plan_of(decision) and (why := self.pruning.planning.no_plan(decision, now)):
                 dropped = self.agenda.give_up(decision, why, now)
                 if not (waiting.held and waiting.held.final):
                     self.give_up(dropped, now)
-        self.pruning.plans.keep({plan_of(each.decision) for each in self.agenda.waiting.values()})
+        self.pruning.planning.plans.keep({plan_of(each.decision) for each in self.agenda.waiting.values()})
 
     def _plan(self, seen: DiskListed, now: Instant) -> None:
         """Make plans of what policies wish to delete."""
         wishes = [each.decision for each in self.agenda.waiting.values() if needs_plan(each.decision)]
         for wish in (each for each in wishes if each.id in self._ready):
-            decision = self.pruning.plan(wish, seen, now)
+            decision = self.pruning.planning.plan(wish, seen, now)
             if decision is None:
                 self.give_up(self.agenda.give_up(wish, "nothing may be deleted", now), now)
                 continue

@@ -1,16 +1,14 @@
-"""Pruning the engine's disk: wishes become plans, plans passes, and what an earlier run began is found out. Pure."""
+"""Pruning the engine's disk: plans become passes, and what an earlier run began is found out. Pure."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Final
 
-from watchtower_agent.loop import prune_notices
 from watchtower_agent.loop.looks import Looks
 from watchtower_agent.loop.prune_pass import PrunePass, outcome_of
-from watchtower_agent.loop.prune_plans import Planned, Plans
+from watchtower_agent.loop.prune_planning import PrunePlanning
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.loop.use_tracking import UseTracking
 from watchtower_agent.model.boots import Boots
@@ -24,16 +22,12 @@ from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Intent, Outcome
 from watchtower_agent.model.removal import DiskListed, DiskUnlisted, Kind, Look, Removal, Removed
 from watchtower_agent.model.values import dataclass
-from watchtower_agent.policies.guards.pacing import cooldown_of
 from watchtower_agent.policies.guards.passes import Passes, Unlisted
 from watchtower_agent.policies.guards.question import Protection
-from watchtower_agent.policies.policy import Policy, PolicySet
-from watchtower_agent.policies.pruned import lasting_for, plan_of, planned
-from watchtower_agent.policies.pruning.circumstances import Cause, Circumstances
+from watchtower_agent.policies.policy import PolicySet
+from watchtower_agent.policies.pruned import plan_of
 from watchtower_agent.policies.pruning.course import Course, Ending
 from watchtower_agent.policies.pruning.interruption import restored, stored
-from watchtower_agent.policies.pruning.plan import plan
-from watchtower_agent.policies.waiting import is_by_hand, keeps_to_the_wall_clock
 from watchtower_agent.state.host_state import HostState
 
 COURSE: Final = "prune"
@@ -62,7 +56,7 @@ class Pruning:
         stops: What stands against going on with a pass, asked between two of its objects.
         ended: Takes the outcome of a pass.
         tracking: When everything was last used.
-        plans: Those that are alive.
+        planning: Makes plans, and has those that are alive.
         under_way: The pass under way; None: there is none.
         last: Policy -> how its last pass in this run of the agent ended.
     """
@@ -75,13 +69,10 @@ class Pruning:
     stops: Callable[[Decision, Instant], Held | None]
     ended: Callable[[Outcome, Instant], None]
     tracking: UseTracking = field(init=False)
-    plans: Plans = field(default_factory=Plans)
+    planning: PrunePlanning = field(init=False)
     under_way: PrunePass | None = None
     last: dict[str, Outcome] = field(default_factory=dict)
     _looks: Looks = field(init=False)
-    _policies: dict[str, Policy] = field(default_factory=dict)
-    _rests: dict[str, float] = field(default_factory=dict)
-    """Policy -> until when it is not planned anew for a condition, since there was nothing to delete; monotonic."""
     _interrupted: list[tuple[Intent, Course]] = field(default_factory=list)
     """Passes that an earlier run began."""
     _asked: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -91,6 +82,7 @@ class Pruning:
 
     def __post_init__(self) -> None:
         self.tracking = UseTracking(self.state, self.publication)
+        self.planning = PrunePlanning(self.state, self.protection, self.say, self.tracking)
         self._looks = Looks(self.publication)
 
     def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
@@ -110,78 +102,20 @@ class Pruning:
     def follow(self, policies: PolicySet) -> None:
         """From now on these are in force."""
         prunes = [each for each in policies.policies if each.prune is not None and each.mode is not Mode.OFF]
-        self._policies = {each.name: each for each in prunes}
+        self.planning.follow({each.name: each for each in prunes})
         # What is off may come back: what was seen of use meanwhile is not forgotten.
         self.tracking.follow(prunes=any(each.prune is not None for each in policies.policies))
-        self._rests = {name: until for name, until in self._rests.items() if name in self._policies}
-        self.plans.follow(frozenset(self._policies))
-        self.last = {name: each for name, each in self.last.items() if name in self._policies}
+        self.last = {name: each for name, each in self.last.items() if name in self.planning.policies}
 
     @property
     def pruning(self) -> tuple[str, ...]:
         """Names of the policies that prune."""
-        return tuple(self._policies)
-
-    # --- from a wish to a plan ------------------------------------------------------------------------
-
-    def rests(self, wish: Decision, now: Instant) -> bool:
-        """Whether a condition's wish comes too soon after there was nothing to delete."""
-        return not wish.from_event and now.monotonic < self._rests.get(wish.policy, -math.inf)
+        return tuple(self.planning.policies)
 
     def want_plans(self) -> None:
         """Some wish waits for its plan, and no guard stands against it."""
         if not self._interrupted and self.under_way is None and not self._looks.is_asked(Look.SIZES):
             self._looks.want(Look.SIZES)
-
-    def plan(self, wish: Decision, seen: DiskListed, now: Instant, *, shown: bool = False) -> Decision | None:
-        """Plan what a policy wants to delete, and tell of it.
-
-        Args:
-            wish: A decision without a plan.
-            seen: A listing with sizes.
-            now: The present.
-            shown: A person looks at it: nothing more comes of that by itself.
-
-        Returns:
-            The decision with its plan; None where nothing may be deleted.
-        """
-        policy, usage = self._policies.get(wish.policy), self.tracking.usage
-        if policy is None or policy.prune is None or usage is None:
-            return None
-        rules = policy.prune.permitted(volumes=self.protection.prune_volumes)
-        made = lasting_for(plan(rules, usage, seen.disk, self._circumstances(wish, now), now), policy)
-        decision = planned(wish, made, now)
-        self.say(prune_notices.planned(wish, made, seen.space, plan_of(decision), now), now)
-        strategy = policy.prune
-        self.plans.add(
-            Planned(decision=decision, plan=made, strategy=strategy, disk=seen.disk, space=seen.space, shown=shown), now
-        )
-        if not made.items and not shown:
-            self._rests[policy.name] = now.monotonic + cooldown_of(wish, policy)
-        return decision if made.items else None
-
-    def wanted(self, plan_id: str, policy: str, now: Instant) -> Decision | None:
-        """A person wants the plan carried out that they were shown.
-
-        Returns:
-            The decision; None where it is not alive any more, or deletes nothing.
-        """
-        known = self.plans.by.get(plan_id)
-        if known is None or known.decision.policy != policy or not known.plan.items:
-            return None
-        if self.no_plan(known.decision, now):
-            return None
-        self.plans.wanted(plan_id)
-        return known.decision
-
-    def no_plan(self, decision: Decision, now: Instant) -> str:
-        """Why the plan of a decision can't be carried out any more; empty while it can."""
-        known, policy = self.plans.by.get(plan_of(decision)), self._policies.get(decision.policy)
-        if known is None:
-            return "its plan went with an earlier run of the agent"
-        if policy is not None and policy.prune != known.strategy:
-            return "its policy was changed after its plan was made"
-        return f"its plan is {known.plan.lasts / 60:.0f} min old" if known.plan.is_over(now) else ""
 
     # --- what the engine tells ------------------------------------------------------------------------
 
@@ -235,7 +169,7 @@ class Pruning:
     def begins(self, intent: Intent, now: Instant) -> None:
         """A pass may be carried out."""
         decision = intent.decision
-        known, policy = self.plans.by.pop(plan_of(decision), None), self._policies.get(decision.policy)
+        known, policy = self.planning.plans.by.pop(plan_of(decision), None), self.planning.policies.get(decision.policy)
         usage = self.tracking.usage
         self.passes.began(decision.policy, decision.id, now)
         self._remember_passes(decision.policy)
@@ -275,7 +209,7 @@ class Pruning:
             return
         if not going.is_over and (why := self._stop_reason(going, now)):
             going.stop(why)
-        asked = None if going.is_over else going.next(self._circumstances(decision, now), now)
+        asked = None if going.is_over else going.next(self.planning.circumstances(decision, now), now)
         self._tell(going, now)
         if asked is None:
             self._end(going, now)
@@ -291,7 +225,7 @@ class Pruning:
     def _stop_reason(self, going: PrunePass, now: Instant) -> str:
         if self._ends:
             return "the agent ends"
-        policy = self._policies.get(going.intent.decision.policy)
+        policy = self.planning.policies.get(going.intent.decision.policy)
         if policy is None or policy.prune != going.strategy:
             return f"policy {going.intent.decision.policy} is not in force any more, or was changed"
         held = self.stops(going.intent.decision, now)
@@ -306,28 +240,13 @@ class Pruning:
 
     def _ended(self, outcome: Outcome, now: Instant) -> None:
         self.last[outcome.decision.policy] = outcome
-        self.plans.carried_out(outcome.decision)
+        self.planning.plans.carried_out(outcome.decision)
         self.ended(outcome, now)
 
     def _tell(self, going: PrunePass, now: Instant) -> None:
         told, going.told = going.told, []
         for notice in told:
             self.say(notice, now)
-
-    def _circumstances(self, decision: Decision, now: Instant) -> Circumstances:
-        engine = self.state.engine
-        started = engine.info.started_at if engine.info is not None else None
-        cause = Cause.PRESSURE
-        if is_by_hand(decision):
-            cause = Cause.HAND
-        elif keeps_to_the_wall_clock(decision):
-            cause = Cause.SCHEDULE
-        return Circumstances(
-            cause=cause,
-            own_containers=self.protection.own_containers,
-            engine_up=None if started is None else self.state.clock.age(started, now),
-            aged=self.state.clock.age,
-        )
 
     # --- what an earlier run began ----------------------------------------------------------------------
 

@@ -51,6 +51,7 @@ class KeptContainer:
         created_at: Seconds since the epoch.
         networks: Ids of the networks that it refers to, running or not.
         volumes: Names of the volumes that it mounts, running or not.
+        joins: Ids or names of containers whose network, processes or memory it shares: it does not start without them.
         labels: All of them.
         size: Bytes of its writable layer; None: not known.
     """
@@ -63,6 +64,7 @@ class KeptContainer:
     created_at: float = 0.0
     networks: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    joins: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     size: int | None = None
 

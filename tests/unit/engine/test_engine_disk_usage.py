@@ -324,3 +324,21 @@ def test_nothing_that_a_container_needs_is_lost(entries: list[dict[str, Any]]) -
         assert kept.image_id == entry["ImageID"]
         assert set(kept.volumes) == {mount["Name"] for mount in entry["Mounts"]}
         assert {meant[name] for name in entry["NetworkSettings"]["Networks"]} <= set(kept.networks)
+
+
+def test_a_container_that_mounts_the_folder_of_a_volume_has_it() -> None:
+    mounts = [
+        {"Type": "volume", "Name": "named", "Source": "/var/lib/docker/volumes/named/_data"},
+        {"Type": "bind", "Source": "/var/lib/docker/volumes/whole/_data"},
+        {"Type": "bind", "Source": "/data/docker/volumes/part/_data/sub"},
+        {"Type": "bind", "Source": "/var/lib/docker/volumes/not-it/_database"},
+        {"Type": "bind", "Source": "/var/lib/docker/volumes"},
+    ]
+    (kept,) = containers_of([container(Mounts=mounts)], (), None)
+    assert kept.volumes == ("named", "whole", "part")
+
+
+def test_whose_namespaces_a_container_joins() -> None:
+    config = {"NetworkMode": "container:vpn", "PidMode": "container:vpn", "IpcMode": "shareable"}
+    (kept,) = containers_of([container(HostConfig=config)], (), None)
+    assert kept.joins == ("vpn",)

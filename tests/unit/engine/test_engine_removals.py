@@ -36,6 +36,7 @@ NEEDY: Mapping[str, object] = {
     "Mounts": [{"Name": "files"}],
     "HostConfig": {"NetworkMode": "front"},
 }
+JOINING: Mapping[str, object] = {**NEEDY, "HostConfig": {"NetworkMode": f"container:{ID}"}}
 JUNK: Sequence[object] = (None, [], {}, "x", 7)
 PATHS = {
     "image": f"/images/sha256:{ID}/json",
@@ -126,6 +127,15 @@ async def test_where_it_is_not_clear_who_needs_it_nothing_is_deleted(kind: str, 
     with answering(answers) as (docker, server):
         with pytest.raises(PermanentError):
             await REMOVALS[kind](docker)
+        assert deletions(server) == []
+
+
+@pytest.mark.parametrize("containers", [None, ["x"], [JOINING]])
+async def test_a_container_that_another_one_may_join_is_kept(containers: object) -> None:
+    answers = {**UNUSED, PATHS["container"]: CONTAINER, "/containers/json": containers}
+    with answering(answers) as (docker, server):
+        with pytest.raises(PermanentError):
+            await REMOVALS["container"](docker)
         assert deletions(server) == []
 
 

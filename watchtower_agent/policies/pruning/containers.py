@@ -22,12 +22,15 @@ def judged(
     """What becomes of the containers: those that ended first come first, then the largest."""
     items: list[Item] = []
     kept: list[Kept] = []
+    joined = {each: container.name for container in disk.containers for each in container.joins}
     for container in disk.containers:
         stamp = container.finished_at
         unused = 0.0 if stamp is None else circumstances.age(stamp, now)
-        found = _protection(container, circumstances) or (
-            (Protection.RECENT, "") if unused < rules.finished_for else None
-        )
+        found = _protection(container, circumstances)
+        if found is None and (by := joined.get(container.id) or joined.get(container.name)):
+            found = (Protection.CONTAINER, by)
+        if found is None and unused < rules.finished_for:
+            found = (Protection.RECENT, "")
         if found is not None:
             kept.append(
                 Kept(

@@ -121,6 +121,14 @@ class Course:
         """The same, over if the plan is too old."""
         return _ended(self, Ending.EXPIRED) if self.plan is None or self.plan.is_over(now) else self
 
+    def enough(self, space: Space | None) -> Course:
+        """The same, over: before the next deletion there is as much space as is wanted, whoever has freed it.
+
+        Args:
+            space: As measured.
+        """
+        return self if self.ending is not None else _ended(replace(self, space=space), Ending.REACHED)
+
     def attempted(self) -> Self:
         """The same just before the engine is asked: to be stored first.
 

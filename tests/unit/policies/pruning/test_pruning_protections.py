@@ -253,6 +253,15 @@ def test_containers(kept: object, protection: Protection, by: str) -> None:
     assert why(host.plan(), "c") == (protection, by)
 
 
+@pytest.mark.parametrize("joins", ["vpn-id", "vpn"])
+def test_a_container_that_another_one_joins_is_kept(joins: str) -> None:
+    joining = container("app", "x", "running", joins=(joins,))
+    host = Host().has(containers=(container("vpn", "x"), container("old", "x"), joining))
+    made = host.aged().plan()
+    assert why(made, "vpn") == (Protection.CONTAINER, "app")
+    assert names(made.items) == ["old"]
+
+
 def test_what_docker_compose_run_left_behind_goes() -> None:
     labels = {**PROJECT, "com.docker.compose.oneoff": "True"}
     host = Host().has(containers=(container("shop-api-run-1", "x", labels=labels),))
