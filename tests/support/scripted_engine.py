@@ -129,7 +129,7 @@ class ScriptedEngine(EngineCalls):
     # What the session asks.
 
     def connect(self) -> EngineGreeting:
-        return EngineGreeting(info=self.info, process=self.process, started_at=self.started_at)
+        return EngineGreeting(info=replace(self.info, started_at=self.started_at), process=self.process)
 
     def describe(self, before: EngineInfo) -> EngineInfo:
         self.described += 1

@@ -37,12 +37,10 @@ class EngineGreeting:
         info: Which engine.
         process: Pid and start ticks of the process behind a unix socket, where the kernel tells. Another one
             later means that the daemon (or a proxy before it) was restarted.
-        started_at: When that process started, seconds since the epoch on the engine's clock, where the kernel tells.
     """
 
     info: EngineInfo
     process: tuple[int, int] | None
-    started_at: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +94,7 @@ class EngineCalls:
         age = process_age(process)
         started_at = None if age is None else self._clock.now().wall - age
         info = replace(self._info(raw), pid=process[0] if process else 0, started_at=started_at)
-        return EngineGreeting(info=info, process=process, started_at=started_at)
+        return EngineGreeting(info=info, process=process)
 
     def describe(self, before: EngineInfo) -> EngineInfo:
         """Ask the engine who it is by now: it may have joined a Swarm, or lead one.

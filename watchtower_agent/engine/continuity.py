@@ -84,10 +84,10 @@ def peer(before: EngineGreeting | None, now: EngineGreeting, since: float | None
         return Peer.ANOTHER
     if before is not None and before.process is not None and now.process is not None:
         return Peer.SAME if before.process == now.process else Peer.ANOTHER
-    if now.started_at is not None and since is not None:
-        if now.started_at > since + _SLACK:
+    if now.info.started_at is not None and since is not None:
+        if now.info.started_at > since + _SLACK:
             return Peer.ANOTHER
-        if now.started_at < since - _SLACK:
+        if now.info.started_at < since - _SLACK:
             return Peer.SAME
     return Peer.UNKNOWN
 

@@ -96,7 +96,7 @@ class EngineInfo:
     url_source: str = ""
     cpus: int = 0
     pid: int = 0
-    started_at: float | None = None
+    started_at: float | None = field(default=None, compare=False)  # measured anew with each connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
