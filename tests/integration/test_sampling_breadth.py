@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import queue
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -205,3 +207,36 @@ def test_the_stats_api_of_a_frozen_engine_holds_up_nothing_and_is_told(own_engin
         sampler.stop()
         calls.close()
     assert thawed.at.monotonic > lost.at.monotonic
+
+
+def test_a_container_whose_statistics_hang_is_left_out_alone_and_named(own_engine: PrivateEngine) -> None:
+    calls = EngineCalls(
+        resolve_address(own_engine.url, None, environment={}), clock=SystemClock(), timeout=patient(1.5)
+    )
+    batches: queue.Queue[SampleBatch] = queue.Queue()
+    reader = Reader(clock=SystemClock(), interval=patient(0.5), source=Source.STATS_API, ask=calls.stats)
+    sampler = Sampler(reader=reader, deliver=batches.put)
+    sampler.demand(NEEDED, 10.0)
+    stuck, well = (own_engine.run(name, *SLEEP) for name in ("stuck", "well"))
+    sampler.watch((SampleTarget(container_id=stuck, name="stuck"), SampleTarget(container_id=well, name="well")))
+    sampler.start()
+    main = own_engine.api("GET", f"/containers/{stuck}/json")["State"]["Pid"]
+    shim = int(Path(f"/proc/{main}/stat").read_text().rpartition(") ")[2].split()[1])
+
+    def usage(batch: SampleBatch) -> list[bool]:
+        return [number > 0 for number in batch.columns["memory.usage"]]
+
+    try:
+        until(batches, lambda batch: usage(batch) == [True, True])
+        os.kill(shim, signal.SIGSTOP)
+        lost = until(batches, lambda batch: not usage(batch)[0])
+        told = until(batches, lambda batch: "the next try is in" in batch.failures.get("stats_api", ""))
+        after = [batches.get(timeout=patient(10)) for _ in range(5)]
+        assert [usage(batch) for batch in (lost, told, *after)] == 7 * [[False, True]]
+        assert told.failures["stats_api"].startswith("stuck: ")
+        os.kill(shim, signal.SIGCONT)
+        until(batches, lambda batch: usage(batch) == [True, True] and not batch.failures)
+    finally:
+        os.kill(shim, signal.SIGCONT)
+        sampler.stop()
+        calls.close()

@@ -13,7 +13,8 @@ from watchtower_agent.collectors.files import RAISE_IT, Descriptors, raise_descr
 from watchtower_agent.collectors.host_facts import HostFacts
 from watchtower_agent.collectors.request import Request, Source
 from watchtower_agent.collectors.roster import Roster
-from watchtower_agent.collectors.stats_api import Ask, StatsCollector
+from watchtower_agent.collectors.stats_api import StatsCollector
+from watchtower_agent.collectors.stats_questions import Ask
 from watchtower_agent.collectors.tick import Collector, Tick
 from watchtower_agent.collectors.turn import FACTS, SEARCH, Turns
 from watchtower_agent.model.sample import SampleBatch
@@ -94,12 +95,15 @@ class Reader:
         """Files that it keeps open."""
         return self._descriptors.kept
 
-    def successor(self) -> Reader:
+    def successor(self, may_keep: int | None = None) -> Reader:
         """One that goes on in another thread while this one is held up in its own.
 
         They share no descriptor, no container and no number, so that nothing goes wrong however late this one goes
         on. All is read anew: rates are unknown for one tick. Only who asks for the disk is handed over, since it waits
         for no answer: asking again would leave one more thread with a disk that hangs.
+
+        Args:
+            may_keep: Files that it may keep open; None for those that this one does not.
         """
         made = Reader(
             clock=self._clock,
@@ -111,10 +115,30 @@ class Reader:
             monotonic=self._monotonic,
             collectors=self._collectors,
             disk=self._disk,
-            may_keep=self._descriptors.limit - self._descriptors.kept,
+            may_keep=self._descriptors.limit - self._descriptors.kept if may_keep is None else may_keep,
         )
         made._anew = self._anew
         return made
+
+    def alone(self, request: Request, name: str, without: Mapping[str, str]) -> float:
+        """Let one collector read and no other, for nothing but to see how long it takes.
+
+        Args:
+            request: What is asked for.
+            name: Of the collector, `turn.SEARCH` or `turn.FACTS`.
+            without: Who else must not be let, as for `sample`.
+
+        Returns:
+            Seconds it took.
+        """
+        self._began_with = 0  # nothing is left for after it
+        collectors = (*self._of_cgroups, *self._of_stats, *self._of_host)
+        others = {**without, **{collector.name: "" for collector in collectors}}
+        others.pop(name, None)
+        if any(collector.name == name for collector in self._of_host):
+            request = replace(request, targets=())
+        self.sample(request, others)
+        return self.turns.took().get(name, 0.0)
 
     def may_keep_more(self, files: int) -> None:
         """Another reader has let go of so many files."""

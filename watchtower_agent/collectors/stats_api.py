@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import queue
-import threading
 from array import array
 from collections.abc import Callable, Mapping
 
 from watchtower_agent.collectors.gauges import NEVER, Counter
 from watchtower_agent.collectors.request import CARRIED_INTERVALS, Pace
-from watchtower_agent.collectors.stats_answer import StatsAnswer, parse_stats
+from watchtower_agent.collectors.stats_answer import StatsAnswer
+from watchtower_agent.collectors.stats_questions import AT_ONCE, Ask, Question, Questions
 from watchtower_agent.collectors.tick import Tick
-from watchtower_agent.errors import AbsentError, WatchtowerError
 from watchtower_agent.model.sample import SampleTarget, Total
 from watchtower_agent.model.values import dataclass
 
@@ -47,161 +45,162 @@ TOTALS = (
 )
 """The counters that it tells."""
 
-AT_ONCE = 4
-"""Questions under way at the same time."""
-
 REST = 9.0
-"""A round of questions is followed by a rest of so many times its own length: each one costs the engine 1.5 ms of
-work, and a watcher should not be what keeps it busy."""
+"""Questions are followed by a rest of so many times as long as the engine worked on them: each one costs it 1.5 ms, and
+a watcher should not be what keeps it busy."""
 
 _NANOSECONDS = 1e9
 
-Ask = Callable[[str], object]
-"""Asks the engine about a container once, without waiting for a second look. Raises WatchtowerError."""
+DOUBLINGS = 3
+"""How often the time without a question about a container that hangs, while others are answered, is doubled."""
 
 
 class StatsCollector:
-    """Asks about every container in rounds, beside the ticks: a slow or hanging engine delays no tick.
+    """Asks about every container beside the ticks: neither a slow engine nor a container that hangs delays one.
 
-    The names, the formulas and the units are those of the collectors that read cgroup files.
+    Each answer is used at the tick after it came. A container whose statistics hang is left out alone, and asked about
+    more and more seldom. The names, the formulas and the units are those of the collectors that read cgroup files.
 
     Args:
         ask: Called on threads of its own.
-        monotonic: For the length of a round.
+        monotonic: For how long an answer takes.
     """
 
     name = "stats_api"
 
     def __init__(self, ask: Ask, monotonic: Callable[[], float]) -> None:
-        self._ask = ask
-        self._monotonic = monotonic
-        self._round: Round | None = None
-        self._began = NEVER
-        self._rest = 0.0
-        self._gauges: dict[str, StatsGauge] = {}
-        self._failure = ""
+        self._questions = Questions(ask, monotonic)
+        self._asking: dict[str, Asking] = {}
+        self._share = 0.0
+        """Seconds between two questions about the same container, so that all of them cost the engine a tenth."""
         self._anew: set[str] = set()
-        """To be asked about in the next round, since what they answered before is out of date."""
+        """To be asked about once more, since what they answered before is out of date."""
 
     def collect(self, tick: Tick) -> None:
-        """Take in what a round has brought, begin the next one when it is due, and write what is known."""
+        """Take in what was answered, ask what is due, and write what is known."""
         now, request = tick.at.monotonic, tick.request
         targets = {target.container_id: target for target in request.targets}
-        if self._round is not None and self._round.done:
-            tick.anew = self._round.anew & self._round.answers.keys()
-            self._anew |= self._round.anew - tick.anew
-            self._take_in(self._round, targets, now)
+        for gone in self._asking.keys() - targets.keys():
+            del self._asking[gone]
+        self._take_in(tick, targets)
         self._anew |= request.anew
         self._anew &= targets.keys()
-        interval = max(request.demand.interval(frozenset(NAMES), tick.interval), self._rest)
-        if self._round is None and targets and Pace(interval, tick.interval).due(self._began, now):
-            self._began = now
-            self._round = Round(self._ask, tuple(targets), self._monotonic, anew=frozenset(self._anew))
-            self._anew.clear()
-        for gone in self._gauges.keys() - targets.keys():
-            del self._gauges[gone]
-        oldest = now - CARRIED_INTERVALS * interval - tick.interval
+        interval = max(request.demand.interval(frozenset(NAMES), tick.interval), self._share)
         nothing = (math.nan,) * len(NAMES)
-        rows = [
-            gauge.numbers if (gauge := self._gauges.get(target.container_id)) and gauge.at >= oldest else nothing
-            for target in request.targets
-        ]
+        rows = []
+        failing = []
+        for container_id, target in targets.items():
+            asking = self._asking.get(container_id)
+            if asking is None:
+                asking = self._asking[container_id] = Asking(StatsGauge(target))
+            own = max(interval, asking.rest)
+            if asking.due(Pace(own, tick.interval), now):
+                self._ask(container_id, asking, now)
+            believed = CARRIED_INTERVALS * own + tick.interval
+            rows.append(asking.gauge.numbers if now - asking.gauge.at <= believed else nothing)
+            if why := asking.why(target, now, believed):
+                failing.append(why)
+        self._questions.go_on()
         for place, name in enumerate(NAMES):
             tick.columns[name] = array("d", [row[place] for row in rows])
-        unknown = (math.nan,) * len(TOTALS)
-        totals = [
-            gauge.totals if (gauge := self._gauges.get(target.container_id)) else unknown for target in request.targets
-        ]
+        totals = [self._asking[container_id].gauge.totals for container_id in targets]
         for place, total in enumerate(TOTALS):
             tick.totals[total] = array("d", [row[place] for row in totals])
-        if self._failure:
-            tick.failures[self.name] = self._failure
+        if failing:
+            more = f", and {len(failing) - 1} more like it" if len(failing) > 1 else ""
+            tick.failures[self.name] = f"{failing[0]}{more}"
 
     def close(self) -> None:
         """Ask nothing more. A question under way ends by itself."""
-        if self._round is not None:
-            self._round.give_up()
+        self._questions.give_up()
 
-    def _take_in(self, finished: Round, targets: Mapping[str, SampleTarget], now: float) -> None:
-        self._round = None
-        self._rest = (REST + 1) * finished.seconds
-        self._failure = finished.failure
-        for container_id, answer in finished.answers.items():
-            target = targets.get(container_id)
-            if target is None:
-                continue
-            gauge = self._gauges.get(container_id)
-            if gauge is None or not gauge.same_life(target):
-                gauge = self._gauges[container_id] = StatsGauge(target)
-            gauge.take_in(target, answer, now)
+    def _ask(self, container_id: str, asking: Asking, now: float) -> None:
+        asking.asked_at = now
+        asking.question = Question(container_id, anew=container_id in self._anew, aside=asking.hung)
+        self._anew.discard(container_id)
+        self._questions.put(asking.question)
+
+    def _take_in(self, tick: Tick, targets: Mapping[str, SampleTarget]) -> None:
+        now = tick.at.monotonic
+        settled = self._questions.settled()
+        for question in settled:
+            asking = self._asking.get(question.container_id)
+            if asking is None or asking.question is not question:
+                continue  # of a container that went
+            asking.settle(targets[question.container_id], now)
+            if question.anew and question.answer is not None:
+                tick.anew |= {question.container_id}
+            elif question.anew:
+                self._anew.add(question.container_id)
+        took = sorted(asking.took for asking in self._asking.values() if asking.took is not None) if settled else ()
+        if took:
+            # The middle one: a few that take long are no reason to ask about all others more seldom.
+            self._share = (REST + 1) * took[len(took) // 2] * len(targets) / AT_ONCE
 
 
-class Round:
-    """One question about each container, a few at a time, on threads that end with it."""
+class Asking:
+    """How asking about one container goes.
 
-    def __init__(
-        self, ask: Ask, container_ids: tuple[str, ...], monotonic: Callable[[], float], *, anew: frozenset[str]
-    ) -> None:
-        self.anew = anew
-        self._ask = ask
-        self._monotonic = monotonic
-        self._began = monotonic()
-        self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
-        for container_id in container_ids:
-            self._waiting.put(container_id)
-        self._failed = 0
-        self._lock = threading.Lock()
-        self.answers: dict[str, StatsAnswer] = {}
-        self.failure = ""
-        self.seconds = 0.0
-        self._open = min(AT_ONCE, len(container_ids))
-        for number in range(self._open):
-            threading.Thread(target=self._run, name=f"engine-stats-{number}", daemon=True).start()
+    Attributes:
+        gauge: Of its present life.
+        question: The one that is not settled yet.
+        asked_at: When that, or the last one, was put, monotonic seconds.
+        took: Seconds until its last answer came; None before that.
+        hung: Whether its last question took long and came to nothing.
+    """
+
+    __slots__ = ("_alone", "_failure", "_not_before", "asked_at", "gauge", "hung", "question", "took")
+
+    def __init__(self, gauge: StatsGauge) -> None:
+        self.gauge = gauge
+        self.question: Question | None = None
+        self.asked_at = NEVER
+        self.took: float | None = None
+        self.hung = False
+        self._failure = ""
+        self._alone = 0
+        self._not_before = NEVER
 
     @property
-    def done(self) -> bool:
-        """Whether every answer is in."""
-        return self._open == 0
+    def rest(self) -> float:
+        """Seconds between two questions that its own answers ask for. One that hung was no work for the engine."""
+        return (REST + 1) * self.took if self.took is not None else 0.0
 
-    def give_up(self) -> None:
-        """Ask nothing more."""
-        while True:
-            try:
-                self._waiting.get_nowait()
-            except queue.Empty:
-                return
+    def due(self, pace: Pace, now: float) -> bool:
+        """Whether it is time for the next question."""
+        return self.question is None and now >= self._not_before and pace.due(self.asked_at, now)
 
-    def _run(self) -> None:
-        while True:
-            try:
-                container_id = self._waiting.get_nowait()
-            except queue.Empty:
-                break
-            self._one(container_id)
-        with self._lock:
-            self.seconds = self._monotonic() - self._began
-            self._open -= 1
-
-    def _one(self, container_id: str) -> None:
-        try:
-            answer = parse_stats(self._ask(container_id))
-        except AbsentError:
-            return  # the expected end of every container
-        except WatchtowerError as error:
-            self._fail(str(error))
+    def settle(self, target: SampleTarget, now: float) -> None:
+        """Its question was answered, or came to nothing."""
+        question, self.question = self.question, None
+        assert question is not None, "only what was asked is settled"
+        self.hung, self._failure = question.hung, question.failure
+        self._alone = self._alone + 1 if question.hung and question.alone else 0
+        wait = question.took * 2 ** min(self._alone, DOUBLINGS) if question.hung else 0.0
+        self._not_before = now + wait
+        if question.hung:
+            self._failure = f"{question.failure}; what it uses is unknown, the next try is in {wait:.0f} s"
+        if question.answer is None:
             return
-        except Exception as error:  # noqa: BLE001 - whatever one question meets, the round must end, or none is asked again
-            self._fail(f"asking the stats API failed: {type(error).__name__}: {error}")
-            return
-        if answer is not None:
-            with self._lock:
-                self.answers[container_id] = answer
+        self.took = question.took
+        if not self.gauge.same_life(target):
+            self.gauge = StatsGauge(target)
+        self.gauge.take_in(target, question.answer, now)
 
-    def _fail(self, why: str) -> None:
-        with self._lock:
-            self._failed += 1
-            more = f", and {self._failed - 1} more like it" if self._failed > 1 else ""
-            self.failure = f"{self.failure.partition(', and ')[0] or why}{more}"
+    def why(self, target: SampleTarget, now: float, believed: float) -> str:
+        """Why nothing is known of the container, for people; empty when nothing is wrong.
+
+        Args:
+            target: The container.
+            now: Monotonic seconds.
+            believed: Seconds for which an answer is believed: for so long none has to come.
+        """
+        question = self.question
+        if not self._failure and question is not None and question.began is not None:
+            silent_for = now - question.began
+            if silent_for > believed:
+                return f"{target.called}: the engine has not answered for {silent_for:.0f} s; what it uses is unknown"
+        return f"{target.called}: {self._failure}" if self.hung else self._failure
 
 
 @dataclass(slots=True)

@@ -42,6 +42,7 @@ class Turns:
         self._lock = threading.Lock()
         self._left_behind = False
         self._present: Turn | None = None
+        self._took: dict[str, float] = {}
 
     @property
     def present(self) -> Turn | None:
@@ -54,11 +55,17 @@ class Turns:
         Raises:
             LeftBehindError: The last one took too long.
         """
-        self._go_on(Turn(name, self._monotonic()))
+        now = self._monotonic()
+        self._go_on(Turn(name, now), now)
 
     def end(self) -> None:
         """The last turn has ended. Raises as `begin` does."""
-        self._go_on(None)
+        self._go_on(None, self._monotonic())
+
+    def took(self) -> dict[str, float]:
+        """Whose turn took how many seconds since this was last asked. To be asked by the thread itself."""
+        took, self._took = self._took, {}
+        return took
 
     def leave_behind(self, turn: Turn) -> bool:
         """Let the thread end where this turn does, unless it has ended meanwhile. Gives whether the thread is left."""
@@ -68,9 +75,11 @@ class Turns:
             self._left_behind = True
             return True
 
-    def _go_on(self, turn: Turn | None) -> None:
+    def _go_on(self, turn: Turn | None, now: float) -> None:
         # One lock for the question and the answer: else who is just being left behind could begin one more turn.
         with self._lock:
             if self._left_behind:
                 raise LeftBehindError
-            self._present = turn
+            before, self._present = self._present, turn
+        if before is not None:
+            self._took[before.name] = now - before.began

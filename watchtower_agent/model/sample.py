@@ -11,6 +11,9 @@ from enum import StrEnum
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.values import dataclass
 
+_CURRENT = 3
+"""Intervals for which a batch tells of the present."""
+
 
 class Total(StrEnum):
     """Counters of a container's present life. Each begins at 0 with it."""
@@ -56,6 +59,7 @@ class SampleTarget:
         cgroup_parent: The container's own cgroup parent, empty for the engine's default.
         cpu_limit: Cores that its quota and cpuset grant, as far as the engine told; infinite without either.
         own_network: It has a network of its own: neither the host's nor another container's.
+        name: Its name, for people; empty while it is not known.
     """
 
     container_id: str
@@ -64,6 +68,12 @@ class SampleTarget:
     cgroup_parent: str = ""
     cpu_limit: float = math.inf
     own_network: bool = False
+    name: str = ""
+
+    @property
+    def called(self) -> str:
+        """What people call it."""
+        return self.name or self.container_id[:12]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,3 +115,7 @@ class SampleBatch:
     failures: Mapping[str, str] = field(default_factory=dict)
     anew: frozenset[str] = frozenset()
     totals: Mapping[Total, array[float]] = field(default_factory=dict)
+
+    def out_of_date(self, now: Instant) -> bool:
+        """Whether it is older than three intervals: of ticks, or of its own where the tick took longer than one."""
+        return now.monotonic - self.at.monotonic > _CURRENT * max(self.interval, self.duration)

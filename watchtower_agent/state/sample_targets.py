@@ -39,4 +39,5 @@ def _target(container: Container) -> SampleTarget:
         cgroup_parent=detail.cgroup_parent,
         cpu_limit=math.inf if detail.cpu_limit is None else detail.cpu_limit,
         own_network=container.own_network,
+        name=container.name,
     )

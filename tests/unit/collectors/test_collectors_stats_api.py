@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
+import time
+from collections.abc import Callable, Iterator
 from copy import deepcopy
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -64,6 +67,17 @@ def answer(second: int = 0, /, **changes: object) -> dict[str, Any]:
     return made
 
 
+def threads_of_questions() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "engine-stats"]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.001)
+
+
 class Bench:
     """The collector before an engine that answers as it is told, with a clock that moves one second before a tick."""
 
@@ -73,13 +87,39 @@ class Bench:
         self.asked: list[str] = []
         self.demand = Demand(every_tick=frozenset({"cpu.percent"}))
         self.targets: tuple[SampleTarget, ...] = ()
-        self.collector = StatsCollector(self.ask, self.clock.monotonic)
+        self.engine: Callable[[str], object] = self.ask
+        self.collector = StatsCollector(self.answered, self.clock.monotonic)
         self.failures: dict[str, str] = {}
         self.anew: frozenset[str] = frozenset()
         self.totals: dict[Total, list[float]] = {}
+        self.waited_for: dict[str, threading.Event] = {}
+        """By whose questions that hang at this moment."""
+        self.hung: dict[str, threading.Event] = {}
+
+    def hang(self, container_id: str) -> None:
+        """From now on questions about it hang."""
+        self.hung[container_id] = threading.Event()
+
+    def give_up(self) -> None:
+        """For the questions that hang the time is over; the next ones hang too."""
+        before = dict(self.hung)
+        for container_id, question in before.items():
+            self.hang(container_id)
+            question.set()
+        until(lambda: not any(question.is_set() for question in list(self.waited_for.values())))
+
+    def answered(self, container_id: str) -> object:
+        return self.engine(container_id)
 
     def ask(self, container_id: str) -> object:
         self.asked.append(container_id)
+        over = self.hung.get(container_id)
+        if over is not None:
+            self.waited_for[container_id] = over
+            assert over.wait(20)
+            del self.waited_for[container_id]
+            if container_id in self.hung:
+                raise TemporaryError("no answer within 10 s")
         found = self.answers.get(container_id)
         if found is None:
             raise AbsentError(f"{container_id} is gone")
@@ -95,9 +135,7 @@ class Bench:
         request = Request(targets=self.targets, demand=self.demand, anew=anew)
         tick = Tick(at=self.clock.now(), interval=1.0, request=request, lives=(), monotonic=self.clock.monotonic)
         self.collector.collect(tick)
-        for thread in threading.enumerate():
-            if thread.name.startswith("engine-stats"):
-                thread.join(10)
+        until(lambda: len(self.waited_for) == len(threads_of_questions()))
         self.failures = tick.failures
         self.anew = tick.anew
         self.totals = {total: list(column) for total, column in tick.totals.items()}
@@ -105,10 +143,12 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Bench:
+def bench() -> Iterator[Bench]:
     bench = Bench()
     bench.watch(SampleTarget(container_id=ID, started_at=1.0, own_network=True, cpu_limit=0.5))
-    return bench
+    yield bench
+    for gave_up in bench.hung.values():
+        gave_up.set()
 
 
 def test_what_counters_stand_at(bench: Bench) -> None:
@@ -176,12 +216,104 @@ def test_a_round_that_takes_long_is_followed_by_a_rest_of_nine_times_its_length(
         bench.clock.time += took
         return bench.answers[container_id]
 
-    bench.collector = StatsCollector(slow, bench.clock.monotonic)
+    bench.engine = slow
     begun = bench.clock.time
     for _ in range(30):
         bench.tick()
     passed = bench.clock.time - begun
     assert len(bench.asked) == 1 + passed // 20
+
+
+def crowd(bench: Bench, number: int) -> list[str]:
+    """Another so many containers that answer."""
+    ids = [full_id(10 + each) for each in range(number)]
+    bench.answers.update({each: answer() for each in ids})
+    bench.watch(*(SampleTarget(container_id=each, name=f"web-{place}") for place, each in enumerate(ids)))
+    return ids
+
+
+@pytest.mark.parametrize("stuck", [1, 4, 9])
+def test_containers_that_hang_are_left_out_alone_and_all_others_are_known_at_every_tick(
+    bench: Bench, stuck: int
+) -> None:
+    ids = crowd(bench, 20)
+    bench.tick()
+    bench.tick()
+    for each in ids[:stuck]:
+        bench.hang(each)
+    for second in range(100):
+        if second == 13:
+            bench.give_up()
+        known = [not math.isnan(usage) for usage in bench.tick()["memory.usage"]]
+        assert all(known[stuck:]), f"blind after {second} s"
+        if second > 5:
+            assert not any(known[:stuck]), "what nobody answered is believed"
+            assert "web-0" in bench.failures["stats_api"]
+            assert len(bench.failures) == 1
+
+
+def test_one_that_hangs_is_asked_about_ever_more_seldom_and_at_once_again_when_it_answers(bench: Bench) -> None:
+    ids = crowd(bench, 6)
+    bench.tick()
+    bench.tick()
+    bench.asked.clear()
+    asked_at: list[float] = []
+
+    def hang(container_id: str) -> object:
+        if container_id == ids[0]:
+            asked_at.append(bench.clock.time)
+            while bench.clock.time < asked_at[-1] + 10:
+                time.sleep(0.0005)
+            raise TemporaryError("no answer within 10 s")
+        return bench.answers[container_id]
+
+    bench.engine = hang
+    failures: dict[str, str] = {}
+    for _ in range(400):
+        bench.clock.time += 1
+        tick = Tick(
+            at=bench.clock.now(),
+            interval=1.0,
+            request=Request(targets=bench.targets, demand=bench.demand),
+            lives=(),
+            monotonic=bench.clock.monotonic,
+        )
+        bench.collector.collect(tick)
+        failures = tick.failures
+        until(lambda: len(threads_of_questions()) <= (bench.clock.time < asked_at[-1] + 10 if asked_at else 0))
+    waits = [later - earlier - 10 for earlier, later in pairwise(asked_at)]
+    assert waits[:3] == pytest.approx([20, 40, 80], abs=2)
+    assert set(waits[3:]) <= {80.0, 81.0, 82.0}
+    assert failures["stats_api"].startswith("web-0: no answer within 10 s; what it uses is unknown")
+    bench.engine = bench.ask
+    for _ in range(90):
+        bench.tick()
+    assert not bench.failures
+    asked = len(bench.asked)
+    bench.tick()
+    assert len(bench.asked) == asked + 6
+
+
+def test_an_engine_that_answered_nobody_is_asked_about_everyone_soon_after_it_answers_again(bench: Bench) -> None:
+    ids = crowd(bench, 30)
+    bench.tick()
+    bench.tick()
+    for each in ids:
+        bench.hang(each)
+    for _ in range(3):
+        bench.tick()
+    bench.clock.time += 10
+    bench.give_up()
+    for _ in range(3):
+        assert all(map(math.isnan, bench.tick()["memory.usage"]))
+    hung, bench.hung = bench.hung, {}
+    for question in hung.values():
+        question.set()
+    until(lambda: not threads_of_questions())
+    for _ in range(11):
+        bench.tick()
+    assert not any(map(math.isnan, bench.tick()["memory.usage"]))
+    assert not bench.failures
 
 
 def test_an_engine_that_hangs_delays_no_tick_and_what_it_told_is_believed_for_three_intervals(bench: Bench) -> None:
@@ -194,7 +326,7 @@ def test_an_engine_that_hangs_delays_no_tick_and_what_it_told_is_believed_for_th
         release.wait(20)
         return bench.answers[container_id]
 
-    bench.collector._ask = hang
+    bench.engine = hang
     known = []
     try:
         for _ in range(8):
