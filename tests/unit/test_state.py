@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -398,6 +399,22 @@ def test_a_sample_counts_for_three_intervals(age: float, *, known: bool) -> None
     moment = agent.clock.now()
     assert (agent.pipeline.state.metric(container_id("web"), "memory.percent", moment) is not None) is known
     assert (agent.pipeline.state.host_metric("host.memory.percent", moment) is not None) is known
+
+
+@pytest.mark.parametrize(("age", "known"), [(4.0, True), (12.0, True), (12.01, False)])
+def test_a_sample_that_took_long_counts_for_three_of_its_own_lengths(age: float, *, known: bool) -> None:
+    agent = host()
+    batch = replace(agent.sample({"memory_percent": 50.0, "host_memory_percent": 40.0}), duration=4.0)
+    agent.clock.advance(4.0)
+    agent.see(batch)
+    agent.clock.advance(age - 4.0)
+
+    moment, state = agent.clock.now(), agent.pipeline.state
+    record = state.containers[container_id("web")]
+    assert (state.metric(container_id("web"), "memory.percent", moment) is not None) is known
+    assert (state.host_metric("host.memory.percent", moment) is not None) is known
+    assert ("memory.percent" in state.view(record, moment).last_sample) is known
+    assert bool(state.table(moment).columns) is known
 
 
 def test_whom_to_sample_is_told_when_it_changes_only() -> None:

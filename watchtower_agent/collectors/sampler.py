@@ -11,13 +11,16 @@ from typing import Final
 
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.request import Demand, Request, Source
+from watchtower_agent.collectors.slowness import FIRST_TRIAL, LAST_TRIAL, Slowness, longest_reading, too_slow
 from watchtower_agent.collectors.turn import FACTS, SEARCH, LeftBehindError, Turn
 from watchtower_agent.collectors.waiting import file_waited_for
 from watchtower_agent.model.sample import LocalEngine, SampleBatch, SampleTarget
 from watchtower_agent.model.values import dataclass
 
 LATE_AFTER: Final = 5.0
-"""Seconds after which a collector is asked what it waits for."""
+"""Seconds, and at most ticks, after which a collector is asked what it waits for."""
+LATE_AT_LEAST: Final = 2.0
+"""Seconds that are no reason to ask, however short the ticks are."""
 SCRAPED_EVERY: Final = 10.0
 """Seconds between readings of what no policy needs, while somebody scrapes /metrics."""
 SCRAPED_FOR: Final = 300.0
@@ -63,7 +66,7 @@ class _Course:
         due: When its present tick was due, monotonic seconds.
         asked: Containers to be read anew in it.
         thread: None before its start.
-        left_in: Whose turn it is in which it was left behind.
+        left_in: The turn in which it was left behind.
         kept: Files that it kept open then.
     """
 
@@ -72,26 +75,34 @@ class _Course:
         self.due = due
         self.asked: frozenset[str] = frozenset()
         self.thread: threading.Thread | None = None
-        self.left_in = ""
+        self.left_in: Turn | None = None
         self.kept = 0
 
     def waits_for(self, turn: Turn) -> str:
         """What it waits for in this turn, in words."""
         file = file_waited_for((self.thread and self.thread.native_id) or 0)
-        who, _ = _UNKNOWN.get(turn.name, (f"the collector {turn.name}", ""))
+        who, _ = _said_of(turn.name)
         return f"{who} waits for {file or 'an answer of the kernel'}"
+
+
+def _said_of(name: str) -> tuple[str, str]:
+    """Who it is whose turn has that name, and what is unknown without it."""
+    return _UNKNOWN.get(name, (f"the collector {name}", "what it reads"))
 
 
 class Sampler:
     """Samples on a thread of its own, because a thousand readings in a row would delay the loop.
 
     A collector that does not come back is left behind with its thread, and a new one goes on without it until it does.
+    One that comes back too late for the others, twice, takes no part either: it is tried again on a thread of its own,
+    more and more seldom, until it is quick.
     All methods may be called from any thread; they take effect at the next tick.
 
     Args:
         reader: Reads one tick. Belongs to the sampler from its start to its stop.
         deliver: Called on the sampler's thread with each batch. Must return at once and not raise.
-        late_after: Seconds after which a collector is asked what it waits for.
+        late_after: Seconds after which a collector is asked what it waits for; fewer where ticks are short.
+        first_trial: Seconds after which one that was slow is tried again.
         sure_after: Seconds after that until it is left behind.
     """
 
@@ -102,8 +113,10 @@ class Sampler:
         deliver: Callable[[SampleBatch], None],
         late_after: float = LATE_AFTER,
         sure_after: float = SURE_AFTER,
+        first_trial: float = FIRST_TRIAL,
     ) -> None:
-        self._late_after = late_after
+        self._late_after = min(late_after, max(LATE_AT_LEAST, LATE_AFTER * reader.interval))
+        self._first_trial = first_trial
         self._sure_after = sure_after
         self._deliver = deliver
         self._interval = reader.interval
@@ -115,10 +128,13 @@ class Sampler:
         """Of what several threads change: the next two, and which course is the present one."""
         self._anew: set[str] = set()
         self._left_behind: dict[str, str] = {}
-        """Collector -> why it does not take part: its thread has not come back."""
+        """Collector -> why it does not take part: a thread has not come back from it, or tries it beside the ticks."""
+        self._slowness = Slowness(longest_reading(self._interval, self._late_after))
+        self._slow_search = ""
         self._suspect: tuple[Turn, float] | None = None
         self._had_targets = False
         self._stopping = False
+        self._ended = threading.Event()
         self._wake = threading.Event()
         self._course = _Course(reader, 0.0)
         self._counters = SamplerCounters()
@@ -141,6 +157,7 @@ class Sampler:
             timeout: Seconds to wait for the tick. A file system that hangs is left behind with its thread.
         """
         self._stopping = True
+        self._ended.set()
         self._wake.set()
         thread = self._course.thread
         if thread is not None:
@@ -202,14 +219,14 @@ class Sampler:
 
     def _go_on(self, course: _Course, turn: Turn, waits_for: str) -> bool:
         """Leave this course behind in this turn, unless that has ended meanwhile, and begin another one."""
-        _, unknown = _UNKNOWN.get(turn.name, ("", "what it reads"))
+        _, unknown = _said_of(turn.name)
         why = f"{waits_for[0].upper()}{waits_for[1:]}: {unknown} is unknown until that comes back. The rest goes on."
         with self._lock:
             if not course.reader.turns.leave_behind(turn):
                 return False
             self._left_behind[turn.name] = why
             self._anew |= course.asked
-            course.left_in, course.kept = turn.name, course.reader.kept
+            course.left_in, course.kept = turn, course.reader.kept
             self._course = _Course(course.reader.successor(), course.due)
         self._begin(self._course)
         return True
@@ -235,11 +252,51 @@ class Sampler:
             self._comes_back(course)
 
     def _comes_back(self, course: _Course) -> None:
-        """What was left behind has come back, and ends: its collector takes part again, in the thread that went on."""
+        """What was left behind has come back: its thread tries it alone, and ends when it is quick again."""
         course.reader.close()
+        turn = course.left_in
+        assert turn is not None, "a course is left behind in a turn"
         with self._lock:
-            self._left_behind.pop(course.left_in, None)
             self._course.reader.may_keep_more(course.kept)
+        self._was_slow(turn.name, time.monotonic() - turn.began)
+        self._try_again(turn.name, course.reader, self._interval)
+
+    def _was_slow(self, name: str, seconds: float) -> None:
+        who, unknown = _said_of(name)
+        why = too_slow(f"{who[0].upper()}{who[1:]}", seconds, self._slowness.longest, unknown)
+        with self._lock:
+            self._left_behind[name] = why
+
+    def _try_again(self, name: str, reader: Reader, wait: float) -> None:
+        """Read it alone, beside the ticks, until that is quick; then it takes part in them again."""
+        longest = self._first_trial
+        while not self._ended.wait(wait):
+            with self._lock:
+                without = dict(self._left_behind)
+            request = Request(targets=self._targets, demand=self._demand, engine=self._engine)
+            trial = reader.successor(may_keep=0)
+            seconds = trial.alone(request, name, without)
+            trial.close()
+            if seconds <= self._slowness.longest:
+                with self._lock:
+                    del self._left_behind[name]
+                return
+            self._was_slow(name, seconds)
+            wait, longest = longest, min(2 * longest, LAST_TRIAL)
+
+    def _set_aside(self, course: _Course) -> None:
+        """Go on without who took too long again."""
+        slow = self._slowness.again(course.reader.turns.took(), time.monotonic())
+        self._slow_search = ""
+        for name, seconds in slow.items():
+            if name == SEARCH:  # without it no container would be known: late is better
+                self._slow_search = (
+                    f"The search for cgroups took {seconds:.1f} s, and all that is sampled is late by that."
+                )
+                continue
+            self._was_slow(name, seconds)
+            trial = (name, course.reader, self._first_trial)
+            threading.Thread(target=self._try_again, args=trial, name="sampler-trial", daemon=True).start()
 
     def _demanded(self) -> Demand:
         demand = self._demand
@@ -254,6 +311,9 @@ class Sampler:
         request = Request(targets=self._targets, demand=self._demanded(), engine=self._engine, anew=course.asked)
         batch = course.reader.sample(request, without)
         course.asked = frozenset()
+        self._set_aside(course)
+        if self._slow_search:
+            batch = replace(batch, failures={SEARCH: self._slow_search, **batch.failures})
         before = self._counters
         self._counters = SamplerCounters(
             ticks=before.ticks + 1,

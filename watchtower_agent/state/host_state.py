@@ -374,7 +374,7 @@ class HostState:
         """A sampled value of a container at the newest tick; None when unknown or older than three intervals."""
         batch = self.samples
         slot = self.slots.get(container_id)
-        if batch is None or slot is None or now.monotonic - batch.at.monotonic > 3 * batch.interval:
+        if batch is None or slot is None or batch.out_of_date(now):
             return None
         if name in OF_LIMITS and container_id in self._other_limits:
             return None
@@ -383,7 +383,7 @@ class HostState:
     def host_metric(self, name: str, now: Instant) -> float | None:
         """A sampled value of the host; None when unknown or older than three intervals."""
         batch = self.samples
-        if batch is None or now.monotonic - batch.at.monotonic > 3 * batch.interval:
+        if batch is None or batch.out_of_date(now):
             return None
         return batch.host.get(name)
 
@@ -411,7 +411,7 @@ class HostState:
     def _row(self, record: ContainerRecord, now: Instant) -> dict[str, float]:
         """What `metric` gives of every name that was sampled."""
         batch = self.samples
-        if batch is None or now.monotonic - batch.at.monotonic > 3 * batch.interval:
+        if batch is None or batch.out_of_date(now):
             return {}
         found = row(batch, self.slots.get(record.container.id), record, now.wall)
         if record.container.id in self._other_limits:
@@ -423,7 +423,7 @@ class HostState:
         """The running containers, with the samples that `view` gives of each."""
         records = [record for record in self.containers.values() if record.container.running]
         batch = self.samples
-        if batch is None or now.monotonic - batch.at.monotonic > 3 * batch.interval:
+        if batch is None or batch.out_of_date(now):
             return MetricsTable(
                 containers=[record.container for record in records], uptimes=self._uptimes(records, now)
             )

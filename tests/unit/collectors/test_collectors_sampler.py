@@ -17,6 +17,7 @@ from watchtower_agent.clock import SystemClock
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.sampler import Sampler, next_due
 from watchtower_agent.collectors.tick import Collector, Tick
+from watchtower_agent.collectors.turn import SEARCH
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
 
 ID = full_id(1)
@@ -61,7 +62,10 @@ class Run:
             proc_root=str(proc),
             collectors=collectors or None,
         )
-        self.sampler = Sampler(reader=reader, deliver=self.batches.put, late_after=0.3, sure_after=sure_after)
+        self.turns = reader.turns
+        self.sampler = Sampler(
+            reader=reader, deliver=self.batches.put, late_after=0.3, sure_after=sure_after, first_trial=0.2
+        )
 
     def next(self) -> SampleBatch:
         return self.batches.get(timeout=10)
@@ -269,6 +273,96 @@ def test_a_slow_tick_of_collectors_that_each_come_back_leaves_nobody_behind(tree
     try:
         batch = run.until(lambda batch: "three" in batch.host)
         assert (len(batch.host), batch.failures) == (3, {})
+    finally:
+        run.sampler.stop()
+
+
+class Slow:
+    """A collector that takes as long as a test says."""
+
+    name = "slow"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.entered = 0
+
+    def collect(self, tick: Tick) -> None:
+        self.entered += 1
+        threading.Event().wait(self.seconds)
+        tick.host["host.slow"] = self.entered
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_collector_that_is_slow_again_holds_up_no_other_until_it_is_quick(tree: FakeTree, proc: Path) -> None:
+    slow, other = Slow(0.4), Other()
+    run = Run(tree, proc, 0.05, slow, other, sure_after=20)
+    run.sampler.start()
+    try:
+        first, second = run.next(), run.next()
+        assert (first.failures, second.host["host.slow"]) == ({}, 2)
+        began = time.monotonic()
+        apart = [run.next() for _ in range(20)]
+        assert time.monotonic() - began < 20 * slow.seconds / 2
+        for batch in apart:
+            assert batch.failures["slow"].startswith("The collector slow took 0.")
+            assert "0.3 s are the most" in batch.failures["slow"]
+            assert batch.host.keys() == {"host.ticks"}
+        run.until(lambda _: slow.entered >= 4)  # tried on its own, and too slow still
+        assert run.next().failures.keys() == {"slow"}
+        slow.seconds = 0
+        batch = run.until(lambda batch: not batch.failures)
+        assert batch.host["host.slow"] > 4
+    finally:
+        run.sampler.stop()
+
+
+def test_a_collector_that_was_slow_once_goes_on(tree: FakeTree, proc: Path) -> None:
+    slow = Slow(0.4)
+    run = Run(tree, proc, 0.05, slow, sure_after=20)
+    run.sampler.start()
+    try:
+        assert run.next().duration > 0.3
+        slow.seconds = 0
+        assert [run.next().failures for _ in range(10)] == 10 * [{}]
+    finally:
+        run.sampler.stop()
+
+
+def test_one_that_was_left_behind_and_is_slow_each_time_is_not_taken_for_restored(tree: FakeTree, proc: Path) -> None:
+    slow, other = Slow(0.6), Other()
+    run = Run(tree, proc, 0.05, slow, other)
+    run.sampler.start()
+    try:
+        run.until(lambda batch: "slow" in batch.failures)
+        while slow.entered < 4:
+            run.sampler.look_after()
+            assert run.next().failures.keys() == {"slow"}
+        assert "took 0." in run.next().failures["slow"]
+    finally:
+        slow.seconds = 0
+        run.sampler.stop()
+
+
+def test_a_search_for_cgroups_that_is_slow_is_said_and_goes_on(tree: FakeTree, proc: Path) -> None:
+    class Searching(Slow):
+        """Takes its time in the turn of the search."""
+
+        def collect(self, tick: Tick) -> None:
+            run.turns.begin(SEARCH)
+            super().collect(tick)
+
+    slow = Searching(0.4)
+    run = Run(tree, proc, 0.05, slow, sure_after=20)
+    run.sampler.watch((SampleTarget(container_id=ID),))
+    run.sampler.start()
+    try:
+        batch = run.until(lambda batch: bool(batch.failures))
+        assert batch.failures["cgroup"].startswith("The search for cgroups took 0.")
+        assert len(batch.targets) == 1
+        slow.seconds = 0
+        assert run.until(lambda batch: not batch.failures).host["host.slow"] > 1
     finally:
         run.sampler.stop()
 
