@@ -269,7 +269,7 @@ class Sampler:
 
     def _try_again(self, name: str, reader: Reader, wait: float) -> None:
         """Read it alone, beside the ticks, until that is quick; then it takes part in them again."""
-        longest = self._first_trial
+        wait_next = self._first_trial
         while not self._ended.wait(wait):
             with self._lock:
                 without = dict(self._left_behind)
@@ -282,7 +282,7 @@ class Sampler:
                     del self._left_behind[name]
                 return
             self._was_slow(name, seconds)
-            wait, longest = longest, min(2 * longest, LAST_TRIAL)
+            wait, wait_next = wait_next, min(2 * wait_next, LAST_TRIAL)
 
     def _set_aside(self, course: _Course) -> None:
         """Go on without who took too long again."""
