@@ -14,7 +14,7 @@ from watchtower_agent.engine.workers import Workers
 async def until(condition: Callable[[], bool]) -> None:
     """What threads do among themselves tells nobody."""
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.005)
 
 
