@@ -134,7 +134,8 @@ def container_hangs(record: ContainerRecord, waited: float, at: float) -> Notice
         action="container_hangs",
         severity=Severity.WARNING,
         reason=f"the engine has not answered about {name} for {waited:.0f} s, and answers otherwise: its runtime "
-        "hangs. What becomes of it may stay unknown until it answers; the agent keeps asking. Look at its containerd-shim",
+        "hangs. What becomes of it may stay unknown until it answers; the agent keeps asking. "
+        "Look at its containerd-shim",
         data={"container": name, "id": record.container.id, "waited": round(waited, 3)},
         at=at,
     )

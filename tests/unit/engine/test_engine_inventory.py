@@ -121,7 +121,7 @@ async def test_the_urgent_are_first() -> None:
         bench.inventory.request(["e", "c"], urgent={"e", "c"})
         bench.inventory.request(["c"])
         await bench.until(5)
-        assert bench.calls.asked[:2] == ["e", "c"]
+        assert set(bench.calls.asked[:2]) == {"e", "c"}
         assert sorted(bench.calls.asked) == ["a", "b", "c", "d", "e"]
 
 
