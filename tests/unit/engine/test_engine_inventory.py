@@ -31,7 +31,7 @@ class Calls(EngineCalls):
     """
 
     def __init__(self) -> None:
-        super().__init__(EngineAddress(url="tcp://scripted:2375", source="settings"), clock=SystemClock())
+        super().__init__(EngineAddress(url="unix:///nowhere", source="settings"), clock=SystemClock())
         self.hanging: set[str] = set()
         self.refusing: list[WatchtowerError] = []
         self.asked: list[str] = []
