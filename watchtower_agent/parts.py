@@ -203,7 +203,16 @@ class Parts:
             "latency": engine.latency,
             "reconnects": self.session.counts.reconnects,
             "last_error": engine.last_error or None,
+            "hanging": self._hanging(),
         }
+
+    def _hanging(self) -> list[dict[str, object]]:
+        containers = self.pipeline.state.containers
+        return [
+            {"name": containers[each].container.name, "id": each, "since": since}
+            for each, since in self.pipeline.hanging.items()
+            if each in containers
+        ]
 
     def _sampling(self) -> dict[str, object]:
         counters = self.sampler.counters

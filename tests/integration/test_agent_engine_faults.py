@@ -143,3 +143,23 @@ async def test_what_happened_in_a_frozen_engine_is_told_when_it_thaws(
     assert len(host.agent.ledger("crashed")) == 1
     assert host.agent.status()["well"] is True
     assert host.watch.told("agent", "event_gap") == []
+
+
+async def test_containers_whose_inspection_hangs_hold_up_no_other_and_are_named(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    host = make_host(engine, module_broker, REVIVE, settings={"engine": {"timeout": "3s"}}, start=False)
+    assert host.proxy is not None
+    stuck = [engine.run(f"stuck{number}") for number in range(3)]
+    silent = [host.proxy.blackhole("GET", f"/containers/{each}/json") for each in stuck]
+    host.agent.start()
+    for rule in silent:
+        await asyncio.to_thread(rule.wait, 2.5)  # before the first of them is given up
+
+    await still_acts(host)
+
+    told = await host.watch.until_told("agent", "container_hangs", count=len(stuck), timeout=20)
+    assert sorted(str(each.data["container"]) for each in told) == ["stuck0", "stuck1", "stuck2"]
+    of_engine = host.agent.status()["engine"]
+    assert sorted(each["name"] for each in of_engine["hanging"]) == ["stuck0", "stuck1", "stuck2"]
+    assert of_engine["responding"] is True

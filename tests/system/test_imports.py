@@ -12,6 +12,8 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+SHELL = {"inbox", "journal", "lag", "loop"}
+"""Modules of the loop that may do I/O, read a clock or wait. All others belong to its pure core."""
 
 BREACHES = [
     # contract, module that breaks it, the import that does
@@ -45,7 +47,9 @@ BREACHES = [
     ("pure", "state/host_state.py", "import pathlib"),
     ("pure", "loop/pipeline.py", "import asyncio"),
     ("pure", "loop/publication.py", "import watchtower_agent.clock"),
+    ("pure", "loop/prune_answers.py", "import socket"),
     ("core-libraries", "model/instant.py", "import logging"),
+    ("core-libraries", "loop/prune_pass.py", "import mmap"),
     ("core-libraries", "model/instant.py", "import selectors"),
     ("core-libraries", "state/host_state.py", "import glob"),
     ("core-libraries", "policies/policy.py", "import pydantic_settings"),
@@ -119,6 +123,14 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_contract_is_broken_once_here() -> None:
     assert {contract for contract, _, _ in BREACHES} == contracts()
+
+
+@pytest.mark.parametrize("contract", ["pure", "core-libraries"])
+def test_every_module_of_the_loop_is_of_its_shell_or_held_to_be_pure(contract: str) -> None:
+    configuration = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+    (found,) = (each for each in configuration["tool"]["importlinter"]["contracts"] if each["id"] == contract)
+    held = {name.removeprefix("watchtower_agent.loop.") for name in found["source_modules"] if ".loop." in name}
+    assert held == {path.stem for path in (CHECKOUT / "watchtower_agent/loop").glob("[a-z]*.py")} - SHELL
 
 
 @pytest.mark.parametrize(("contract", "module", "breach"), BREACHES)

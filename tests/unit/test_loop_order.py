@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import cast
 
 from structlog.testing import capture_logs
@@ -74,7 +74,7 @@ class Outside:
         self.started.append(intent)
         self.note("action started")
 
-    def request(self, container_ids: Sequence[str]) -> None: ...
+    def request(self, container_ids: Sequence[str], *, urgent: Collection[str] = ()) -> None: ...
 
     def watch(self, targets: tuple[SampleTarget, ...]) -> None:  # noqa: ARG002 - the port's
         self.note("sampler told")

@@ -4,7 +4,7 @@ taken something in."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from tests.support.core import INSTALL_ID
@@ -50,7 +50,7 @@ class Outside:
 
     def metrics(self, message: MetricsMessage) -> None: ...
 
-    def request(self, container_ids: Sequence[str]) -> None: ...
+    def request(self, container_ids: Sequence[str], *, urgent: Collection[str] = ()) -> None: ...
 
     def watch(self, targets: tuple[SampleTarget, ...]) -> None: ...
 

@@ -20,8 +20,9 @@ from watchtower_agent.model.outcome import Intent, Outcome, Result, Unsettled
 from watchtower_agent.ports.clock import Clock
 from watchtower_agent.ports.engine import Engine
 
-_AT_ONCE = 8
-"""Actions under way at the same time: as many as the engine's own thread pool takes."""
+AT_ONCE = 64
+"""Actions under way at the same time, as many as the engine has threads for. So many that none waits behind slow stops:
+what waits for its turn has been told as started."""
 
 
 class Executor:
@@ -33,6 +34,7 @@ class Executor:
         recheck: Asks once more whether it is wanted still, and every guard; anything but None means that the action
             is abandoned.
         done: Takes how it ended, on the event loop.
+        at_once: Actions that may be under way at the same time, and as many more that scale.
     """
 
     def __init__(
@@ -42,14 +44,15 @@ class Executor:
         *,
         recheck: Callable[[Intent, Instant], Held | Dropped | None],
         done: Callable[[Outcome | Unsettled], None],
+        at_once: int = AT_ONCE,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._recheck = recheck
         self._done = done
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._room = asyncio.Semaphore(at_once)
         # Scaling waits for minutes until a clone is well, and needs no thread for that: no restart waits behind it.
-        self._room_to_scale = asyncio.Semaphore(_AT_ONCE)
+        self._room_to_scale = asyncio.Semaphore(at_once)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     @property

@@ -25,6 +25,7 @@ _RESULT_STYLES: Final = {
 }
 _LOST: Final = {"dropped": "dropped to stay within the size limit", "dead_letters": "refused by the broker for good"}
 _MOST_PROBLEMS: Final = 10
+_MOST_HANGING: Final = 5
 _POLICY_COLUMNS: Final = (
     Column(title="policy", least=14, usual=24),
     Column(title="mode", least=7, usual=7),
@@ -101,6 +102,17 @@ def _engine(page: Page, engine: Json, now: float) -> None:
     gaps = engine.get("gaps", 0)
     counts = f"{counted(engine.get('events'), 'event')}, {counted(gaps, 'gap')}{lag}"
     page.fact("", words(counts, "yellow" if gaps else ""))
+    hanging = [each for each in _listed(engine, "hanging") if isinstance(each, Mapping)]
+    for each in hanging[:_MOST_HANGING]:
+        text = words(f" can't be inspected, since {since(each.get('since'), now)}: its runtime hangs")
+        page.fact("", name(printable(each.get("name", "?"))), text, good=False)
+    if len(hanging) > _MOST_HANGING:
+        page.fact("", words(f"and {len(hanging) - _MOST_HANGING:,} more"))
+
+
+def _listed(section: Json, key: str) -> Sequence[object]:
+    value = section.get(key)
+    return value if isinstance(value, list) else ()
 
 
 def _http(page: Page, http: object) -> None:

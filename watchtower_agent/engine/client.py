@@ -19,8 +19,9 @@ from watchtower_agent.model.disk_usage import DiskUsage
 from watchtower_agent.model.service import CLONE_OF
 from watchtower_agent.ports.clock import Clock
 
-THREADS = 8
-"""Actions at once. They have their own threads: a restart that hangs stops neither the event stream nor inspections."""
+THREADS = 64
+"""Calls of actions at once, each in a thread that is made when it is needed: most wait for a container to stop, which
+may take minutes. They have their own threads: a restart that hangs stops neither the event stream nor inspections."""
 
 DEFAULT_STOP_TIMEOUT = 10.0
 """Seconds; the engine's own for a container that names none."""

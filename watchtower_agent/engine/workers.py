@@ -11,6 +11,9 @@ from typing import Generic, ParamSpec, TypeVar
 
 from watchtower_agent.model.values import dataclass
 
+IDLE = 30.0
+"""Seconds without a call after which a thread ends."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -47,17 +50,31 @@ class _Job(Generic[T]):
 
 
 class Workers:
-    """At most `count` threads that run blocking calls for the event loop.
+    """At most `count` threads that run blocking calls for the event loop; made when all others are busy.
 
     They are daemon threads, unlike an executor's: a call that hangs on a frozen engine does not hold up the agent's
     exit.
+
+    Args:
+        name: What the threads are called.
+        count: How many there may be.
+        idle: Seconds without a call after which a thread ends.
     """
 
-    def __init__(self, name: str, count: int) -> None:
+    def __init__(self, name: str, count: int, *, idle: float = IDLE) -> None:
         self._name = name
         self._count = count
+        self._idle = idle
         self._jobs: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._open = 0
+        """Calls that wait or run."""
+
+    @property
+    def threads(self) -> int:
+        """How many there are now."""
+        return self._threads
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run it in one of the threads, when one is free.
@@ -67,18 +84,41 @@ class Workers:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         job = _Job(loop=loop, answer=answer, function=lambda: function(*args, **kwargs))
-        if len(self._threads) < self._count:
-            thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        self._jobs.put(job)  # type: ignore[arg-type] # a queue of jobs of any result
+        with self._lock:
+            self._open += 1
+            self._jobs.put(job)  # type: ignore[arg-type] # a queue of jobs of any result
+            one_more = self._threads < min(self._count, self._open)
+            self._threads += one_more
+        if one_more:
+            threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
         return await answer
 
     def close(self) -> None:
         """Let idle threads end; busy ones end with their call."""
-        for _ in self._threads:
+        for _ in range(self._threads):
             self._jobs.put(None)
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job.run()
+        while True:
+            try:
+                job = self._jobs.get(timeout=self._idle)
+            except queue.Empty:
+                if self._leaves():
+                    return
+                continue
+            if job is None:
+                with self._lock:
+                    self._threads -= 1
+                return
+            try:
+                job.run()
+            finally:
+                with self._lock:
+                    self._open -= 1
+
+    def _leaves(self) -> bool:
+        """Whether this thread may end: unless a call has just come that counts on it."""
+        with self._lock:
+            leaves = self._open < self._threads
+            self._threads -= leaves
+        return leaves

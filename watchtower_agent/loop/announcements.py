@@ -126,6 +126,33 @@ def sampling_restored(collector: str, at: float) -> Notice:
     )
 
 
+def container_hangs(record: ContainerRecord, waited: float, at: float) -> Notice:
+    """The engine does not answer about one container."""
+    name = record.container.name
+    return Notice(
+        kind=EventKind.AGENT,
+        action="container_hangs",
+        severity=Severity.WARNING,
+        reason=f"the engine has not answered about {name} for {waited:.0f} s, and answers otherwise: its runtime "
+        "hangs. What becomes of it may stay unknown until it answers; the agent keeps asking. "
+        "Look at its containerd-shim",
+        data={"container": name, "id": record.container.id, "waited": round(waited, 3)},
+        at=at,
+    )
+
+
+def container_answers(record: ContainerRecord, hung_for: float, at: float) -> Notice:
+    """The engine answers about it again."""
+    name = record.container.name
+    return Notice(
+        kind=EventKind.AGENT,
+        action="container_answers",
+        reason=f"the engine answers about {name} again, after {hung_for:.0f} s",
+        data={"container": name, "id": record.container.id, "hung_for": round(hung_for, 3)},
+        at=at,
+    )
+
+
 def policies_loaded(policies: PolicySet, at: float) -> Notice:
     """A policy folder is in force."""
     warnings = list(map(str, policies.warnings))

@@ -19,6 +19,7 @@ from watchtower_agent.model.observation import (
     EngineFound,
     EventsObserved,
     GapObserved,
+    InspectionHung,
     ReadingObserved,
     ScheduleDue,
     SiblingObserved,
@@ -112,6 +113,8 @@ class Inbox:
                 return self._ordinal
             case ContainerObserved():
                 return ContainerObserved, observation.container_id
+            case InspectionHung():
+                return InspectionHung, observation.container_id
             case ScheduleDue():
                 return ScheduleDue, observation.policy
             case ReadingObserved():

@@ -312,5 +312,5 @@ class Loop:
         self._inspect_timer = None
         due = self._to_inspect.due(asyncio.get_running_loop().time(), self._pipeline.state.containers)
         if due:
-            self._inspections.request(due)
+            self._inspections.request(due, urgent=self._pipeline.urgent(due))
         self._look_after_inspections()

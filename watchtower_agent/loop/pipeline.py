@@ -13,6 +13,7 @@ from watchtower_agent.loop.clock_watch import ClockWatch
 from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineTold, EngineWatch
+from watchtower_agent.loop.hang_watch import HangWatch
 from watchtower_agent.loop.pausing import Pausing
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.loop.rechecking import recheck
@@ -32,9 +33,11 @@ from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
     ContainerObserved,
     EngineFound,
+    EngineLost,
     EngineObservation,
     EventsObserved,
     GapObserved,
+    InspectionHung,
     InventoryObserved,
     PoliciesRejected,
     ReadingObserved,
@@ -144,6 +147,7 @@ class Pipeline:
     _tick: bool = False
     _cursor: Cursor | None = None
     _engine: EngineWatch = field(init=False)
+    _hangs: HangWatch = field(init=False)
     _sampler: SampleWatch = field(init=False)
     _scheduling: Scheduling = field(init=False)
     _causes: SharedCauses = field(init=False)
@@ -172,6 +176,7 @@ class Pipeline:
         )
         self._clock = ClockWatch(self.state, self.publication)
         self._engine = EngineWatch(self.state, self.publication, self._say)
+        self._hangs = HangWatch(self.state, self._say)
         self._sampler = SampleWatch(options.interval, self._say)
         self._scheduling = Scheduling(self.state, self.publication, self.decisions, self._say)
 
@@ -184,6 +189,21 @@ class Pipeline:
     def failing(self) -> Mapping[str, str]:
         """Collector -> what it can't sample, and why."""
         return self._sampler.failing
+
+    @property
+    def hanging(self) -> Mapping[str, float]:
+        """Container -> since when its inspection hangs, seconds since the epoch."""
+        return self._hangs.since
+
+    def urgent(self, container_ids: Iterable[str]) -> frozenset[str]:
+        """Those of them that something waits for: they were never inspected, or a decision about them is held."""
+        waited_for = {waiting.decision.target.id for waiting in self.decisions.agenda.waiting.values()}
+        containers = self.state.containers
+        return frozenset(
+            each
+            for each in container_ids
+            if each in waited_for or ((record := containers.get(each)) is not None and record.container.detail is None)
+        )
 
     def failures(self, now: Instant) -> FailureCount:
         """How many containers failed lately, as the search for shared causes counts them."""
@@ -356,6 +376,7 @@ class Pipeline:
             return
         self.publication.out.look_again |= event.kind is EventKind.SERVICE
         if event.kind is EventKind.CONTAINER and event.action == "destroy":
+            self._hangs.gone(event.actor_id)
             self.decisions.under_way.settling.gone(event.actor_id, now)
         if (known is None or event.action in INSPECT_AFTER) and event.actor_id in self.state.containers:
             self._inspect([event.actor_id])
@@ -378,7 +399,10 @@ class Pipeline:
 
     # --- what the engine room tells ---------------------------------------------------------------------
 
-    def _engine_room(self, seen: EngineTold | DiskTold, now: Instant) -> None:
+    def _engine_room(self, seen: EngineTold | DiskTold | InspectionHung, now: Instant) -> None:
+        if isinstance(seen, InspectionHung):
+            self._hangs.hung(seen, now)
+            return
         if isinstance(seen, DiskTold):
             self.decisions.prune_wishes.disk_seen(seen, now)
             return
@@ -386,6 +410,8 @@ class Pipeline:
             self._remember_again(now)
         if isinstance(seen, EngineFound) and seen.restarted:
             self._causes.engine_restarted()
+        if isinstance(seen, EngineLost):
+            self._hangs.engine_lost()
         self._engine.take(seen, now)
         self.decisions.pruning.tracking.engine(seen, now)
 
@@ -426,6 +452,7 @@ class Pipeline:
 
     def _inspection(self, seen: ContainerObserved, now: Instant) -> None:
         self._engine.alive(now)
+        self._hangs.answered(seen, now)
         again, events = self.state.apply_inspection(seen)
         if again:
             self._inspect([seen.container_id])

@@ -17,7 +17,8 @@ class Notice:
     Known ones: engine/down, engine/up, agent/event_gap, agent/started, agent/stopping, agent/sampling_degraded,
     agent/sampling_restored, policy/loaded, policy/rejected, policy/scheduled, policy/missed, policy/triggered,
     policy/breaker_open, policy/breaker_half_open, policy/breaker_closed, policy/paused, policy/resumed, policy/limited,
-    policy/regretted, policy/at_max, agent/paused, agent/resumed, agent/shared_cause, agent/shared_cause_over.
+    policy/regretted, policy/at_max, agent/paused, agent/resumed, agent/shared_cause, agent/shared_cause_over,
+    agent/container_hangs, agent/container_answers.
 
     Attributes:
         kind: `engine`, `agent` or `policy`.

@@ -245,6 +245,25 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InspectionHung:
+    """The engine did not answer about one container in time.
+
+    Attributes:
+        container_id: Full id.
+        waited: Seconds for which it was waited.
+        tries: Inspections of it in a row that hung, this one among them.
+        reason: In words.
+        at: Seconds since the epoch.
+    """
+
+    container_id: str
+    waited: float
+    tries: int
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServicesObserved:
     """What the Swarm says of the services that policies scale. Only managers are asked.
 
@@ -324,6 +343,7 @@ EngineObservation = (
     EventsObserved
     | InventoryObserved
     | ContainerObserved
+    | InspectionHung
     | EngineFound
     | EngineDescribed
     | EngineLost

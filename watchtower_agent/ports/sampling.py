@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from watchtower_agent.model.sample import SampleTarget
@@ -19,6 +19,6 @@ class Sampling(Protocol):
 class Inspections(Protocol):
     """Asks the engine about containers, in the background; answers come through the inbox."""
 
-    def request(self, container_ids: Sequence[str]) -> None:
-        """Inspect these soon. Asking twice for one that waits already is one inspection."""
+    def request(self, container_ids: Sequence[str], *, urgent: Collection[str] = ()) -> None:
+        """Inspect these soon, the urgent ones first. Asking twice for one that waits already is one inspection."""
         ...

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from tests.support.core import NOW, FakeClock, Host, container_id, policy_set
-from watchtower_agent.actions.executor import Executor
+from watchtower_agent.actions.executor import AT_ONCE, Executor
 from watchtower_agent.errors import AbsentError, PermanentError, RemovedError, TemporaryError, UnansweredError
 from watchtower_agent.model.container import Container, Health
 from watchtower_agent.model.decision import Decision, Dropped, Guard, Held, Number, Target, TargetKind, Verb
@@ -211,27 +211,39 @@ async def test_the_guards_are_asked_when_its_turn_comes_not_when_it_is_queued() 
     asked: list[str] = []
     bench = Bench(recheck=lambda each: asked.append(each.decision.target.name))
     bench.engine.gate.clear()
-    for number in range(9):
+    for number in range(AT_ONCE + 1):
         bench.executor.start(intent(f"c{number}"))
     await settled()
-    assert asked == [f"c{number}" for number in range(8)]
-    assert bench.executor.under_way == 9
+    assert asked == [f"c{number}" for number in range(AT_ONCE)]
+    assert bench.executor.under_way == AT_ONCE + 1
 
     bench.engine.gate.set()
     await bench.executor.finish(within=5)
 
-    assert asked[8:] == ["c8"]
-    assert len(bench.outcomes) == 9
+    assert asked[AT_ONCE:] == [f"c{AT_ONCE}"]
+    assert len(bench.outcomes) == AT_ONCE + 1
+
+
+async def test_nothing_waits_behind_stops_that_take_long() -> None:
+    bench = Bench()
+    bench.engine.gate.clear()
+    for number in range(40):
+        bench.executor.start(intent(f"c{number}"))
+    await settled()
+    assert len(bench.engine.calls) == 40, "each is told as started, and is"
+
+    bench.engine.gate.set()
+    await bench.executor.finish(within=5)
 
 
 async def test_however_many_services_are_scaled_a_restart_need_not_wait() -> None:
     bench = Bench()
     bench.engine.gate.clear()
-    for number in range(9):
+    for number in range(AT_ONCE + 1):
         bench.executor.start(intent(f"c{number}", verb=Verb.SCALE, service_id="s", to=2, version=1))
     bench.executor.start(intent("web"))
     await settled()
-    assert [call[0] for call in bench.engine.calls] == ["scale_service"] * 8 + ["restart"]
+    assert [call[0] for call in bench.engine.calls] == ["scale_service"] * AT_ONCE + ["restart"]
 
     bench.engine.gate.set()
     await bench.executor.finish(within=5)
@@ -307,7 +319,7 @@ async def test_what_waits_for_its_turn_is_not_done_once_it_is_overtaken(
     def done(outcome: Outcome | Unsettled) -> None:
         host.see(outcome)
 
-    executor = Executor(engine, host.clock, recheck=host.pipeline.recheck, done=done)
+    executor = Executor(engine, host.clock, recheck=host.pipeline.recheck, done=done, at_once=8)
     for each in host.intents:
         executor.start(each)
     await settled()

@@ -146,6 +146,15 @@ async def test_status_of_a_frozen_engine_says_so(socket: Path) -> None:
     assert "✗ does not answer at unix:///x" in out
 
 
+async def test_status_names_containers_that_hang_the_first_few(socket: Path) -> None:
+    hanging = [{"name": f"db\x1b{number}", "id": "f" * 64, "since": 1.0} for number in range(7)]
+    engine = {"connected": True, "responding": True, "version": "26.1.5", "url": "unix:///x", "hanging": hanging}
+    _, out, _ = await asked(socket, "status", answer=status(engine=engine))
+    assert out.count("can't be inspected, since") == 5
+    assert r"✗ db\x1b0 can't be inspected" in out
+    assert "and 2 more" in out
+
+
 async def test_a_bare_answer_is_enough(socket: Path) -> None:
     code, out, errors = await asked(socket, "status", answer={})
     assert (code, errors) == (0, "")

@@ -57,6 +57,21 @@ def test_a_descriptor_that_was_given_out_again_is_not_read_as_its_former_owners(
     assert list(host.column.numbers()) == [1, 2]
 
 
+def test_a_descriptor_that_went_to_a_file_which_is_not_kept_is_not_read_either(host: Host) -> None:
+    host.column.follow([host.life("a", "1\n"), host.life("b", "2\n")])
+    host.column.read(host.clock)
+    host.column.read(host.clock)
+    freed = host.files["b"].descriptor
+    host.files["b"].close()
+    stranger = os.open(host.folder / "a", os.O_RDONLY)  # no reading of ours tells that the number has another owner
+    try:
+        assert stranger == freed
+        host.column.read(host.clock)
+        assert list(host.column.numbers()) == [1, 2]
+    finally:
+        os.close(stranger)
+
+
 def test_a_container_that_has_ended_is_unknown_and_its_life_is_told(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
