@@ -117,9 +117,13 @@ class YamlText:
         node, key, complete = self._walk(path)
         if at_key and key is not None and complete:
             return key.mark.line, key.mark.column
-        if offset and isinstance(node, ScalarNode):
+        if isinstance(node, ScalarNode) and (offset or self._is_block(node)):
             return position_inside(self.text, node.mark.index, node.text, offset)
         return node.mark.line, node.mark.column
+
+    def _is_block(self, node: ScalarNode) -> bool:
+        """Whether its text begins on another line than the value does, behind | or >."""
+        return self.text[node.mark.index : node.mark.index + 1] in {"|", ">"} and bool(node.text.strip())
 
     def _walk(self, path: Path) -> tuple[Node, ScalarNode | None, bool]:
         node: Node = self.root

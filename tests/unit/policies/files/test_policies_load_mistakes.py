@@ -331,6 +331,8 @@ def test_a_reused_anchor_is_told_at_both_places() -> None:
         ("when: 'health == ''none'' and cpu.prcent > 1'", 4, 35),
         ("when: health == 'none'\n      and cpu.prcent > 1", 5, 11),
         ("when: >-\n      health == 'none'\n      and cpu.prcent > 1", 6, 11),
+        ("when: >-\n\n      cpu.prcent > 1", 6, 7),
+        ("when: |\n", 4, 11),
         ("when: |\n      health == 'none' and\n\n      cpu.prcent > 1", 7, 7),
         ("when: 'health == ''none''\n\n      and\n      cpu.prcent > 1'", 7, 7),
     ],
@@ -390,6 +392,24 @@ policies:
         "30s",
         "foo",
     ]
+
+
+def test_mistakes_within_one_comparison_and_beside_a_slip_have_their_lines_and_columns() -> None:
+    text = """\
+version: 1
+policies:
+  - name: a
+    select: {name: "*"}
+    when: >
+      cpu.percnt > memory.usge
+      and exit_code in [1, "a", 3s]
+      or labels[x] == "y"
+    then: {restart: {}}
+"""
+    found = load_policies({"a.yaml": text.encode()})
+
+    assert isinstance(found, tuple)
+    assert [(problem.line, problem.column) for problem in found] == [(6, 7), (6, 20), (7, 28), (7, 33), (8, 17)]
 
 
 @pytest.mark.parametrize(
