@@ -37,6 +37,14 @@ def raised(policies: str = POLICY) -> SizedHost:
     return host
 
 
+def begins_anew(host: SizedHost, protection: Protection) -> None:
+    """The agent starts again with other settings."""
+    host.protected_by(protection)
+    host.dies(away=1.0)
+    host.comes_back()
+    host.uses(2, memory=100, cores=0.2)
+
+
 def revert(host: SizedHost, name: str = "web", policy: str | None = None) -> dict[str, Any]:
     """What a person who asks for it hears; raises what they are refused with."""
     decisions, now = host.pipeline.decisions, host.clock.now()
@@ -226,7 +234,7 @@ def test_a_mode_that_does_not_act_does_not_revert(mode: str) -> None:
     if mode == "shadow":
         reload(host, POLICY.replace("select:", "mode: shadow\n  select:"))
     else:
-        host.pipeline.decisions.protection = Protection(observe=True)
+        begins_anew(host, Protection(observe=True))
     host.oom()  # the policy itself wants something, too
     host.uses(2, memory=100, cores=0.2)
     said = revert(host)
@@ -251,7 +259,7 @@ def test_a_pause_holds_it_and_it_survives_the_agent() -> None:
 
 def test_what_is_protected_is_not_reverted() -> None:
     host = raised()
-    host.pipeline.decisions.protection = Protection(own_containers=(host.record().container.id,))
+    begins_anew(host, Protection(own_containers=(host.record().container.id,)))
     assert revert(host)["guard"] == "protected"
 
 
