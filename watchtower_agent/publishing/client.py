@@ -24,6 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from watchtower_agent.publishing.broker_options import BrokerAddress, MqttOptions, MqttProtocol
 from watchtower_agent.publishing.connection import PublishResult, Verdict, result_of
+from watchtower_agent.publishing.wire import Wire
 
 WINDOW: Final = 20
 """Messages that wait for their PUBACK at the same time; more publishers in parallel are slower, not faster."""
@@ -47,7 +48,8 @@ ReasonCode.names = MappingProxyType(
     }
 )
 
-_ACCEPTED: Final = ReasonCode(PacketTypes.PUBACK)
+_SUCCESS, _NOBODY_LISTENS = 0x00, 0x10
+_ACCEPTED: Final = {code: ReasonCode(PacketTypes.PUBACK, identifier=code) for code in (_SUCCESS, _NOBODY_LISTENS)}
 _NO_PROPERTIES: Final = Properties(PacketTypes.PUBACK)  # type: ignore[no-untyped-call] # not typed in paho
 
 
@@ -85,6 +87,7 @@ class MqttClient(aiomqtt.Client):
             max_inflight_messages=WINDOW,
             logger=_AIOMQTT_LOG,
         )
+        self._wire = None if address.websockets else Wire(self._client)
         self._chores_every = min(3.0, options.keepalive / 5)
         self._v5 = v5
         self.acks: dict[int, asyncio.Future[PublishResult]] = {}
@@ -136,14 +139,16 @@ class MqttClient(aiomqtt.Client):
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
     def _acknowledged(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
-        """The plainest acknowledgement, as nearly all are: paho makes two tables of each, a tenth of a storm's cost."""
+        """The plain acknowledgements, as nearly all are: paho makes two tables of each, a tenth of a storm's cost."""
         client, packet = self._client, self._client._in_packet["packet"]  # noqa: SLF001 - nothing public is called so early
-        if cmd != "PUBACK" or len(packet) != 2:  # noqa: PLR2004 - nothing but the message's number
+        # The message's number; then, where it is not success, the reason; then, where it has any, properties.
+        accepted = _ACCEPTED.get(packet[2] if len(packet) > 2 else _SUCCESS)  # noqa: PLR2004 - the number's bytes
+        if cmd != "PUBACK" or accepted is None or len(packet) < 2 or bytes(packet[3:]) not in {b"", b"\0"}:  # noqa: PLR2004 - likewise
             return self._take_acknowledgement(cmd)
-        number = int.from_bytes(packet, "big")
+        number = int.from_bytes(packet[:2], "big")
         with client._out_message_mutex:  # noqa: SLF001 - as paho does it
             if number in client._out_messages:  # noqa: SLF001 - as paho does it
-                return client._do_on_publish(number, _ACCEPTED, _NO_PROPERTIES)  # noqa: SLF001 - as paho does it
+                return client._do_on_publish(number, accepted, _NO_PROPERTIES)  # noqa: SLF001 - as paho does it
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _on_publish(
@@ -202,6 +207,8 @@ class MqttClient(aiomqtt.Client):
 
     def _write(self) -> None:
         try:
+            if self._wire is not None:
+                self._wire.join()
             self._client.loop_write()
         except Exception as error:  # noqa: BLE001 - as in aiomqtt: whatever it is, the connection is no good any more
             if not self._disconnected.done():
