@@ -61,10 +61,10 @@ TROUBLES: Final = (
     ),
     Trouble(
         name="demo-busy",
-        plot="uses all of the 0.3 cores it may",
+        plot="uses all of the 0.1 cores it may",
         script="while :; do :; done",
         verb="notify",
-        options={"NanoCpus": 300_000_000},
+        options={"NanoCpus": 100_000_000},
     ),
 )
 NAMES: Final = frozenset(trouble.name for trouble in TROUBLES)
