@@ -21,6 +21,7 @@ from watchtower_agent.ports.store import StoreFacts
 from watchtower_agent.publishing.outbox import NoBroker
 from watchtower_agent.serving import metric_table as table
 from watchtower_agent.serving.counts import Counts
+from watchtower_agent.state import views
 from watchtower_agent.state.totals import Totals
 from watchtower_agent.vitals import stuck
 
@@ -68,7 +69,7 @@ class Monitoring:
         parts.sampler.scraped()
         facts = await self._store_facts()
         now, state = parts.clock.now(), parts.pipeline.state
-        running = state.table(now)
+        running = views.table(state, now)
         await asyncio.sleep(0)  # each of these takes a millisecond or two for a full host
         totals = self.totals.of([container.id for container in running.containers])
         await asyncio.sleep(0)

@@ -19,6 +19,7 @@ from watchtower_agent.model.observation import (
     EventsObserved,
     InventoryObserved,
 )
+from watchtower_agent.state import views
 
 
 def host() -> Host:
@@ -413,8 +414,8 @@ def test_a_sample_that_took_long_counts_for_three_of_its_own_lengths(age: float,
     record = state.containers[container_id("web")]
     assert (state.metric(container_id("web"), "memory.percent", moment) is not None) is known
     assert (state.host_metric("host.memory.percent", moment) is not None) is known
-    assert ("memory.percent" in state.view(record, moment).last_sample) is known
-    assert bool(state.table(moment).columns) is known
+    assert ("memory.percent" in views.view(state, record, moment).last_sample) is known
+    assert bool(views.table(state, moment).columns) is known
 
 
 def test_whom_to_sample_is_told_when_it_changes_only() -> None:

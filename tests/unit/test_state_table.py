@@ -12,6 +12,7 @@ from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.fact import MetricsTable
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
+from watchtower_agent.state import views
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
@@ -61,9 +62,9 @@ def test_it_says_what_the_views_of_running_containers_say(data: st.DataObject) -
     state.engine.listed = data.draw(st.booleans())
     now = Instant(wall=NOW + 0.5, monotonic=1000.5)
 
-    table = state.table(now)
+    table = views.table(state, now)
 
-    wanted = [(record.container.name, dict(state.view(record, now).last_sample)) for record in running]
+    wanted = [(record.container.name, dict(views.view(state, record, now).last_sample)) for record in running]
     if not state.engine.listed:  # what is remembered, and can't be measured, may have ended
         told = {each.name for each in table.containers}
         assert all(values.keys() <= {"memory.oom_kills"} for name, values in wanted if name not in told)
@@ -78,11 +79,11 @@ def test_a_tick_long_ago_says_nothing_of_now() -> None:
     targets = (SampleTarget(container_id=container_id("web")),)
     state.apply_samples(SampleBatch(at=TICK, interval=1.0, targets=targets, columns=columns))
 
-    assert known(state.table(Instant(wall=NOW + 3, monotonic=1003.0))) == [("web", {"cpu.percent": 1.0})]
-    assert known(state.table(Instant(wall=NOW + 4, monotonic=1003.5))) == [("web", {})]
+    assert known(views.table(state, Instant(wall=NOW + 3, monotonic=1003.0))) == [("web", {"cpu.percent": 1.0})]
+    assert known(views.table(state, Instant(wall=NOW + 4, monotonic=1003.5))) == [("web", {})]
 
 
 def test_before_the_first_tick_the_containers_are_known_all_the_same() -> None:
     state = HostState("h1", containers={container_id("web"): ContainerRecord(container=container("web"))})
 
-    assert known(state.table(TICK)) == [("web", {})]
+    assert known(views.table(state, TICK)) == [("web", {})]

@@ -22,6 +22,7 @@ from watchtower_agent.model.window import Window
 from watchtower_agent.policies.conditions.subject import ContainerSubject, engine_values
 from watchtower_agent.policies.making import digest
 from watchtower_agent.ports.delivery import Composer
+from watchtower_agent.state import views
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 from watchtower_agent.state.remembered import record_json
@@ -98,7 +99,7 @@ class Publication:
         if record is None and isinstance(fact, Decision | Held | Dropped | Approval):
             decision = fact if isinstance(fact, Decision) else fact.decision
             record = self.state.containers.get(decision.target.id)
-        view = self.state.view(record, now) if record is not None else None
+        view = views.view(self.state, record, now) if record is not None else None
         message = self.composer.event(fact, sequence=self.sequence + 1, correlation_id=correlation, view=view)
         if message is not None:
             self.sequence += 1
@@ -161,7 +162,7 @@ class Publication:
             record = state.containers[container_id]
             if record.container.status is None or self._succeeded(record):
                 continue  # once an inspection tells the state, it changes again
-            message = self.composer.container_state(state.view(record))
+            message = self.composer.container_state(views.view(state, record))
             content = hash(message.payload)
             if self._contents.get(message.topic) != content:
                 self._contents[message.topic] = content
@@ -236,7 +237,7 @@ class Publication:
         self._sampled = self._sampled or first
         self._metrics_at = now.monotonic
         self._batches += 1
-        table, engine = replace(self.state.table(now), judgements=judgements), engine_values(self.state)
+        table, engine = replace(views.table(self.state, now), judgements=judgements), engine_values(self.state)
         if self.means:
             table = replace(table, means=self._means(table, now))
         told = self.composer.metrics(batch, table, engine, sequence=self._batches, interval=every)

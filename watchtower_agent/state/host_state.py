@@ -11,7 +11,6 @@ from dataclasses import field, replace
 
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, EngineEvent, EventKind, Origin
-from watchtower_agent.model.fact import ContainerView, MetricsTable
 from watchtower_agent.model.instant import AHEAD, Instant
 from watchtower_agent.model.observation import ContainerObserved, InventoryObserved
 from watchtower_agent.model.outcome import Intent, Outcome, Result
@@ -25,7 +24,7 @@ from watchtower_agent.state.engine_state import EngineState
 from watchtower_agent.state.history import History
 from watchtower_agent.state.own_action import own_action
 from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, ended_by_itself, judge_signal_anew, met
-from watchtower_agent.state.sampled import OF_LIMITS, OOM_KILLS, known_oom_kills, learn_oom_kills, row, sampled, table
+from watchtower_agent.state.sampled import OF_LIMITS, learn_oom_kills, sampled
 from watchtower_agent.state.services import Services
 
 _EVENT_MAY_LAG = 1.5
@@ -68,7 +67,7 @@ class HostState:
     """What is known of services beyond the containers here."""
     clock: ClockSteps = field(default_factory=ClockSteps)
     """How often the wall clock was set."""
-    _other_limits: set[str] = field(default_factory=set)
+    other_limits: set[str] = field(default_factory=set)
     """Ids of containers whose limits were changed since they were last read."""
     _tombstones: dict[str, int] = field(default_factory=dict)
     """Ids of removed containers, with the position of the event that told."""
@@ -98,7 +97,7 @@ class HostState:
         if event.action == "start" and self.samples is not None:
             self.history.renew(event.actor_id, self.samples.columns)
         if event.action == "update":
-            self._other_limits.add(event.actor_id)
+            self.other_limits.add(event.actor_id)
         if event.action == "destroy":
             self._forget(record)
         else:
@@ -108,7 +107,7 @@ class HostState:
     def _forget(self, record: ContainerRecord) -> None:
         container_id = record.container.id
         del self.containers[container_id]
-        self._other_limits.discard(container_id)
+        self.other_limits.discard(container_id)
         self.averages.forget(container_id)
         self.changed.discard(container_id)
         self.removed.add(container_id)
@@ -263,7 +262,7 @@ class HostState:
         if self.samples is None or self.samples.targets is not batch.targets:
             self.slots = {target.container_id: slot for slot, target in enumerate(batch.targets)}
         self.samples = batch
-        self._other_limits -= batch.anew
+        self.other_limits -= batch.anew
         self.averages.add(batch, self.containers)
 
     def apply_intent(self, intent: Intent, *, until: float | None = None) -> None:
@@ -368,7 +367,7 @@ class HostState:
             return None
         return self.age(record.started, now)
 
-    # --- views --------------------------------------------------------------------------------------
+    # --- values -------------------------------------------------------------------------------------
 
     def metric(self, container_id: str, name: str, now: Instant) -> float | None:
         """A sampled value of a container at the newest tick; None when unknown or older than three intervals."""
@@ -376,7 +375,7 @@ class HostState:
         slot = self.slots.get(container_id)
         if batch is None or slot is None or batch.out_of_date(now):
             return None
-        if name in OF_LIMITS and container_id in self._other_limits:
+        if name in OF_LIMITS and container_id in self.other_limits:
             return None
         return sampled(batch, slot, self.containers.get(container_id), name, now.wall)
 
@@ -386,54 +385,6 @@ class HostState:
         if batch is None or batch.out_of_date(now):
             return None
         return batch.host.get(name)
-
-    def view(self, record: ContainerRecord, now: Instant | None = None) -> ContainerView:
-        """The record as it is published; with the newest sample when `now` is given."""
-        sample: dict[str, float] = {}
-        oom_kills = None
-        if now is not None:
-            sample = self._row(record, now)
-            oom_kills = known_oom_kills(record, self.samples, sample.get(OOM_KILLS))
-            if sample.get(OOM_KILLS) != oom_kills:
-                sample.pop(OOM_KILLS, None)  # it was read before the last kill
-        operator = record.operator
-        return ContainerView(
-            container=record.container,
-            restarts=record.restarts,
-            restarts_by_agent=record.restarts_by_agent,
-            operator_action=operator.action if operator else "",
-            operator_action_at=operator.at if operator else None,
-            hands_off_until=operator.until if operator and record.container.running else None,
-            oom_kills=oom_kills,
-            last_sample=sample,
-        )
-
-    def _row(self, record: ContainerRecord, now: Instant) -> dict[str, float]:
-        """What `metric` gives of every name that was sampled."""
-        batch = self.samples
-        if batch is None or batch.out_of_date(now):
-            return {}
-        found = row(batch, self.slots.get(record.container.id), record, now.wall)
-        if record.container.id in self._other_limits:
-            for name in OF_LIMITS:
-                found.pop(name, None)
-        return found
-
-    def table(self, now: Instant) -> MetricsTable:
-        """The running containers, with the samples that `view` gives of each."""
-        records = [record for record in self.containers.values() if record.container.running]
-        batch = self.samples
-        if batch is None or batch.out_of_date(now):
-            return MetricsTable(
-                containers=[record.container for record in records], uptimes=self._uptimes(records, now)
-            )
-        if not self.engine.listed:  # remembered only: one of which nothing can be measured may have ended meanwhile
-            records = [each for each in records if row(batch, self.slots.get(each.container.id), each, now.wall)]
-        sampled_values = table(batch, self.slots, records, now.wall, other_limits=self._other_limits)
-        return replace(sampled_values, uptimes=self._uptimes(records, batch.at))
-
-    def _uptimes(self, records: Iterable[ContainerRecord], now: Instant) -> list[float | None]:
-        return [self.uptime(record, now) for record in records]
 
     def detail(self, container_id: str) -> ContainerDetail | None:
         """What only an inspection told of a container, if there was one."""

@@ -49,7 +49,7 @@ def row(batch: SampleBatch, slot: int | None, record: ContainerRecord, now: floa
     return {name: number for name, column in batch.columns.items() if (number := column[slot]) == number}
 
 
-def table(
+def columns(
     batch: SampleBatch,
     slots: Mapping[str, int],
     records: Sequence[ContainerRecord],
