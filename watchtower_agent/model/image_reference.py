@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from watchtower_agent.model.disk_usage import Image
@@ -9,6 +10,7 @@ from watchtower_agent.model.values import dataclass
 
 _DEFAULT_REGISTRIES: Final = ("docker.io/", "index.docker.io/")
 _DEFAULT_NAMESPACE: Final = "library/"
+_DEFAULTS: Final = (*_DEFAULT_REGISTRIES, _DEFAULT_NAMESPACE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +30,24 @@ class ImageReference:
 
 def parsed_reference(text: str) -> ImageReference:
     """The parts of `web`, `docker.io/library/web:1.2`, `web@sha256:…` and `web:1.2@sha256:…`."""
+    repository, tag, digest = parts(text)
+    return ImageReference(repository=repository, tag=tag, digest=digest)
+
+
+@lru_cache(maxsize=8192)  # a plan of pruning asks several times for those of every image, and is made anew before each
+def parts(text: str) -> tuple[str, str, str]:
+    """The same as (repository, tag, digest)."""
     name, _, digest = text.partition("@")
-    repository, colon, tag = name.rpartition(":")
-    if not colon or "/" in tag:  # a registry's port
+    colon = name.rfind(":")
+    if colon > name.rfind("/"):
+        repository, tag = name[:colon], name[colon + 1 :]
+    else:  # none, or a registry's port
         repository, tag = name, ""
-    for registry in _DEFAULT_REGISTRIES:
-        repository = repository.removeprefix(registry)
-    repository = repository.removeprefix(_DEFAULT_NAMESPACE)
-    return ImageReference(repository=repository, tag=tag or ("" if digest else "latest"), digest=digest)
+    if repository.startswith(_DEFAULTS):
+        for registry in _DEFAULT_REGISTRIES:
+            repository = repository.removeprefix(registry)
+        repository = repository.removeprefix(_DEFAULT_NAMESPACE)
+    return repository, tag or ("" if digest else "latest"), digest
 
 
 def means(reference: str, image: Image) -> bool:

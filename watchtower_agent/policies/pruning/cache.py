@@ -7,6 +7,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.removal import Kind
 from watchtower_agent.policies.pruning.circumstances import Circumstances
 from watchtower_agent.policies.pruning.item import Item, Kept, Protection, short
+from watchtower_agent.policies.pruning.judgement import Judgement, Reason
 from watchtower_agent.policies.pruning.lineage import Lineage
 from watchtower_agent.policies.pruning.rules import CacheRules
 
@@ -21,52 +22,38 @@ def judged(
     """
     records = {record.id: record for record in disk.cache}
     lineage = Lineage.of({record.id: record.parents for record in records.values()})
-    items: dict[str, Item] = {}
-    kept: dict[str, Kept] = {}
+    judgement = Judgement(Kind.CACHE, rules.unused_for)
     ages: dict[str, float] = {}
     for record in (records[each] for each in (*lineage.order, *sorted(lineage.endless))):
-        children = lineage.children.get(record.id, ())
-        own = circumstances.age(_used(record), now)
-        unused = ages[record.id] = min((own, *(ages.get(child, 0.0) for child in children)))
-        upon = next((child for child in children if child not in items), None)
-        found = _protection(record, unused, rules, upon)
-        if found is not None:
-            kept[record.id] = Kept(
-                kind=Kind.CACHE,
-                id=record.id,
-                name=short(record.id),
-                protection=found,
-                by=short(upon) if upon is not None and found is Protection.CHILD else "",
-                size=record.size,
-                unused=unused,
-                asked=rules.unused_for,
+        unused, upon = circumstances.age(_used(record), now), None
+        for child in lineage.children.get(record.id, ()):
+            unused = min(unused, ages.get(child, 0.0))
+            if upon is None and child not in judgement.items:
+                upon = child
+        ages[record.id] = unused
+        name, found = short(record.id), _protection(record, unused, rules, upon)
+        if found is None:
+            judgement.delete(
+                record.id, name, size=record.size, unused=unused, stamp=record.used_at, parents=record.parents
             )
-            continue
-        items[record.id] = Item(
-            kind=Kind.CACHE,
-            id=record.id,
-            name=short(record.id),
-            size=record.size,
-            unused=unused,
-            asked=rules.unused_for,
-            stamp=record.used_at,
-            parents=record.parents,
-        )
+        else:
+            judgement.keep(record.id, name, found, size=record.size, unused=unused)
+    heights = lineage.heights
     ordered = sorted(
-        items.values(),
-        key=lambda item: (-item.unused, lineage.heights[item.id], -records[item.id].created_at, item.id),
+        judgement.items.values(),
+        key=lambda item: (-item.unused, heights[item.id], -records[item.id].created_at, item.id),
     )
-    return tuple(ordered), tuple(kept.values())
+    return tuple(ordered), tuple(judgement.kept.values())
 
 
-def _protection(record: CacheRecord, unused: float, rules: CacheRules, upon: str | None) -> Protection | None:
+def _protection(record: CacheRecord, unused: float, rules: CacheRules, upon: str | None) -> Reason | None:
     if record.in_use:
-        return Protection.IN_USE
+        return Protection.IN_USE, ""
     if record.shared:
-        return Protection.SHARED
+        return Protection.SHARED, ""
     if upon is not None:
-        return Protection.CHILD
-    return Protection.RECENT if unused < rules.unused_for else None
+        return Protection.CHILD, short(upon)
+    return (Protection.RECENT, "") if unused < rules.unused_for else None
 
 
 def _used(record: CacheRecord) -> float:

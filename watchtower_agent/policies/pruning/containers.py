@@ -10,6 +10,7 @@ from watchtower_agent.model.labels import COMPOSE_ONE_OFF, COMPOSE_PROJECT, is_m
 from watchtower_agent.model.removal import Kind
 from watchtower_agent.policies.pruning.circumstances import Circumstances
 from watchtower_agent.policies.pruning.item import Item, Kept, Protection
+from watchtower_agent.policies.pruning.judgement import Judgement, Reason
 from watchtower_agent.policies.pruning.rules import ContainerRules
 
 ENDED: Final = frozenset({"exited", "dead"})
@@ -20,47 +21,25 @@ def judged(
     rules: ContainerRules, disk: DiskUsage, circumstances: Circumstances, now: Instant
 ) -> tuple[tuple[Item, ...], tuple[Kept, ...]]:
     """What becomes of the containers: those that ended first come first, then the largest."""
-    items: list[Item] = []
-    kept: list[Kept] = []
+    judgement = Judgement(Kind.CONTAINER, rules.finished_for)
     joined = {each: container.name for container in disk.containers for each in container.joins}
     for container in disk.containers:
-        stamp = container.finished_at
+        stamp, size = container.finished_at, container.size
         unused = 0.0 if stamp is None else circumstances.age(stamp, now)
         found = _protection(container, circumstances)
         if found is None and (by := joined.get(container.id) or joined.get(container.name)):
             found = (Protection.CONTAINER, by)
         if found is None and unused < rules.finished_for:
             found = (Protection.RECENT, "")
-        if found is not None:
-            kept.append(
-                Kept(
-                    kind=Kind.CONTAINER,
-                    id=container.id,
-                    name=container.name,
-                    protection=found[0],
-                    by=found[1],
-                    size=container.size,
-                    unused=None if stamp is None else unused,
-                    asked=rules.finished_for,
-                )
-            )
-            continue
-        items.append(
-            Item(
-                kind=Kind.CONTAINER,
-                id=container.id,
-                name=container.name,
-                size=container.size,
-                unused=unused,
-                asked=rules.finished_for,
-                stamp=stamp,
-            )
-        )
-    items.sort(key=lambda item: (-item.unused, -(item.size or 0), item.id))
-    return tuple(items), tuple(kept)
+        if found is None:
+            judgement.delete(container.id, container.name, size=size, unused=unused, stamp=stamp)
+        else:
+            known = None if stamp is None else unused
+            judgement.keep(container.id, container.name, found, size=size, unused=known)
+    return judgement.by_idleness()
 
 
-def _protection(container: KeptContainer, circumstances: Circumstances) -> tuple[Protection, str] | None:
+def _protection(container: KeptContainer, circumstances: Circumstances) -> Reason | None:
     if circumstances.is_own(container.id):
         return Protection.OWN, ""
     if container.status not in ENDED:

@@ -90,22 +90,18 @@ class ImageUse:
 
     def last(self, image: Image) -> float | None:
         """When it was last used; None: not known, which counts as now."""
-        use = self._images.get(image.id)
-        if use is None:
-            return None
-        latest = max(use.at, self._gap)
-        if self._repositories:
-            open_uses = (self._repositories.get(each) for each in _repositories(image))
-            latest = max((latest, *(each.at for each in open_uses if each is not None)))
-        return latest
+        return self.known(image)[0]
 
-    def projects(self, image: Image) -> tuple[str, ...]:
-        """Compose projects that had containers of it, or for which it was built."""
+    def known(self, image: Image) -> tuple[float | None, tuple[str, ...]]:
+        """When it was last used, and the Compose projects that had containers of it, or for which it was built."""
         use = self._images.get(image.id)
-        open_uses = [self._repositories.get(each) for each in _repositories(image)] if self._repositories else []
-        known = [project for each in (use, *open_uses) if each is not None for project in each.projects]
+        latest, projects = (None, ()) if use is None else (max(use.at, self._gap), use.projects)
+        for each in self._open_uses(image) if self._repositories else ():
+            projects += each.projects
+            if latest is not None:
+                latest = max(latest, each.at)
         built_for = image.labels.get(COMPOSE_PROJECT)
-        return (*known, built_for) if built_for else tuple(known)
+        return latest, (*projects, built_for) if built_for else projects
 
     def used(self, image_id: str, at: float, project: str = "") -> None:
         """It was used, by its id."""
@@ -181,10 +177,8 @@ class ImageUse:
         for image in disk.images:
             if image.id in held or image.id not in self._images:
                 self._used_by_all(image.id, at, held.get(image.id, ()))
-            for each in _repositories(image) if self._repositories else ():
-                use = self._repositories.get(each)
-                if use is not None:
-                    self._used_by_all(image.id, use.at, use.projects)
+            for use in self._open_uses(image) if self._repositories else ():
+                self._used_by_all(image.id, use.at, use.projects)
         for each in [each for each, use in self._repositories.items() if use.at < asked]:
             del self._repositories[each]
             self._changed.add(_REPOSITORY + each)
@@ -238,6 +232,16 @@ class ImageUse:
             return self._images.get(key.removeprefix(_IMAGE))
         return self._repositories.get(key.removeprefix(_REPOSITORY))
 
+    def _open_uses(self, image: Image) -> list[Use]:
+        """Uses of whichever image of its repositories it was."""
+        found: dict[str, Use] = {}
+        for reference in (*image.tags, *image.digests):
+            name = repository(reference)
+            use = self._repositories.get(name)
+            if use is not None:
+                found[name] = use
+        return list(found.values())
+
     def _used_by_all(self, image_id: str, at: float, projects: Iterable[str]) -> None:
         self.used(image_id, at)
         for project in projects:
@@ -276,11 +280,6 @@ class ImageUse:
         """Ids that begin so."""
         begin = ID + reference.removeprefix(ID)
         return [each for each in self._images if each.startswith(begin)] if is_part_of_id(reference) else []
-
-
-def _repositories(image: Image) -> Iterator[str]:
-    for reference in (*image.tags, *image.digests):
-        yield repository(reference)
 
 
 def _names(images: Iterable[Image]) -> Iterator[tuple[str, str]]:

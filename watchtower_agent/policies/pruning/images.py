@@ -13,10 +13,14 @@ from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.pruning.circumstances import Holders
 from watchtower_agent.policies.pruning.image_use import ANY_PROJECT, ImageUse
 from watchtower_agent.policies.pruning.item import Item, Kept, Protection, short
+from watchtower_agent.policies.pruning.judgement import Judgement, Reason
 from watchtower_agent.policies.pruning.lineage import Lineage
 from watchtower_agent.policies.pruning.references import ID, is_named_by, repository
 from watchtower_agent.policies.pruning.rules import ImageRules
 from watchtower_agent.policies.selector import Patterns
+
+_Known = tuple[float | None, tuple[str, ...]]
+"""When an image was last used, and the projects that had containers of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,28 +45,31 @@ def judged(rules: ImageRules, use: ImageUse, disk: DiskUsage, holders: Holders, 
     """
     images = {image.id: image for image in disk.images}
     lineage = Lineage.of({image.id: (image.parent,) if image.parent else () for image in images.values()})
+    known = {image.id: use.known(image) for image in images.values()}
     court = _Court(
         rules=rules,
-        use=use,
         holders=holders,
         now=now,
+        gap=use.gap,
         images=images,
-        newest=_newest(rules, use, images, now),
+        known=known,
+        newest=_newest(rules, known, images.values(), now),
         cached=any(record.shared for record in disk.cache),
-        superseded=_superseded(use, disk.images, holders),
+        superseded=_superseded(known, disk.images, holders),
     )
     for image_id in lineage.order:
         court.judge(images[image_id], lineage.children.get(image_id, ()))
-    for image_id in lineage.endless:
-        court.keep(images[image_id], Protection.CHILD, short(images[image_id].parent), 0.0)
+    judgement = court.judgement
+    for image in (images[image_id] for image_id in lineage.endless):
+        judgement.keep(image.id, _name(image), (Protection.CHILD, short(image.parent)), size=image.size, unused=0.0)
     heights = lineage.heights
     items = sorted(
-        court.items.values(), key=lambda item: (-item.unused, heights[item.id], -_weight(item, images), item.id)
+        judgement.items.values(), key=lambda item: (-item.unused, heights[item.id], -_weight(item, images), item.id)
     )
     return Images(
         dangling=tuple(item for item in items if item.id in court.dangling),
         named=tuple(item for item in items if item.id not in court.dangling),
-        kept=tuple(court.kept.values()),
+        kept=tuple(judgement.kept.values()),
     )
 
 
@@ -71,64 +78,53 @@ class _Court:
     """Judges image after image, those that are built upon others first."""
 
     rules: ImageRules
-    use: ImageUse
     holders: Holders
     now: Instant
+    gap: float
+    """Until when uses may have been missed, monotonic."""
     images: Mapping[str, Image]
+    known: Mapping[str, _Known]
     newest: Mapping[str, str]
     cached: bool = False
     """The build cache has bytes of some image, nobody knows of which."""
     superseded: Mapping[str, str] = field(default_factory=dict)
     """Repository -> a project that is present, and whose image of it has lost its name to a newer one."""
+    judgement: Judgement = field(init=False)
     patterns: Patterns = field(init=False)
     ages: dict[str, float] = field(default_factory=dict)
-    items: dict[str, Item] = field(default_factory=dict)
-    kept: dict[str, Kept] = field(default_factory=dict)
     dangling: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "patterns", Patterns(self.rules.keep))  # derived once, here
+        # Frozen: derived once, here.
+        object.__setattr__(self, "patterns", Patterns(self.rules.keep))
+        object.__setattr__(self, "judgement", Judgement(Kind.IMAGE, self.rules.unused_for))
 
     def judge(self, image: Image, children: Sequence[str]) -> None:
-        last = self.use.last(image)
-        own = 0.0 if last is None else max(0.0, self.now.monotonic - last)
-        unused = min((own, *(self.ages[child] for child in children)))
-        found = self._referred(image) or self._ruled(image, children)
-        if found is None and unused < self.rules.unused_for:
-            found = (Protection.GAP if last is not None and last <= self.use.gap else Protection.RECENT, "")
-        self.ages[image.id] = unused
+        image_id, (last, projects), asked = image.id, self.known[image.id], self.rules.unused_for
+        unused = 0.0 if last is None else max(0.0, self.now.monotonic - last)
+        for child in children:
+            unused = min(unused, self.ages[child])
+        self.ages[image_id] = unused
+        found = self._referred(image, projects) or self._ruled(image, children)
+        if found is None and unused < asked:
+            found = (Protection.GAP if last is not None and last <= self.gap else Protection.RECENT, "")
         if found is not None:
-            self.keep(image, *found, unused)
+            self.judgement.keep(image_id, _name(image), found, size=image.size, unused=unused)
             return
-        self.items[image.id] = Item(
-            kind=Kind.IMAGE,
-            id=image.id,
-            name=_name(image),
+        self.judgement.delete(
+            image_id,
+            _name(image),
             size=_unique(image),
             unused=unused,
-            asked=self.rules.unused_for,
             tags=image.tags,
             parents=(image.parent,) if image.parent else (),
             # One that a registry gave has its bytes to itself.
             cached=self.cached and not image.digests,
         )
         if image.dangling and all(child in self.dangling for child in children):
-            self.dangling.add(image.id)
+            self.dangling.add(image_id)
 
-    def keep(self, image: Image, protection: Protection, by: str, unused: float) -> None:
-        self.ages[image.id] = unused
-        self.kept[image.id] = Kept(
-            kind=Kind.IMAGE,
-            id=image.id,
-            name=_name(image),
-            protection=protection,
-            by=by,
-            size=image.size,
-            unused=unused,
-            asked=self.rules.unused_for,
-        )
-
-    def _referred(self, image: Image) -> tuple[Protection, str] | None:
+    def _referred(self, image: Image, projects: Sequence[str]) -> Reason | None:
         """Who needs it."""
         holders = self.holders
         if image.id in holders.own_images:
@@ -140,25 +136,33 @@ class _Court:
         for protection, references in ((Protection.SERVICE, holders.services), (Protection.CONTAINER, holders.mounted)):
             if named := references.name(image):
                 return protection, _shown(named)
-        for project in self.use.projects(image) if holders.projects else ():
-            if project in holders.projects or project == ANY_PROJECT:
-                return Protection.COMPOSE, "" if project == ANY_PROJECT else project
-        # A project that is down comes up with what the name means by now.
-        found = next((repository(tag) for tag in image.tags if repository(tag) in self.superseded), "")
-        return (Protection.COMPOSE, self.superseded[found]) if found else None
+        return self._composed(image, projects) if holders.projects else None
 
-    def _ruled(self, image: Image, children: Sequence[str]) -> tuple[Protection, str] | None:
+    def _composed(self, image: Image, projects: Sequence[str]) -> Reason | None:
+        """Which Compose project that is here needs it."""
+        for project in projects:
+            if project == ANY_PROJECT:
+                return Protection.COMPOSE, ""
+            if project in self.holders.projects:
+                return Protection.COMPOSE, project
+        # A project that is down comes up with what the name means by now.
+        for name in map(repository, image.tags) if self.superseded else ():
+            if name in self.superseded:
+                return Protection.COMPOSE, self.superseded[name]
+        return None
+
+    def _ruled(self, image: Image, children: Sequence[str]) -> Reason | None:
         """Which rule keeps it."""
         rules = self.rules
         for reference in (*image.tags, *image.digests) if rules.keep else ():
             if is_named_by(self.patterns, reference):
                 return Protection.PATTERN, reference
-        kept = next((child for child in children if child in self.kept), None)
-        if kept is not None:
-            return Protection.CHILD, _name(self.images[kept])
+        for child in children:
+            if child in self.judgement.kept:
+                return Protection.CHILD, _name(self.images[child])
         return None if image.dangling else self._named(image)
 
-    def _named(self, image: Image) -> tuple[Protection, str] | None:
+    def _named(self, image: Image) -> Reason | None:
         """Which rule keeps one that has a name. What has none can't be asked for, here or of any registry."""
         rules = self.rules
         if rules.dangling:
@@ -170,25 +174,25 @@ class _Court:
         return None
 
 
-def _superseded(use: ImageUse, images: Iterable[Image], holders: Holders) -> dict[str, str]:
+def _superseded(known: Mapping[str, _Known], images: Iterable[Image], holders: Holders) -> dict[str, str]:
     return {
         repository(digest): project
         for image in images
         if holders.projects and image.dangling
         for digest in image.digests
-        for project in use.projects(image)
+        for project in known[image.id][1]
         if project in holders.projects
     }
 
 
-def _newest(rules: ImageRules, use: ImageUse, images: Mapping[str, Image], now: Instant) -> dict[str, str]:
+def _newest(rules: ImageRules, known: Mapping[str, _Known], images: Iterable[Image], now: Instant) -> dict[str, str]:
     """Id -> a repository of which it is one of the newest: made last or, of those made together, used last."""
     if not rules.keep_newest or rules.dangling:
         return {}
     by_repository: dict[str, list[tuple[float, float, str]]] = {}
-    for image in images.values():
-        last = use.last(image)
-        age = (image.created_at, now.monotonic if last is None else last, image.id)
+    for image in images:
+        used = known[image.id][0]
+        age = (image.created_at, now.monotonic if used is None else used, image.id)
         for name in {repository(tag) for tag in image.tags}:
             by_repository.setdefault(name, []).append(age)
     newest: dict[str, str] = {}

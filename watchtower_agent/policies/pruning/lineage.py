@@ -29,14 +29,15 @@ class Lineage:
         """That of all of some: id -> ids that it is built upon. Others are left out."""
         children: dict[str, list[str]] = {}
         for each, above in parents.items():
-            for parent in set(above):
+            for parent in set(above) if len(above) > 1 else above:
                 if parent in parents:
                     children.setdefault(parent, []).append(each)
         waiting = {each: len(below) for each, below in children.items()}
         order = [each for each in parents if each not in waiting]
         heights = dict.fromkeys(order, 0)
         for each in order:  # which grows meanwhile
-            for parent in set(parents[each]):
+            above = parents[each]
+            for parent in set(above) if len(above) > 1 else above:
                 if parent not in waiting:
                     continue
                 heights[parent] = max(heights.get(parent, 0), heights[each] + 1)

@@ -9,6 +9,7 @@ from watchtower_agent.model.removal import Kind
 from watchtower_agent.policies.pruning.circumstances import Holders
 from watchtower_agent.policies.pruning.idleness import Idleness
 from watchtower_agent.policies.pruning.item import Item, Kept, Protection
+from watchtower_agent.policies.pruning.judgement import Judgement, Reason
 from watchtower_agent.policies.pruning.rules import NetworkRules
 
 
@@ -16,8 +17,7 @@ def judged(
     rules: NetworkRules, idleness: Idleness, disk: DiskUsage, holders: Holders, now: Instant
 ) -> tuple[tuple[Item, ...], tuple[Kept, ...]]:
     """What becomes of the networks: those that nobody has referred to for longest come first."""
-    items: list[Item] = []
-    kept: list[Kept] = []
+    judgement = Judgement(Kind.NETWORK, rules.unused_for)
     for network in disk.networks:
         span = idleness.span(network.id)
         unused = 0.0 if span is None else max(0.0, now.monotonic - span.since)
@@ -26,33 +26,13 @@ def judged(
             missed = span is not None and span.since <= idleness.gap
             found = (Protection.GAP if missed else Protection.RECENT, "")
         if found is None:
-            items.append(
-                Item(
-                    kind=Kind.NETWORK,
-                    id=network.id,
-                    name=network.name,
-                    size=0,
-                    unused=unused,
-                    asked=rules.unused_for,
-                )
-            )
-            continue
-        kept.append(
-            Kept(
-                kind=Kind.NETWORK,
-                id=network.id,
-                name=network.name,
-                protection=found[0],
-                by=found[1],
-                unused=unused,
-                asked=rules.unused_for,
-            )
-        )
-    items.sort(key=lambda item: (-item.unused, item.id))
-    return tuple(items), tuple(kept)
+            judgement.delete(network.id, network.name, size=0, unused=unused)
+        else:
+            judgement.keep(network.id, network.name, found, unused=unused)
+    return judgement.by_idleness()
 
 
-def _protection(network: Network, holders: Holders) -> tuple[Protection, str] | None:
+def _protection(network: Network, holders: Holders) -> Reason | None:
     if network.predefined:
         return Protection.PREDEFINED, ""
     if network.id in holders.networks:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final, Self
 
 from watchtower_agent.model.disk_usage import Image
-from watchtower_agent.model.image_reference import ImageReference, parsed_reference
+from watchtower_agent.model.image_reference import parts
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.selector import Patterns
 
@@ -17,12 +17,12 @@ _HEX: Final = frozenset("0123456789abcdef")
 
 def repository(reference: str) -> str:
     """An image's name without tag and digest: of `docker.io/library/web:1.2` it is `web`."""
-    return parsed_reference(reference).repository
+    return parts(reference)[0]
 
 
 def normalised(reference: str) -> str:
     """A reference as the engine lists it: `web` is `web:latest`; with a digest, the tag says nothing."""
-    return _written(parsed_reference(reference))
+    return _written(*parts(reference))
 
 
 def is_part_of_id(reference: str) -> bool:
@@ -34,8 +34,9 @@ def is_named_by(patterns: Patterns, reference: str) -> bool:
     """Whether a pattern means that image; one without tag or digest means any of its repository."""
     if patterns.match(reference):
         return True
-    parsed = parsed_reference(reference)
-    return patterns.match(_written(parsed)) or patterns.match(parsed.repository)
+    name, tag, digest = parts(reference)
+    written = _written(name, tag, digest)
+    return (written != reference and patterns.match(written)) or patterns.match(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,17 @@ class References:
 
     def name(self, image: Image) -> str:
         """By which of its names one of them means it; empty: none does."""
-        if not self.names:
+        names, digests = self.names, self.digests
+        if not names:
             return ""
-        named = (each for each in (*image.tags, *image.digests) if normalised(each) in self.names)
-        found = next(named, "") or next((each for each in image.digests if each.partition("@")[2] in self.digests), "")
-        return found or next((image.id for each in self.ids if image.id.startswith(each)), "")
+        for each in (*image.tags, *image.digests):
+            if normalised(each) in names:
+                return each
+        for each in image.digests if digests else ():
+            if each.partition("@")[2] in digests:
+                return each
+        return next((image.id for each in self.ids if image.id.startswith(each)), "") if self.ids else ""
 
 
-def _written(parsed: ImageReference) -> str:
-    return f"{parsed.repository}@{parsed.digest}" if parsed.digest else f"{parsed.repository}:{parsed.tag}"
+def _written(name: str, tag: str, digest: str) -> str:
+    return f"{name}@{digest}" if digest else f"{name}:{tag}"

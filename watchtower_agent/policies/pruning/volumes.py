@@ -9,6 +9,7 @@ from watchtower_agent.model.removal import Kind
 from watchtower_agent.policies.pruning.circumstances import ENGINE_UP, Cause, Circumstances, Holders
 from watchtower_agent.policies.pruning.idleness import AGREEING, Idleness, Span
 from watchtower_agent.policies.pruning.item import Item, Kept, Protection
+from watchtower_agent.policies.pruning.judgement import Judgement, Reason
 from watchtower_agent.policies.pruning.rules import VolumeRules
 from watchtower_agent.policies.selector import Patterns
 
@@ -23,44 +24,20 @@ def judged(
 ) -> tuple[tuple[Item, ...], tuple[Kept, ...]]:
     """What becomes of the volumes: those that were unattached for longest come first, then the largest."""
     patterns = Patterns(rules.only)
-    items: list[Item] = []
-    kept: list[Kept] = []
+    judgement = Judgement(Kind.VOLUME, rules.unattached_for)
+    doubt = _doubt(circumstances)
     for volume in disk.volumes:
-        span = idleness.span(volume.name)
+        name, span = volume.name, idleness.span(volume.name)
         unused = 0.0 if span is None else max(0.0, now.monotonic - span.since)
-        found = _referred(volume, patterns, holders) or _doubt(circumstances)
+        found = _referred(volume, patterns, holders) or doubt or _too_recent(span, unused, rules, idleness)
         if found is None:
-            found = _too_recent(span, unused, rules, idleness)
-        if found is None:
-            items.append(
-                Item(
-                    kind=Kind.VOLUME,
-                    id=volume.name,
-                    name=volume.name,
-                    size=volume.size,
-                    unused=unused,
-                    asked=rules.unattached_for,
-                    stamp=volume.created_at,
-                )
-            )
-            continue
-        kept.append(
-            Kept(
-                kind=Kind.VOLUME,
-                id=volume.name,
-                name=volume.name,
-                protection=found[0],
-                by=found[1],
-                size=volume.size,
-                unused=unused,
-                asked=rules.unattached_for,
-            )
-        )
-    items.sort(key=lambda item: (-item.unused, -(item.size or 0), item.id))
-    return tuple(items), tuple(kept)
+            judgement.delete(name, name, size=volume.size, unused=unused, stamp=volume.created_at)
+        else:
+            judgement.keep(name, name, found, size=volume.size, unused=unused)
+    return judgement.by_idleness()
 
 
-def _referred(volume: Volume, patterns: Patterns, holders: Holders) -> tuple[Protection, str] | None:
+def _referred(volume: Volume, patterns: Patterns, holders: Holders) -> Reason | None:
     if not patterns.match(volume.name):
         return Protection.NOT_LISTED, ""
     if volume.name in holders.volumes:
@@ -70,7 +47,7 @@ def _referred(volume: Volume, patterns: Patterns, holders: Holders) -> tuple[Pro
     return (Protection.LABEL, "") if is_marked(volume.labels) else None
 
 
-def _doubt(circumstances: Circumstances) -> tuple[Protection, str] | None:
+def _doubt(circumstances: Circumstances) -> Reason | None:
     if circumstances.cause is Cause.PRESSURE:
         return Protection.PRESSURE, ""
     # written so that what is no number keeps it
@@ -79,9 +56,7 @@ def _doubt(circumstances: Circumstances) -> tuple[Protection, str] | None:
     return None
 
 
-def _too_recent(
-    span: Span | None, unused: float, rules: VolumeRules, idleness: Idleness
-) -> tuple[Protection, str] | None:
+def _too_recent(span: Span | None, unused: float, rules: VolumeRules, idleness: Idleness) -> Reason | None:
     if span is None or unused < rules.unattached_for:
         return (Protection.GAP if span is not None and span.since <= idleness.gap else Protection.RECENT), ""
     return (Protection.LISTINGS, "") if span.listings < AGREEING else None
