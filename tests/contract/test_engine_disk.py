@@ -277,6 +277,15 @@ async def test_one_without_a_name_is_deleted(stage: Stage) -> None:
     assert await image_of(stage, web) is None
 
 
+async def test_an_image_gets_back_tags_that_nobody_has(stage: Stage) -> None:
+    web, other = stage.image("web:1"), stage.image("web:2")
+    await stage.engine.tag_again(web, tags=frozenset({"web:1", "web:2", "elsewhere/web:1"}))
+    image, newer = await image_of(stage, web), await image_of(stage, other)
+    assert image is not None
+    assert newer is not None
+    assert (set(image.tags), set(newer.tags)) == ({"web:1", "elsewhere/web:1"}, {"web:2"})
+
+
 @pytest.mark.parametrize("state", ["created", "exited", "running"])
 async def test_an_image_of_a_container_in_any_state_is_kept(stage: Stage, state: str) -> None:
     web = stage.image("web:1")
@@ -461,6 +470,7 @@ async def test_a_record_that_was_used_since_is_kept(stage: Stage) -> None:
 async def test_who_is_gone_is_absent(stage: Stage) -> None:
     for call in (
         stage.engine.remove_image(f"sha256:{NOBODY}", tags=frozenset()),
+        stage.engine.tag_again(f"sha256:{NOBODY}", tags=frozenset({"web:1"})),
         stage.engine.remove_container(NOBODY, finished_at=None),
         stage.engine.remove_network(NOBODY),
         stage.engine.remove_volume(NOBODY, created_at=NOW),

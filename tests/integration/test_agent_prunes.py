@@ -309,6 +309,30 @@ async def test_after_kill_9_the_next_start_knows_what_went_and_goes_on_from_a_ne
     assert {request.path.rpartition("/")[2] for request in host.proxy.seen("DELETE", "*")} <= planned
 
 
+async def test_after_kill_9_in_the_middle_of_an_image_it_has_its_tags_again_unless_others_have_them(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    one = three(engine)["one:1"]
+    for tag in ("one:2", "one:moved", "elsewhere/one:1"):
+        engine.docker("tag", one, tag)
+    host = make_host(engine, module_broker, TIDY)
+    assert host.proxy is not None
+    last = host.proxy.blackhole("DELETE", f"/images/{one}")
+    tidy(host)
+    await asyncio.to_thread(last.wait)
+    assert len([tag for tag in all_tags(engine) if "one:" in tag]) == 1
+    host.agent.kill()
+    engine.docker("tag", "two:1", "one:moved")
+    host.agent.start()
+    await host.watch.until_told("image", "tag", count=2, where=lambda told: told.actor == one)
+    ended = await until_ended(host, "interrupted")
+
+    assert ended["numbers"]["failed"] == 1
+    names = set(engine.api("GET", f"/images/{one}/json")["RepoTags"])
+    assert names == {"one:1", "one:2", "elsewhere/one:1"}
+    assert "one:moved" in engine.api("GET", "/images/two:1/json")["RepoTags"]
+
+
 @pytest.mark.only_full
 async def test_after_kill_9_before_the_engine_was_asked_nothing_is_taken_for_deleted(
     engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]

@@ -211,6 +211,36 @@ async def test_tags_come_back_when_the_image_turns_out_to_be_needed(engine: Priv
     assert tags(engine, web) == planned
 
 
+async def test_an_image_that_was_pulled_and_stays_can_be_pulled_again_still(
+    engine: PrivateEngine, docker: DockerEngine
+) -> None:
+    with registry() as remote:
+        reference = remote.push("web", "1", note="first")
+        engine.docker("pull", reference)
+    engine.docker("tag", reference, "0.invalid/web:1")  # which sorts before it
+    (pulled,) = [image for image in (await docker.disk_usage()).images if reference in image.tags]
+    with EngineProxy(engine.socket) as proxy, acting(proxy.url) as slow:
+        rule = proxy.hold("DELETE", f"/images/{pulled.id}")
+        removal = asyncio.ensure_future(slow.remove_image(pulled.id, tags=frozenset(pulled.tags)))
+        await asyncio.to_thread(rule.wait)
+        engine.docker("create", "--network=none", pulled.id, "true")
+        rule.release()
+        with pytest.raises(KeptError, match="being used by"):
+            await removal
+    found = (await images(docker))[pulled.id]
+    assert set(found.tags) == set(pulled.tags)
+    assert found.digests == pulled.digests
+
+
+async def test_an_image_of_two_registries_goes(engine: PrivateEngine, docker: DockerEngine) -> None:
+    with registry() as one, registry() as two:
+        for each in (one, two):
+            engine.docker("pull", each.push("web", "1", note="same"))
+    (pulled,) = [image for image in (await docker.disk_usage()).images if len(image.digests) > 1]
+    await docker.remove_image(pulled.id, tags=frozenset(pulled.tags))
+    assert pulled.id not in await images(docker)
+
+
 async def test_a_tag_comes_back_of_which_the_engine_did_not_say_whether_it_has_taken_it(engine: PrivateEngine) -> None:
     engine.load_image("web:1")
     web = engine.api("GET", "/images/web:1/json")["Id"]

@@ -17,7 +17,7 @@ from watchtower_agent.model.disk_usage import (
     Network,
 )
 from watchtower_agent.model.image_reference import means
-from watchtower_agent.model.removal import Look, Removal
+from watchtower_agent.model.removal import Look, Removal, Retagging
 
 T = TypeVar("T", Image, KeptContainer, Network)
 
@@ -61,6 +61,13 @@ class FakeDisk:
         if any(other.parent == image_id for other in self.disk.images):
             raise KeptError(what, "another image was built upon it")
         self.disk = replace(self.disk, images=tuple(other for other in self.disk.images if other is not image))
+
+    async def tag_again(self, image_id: str, *, tags: frozenset[str]) -> None:
+        self._note("tag_again", image_id, tags)
+        image = _one(self.disk.images, image_id)
+        free = tags - {tag for each in self.disk.images for tag in each.tags}
+        named = replace(image, tags=(*image.tags, *sorted(free)))
+        self.disk = replace(self.disk, images=tuple(named if each is image else each for each in self.disk.images))
 
     async def remove_container(self, container_id: str, *, finished_at: float | None) -> None:
         self._begin("remove_container", container_id, finished_at)
@@ -153,3 +160,6 @@ class UntouchedDisk:
 
     def remove(self, removal: Removal) -> None:
         raise AssertionError(f"nobody deletes anything here: {removal}")
+
+    def retag(self, retagging: Retagging) -> None:
+        raise AssertionError(f"nobody names anything here: {retagging}")

@@ -18,7 +18,7 @@ from watchtower_agent.model.engine_event import Origin
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import EngineFound
 from watchtower_agent.model.outcome import Intent, Outcome
-from watchtower_agent.model.removal import DiskUnlisted, Fate, Look, Removal, Removed, Space
+from watchtower_agent.model.removal import DiskUnlisted, Fate, Look, Removal, Removed, Retagged, Retagging, Space
 from watchtower_agent.model.trigger import TriggerAsked
 from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.pruning.rules import DAY
@@ -54,7 +54,7 @@ class PrunedHost(Host):
         self.engine = FakeEngine()
         self.used = 0.4
         self.frees = True
-        self.asked: list[Look | Removal] = []
+        self.asked: list[Look | Removal | Retagging] = []
         self.let_out: list[Removal] = []
         self.begun: list[Intent] = []
         self.on_removal: Callable[[Removal], None] = lambda _: None
@@ -84,6 +84,7 @@ class PrunedHost(Host):
             self.on_removal(removal)
             self.let_out.append(removal)
             self.asked.append(removal)
+        self.asked.extend(effects.retaggings)
         if effects.look is not None:
             assert not any(isinstance(each, Look) for each in self.asked), "two looks at once"
             self.asked.append(effects.look)
@@ -137,6 +138,8 @@ class PrunedHost(Host):
             disk = Disk(self.engine, measure=space, sink=answers.append)
             if isinstance(question, Look):
                 disk.look(question)
+            elif isinstance(question, Retagging):
+                disk.retag(question)
             else:
                 disk.remove(question)
             await disk.finish(5)
@@ -157,6 +160,8 @@ class PrunedHost(Host):
         question = self.asked.pop(0)
         if isinstance(question, Look):
             self.see(DiskUnlisted(reason=why, look=question))
+        elif isinstance(question, Retagging):
+            self.see(Retagged(retagging=question, reason=why))
         else:
             self.see(Removed(removal=question, fate=Fate.FAILED, reason=why, space=self.space))
 
@@ -173,7 +178,7 @@ class PrunedHost(Host):
         for _ in range(seconds):
             self.tick(host_disk_percent=self.percent)
 
-    def until_asked(self, what: type[Removal] | Look, seconds: int = 20) -> None:
+    def until_asked(self, what: type[Removal | Retagging] | Look, seconds: int = 20) -> None:
         """Time passes and the engine answers until it is asked for such a thing."""
         for _ in range(seconds):
             for _ in range(1000):

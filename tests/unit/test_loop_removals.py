@@ -13,7 +13,7 @@ from tests.support.store import FakeStore
 from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.loop import Loop
 from watchtower_agent.model.commit import Commit
-from watchtower_agent.model.removal import Look, Removal
+from watchtower_agent.model.removal import Look, Removal, Retagging
 
 
 class LateStore(FakeStore):
@@ -36,6 +36,9 @@ class Asked:
 
     def remove(self, removal: Removal) -> None:
         self.questions.put_nowait(removal)
+
+    def retag(self, retagging: Retagging) -> None:
+        raise AssertionError(f"nothing was taken: {retagging}")
 
     def look(self, look: Look) -> None:
         self.questions.put_nowait(look)

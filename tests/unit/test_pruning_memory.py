@@ -14,7 +14,7 @@ from watchtower_agent.model.decision import Dropped
 from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
 from watchtower_agent.model.observation import EngineLost, EventsObserved, GapObserved
 from watchtower_agent.model.outcome import Result
-from watchtower_agent.model.removal import Fate, Look, Removal, Removed
+from watchtower_agent.model.removal import DiskListed, Fate, Look, Removal, Removed, Retagging
 from watchtower_agent.policies.pruning.rules import DAY
 
 NOTIFIES = "- {name: tell, when: host.disk.percent > 99%, then: {notify: {}}}"
@@ -246,6 +246,133 @@ def test_a_store_that_is_lost_is_given_all_of_it_again() -> None:
     assert all(before.values())
     host.answers()
     assert len(host.removals) == 4
+
+
+# --- tags that were taken -------------------------------------------------------------------------------------------
+
+
+def half_gone(host: PrunedHost, *left: str) -> None:
+    """The engine has taken some tags of the image that it was asked to delete, and it is there still."""
+    others = tuple(each for each in host.engine.disk.images if each.id != sha("a"))
+    host.engine.disk = replace(host.engine.disk, images=(image("a", *left), *others))
+
+
+def tags(host: PrunedHost, name: str = "a") -> set[str]:
+    """What an image is called by now."""
+    return {tag for each in host.engine.disk.images if each.id == sha(name) for tag in each.tags}
+
+
+def tagged() -> PrunedHost:
+    """The engine was asked to delete an image that has three tags."""
+    host = PrunedHost()
+    host.has(image("a", "a:1", "a:2", "b:1"), image("z", "z:1"))
+    host.used = 0.7
+    host.settled()
+    host.short()
+    host.until_asked(Removal)
+    assert host.removals == ["a:1"]
+    return host
+
+
+def test_tags_that_an_agents_death_left_an_image_without_come_back() -> None:
+    host = tagged()
+    half_gone(host, "a:1")
+    host.dies(away=60.0)
+    host.comes_back()
+    host.answers()
+    assert tags(host) == {"a:1", "a:2", "b:1"}
+    assert host.store_records("tags") == {}
+    host.short(200)
+    host.answers()
+    assert len([call for call in host.engine.calls if call[0] == "tag_again"]) == 1
+
+
+def test_a_tag_that_another_image_has_by_now_stays_there() -> None:
+    host = tagged()
+    half_gone(host, "a:1")
+    host.has(image("c", "b:1"))
+    host.dies()
+    host.comes_back()
+    host.answers()
+    assert tags(host) == {"a:1", "a:2"}
+    assert tags(host, "c") == {"b:1"}
+    assert host.store_records("tags") == {}
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_of_an_image_that_went_or_that_lacks_nothing_no_tag_is_owed(*, gone: bool) -> None:
+    host = tagged()
+    if gone:
+        host.answer()  # which nobody hears
+    host.dies()
+    host.comes_back()
+    host.answers()
+    assert "tag_again" not in {call[0] for call in host.engine.calls}
+    assert host.store_records("tags") == {}
+    assert tags(host) == (set() if gone else {"a:1", "a:2", "b:1"})
+
+
+def test_where_the_engine_does_not_give_them_back_it_is_asked_again_also_after_another_death() -> None:
+    host = tagged()
+    half_gone(host)
+    host.dies()
+    host.comes_back()
+    host.until_asked(Retagging)
+    host.refuses()
+    host.short(30)
+    host.answers()
+    assert tags(host) == set()
+    host.dies()
+    host.comes_back()
+    host.until_asked(Retagging)
+    host.refuses()
+    for _ in range(90):
+        host.short()
+        host.answers()
+    assert tags(host) == {"a:1", "a:2", "b:1"}
+
+
+def test_an_engine_that_is_lost_in_the_middle_gives_them_back_later() -> None:
+    host = tagged()
+    half_gone(host, "a:1")
+    host.see(EngineLost(reason="away", at=host.clock.wall))
+    host.refuses("connection refused")
+    assert host.store_records("tags") != {}
+    host.connect(restarted=True)
+    host.short(3)
+    host.answers()
+    assert tags(host) == {"a:1", "a:2", "b:1"}
+    assert host.store_records("tags") == {}
+
+
+def test_a_listing_of_before_they_were_taken_does_not_say_that_they_are_there() -> None:
+    host = tagged()
+    before = host.disk()
+    host.clock.advance(1.0)
+    half_gone(host, "a:1")
+    host.refuses()
+    host.see(DiskListed(disk=before, look=Look.NAMES, space=host.space))
+    assert host.store_records("tags") != {}
+    for _ in range(90):
+        host.short()
+        host.answers()
+    assert tags(host) == {"a:1", "a:2", "b:1"}
+
+
+def test_a_store_that_is_lost_is_told_again_what_is_owed() -> None:
+    host = tagged()
+    before = host.store_records("tags")
+    assert before
+    effects = host.see(GapObserved(reason="store_reset", since=host.clock.wall - 1, until=host.clock.wall))
+    assert {each.key: each.value for each in effects.records if each.kind == "tags"} == before
+
+
+def test_a_refusal_leaves_nothing_owed() -> None:
+    host = tagged()
+    (removal,) = (each for each in host.asked if isinstance(each, Removal))
+    host.asked.clear()
+    host.see(Removed(removal=removal, fate=Fate.LEFT, reason="it is needed", space=host.space))
+    assert host.store_records("tags") == {}
 
 
 def test_what_an_agents_death_interrupts_goes_on_though_its_condition_does_not_hold_any_more() -> None:

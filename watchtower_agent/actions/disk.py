@@ -6,12 +6,23 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 
 from watchtower_agent.errors import AbsentError, KeptError, WatchtowerError
-from watchtower_agent.model.removal import DiskListed, DiskUnlisted, Fate, Kind, Look, Removal, Removed, Space
+from watchtower_agent.model.removal import (
+    DiskListed,
+    DiskUnlisted,
+    Fate,
+    Kind,
+    Look,
+    Removal,
+    Removed,
+    Retagged,
+    Retagging,
+    Space,
+)
 from watchtower_agent.ports.engine import Engine
 
 Measure = Callable[[], Awaitable[Space | None]]
 """How much space there is on the data-root's file system at this moment; None: that can't be told."""
-Answer = DiskListed | DiskUnlisted | Removed
+Answer = DiskListed | DiskUnlisted | Removed | Retagged
 
 
 class Disk:
@@ -36,6 +47,10 @@ class Disk:
     def remove(self, removal: Removal) -> None:
         """Delete it if it may be still."""
         self._start(self._removed(removal), f"removing {removal.kind} {removal.id[:20]}")
+
+    def retag(self, retagging: Retagging) -> None:
+        """Give an image its tags back."""
+        self._start(self._retagged(retagging), f"retagging {retagging.id[:20]}")
 
     async def listing(self) -> DiskListed:
         """All that there is, for a person.
@@ -89,6 +104,16 @@ class Disk:
         except Exception as error:  # noqa: BLE001 - as above
             fate, reason = Fate.FAILED, _said(error)
         return Removed(removal=removal, fate=fate, freed=freed, reason=reason, space=await self._space())
+
+    async def _retagged(self, retagging: Retagging) -> Answer:
+        reason = ""
+        try:
+            await self._engine.tag_again(retagging.id, tags=retagging.tags)
+        except AbsentError:
+            pass  # the image is gone, and with it what was owed
+        except Exception as error:  # noqa: BLE001 - as above
+            reason = _said(error)
+        return Retagged(retagging=retagging, reason=reason)
 
     async def _delete(self, removal: Removal) -> int | None:
         """Bytes that were freed by the engine's account, where it says."""

@@ -174,6 +174,10 @@ class DockerEngine:
             removal_calls.remove_image, self._calls, image_id, tags=tags, timeout=self._disk_timeout
         )
 
+    async def tag_again(self, image_id: str, *, tags: frozenset[str]) -> None:
+        """Give an image tags, those that no image has."""
+        await self._workers.call(removal_calls.tag_again, self._calls, image_id, tags=tags, timeout=self._disk_timeout)
+
     async def remove_container(self, container_id: str, *, finished_at: float | None) -> None:
         """Delete a container that does not run, and none of its volumes."""
         await self._workers.call(

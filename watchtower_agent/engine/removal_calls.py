@@ -6,7 +6,6 @@ What it does not refuse (a network that a stopped container refers to, a service
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import Final
 from urllib.parse import quote
@@ -27,7 +26,7 @@ from watchtower_agent.engine.disk_usage import (
 from watchtower_agent.engine.fields import mapping, number, sequence, text
 from watchtower_agent.errors import AbsentError, KeptError, PermanentError, UnansweredError, WatchtowerError
 from watchtower_agent.model.disk_usage import Image, KeptContainer
-from watchtower_agent.model.image_reference import means
+from watchtower_agent.model.image_reference import means, parts
 
 _SHOWN: Final = 3
 
@@ -62,18 +61,42 @@ def remove_image(calls: EngineCalls, image_id: str, *, tags: frozenset[str], tim
     for reference in sorted(mounted_images(listing)):
         if means(reference, image):
             raise KeptError(what, f"a container mounts it ({reference[:100]})")
-    # By its id and without force the engine deletes an image with one tag at most.
+    # By its id and without force the engine deletes an image with one tag at most, whose repository all digests are of.
+    # A digest goes with the last tag of its repository, and does not come back: such a tag is taken last.
+    known = {_repository(digest) for digest in image.digests}
     taken: list[str] = []
     try:
-        for tag in sorted(tags)[1:]:
+        for tag in sorted(tags, key=lambda tag: (_repository(tag) not in known, tag))[1:]:
             _expect_tag(calls, tag, image_id, what)
             taken.append(tag)  # before the engine is asked: without an answer, it may have done it
             _untag(calls, tag, what, timeout)
         _delete(calls, path, f"{path}/json", what=what, timeout=timeout, query={"noprune": "1"})
     except WatchtowerError:
-        for tag in taken:
-            _tag_again(calls, tag, path, what, timeout)
+        # What stands against the deletion is what is told, unless the image is left without a name that it had.
+        tag_again(calls, image_id, tags=frozenset(taken), timeout=timeout)
         raise
+
+
+def tag_again(calls: EngineCalls, image_id: str, *, tags: frozenset[str], timeout: float) -> None:
+    """Give back tags that were taken from an image which turned out to be needed, those that nobody has by now.
+
+    Args:
+        calls: The blocking API.
+        image_id: `sha256:…`.
+        tags: With repository.
+        timeout: Seconds for each.
+
+    Raises:
+        AbsentError: The image is gone.
+    """
+    for tag in sorted(tags):
+        what = f"giving image {image_id[:19]} its tag {tag[:100]} back"
+        repository, _, name = tag.rpartition(":")
+        try:
+            calls.get(f"/images/{quote(tag, safe='/:')}/json", what=what)
+        except AbsentError:
+            path = f"/images/{quote(image_id, safe=':')}/tag"
+            calls.post(path, what=what, params={"repo": repository, "tag": name}, timeout=timeout)
 
 
 def remove_container(calls: EngineCalls, container_id: str, *, finished_at: float | None, timeout: float) -> None:
@@ -206,19 +229,12 @@ def _untag(calls: EngineCalls, tag: str, what: str, timeout: float) -> None:
         raise _tag_is_gone(what, tag) from error
 
 
+def _repository(reference: str) -> str:
+    return parts(reference)[0]
+
+
 def _tag_is_gone(what: str, tag: str) -> KeptError:
     return KeptError(what, f"its tag {tag[:100]} is gone by now")
-
-
-def _tag_again(calls: EngineCalls, tag: str, image: str, what: str, timeout: float) -> None:
-    """Give back a tag that was taken from an image which turned out to be needed, unless somebody has it by now."""
-    repository, _, name = tag.rpartition(":")
-    with contextlib.suppress(WatchtowerError):  # what stood against the deletion is what is told
-        try:
-            calls.get(f"/images/{quote(tag, safe='/:')}/json", what=what)
-        except AbsentError:
-            query = {"repo": repository, "tag": name}
-            calls.post(f"{image}/tag", what=what, params=query, timeout=timeout)
 
 
 def _refuse_users(what: str, need: str, users: list[KeptContainer]) -> None:

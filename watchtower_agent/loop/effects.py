@@ -9,7 +9,7 @@ from watchtower_agent.model.engine_event import Cursor
 from watchtower_agent.model.fact import Fact
 from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
 from watchtower_agent.model.outcome import Intent, Outcome
-from watchtower_agent.model.removal import Look, Removal
+from watchtower_agent.model.removal import Look, Removal, Retagging
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
 from watchtower_agent.model.source import SourcesWanted
 from watchtower_agent.model.values import dataclass
@@ -39,6 +39,7 @@ class Effects:
         sources: What is wanted of others than this host; None when that is the same.
         look: How closely the engine is to be asked what it keeps on its disk; None: it is not.
         removals: What the engine is to be asked to delete, once that is durable.
+        retaggings: Images that are to be given back tags which they lost.
         begun: Actions that the loop carries out itself, one removal after the other: nothing for the executor.
         look_again: What the Swarm says of them has most likely changed.
         engine: What of the engine can be watched on this host; None when that did not change.
@@ -64,6 +65,7 @@ class Effects:
     sources: SourcesWanted | None = None
     look: Look | None = None
     removals: list[Removal] = field(default_factory=list)
+    retaggings: list[Retagging] = field(default_factory=list)
     begun: list[Intent] = field(default_factory=list)
     look_again: bool = False
     engine: LocalEngine | None = None

@@ -18,7 +18,7 @@ from watchtower_agent.loop.pipeline import Observation, Pipeline
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.fact import Fact
 from watchtower_agent.model.message import EventMessage
-from watchtower_agent.model.removal import Fate, Look, Removal, Removed
+from watchtower_agent.model.removal import Fate, Look, Removal, Removed, Retagging
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
 from watchtower_agent.model.source import SourcesWanted
 from watchtower_agent.policies.timetable import Timed
@@ -92,6 +92,9 @@ class DiskControl(Protocol):
 
     def remove(self, removal: Removal, /) -> None:
         """Delete it if it may be still; the answer is a Removed."""
+
+    def retag(self, retagging: Retagging, /) -> None:
+        """Give an image tags back; the answer is a Retagged."""
 
 
 class SourceControl(Protocol):
@@ -249,6 +252,8 @@ class Loop:
                 self._disk.remove(removal)
             else:
                 self._inbox.put(Removed(removal=removal, fate=Fate.LATE))
+        for retagging in effects.retaggings:
+            self._disk.retag(retagging)
         if effects.look is not None:
             self._disk.look(effects.look)
 

@@ -48,7 +48,7 @@ from watchtower_agent.model.observation import (
 )
 from watchtower_agent.model.outcome import Intent, Outcome, Unsettled
 from watchtower_agent.model.pause import PauseAsked, ResumeAsked
-from watchtower_agent.model.removal import DiskListed, DiskUnlisted, PlanAsked, PruneAsked, Removed
+from watchtower_agent.model.removal import DiskListed, DiskUnlisted, PlanAsked, PruneAsked, Removed, Retagged
 from watchtower_agent.model.revert import RevertAsked
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.model.shared_cause import FailureCount, SharedCauseRule
@@ -66,7 +66,7 @@ from watchtower_agent.state.host_state import INSPECT_AFTER, READ_ANEW_AFTER, Ho
 from watchtower_agent.state.record import is_ours
 from watchtower_agent.state.remembered import record_from_json
 
-DiskTold = DiskListed | DiskUnlisted | Removed
+DiskTold = DiskListed | DiskUnlisted | Removed | Retagged
 """What the engine tells of its disk."""
 
 Told = Notice | PauseAsked | ResumeAsked | ApprovalAnswered | TriggerAsked | RevertAsked | PlanAsked | PruneAsked

@@ -9,7 +9,7 @@ from watchtower_agent.loop.approving import Approving
 from watchtower_agent.loop.pruning import Pruning
 from watchtower_agent.model.decision import Decision, Dropped, Mode
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.model.removal import DiskListed, DiskUnlisted, Look, PlanAsked, PruneAsked, Removed
+from watchtower_agent.model.removal import DiskListed, DiskUnlisted, Look, PlanAsked, PruneAsked, Removed, Retagged
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.agenda import Agenda
 from watchtower_agent.policies.by_hand import decisions_by_hand
@@ -51,10 +51,12 @@ class PruneWishes:
         is_planned = waiting is not None and not needs_plan(waiting.decision)
         return self.pruning.planning.rests(wish, now) or (is_planned and not wish.from_event)
 
-    def disk_seen(self, seen: DiskListed | DiskUnlisted | Removed, now: Instant) -> None:
-        """The engine has told what it keeps, or what came of a removal."""
+    def disk_seen(self, seen: DiskListed | DiskUnlisted | Removed | Retagged, now: Instant) -> None:
+        """The engine has told what it keeps, or what came of something that it was asked for."""
         if isinstance(seen, Removed):
             self.pruning.removed(seen, now)
+        elif isinstance(seen, Retagged):
+            self.pruning.owed.retagged(seen)
         elif isinstance(seen, DiskUnlisted):
             self.pruning.unlisted(seen, now)
         else:

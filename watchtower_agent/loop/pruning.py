@@ -10,6 +10,7 @@ from watchtower_agent.loop.looks import Looks
 from watchtower_agent.loop.prune_pass import PrunePass, outcome_of
 from watchtower_agent.loop.prune_planning import PrunePlanning
 from watchtower_agent.loop.publication import Publication
+from watchtower_agent.loop.tags_owed import TagsOwed
 from watchtower_agent.loop.use_tracking import UseTracking
 from watchtower_agent.model.boots import Boots
 from watchtower_agent.model.commit import Record
@@ -57,6 +58,7 @@ class Pruning:
         ended: Takes the outcome of a pass.
         tracking: When everything was last used.
         planning: Makes plans, and has those that are alive.
+        owed: Tags that images are to be given back.
         under_way: The pass under way; None: there is none.
         last: Policy -> how its last pass in this run of the agent ended.
     """
@@ -70,6 +72,7 @@ class Pruning:
     ended: Callable[[Outcome, Instant], None]
     tracking: UseTracking = field(init=False)
     planning: PrunePlanning = field(init=False)
+    owed: TagsOwed = field(init=False)
     under_way: PrunePass | None = None
     last: dict[str, Outcome] = field(default_factory=dict)
     _looks: Looks = field(init=False)
@@ -84,10 +87,12 @@ class Pruning:
         self.tracking = UseTracking(self.state, self.publication)
         self.planning = PrunePlanning(self.state, self.protection, self.say, self.tracking)
         self._looks = Looks(self.publication)
+        self.owed = TagsOwed(self.publication)
 
     def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
         """Take in what the store remembers of an earlier run, and which passes it began."""
         self.tracking.resume(resume, now)
+        self.owed.resume(resume)
         boots = Boots.restored(resume.records.get("clock", {}), now)
         for policy, known in resume.records.get(PASSES, {}).items():
             self.passes.by[policy] = list(_passes_from(known, boots, now))
@@ -130,6 +135,7 @@ class Pruning:
         number = 0 if by_hand else self._looks.answered()
         self.passes.unlisted = None
         self.tracking.listed(seen, now)
+        self.owed.listed(seen.disk, now)
         self._settle(seen.disk, now)
         going = self.under_way
         if going is not None and going.look and number >= going.look:
@@ -152,6 +158,7 @@ class Pruning:
 
     def removed(self, seen: Removed, now: Instant) -> None:
         """What came of one removal."""
+        self.owed.removed(seen, now)
         going = self.under_way
         if going is not None:
             going.removed(seen, now)
@@ -187,7 +194,7 @@ class Pruning:
         if going is not None and not going.is_asking and not going.look:
             self._go_on(going, now)
         needed = any(course.attempt is not None for _, course in self._interrupted)
-        due = self.tracking.is_due(now) or (needed and self.state.engine.listed)
+        due = self.tracking.is_due(now) or ((needed or self.owed.is_due(now)) and self.state.engine.listed)
         if due and not self._looks.is_asked(Look.NAMES):
             self._looks.want(Look.NAMES)
         if self._interrupted and not needed:
@@ -215,6 +222,7 @@ class Pruning:
             self._end(going, now)
         elif isinstance(asked, Removal):
             self._remember(decision.policy, going.course)
+            self.owed.begins(asked)
             self.publication.out.removals.append(asked)
             until = now.monotonic + _OURS_FOR
             self._asked = {each: known for each, known in self._asked.items() if known[1] > now.monotonic}
@@ -268,6 +276,7 @@ class Pruning:
     def remember_again(self) -> None:
         """The store was lost while running."""
         self.tracking.remember_again()
+        self.owed.remember_again()
         for policy in self.passes.by:
             self._remember_passes(policy)
         if self.under_way is not None:

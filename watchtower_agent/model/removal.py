@@ -121,6 +121,32 @@ class Removed:
     space: Space | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retagging:
+    """An image that has lost tags without going: they are to be given back, those that nobody else has by now.
+
+    Attributes:
+        id: `sha256:…`.
+        tags: What it had when it was to be deleted.
+    """
+
+    id: str
+    tags: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retagged:
+    """What came of it.
+
+    Attributes:
+        retagging: What was asked for.
+        reason: Why the image may lack some still, for people; empty: it has them, or nobody can give them back.
+    """
+
+    retagging: Retagging
+    reason: str = ""
+
+
 class Look(StrEnum):
     """How closely the engine's disk is looked at."""
 

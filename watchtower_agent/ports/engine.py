@@ -131,6 +131,15 @@ class Engine(Protocol):
         """
         ...
 
+    async def tag_again(self, image_id: str, *, tags: frozenset[str]) -> None:
+        """Give an image tags, those that no image has.
+
+        Args:
+            image_id: `sha256:…`.
+            tags: With repository: `web:1`.
+        """
+        ...
+
     async def remove_container(self, container_id: str, *, finished_at: float | None) -> None:
         """Delete a container that does not run, and none of its volumes.
 

@@ -80,6 +80,9 @@ class FakeEngine:
     async def remove_image(self, image_id: str, *, tags: frozenset[str]) -> None:
         await self._call("remove_image", image_id, tags)
 
+    async def tag_again(self, image_id: str, *, tags: frozenset[str]) -> None:
+        await self._call("tag_again", image_id, tags)
+
     async def remove_container(self, container_id: str, *, finished_at: float | None) -> None:
         await self._call("remove_container", container_id, finished_at)
 
