@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from tests.integration.test_agent_explains import command
-from tests.support.agent import Host
+from tests.support import plans
+from tests.support.agent import Host, Json
 from tests.support.broker import PrivateBroker
 from tests.support.engine import IMAGE, PrivateEngine
 from tests.support.small_disk import MIB, all_tags, engine_on_small_disk, fat_image, swept
@@ -49,21 +49,14 @@ def engine(small: PrivateEngine) -> Iterator[PrivateEngine]:
         yield engine
 
 
-def names(plan: dict[str, Any]) -> set[str]:
-    """Of the images that it deletes."""
-    return {item["name"] for item in plan["items"] if item["kind"] == "image"}
-
-
-async def planned(host: Host, *wanted: str, policy: str = "by-hand") -> dict[str, Any]:
+async def planned(host: Host, *wanted: str, policy: str = "by-hand") -> Json:
     """The plan, once these are old enough for it."""
-    found: list[dict[str, Any]] = []
+    return await plans.planned(host, *wanted, policy=policy)
 
-    def is_so(_: object) -> bool:
-        found[:] = json.loads(command(host, "prune", "--plan", policy, "--json"))["plans"]
-        return set(wanted) <= names(found[0])
 
-    await host.watch.until(is_so, timeout=20)
-    return found[0]
+def names(plan: Json) -> set[str]:
+    """Of the images that it deletes."""
+    return plans.names(plan, "image")
 
 
 async def test_a_plan_is_shown_then_carried_out_and_told(
