@@ -117,6 +117,42 @@ async def test_images_between_are_seen_and_outlive_what_was_built_upon_them(
     assert first in await images(docker), "only what was asked for is deleted"
 
 
+async def test_what_a_build_took_as_its_base_is_a_parent_and_each_image_is_asked_once(engine: PrivateEngine) -> None:
+    with registry() as remote:
+        reference = remote.push("base", "1", note="base", fat=MIB)
+        engine.docker("pull", reference)
+    engine.docker("tag", reference, "other:1")
+    web = built_image(engine, "web:1", "COPY fat /fat", base=reference, fat=1)
+    api = built_image(engine, "api:1", "COPY fat /more", base="web:1", fat=1)
+    base = engine.api("GET", f"/images/{reference}/json")["Id"]
+    with EngineProxy(engine.socket) as proxy, acting(proxy.url) as docker:
+        looks = [await look() for look in (docker.disk_usage, docker.disk_contents, docker.disk_usage)]
+        asked = proxy.seen("GET", "/images/sha256:*")
+    for look in looks:
+        found = {image.id: image.parent for image in look.images}
+        assert {each: found[each] for each in (api, web, base)} == {api: web, web: base, base: ""}
+    assert len(asked) == len(looks[0].images)
+
+
+async def test_a_container_whose_memory_another_one_shares_is_kept(engine: PrivateEngine) -> None:
+    engine.docker("run", "-d", "--name=lender", "--network=none", "--ipc=shareable", IMAGE, "sleep", "1000")
+    engine.docker("run", "-d", "--name=user", "--network=none", "--ipc=container:lender", IMAGE, "sleep", "1000")
+    engine.docker("run", "-d", "--name=alone", "--network=none", IMAGE, "sleep", "1000")
+    engine.docker("stop", "-t0", "lender", "alone")
+    with EngineProxy(engine.socket) as proxy, acting(proxy.url) as docker:
+        containers = {each.name: each for each in (await docker.disk_usage()).containers}
+        while "running" in {containers[name].status for name in ("lender", "alone")}:  # the engine lists it late
+            containers = {each.name: each for each in (await docker.disk_usage()).containers}
+        lender, alone = containers["lender"], containers["alone"]
+        assert containers["user"].status == "running"
+        assert containers["user"].joins == (lender.id,)
+        with pytest.raises(KeptError, match="user joins it"):
+            await docker.remove_container(lender.id, finished_at=lender.finished_at)
+        inspections = len(proxy.seen("GET", "/containers/*/json"))
+        await docker.remove_container(alone.id, finished_at=alone.finished_at)
+        assert len(proxy.seen("GET", "/containers/*/json")) == inspections + 1, "others are not asked for nothing"
+
+
 async def test_what_can_be_pulled_again_says_from_where(engine: PrivateEngine, docker: DockerEngine) -> None:
     with registry() as remote:
         reference = remote.push("web", "1", note="first")

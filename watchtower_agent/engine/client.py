@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 from watchtower_agent.engine import clone_calls, disk_calls, removal_calls, resize_calls, service_calls
+from watchtower_agent.engine.ancestry import Ancestry
 from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.engine.cloning import CloneWish
 from watchtower_agent.engine.translation import EngineTimeoutError
@@ -56,6 +57,7 @@ class DockerEngine:
         self._workers = Workers("engine-action", THREADS)
         # Of its own: what takes minutes holds nothing else up.
         self._disk_worker = Workers("engine-disk", 1)
+        self._ancestry = Ancestry()
         self._disk_usage: asyncio.Task[DiskUsage] | None = None
 
     def close(self) -> None:
@@ -158,7 +160,11 @@ class DockerEngine:
         """All that the engine keeps on its disk: asked for once, however many wait for the answer."""
         if self._disk_usage is None or self._disk_usage.done():
             asked = self._disk_worker.call(
-                disk_calls.read_disk_usage, self._calls, at=self._clock.now().wall, timeout=self._disk_timeout
+                disk_calls.read_disk_usage,
+                self._calls,
+                self._ancestry,
+                at=self._clock.now().wall,
+                timeout=self._disk_timeout,
             )
             self._disk_usage = asyncio.create_task(asked, name="disk-usage")
         # Who stops waiting does not stop it for the others.
@@ -166,7 +172,9 @@ class DockerEngine:
 
     async def disk_contents(self) -> DiskUsage:
         """All that the engine keeps, without sizes."""
-        return await self._workers.call(disk_calls.read_disk_contents, self._calls, at=self._clock.now().wall)
+        return await self._workers.call(
+            disk_calls.read_disk_contents, self._calls, self._ancestry, at=self._clock.now().wall
+        )
 
     async def remove_image(self, image_id: str, *, tags: frozenset[str]) -> None:
         """Delete an image and its tags, and no image below it."""

@@ -192,6 +192,11 @@ def joined_by(container: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(mode.removeprefix(_JOINS) for mode in modes if mode.startswith(_JOINS)))
 
 
+def lends_memory(container: object) -> bool:
+    """Whether others may share its memory (`ipc: shareable`), from its inspection: those run on when it has ended."""
+    return text(mapping(mapping(container).get("HostConfig")).get("IpcMode")) == "shareable"
+
+
 def service_images(listing: object) -> frozenset[str]:
     """References that services name in their present and their previous specification.
 

@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.engine.container import parse_time
-from watchtower_agent.engine.disk_calls import list_containers, read_networks, read_services
+from watchtower_agent.engine.disk_calls import joining, list_containers, read_networks, read_services
 from watchtower_agent.engine.disk_usage import (
     IDLE,
     containers_of,
     digests_of,
+    lends_memory,
     mounted_images,
     network_of,
     service_images,
@@ -124,6 +125,8 @@ def remove_container(calls: EngineCalls, container_id: str, *, finished_at: floa
         raise KeptError(what, "it ran since it was looked at")
     name = text(raw.get("Name")).removeprefix("/")
     users = containers_of(list_containers(calls, what), (), None)
+    if lends_memory(raw):
+        users = joining(calls, users, what)
     _refuse_users(what, "joins it", [each for each in users if {container_id, name} & set(each.joins)])
     _delete(calls, path, f"{path}/json", what=what, timeout=timeout, query={"v": "0"})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set as AbstractSet
 from dataclasses import replace
 from typing import Final
 
@@ -66,6 +66,8 @@ class ImageUse:
         self._moved: dict[str, tuple[float, str | None]] = {}
         # Images that may have got names since, nobody knows which: from a file, from a build.
         self._nameless: dict[str, float] = {}
+        # Ids of the listing before; None before the first of this run.
+        self._listed: AbstractSet[str] | None = None
         self._gap = -math.inf
         self._changed: set[str] = set()
 
@@ -175,6 +177,9 @@ class ImageUse:
         for gone in [each for each, use in self._images.items() if each not in listed and use.at < asked]:
             self.gone(gone)
         for image in disk.images:
+            known = self._images if self._listed is None else self._listed
+            if image.parent in listed and image.id not in known:
+                self.used(image.parent, at)  # by a build: no event tells what it took as its base
             if image.id in held or image.id not in self._images:
                 self._used_by_all(image.id, at, held.get(image.id, ()))
             for use in self._open_uses(image) if self._repositories else ():
@@ -185,6 +190,7 @@ class ImageUse:
         self._moved = {name: move for name, move in self._moved.items() if move[0] >= asked}
         self._nameless = {each: since for each, since in self._nameless.items() if since >= asked}
         self._names_before, self._names = self._names, dict(_names(disk.images))
+        self._listed = frozenset(listed)
 
     def keys(self) -> Iterator[str]:
         """Of all rows that are stored."""

@@ -231,6 +231,27 @@ def test_a_parent_is_as_recent_as_its_newest_child() -> None:
     assert names(host.plan(RULES).items) == ["b:1", "a:1", "base:1"]
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_what_a_build_took_as_its_base_was_used_by_it_also_when_what_it_made_is_gone(*, told: bool) -> None:
+    base = image("base", "base:1")
+    host = known(base)
+    if told:
+        host.event(EventKind.IMAGE, "tag", sha("app"), {"name": "app:1"})
+    host.has(images=(base, image("app", "app:1", parent="base")))
+    host.list()
+    host.wait(HOUR)
+    host.has(images=(base,))
+    host.list()
+    assert unused(host, "base:1") == HOUR
+
+
+def test_a_start_of_the_agent_is_no_build() -> None:
+    host = known(image("base", "base:1"), image("app", "app:1", parent="base"))
+    host.restart()
+    host.list()
+    assert unused(host, "base:1") == 30 * DAY
+
+
 def test_what_was_in_use_at_the_last_listing_was_used_then() -> None:
     host = known(image("web", "web:1"))
     host.has(containers=(container("front", "web", "running"),)).list()
