@@ -45,7 +45,7 @@ class Ancestry:
             if image.id not in known:
                 known[image.id] = _layers(calls, image.id, what)
         with self._lock:
-            self._layers = known
+            self._layers = {image_id: layers for image_id, layers in known.items() if layers}
         return with_parents(images, known)
 
 

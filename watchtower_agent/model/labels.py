@@ -16,7 +16,7 @@ COMPOSE_ONE_OFF: Final = "com.docker.compose.oneoff"
 
 def is_marked(labels: Mapping[str, str]) -> bool:
     """Whether somebody has put the label on it that protects."""
-    return labels.get(PROTECT_LABEL, "").lower() in {"true", "1", "yes"}
+    return PROTECT_LABEL in labels and labels[PROTECT_LABEL].lower() in {"true", "1", "yes"}
 
 
 def is_orchestrated(labels: Mapping[str, str]) -> bool:

@@ -76,6 +76,21 @@ def answering(answers: Mapping[str, object]) -> Iterator[tuple[DockerEngine, Htt
             yield docker, server
 
 
+async def test_of_an_image_that_could_not_be_inspected_the_layers_are_asked_for_again() -> None:
+    app, base = f"sha256:{ID}", f"sha256:{OTHER}"
+    answers: dict[str, object] = {
+        **UNUSED,
+        "/images/json": [{"Id": app, "RepoTags": ["app:1"]}, {"Id": base, "RepoTags": ["base:1"]}],
+        "/volumes": {},
+        f"/images/{base}/json": {"Id": base, "RootFS": {"Layers": ["a"]}},
+    }
+    with answering(answers) as (docker, server):
+        assert {each.id: each.parent for each in (await docker.disk_contents()).images} == {app: "", base: ""}
+        answers[f"/images/{app}/json"] = {"Id": app, "RootFS": {"Layers": ["a", "b"]}}
+        assert {each.id: each.parent for each in (await docker.disk_contents()).images} == {app: base, base: ""}
+        assert len([head for head in server.asked if f"/images/{base}/json" in head]) == 1
+
+
 def deletions(server: HttpServer) -> list[str]:
     return [head for head in server.asked if not head.startswith("GET ")]
 

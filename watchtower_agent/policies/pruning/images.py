@@ -15,7 +15,7 @@ from watchtower_agent.policies.pruning.image_use import ANY_PROJECT, ImageUse
 from watchtower_agent.policies.pruning.item import Item, Kept, Protection, short
 from watchtower_agent.policies.pruning.judgement import Judgement, Reason
 from watchtower_agent.policies.pruning.lineage import Lineage
-from watchtower_agent.policies.pruning.references import ID, is_named_by, repository
+from watchtower_agent.policies.pruning.references import ID, References, is_named_by, repository
 from watchtower_agent.policies.pruning.rules import ImageRules
 from watchtower_agent.policies.selector import Patterns
 
@@ -91,12 +91,15 @@ class _Court:
     """Repository -> a project that is present, and whose image of it has lost its name to a newer one."""
     judgement: Judgement = field(init=False)
     patterns: Patterns = field(init=False)
+    references: Sequence[tuple[Protection, References]] = field(init=False)
     ages: dict[str, float] = field(default_factory=dict)
     dangling: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         # Frozen: derived once, here.
         object.__setattr__(self, "patterns", Patterns(self.rules.keep))
+        references = ((Protection.SERVICE, self.holders.services), (Protection.CONTAINER, self.holders.mounted))
+        object.__setattr__(self, "references", tuple(each for each in references if each[1].names))
         object.__setattr__(self, "judgement", Judgement(Kind.IMAGE, self.rules.unused_for))
 
     def judge(self, image: Image, children: Sequence[str]) -> None:
@@ -133,7 +136,7 @@ class _Court:
             return Protection.CONTAINER, holders.images[image.id]
         if is_marked(image.labels):
             return Protection.LABEL, ""
-        for protection, references in ((Protection.SERVICE, holders.services), (Protection.CONTAINER, holders.mounted)):
+        for protection, references in self.references:
             if named := references.name(image):
                 return protection, _shown(named)
         return self._composed(image, projects) if holders.projects else None
