@@ -241,6 +241,26 @@ async def test_what_is_pulled_or_run_between_plan_and_deletion_is_kept(
     assert engine.api("GET", f"/images/{older}/json")["Id"] == older
 
 
+async def test_the_base_of_what_a_container_runs_is_kept_though_the_engine_does_not_say_that_it_is_one(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    with registry() as hub:
+        base = hub.push("base", "1", note="base", fat=MIB)
+        engine.docker("pull", "-q", base)
+    built_image(engine, "app:1", "COPY fat /more", base=base, fat=1)
+    assert engine.api("GET", "/images/app:1/json")["Parent"] == ""
+    engine.docker("create", "--name=runs", "--network=none", "app:1", "/x")
+    imported_image(engine, "four:1", MIB)
+    host = make_host(engine, module_broker, TIDY)
+    tidy(host)
+    await until_ended(host)
+
+    assert await deleted(host, 1) == ["four:1"]
+    (why,) = [each for each in host.watch.told("policy", "prune_plan")[-1].data["keeps"] if each["name"] == base]
+    assert (why["protection"], why["by"]) == ("child", "app:1")
+    assert base in all_tags(engine)
+
+
 SCRATCH = """
 version: 1
 policies:
