@@ -10,10 +10,10 @@ from hypothesis import settings
 from tests.support.agent import make_host, module_broker  # noqa: F401 - fixtures
 from tests.support.broker import broker, contract, make_broker, subscriber  # noqa: F401 - fixtures
 from tests.support.engine import PrivateEngine
-from tests.support.numbers import FEW, FULL
+from tests.support.numbers import FEW, FULL, examples
 
 # How long an example takes is not what properties are about, and a busy machine takes its time.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, max_examples=examples(100))
 settings.load_profile("untimed")
 settings.register_profile(FEW, deadline=None, max_examples=20)
 

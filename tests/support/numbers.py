@@ -20,5 +20,10 @@ def drill(*, reduced: int, full: int) -> int:
 
 
 def examples(number: int) -> int:
-    """How many examples a property wants that does not go by the profile's number, unless few are asked for."""
-    return min(number, settings().max_examples) if settings.get_current_profile_name() == FEW else number
+    """How many examples a property gets that wants so many: all in a full run, else 6 of 10, or the few of the profile.
+
+    Each run tries others, so that what runs often sees them all.
+    """
+    if settings.get_current_profile_name() == FEW:
+        return min(number, settings().max_examples)
+    return number if FULL else max(1, number * 6 // 10)

@@ -27,6 +27,8 @@ POLICIES = """
 BUDGETS = {"a": (2, 300.0), "b": (3, 120.0), "c": (1, 60.0)}
 OF_HOST = (4, 240.0)
 NAMES = ("web", "api", "db")
+REBOOT = 20.0
+"""Seconds."""
 
 
 class Counted(Host):
@@ -46,8 +48,8 @@ class Counted(Host):
 
     @property
     def time(self) -> float:
-        """Seconds that have really passed: a reboot sets the monotonic clock elsewhere."""
-        return self.clock.monotonic - 5000.0 * self.clock.boot.count("+1")
+        """Seconds that have really passed: a reboot takes some, and sets the monotonic clock elsewhere."""
+        return self.clock.monotonic + (REBOOT - 5000.0) * self.clock.boot.count("+1")
 
     def attempt(self, intent: object) -> Outcome:
         outcome = super().attempt(intent)  # type: ignore[arg-type] # handed on
@@ -110,7 +112,7 @@ def killed_while_it_acts(agent: Counted) -> None:
 
 
 def rebooted(agent: Counted) -> None:
-    agent.clock.reboot(20.0)
+    agent.clock.reboot(REBOOT)
     agent.comes_back()
 
 
