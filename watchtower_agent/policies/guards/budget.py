@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from watchtower_agent.model.decision import Decision, Guard, Held, Number
@@ -48,7 +49,15 @@ class Spent:
 
 
 def breaker(q: Question) -> Held | None:
-    """An open breaker lets nothing pass; after its time it lets one probe."""
+    """An open breaker lets nothing pass; after its time it lets one probe. Of several all have to let it pass."""
+    holding = list(_holding(q))
+    if not holding:
+        return None
+    return replace(holding[0], release_at=max((at for each in holding if (at := each.release_at)), default=None))
+
+
+def _holding(q: Question) -> Iterator[Held]:
+    """What each breaker that holds it says: that of the target, of the policy, of the host."""
     for scope in scopes_of(q.decision):
         known = q.breakers.by.get(scope)
         if known is None or _was_let_pass(q, known):
@@ -60,8 +69,8 @@ def breaker(q: Question) -> Held | None:
             "probe_after": known.wait,
         }
         if known.probe is not None:
-            return _half_open(q, scope, known.probe, {**numbers})
-        if (left := known.left(q.now)) > 0:
+            yield _half_open(q, scope, known.probe, {**numbers})
+        elif (left := known.left(q.now)) > 0:
             what = known.cause or _opened_by(q, scope, known)
             again = f"; {_tried(known.times - 1)} since did not help" if known.times > 1 else ""
             when = f"{as_written(known.wait)} after that"
@@ -69,13 +78,12 @@ def breaker(q: Question) -> Held | None:
                 of = "this policy" if scope.kind is ScopeKind.POLICY else "this host"
                 when = f"{as_written(PROBES_APART)} after the last one, which told nothing of {of}"
             whose = f"the breaker of policy {scope.name}" if scope.kind is ScopeKind.POLICY else "the breaker"
-            return q.hold(
+            yield q.hold(
                 Guard.BREAKER,
                 f"{whose} is open: {what}{again}; one is tried {when}",
                 numbers=numbers,
                 release_in=left,
             )
-    return None
 
 
 def _half_open(q: Question, scope: Scope, probe: Probe, numbers: dict[str, Number]) -> Held:
