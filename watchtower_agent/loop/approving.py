@@ -128,7 +128,8 @@ class Approving:
             if "guard" not in outcome.numbers:
                 self.approvals.end(decision_id, ApprovalState.WITHDRAWN, outcome.reason, now)
         elif result is not Result.INTERRUPTED or outcome.numbers.get("engine_did_it") is not False:
-            self.approvals.end(decision_id, ApprovalState.USED, f"it {result.value}: {outcome.reason}", now)
+            became = f"{'was ' if result is Result.INTERRUPTED else ''}{result}"
+            self.approvals.end(decision_id, ApprovalState.USED, f"it {became}: {outcome.reason}", now)
 
     def again(self, former: Decision, decision: Decision, now: Instant, *, fires: bool) -> None:
         """What was begun was not done, and is wanted still under another id.
