@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.support.approving import asked
-from tests.support.core import NOW, Host
-from tests.unit.test_explaining import HEAL, coming, host, sick
+from tests.support.core import NOW, Host, policy_set
+from tests.unit.test_explaining import HEAL, coming, host, row, sick
 from watchtower_agent.model.decision import Dropped
 from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
 from watchtower_agent.policies.guards.ledger import HOST, Scope, ScopeKind
+from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.policy import Budget
 
 # NOW is 14:13:20 UTC; `host` lets a minute pass.
@@ -214,3 +217,36 @@ def test_of_several_breakers_all_have_to_let_it_pass() -> None:
     agent.clear()
     passes(agent, 1500)
     assert agent.did == []
+
+
+def test_of_several_budgets_all_have_to_have_room() -> None:
+    """The container's is free again by the time, the host's is not: that opens the host's breaker."""
+    protection = Protection(host_budget=Budget(most=2, per=1800.0))
+    policy = HEAL.replace("10s", "5m").replace("then", "backoff: {initial: 0s}, budget: {max: 2, per: 5m}, then")
+    agent = host(policy.replace("for: 5m", "for: 1s"), protection=protection)
+    for _ in range(2):
+        sick(agent, seconds=2)
+        agent.carry_out()
+        agent.tick(40)
+    assert len(agent.did) == 2
+    agent.see(policy_set(policy))
+    agent.docker.health()
+    agent.deliver()
+    agent.tick(50)
+    found = row(agent, "heal", "web")
+    assert guards(found)["budget"].startswith("2 actions on web within 5m and 2 actions on this host within 30m: more")
+    _, words, at = coming(agent, "heal")
+    assert words == (
+        "fires in 4 min 11 s unless healthy; restart is then held by budget for 34 min 11 s "
+        "(its breaker opens: one more is wanted than the budget allows), then done"
+    )
+    agent.clear()
+    passes(agent, 300)
+    (opened,) = agent.of_guard("breaker")
+    assert (agent.did, opened.numbers["scope"]) == ([], "host")
+    assert opened.release_at == pytest.approx(NOW + 60 + 41 * 2 + 50 + (at or 0.0), abs=60)
+
+
+def guards(found: dict[str, Any]) -> dict[str, str]:
+    """What each guard says."""
+    return {each["guard"]: each["reason"] for each in found["guards"]}

@@ -220,17 +220,19 @@ def _until_approved(mode: Statement) -> str:
 
 
 def _tried_at(case: Case, holding: Sequence[Statement], wanted_at: float) -> float | None:
-    """When one passes the breaker that opens, and the budget: that is used up when it is asked. None: none opens."""
+    """When one passes the breakers that open, and the budgets: these are used up when it is asked. None: none opens."""
     guards = [each.guard for each in holding]
-    if case.spent is None or Guard.BUDGET not in guards:
+    if Guard.BUDGET not in guards:
         return None
-    place = guards.index(Guard.BUDGET)
-    before = [each.release_at for each in holding[:place]]
-    asked_at = max([wanted_at, *(at for at in before if at is not None)])
-    free_at = holding[place].release_at
-    if None in before or free_at is None or free_at <= asked_at:
-        return None  # what is asked before it holds for who knows how long, or for longer than the budget is used up
-    return max(asked_at + case.spent.budget.probe_after, free_at)  # what is tried needs room, too
+    before = [each.release_at for each in holding[: guards.index(Guard.BUDGET)]]
+    if None in before:
+        return None  # what is asked before it holds for who knows how long
+    asked_at = tried_at = max([wanted_at, *(at for at in before if at is not None)])
+    for each in case.spent:
+        free_at = case.now.wall + each.free_in
+        if free_at > tried_at:
+            tried_at = max(tried_at + each.budget.probe_after, free_at)  # what is tried needs room, too
+    return tried_at if tried_at > asked_at else None
 
 
 def _joined(names: list[str]) -> str:

@@ -135,31 +135,36 @@ def _was_let_pass(q: Question, known: Breaker) -> bool:
 
 
 def budget(q: Question) -> Held | None:
-    """No more actions than there may be, a probe among them."""
-    spent = used_up(q)
-    if spent is None:
+    """No more actions than there may be, a probe among them. Of several budgets all have to have room."""
+    every = list(all_used_up(q))
+    if not every:
         return None
+    spent = every[0]
     return q.hold(
         Guard.BUDGET,
-        f"{spent.words}: more are not allowed (budget)",
+        f"{' and '.join(each.words for each in every)}: more are not allowed (budget)",
         numbers={
             "scope": spent.scope.kind.value,
             "used": spent.budget.most,
             "max": spent.budget.most,
             "per": spent.budget.per,
         },
-        release_in=spent.free_in,
+        release_in=max(each.free_in for each in every),
     )
 
 
 def used_up(q: Question) -> Spent | None:
     """The first budget that the decision would exceed; None when there is room in each."""
+    return next(all_used_up(q), None)
+
+
+def all_used_up(q: Question) -> Iterator[Spent]:
+    """The budgets that the decision would exceed: of the target, of the host."""
     for scope, allowed in _budgets(q):
         acts = _counted(q, scope, allowed)
         if len(acts) == allowed.most:
             free_in = _counts_for(q, acts[-1], allowed)
-            return Spent(scope=scope, budget=allowed, free_in=free_in, in_vain=_in_vain(q.decision, acts))
-    return None
+            yield Spent(scope=scope, budget=allowed, free_in=free_in, in_vain=_in_vain(q.decision, acts))
 
 
 def budget_passes(q: Question) -> Passed:
