@@ -209,6 +209,27 @@ def test_it_is_done_once() -> None:
     assert turns(host) == ["asked", "given"]
 
 
+def test_two_who_approve_in_the_same_moment_are_one_approval() -> None:
+    host = Host(HEAL)
+    sick(host, "web")
+    (approval,) = asked(host)
+    host.see(
+        PauseAsked(what=AGENT, length=60.0),
+        ApprovalAnswered(approval=approval, approves=True, because="I looked"),
+        ApprovalAnswered(approval=approval, approves=True, because="me too"),
+    )
+    assert turns(host) == ["asked", "given"]
+    assert why(host) == "a person approved it: I looked"
+    host.see(
+        ApprovalAnswered(approval=approval, approves=True),
+        ApprovalAnswered(approval=approval, approves=False, because="stop"),
+        ApprovalAnswered(approval=approval, approves=True),
+    )
+    assert turns(host) == ["asked", "given", "rejected"]
+    host.tick(70)
+    assert host.did == []
+
+
 def test_after_it_was_done_the_next_wish_is_asked_about_anew() -> None:
     host = Host(HEAL)
     sick(host, "web")

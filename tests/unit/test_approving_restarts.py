@@ -19,6 +19,7 @@ from tests.support.approving import (
 )
 from tests.support.core import INSTALL_ID, NOW, Host
 from tests.support.store import FakeStore
+from watchtower_agent.errors import PermanentError
 from watchtower_agent.model.approval import Approval
 from watchtower_agent.model.container import Health
 from watchtower_agent.model.observation import GapObserved
@@ -139,6 +140,8 @@ def test_what_the_engine_did_though_the_agent_died_is_not_done_again() -> None:
     host.tick(90)
     assert len(host.intents) == 1
     assert asked(host) == []
+    with pytest.raises(PermanentError, match="was approved already: it was interrupted: the agent ended during this"):
+        answer(host, approval=str(intent.decision.approval))
 
 
 @pytest.mark.parametrize("text", [HEAL, REVIVE], ids=["condition", "event"])

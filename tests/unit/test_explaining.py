@@ -370,7 +370,8 @@ def test_a_schedule_says_its_next_time() -> None:
     assert in_seconds == 1_790_047_800 - agent.clock.wall
     agent.see(PauseAsked(what=Paused(scope=PauseScope.AGENT), length=86400.0))
     assert coming(agent, "nightly")[1] == (
-        "restart is wanted at 2026-09-22 03:30 UTC (in 13 h 15 min); as things are it would be held by paused for 1 d"
+        "restart is wanted at 2026-09-22 03:30 UTC (in 13 h 15 min); as things are it would be held by paused for 1 d, "
+        "and given up after 1 h"
     )
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from tests.support.core import Host
 from watchtower_agent.model.decision import Decision, Guard, Held, Target, TargetKind, Verb
 from watchtower_agent.model.observation import EnginePinged
-from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
+from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope, ResumeAsked
 from watchtower_agent.policies.news import worth_telling
 
 HEAL = '- {name: heal, select: {name: web}, when: health == "unhealthy", then: {restart: {}}}\n'
@@ -72,18 +72,34 @@ def test_what_is_too_old_from_the_start_is_told_as_that() -> None:
 
 def test_another_pause_under_the_one_that_ends_is_told() -> None:
     def by_two(agent: Host) -> None:
-        pause(agent, AGENT, HOUR)
-        pause(agent, POLICY, 2 * HOUR)
+        pause(agent, AGENT, 2 * HOUR)
+        pause(agent, POLICY, HOUR)
 
     agent = sick(held_by=by_two)
     first = agent.of(Held)
-    agent.clock.advance(HOUR)
+    agent.see(ResumeAsked(what=AGENT))
     agent.tick(2)
 
     assert len(first) == 1
     assert len(told(agent)) == 2
     assert agent.of(Held)[1].numbers["paused"] != first[0].numbers["paused"]
     assert [each["data"]["guard"] for each in agent.published() if "/policy/held/" in each["topic"]] == ["paused"] * 2
+
+
+def test_of_two_pauses_the_longer_is_told_with_its_end_and_that_the_shorter_ends_is_no_news() -> None:
+    def by_two(agent: Host) -> None:
+        pause(agent, AGENT, HOUR)
+        pause(agent, POLICY, 2 * HOUR)
+
+    agent = sick(held_by=by_two)
+    (held,) = agent.of(Held)
+    agent.clock.advance(HOUR)
+    agent.tick(2)
+
+    assert held.numbers["paused"] == "policy"
+    assert held.release_at is not None
+    assert held.release_at - agent.clock.wall == pytest.approx(HOUR, abs=5)
+    assert agent.of(Held) == [held]
 
 
 def test_a_pause_that_is_made_longer_is_told() -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.approving import HEAL, answer, sick
 from tests.support.core import NOW, Host, container_id, now
+from watchtower_agent.loop import approval_answers
+from watchtower_agent.model.approval import Approval, ApprovalState
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.container import Health
 from watchtower_agent.model.decision import Held
@@ -563,3 +565,48 @@ def test_records_that_cant_be_read_are_left_out() -> None:
     ledger = agent.pipeline.decisions.breaking.ledger
     assert set(ledger.renames.by) == set(stored) == {"shop"}
     assert len(ledger.attempts("shop")) == 5
+
+
+# --- approvals --------------------------------------------------------------------------------------------------------
+
+
+def test_people_are_asked_about_the_name_that_it_has_by_now_and_not_that_of_another() -> None:
+    agent = host(HEAL, check=True)
+    agent.docker.health("web")
+    agent.deliver()
+    agent.tick()
+    rename(agent, "web", "shop")
+    recreate(agent, "web")
+
+    (waits,) = answers(agent)
+    assert (waits["target"], waits["target_id"]) == ("shop", container_id("web"))
+    agent.dies(1.0)
+    agent.comes_back()
+    (waits,) = answers(agent)
+    assert waits["target"] == "shop"
+    agent.docker.health("shop")
+    agent.deliver()
+    agent.tick(2)
+    assert answer(agent)["target"] == "shop"
+    agent.tick()
+    assert agent.did[-1] == ("restart", "shop")
+
+
+def test_a_renamed_container_s_question_ends_under_its_new_name() -> None:
+    agent = host(HEAL, check=True)
+    agent.docker.health("web")
+    agent.deliver()
+    agent.tick()
+    rename(agent, "web", "shop")
+    agent.docker.health("shop", Health.HEALTHY)
+    agent.deliver()
+    agent.tick(2)
+
+    ended = agent.of(Approval)[-1]
+    assert (ended.state, ended.decision.target.name) == (ApprovalState.WITHDRAWN, "shop")
+
+
+def answers(agent: Host) -> list[dict[str, object]]:
+    """What waits for an answer, as people are told."""
+    decisions = agent.pipeline.decisions
+    return list(approval_answers.told(decisions.approving.approvals, decisions.agenda, agent.clock.now()))

@@ -54,7 +54,7 @@ def show_paused(page: Page, status: Json) -> None:
 
 def _show(page: Page, pause: Json, indent: int = 0) -> None:
     until, left = local_day_and_time(pause.get("until")), duration(pause.get("left"))
-    page.write(*_what(pause), words(" is paused until "), words(until), words(f" ({left})"), indent=indent)
+    page.write(*_what(pause), words(" is paused until "), words(until.strip()), words(f" ({left})"), indent=indent)
     if pause.get("reason"):
         page.write(words(printable(pause["reason"]), "dim"), indent=indent + 2)
 

@@ -86,7 +86,9 @@ class Approving:
     def take(self, answered: ApprovalAnswered, now: Instant) -> None:
         """Do as a person answers. What is not open any more by now is not."""
         approval = next((each for each in self.approvals.waiting() if each.id == answered.approval), None)
-        if approval is not None and approval.left(now) > 0:
+        if approval is None or (approval.state is ApprovalState.GIVEN and answered.approves):
+            return  # two people at once: the first has it done
+        if approval.left(now) > 0:
             self.approvals.answer(approval, approves=answered.approves, because=answered.because, now=now)
 
     def look(self, agenda: Agenda, now: Instant) -> Iterator[Dropped]:
@@ -128,7 +130,8 @@ class Approving:
             if "guard" not in outcome.numbers:
                 self.approvals.end(decision_id, ApprovalState.WITHDRAWN, outcome.reason, now)
         elif result is not Result.INTERRUPTED or outcome.numbers.get("engine_did_it") is not False:
-            self.approvals.end(decision_id, ApprovalState.USED, f"it {result.value}: {outcome.reason}", now)
+            became = f"{'was ' if result is Result.INTERRUPTED else ''}{result}"
+            self.approvals.end(decision_id, ApprovalState.USED, f"it {became}: {outcome.reason}", now)
 
     def again(self, former: Decision, decision: Decision, now: Instant, *, fires: bool) -> None:
         """What was begun was not done, and is wanted still under another id.

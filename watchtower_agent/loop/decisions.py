@@ -33,6 +33,7 @@ from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Intent, Outcome, Result, Unsettled
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.agenda import Agenda
+from watchtower_agent.policies.asked import as_asked
 from watchtower_agent.policies.evaluate import Conditions
 from watchtower_agent.policies.following import following
 from watchtower_agent.policies.guards.circumstances import Circumstances
@@ -247,7 +248,7 @@ class Decisions:
             return  # the timers of conditions start anew when the action ends
         if needs_plan(decision) and self.prune_wishes.need_not_wait(decision, now):
             return
-        record, decision = self.state.containers.get(decision.target.id), self.as_called_now(decision)
+        record, decision = self.state.containers.get(decision.target.id), self._as_asked(self.as_called_now(decision))
         # A revert is the opposite of what people were asked about: of that they are asked anew.
         asked = not is_revert(decision) and self.approving.is_open_about(self.agenda.waiting.get(key_of(decision)))
         self._give_up(self.agenda.overtaken(decision, record, now, asked=asked), now)
@@ -256,6 +257,12 @@ class Decisions:
                 self.last[decision.policy] = decision  # it is told with its plan
             else:
                 self._decided(decision, now)
+
+    def _as_asked(self, decision: Decision) -> Decision:
+        known = self.agenda.waiting.get(key_of(decision))
+        if known is None or decision.from_event or self.approving.approvals.of(known.decision) is None:
+            return decision
+        return as_asked(decision, known.decision)
 
     def _decided(self, decision: Decision, now: Instant) -> None:
         self.last[decision.policy] = decision

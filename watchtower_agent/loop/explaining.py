@@ -41,7 +41,7 @@ from watchtower_agent.policies.conditions.closeness import closeness, rank
 from watchtower_agent.policies.conditions.subject import ContainerSubject, HostSubject
 from watchtower_agent.policies.explanation import Case, Next
 from watchtower_agent.policies.guards.account import Statement, account, first_holding
-from watchtower_agent.policies.guards.budget import used_up
+from watchtower_agent.policies.guards.budget import Spent, all_used_up
 from watchtower_agent.policies.guards.circles import Circles
 from watchtower_agent.policies.making import container_target
 from watchtower_agent.policies.mismatch import mismatches
@@ -256,11 +256,11 @@ class _Ways:
             close = closeness(condition.tree, self._subject(record), hold=hold, standing=standing)
         waiting = self._waiting(target.id)
         statements: tuple[Statement, ...] = ()
-        spent = None
+        spent: tuple[Spent, ...] = ()
         if not unselected and policy.mode is not Mode.OFF:
             decision = waiting.decision if waiting is not None else self._supposed(target, record)
             question = self._evidence.about(decision, policy, record, now)
-            statements, spent = account(question), used_up(question)
+            statements, spent = account(question), tuple(all_used_up(question))
         return Case(
             policy=policy,
             target=target,
@@ -270,7 +270,7 @@ class _Ways:
             statements=statements,
             waiting=waiting,
             under_way=decisions.under_way.on(target.id) if target.id else None,
-            spent=spent if spent is not None and spent.scope not in decisions.breaking.breakers.by else None,
+            spent=tuple(each for each in spent if each.scope not in decisions.breaking.breakers.by),
             by_hand=self._by_hand,
             so_already=as_it_is(policy.then.verb, record),
             mismatches=unselected,

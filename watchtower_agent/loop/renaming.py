@@ -22,6 +22,7 @@ def renamed(old: str, record: ContainerRecord, decisions: Decisions, pausing: Pa
     """
     container = record.container
     decisions.agenda.renamed(container.id, container.name)
+    decisions.approving.approvals.renamed(container.id, container.name)
     earlier = tuple(decisions.breaking.ledger.renames.of(old))
     # Of a swap that nobody heard, both are called the same for a moment.
     if earlier and any(each.container.name == old for each in decisions.state.containers.values()):

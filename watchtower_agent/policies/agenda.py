@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 
-from watchtower_agent.model.decision import Decision, Dropped, Guard, Held, Mode, Verb
+from watchtower_agent.model.decision import Decision, Dropped, Held, Mode, Verb
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.guards.approvals import Approvals
 from watchtower_agent.policies.guards.question import Evidence
-from watchtower_agent.policies.making import PENDING_FOR
+from watchtower_agent.policies.making import PACED, PENDING_FOR
 from watchtower_agent.policies.news import is_only_late, worth_telling
 from watchtower_agent.policies.obsolescence import in_doubt, obsolete, overtaken
 from watchtower_agent.policies.policy import PolicySet
@@ -313,8 +313,7 @@ class _Reviewed:
 
 def _patient(decision: Decision, held: Held) -> Decision:
     """What is held for being too much waits beyond its time: else a crash loop would end with nobody trying."""
-    paced = held.guard in {Guard.BACKOFF, Guard.BREAKER, Guard.BUDGET, Guard.SHARED_CAUSE}
-    if not decision.from_event or not paced or held.release_at is None:
+    if not decision.from_event or held.guard not in PACED or held.release_at is None:
         return decision
     latest = held.release_at + PENDING_FOR
     # Both clocks are never quite in step: only what is later by more than that counts.

@@ -81,7 +81,7 @@ class Case:
         statements: What each guard says to what is wanted, or would be.
         waiting: What is wanted of the target and waits; None: nothing.
         under_way: What is being done to the target; None: nothing.
-        spent: A budget of which nothing is left though its breaker is closed: wanting the action opens it.
+        spent: Budgets of which nothing is left though their breakers are closed: wanting the action opens them.
         by_hand: A person asks what would happen if they set it off now, whatever its trigger.
         so_already: Why there is nothing to do for the policy's action, as the target is; empty where there is.
         mismatches: What of the policy's selector does not match the target.
@@ -95,7 +95,7 @@ class Case:
     statements: Sequence[Statement] = ()
     waiting: Waiting | None = None
     under_way: Intent | None = None
-    spent: Spent | None = None
+    spent: Sequence[Spent] = ()
     by_hand: bool = False
     so_already: str = ""
     mismatches: Sequence[str] = ()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from watchtower_agent.model.decision import Decision, Mode, Number, Severity, Target, TargetKind, Verb
+from watchtower_agent.model.decision import Decision, Guard, Mode, Number, Severity, Target, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.quantities import LONGEST_STOP
@@ -15,6 +15,9 @@ from watchtower_agent.state.record import ContainerRecord
 
 PENDING_FOR = 15 * 60.0
 """Seconds for which a decision from an event waits for its guards."""
+
+PACED: Final = frozenset({Guard.BACKOFF, Guard.BREAKER, Guard.BUDGET, Guard.SHARED_CAUSE})
+"""What these hold is waited for beyond that, for as long again from the moment at which they let it pass."""
 
 STOP_TIMEOUT_LABEL = "autoheal.stop.timeout"
 

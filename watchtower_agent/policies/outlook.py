@@ -11,6 +11,7 @@ from watchtower_agent.policies.conditions.closeness import Compared
 from watchtower_agent.policies.conditions.tree import Comparison, Literal, Name, Tree
 from watchtower_agent.policies.explanation import Case, Next, Outlook
 from watchtower_agent.policies.guards.account import Statement
+from watchtower_agent.policies.patience import given_up_at, holding_at, open_at
 from watchtower_agent.policies.policy import OnTrigger, ScheduleTrigger, WhenTrigger
 from watchtower_agent.policies.wording import lasting, valued
 
@@ -64,9 +65,8 @@ def _waits(case: Case) -> Next:
         return Next(outlook=Outlook.TURN, words=f"{case.verb} is wanted, and is done when its turn comes")
     if (final := _final(holding)) is not None:
         return _never(f"{case.verb} is wanted, and is not done", final)
-    at, how = _held(case, holding, case.now.wall)
-    then = "" if at is None else f", then done{_unless(case)}"
-    return Next(outlook=Outlook.HELD, words=f"{case.verb} is held by {how}{then}", at=at)
+    at, how = _held(case, holding, case.now.wall, done=f", then done{_unless(case)}")
+    return Next(outlook=Outlook.HELD, words=f"{case.verb} is held by {how}", at=at)
 
 
 def _by_hand(case: Case) -> Next:
@@ -77,9 +77,8 @@ def _by_hand(case: Case) -> Next:
         return Next(outlook=Outlook.NOW, words=f"{case.does} at once", at=case.now.wall)
     if (final := _final(holding)) is not None:
         return _never(f"{case.verb} would not be done", final)
-    at, how = _held(case, holding, case.now.wall)
-    then = "" if at is None else ", then done"
-    return Next(outlook=Outlook.HELD, words=f"{case.verb} would be held by {how}{then}", at=at)
+    at, how = _held(case, holding, case.now.wall, done=", then done")
+    return Next(outlook=Outlook.HELD, words=f"{case.verb} would be held by {how}", at=at)
 
 
 # --- what sets it off -------------------------------------------------------------------------------------------------
@@ -106,16 +105,15 @@ def _condition(case: Case, trigger: WhenTrigger) -> Next:
 def _counting(case: Case, left: float) -> Next:
     """The condition is true: what comes when it has been for long enough."""
     fires_at = case.now.wall + left
-    holding = [each for each in case.holding if each.release_at is None or each.release_at > fires_at]
+    holding = holding_at(case, fires_at)
     soon = f"in {lasting(left)}" if left > 0 else "with the next sample"
     if not holding:
         words = f"{case.does} {soon}{_unless(case)}"
         return Next(outlook=Outlook.COUNTING, words=words, at=fires_at)
     if (final := _final(holding)) is not None:
         return _never(f"fires {soon}{_unless(case)}; {case.verb} is then not done", final)
-    at, how = _held(case, holding, fires_at)
-    then = "" if at is None else ", then done"
-    words = f"fires {soon}{_unless(case)}; {case.verb} is then held by {how}{then}"
+    at, how = _held(case, holding, fires_at, done=", then done")
+    words = f"fires {soon}{_unless(case)}; {case.verb} is then held by {how}"
     return Next(outlook=Outlook.COUNTING, words=words, at=at)
 
 
@@ -151,7 +149,7 @@ def _time(case: Case, trigger: ScheduleTrigger) -> Next:
 
 def _then(case: Case, when: str, moment: float, outlook: Outlook, *, at: float | None) -> Next:
     """What is done when it is set off, as far as guards can tell now."""
-    holding = [each for each in case.holding if each.release_at is None or each.release_at > moment]
+    holding = holding_at(case, moment)
     if not holding:
         return Next(outlook=outlook, words=f"{case.does} {when}", at=at)
     if (final := _final(holding)) is not None:
@@ -172,13 +170,14 @@ def _never(words: str, final: Statement) -> Next:
     return Next(outlook=Outlook.NEVER, words=f"{words}: {final.reason}")
 
 
-def _held(case: Case, holding: Sequence[Statement], wanted_at: float) -> tuple[float | None, str]:
-    """Until when the guards hold it at the least, None where one can't tell; and which do, for how long.
+def _held(case: Case, holding: Sequence[Statement], wanted_at: float, *, done: str = "") -> tuple[float | None, str]:
+    """When it is done at the earliest, None where it is not, or one can't tell; and which guards hold it, for how long.
 
     Args:
         case: The policy and its target.
         holding: The guards that hold it, none of them for good.
         wanted_at: When it is wanted, seconds since the epoch.
+        done: What is said of its being done, where it is known when.
     """
     tried_at = _tried_at(case, holding, wanted_at)
     timed: dict[str, float] = {}
@@ -195,12 +194,23 @@ def _held(case: Case, holding: Sequence[Statement], wanted_at: float) -> tuple[f
     if open_ended:
         parts.append(f"{_joined(open_ended)} for as long as that lasts")
     latest = max(timed.values(), default=None)
+    if latest is not None and (opens_at := open_at(case.policy, latest)) > latest:
+        timed[Guard.OUTSIDE_WINDOW.value] = latest = opens_at  # its window is closed by then
     known = latest if not parts else None
     if latest is not None:
-        least = " at the earliest" if len(holding) > 1 else ""
+        least = " at the earliest" if len(timed) + len(parts) > 1 else ""
         opens = " (its breaker opens: one more is wanted than the budget allows)" if tried_at is not None else ""
         parts.append(f"{_joined(list(timed))} for {lasting(latest - case.now.wall)}{least}{opens}")
-    return known, ", and by ".join(parts)
+    how = ", and by ".join(parts)
+    if (given_up := given_up_at(case, holding, wanted_at)) is not None:
+        return None, how + _given_up(case, given_up, wanted_at, certain=known is not None)
+    return known, how if known is None else f"{how}{done}"
+
+
+def _given_up(case: Case, at: float, wanted_at: float, *, certain: bool) -> str:
+    """That it waits no longer than until then; it may be let pass before, where that is not certain."""
+    waits = f"in {lasting(at - case.now.wall)}" if case.waiting is not None else f"after {lasting(at - wanted_at)}"
+    return f", and given up {waits}{'' if certain else ' if it still is'}"
 
 
 def _until_approved(mode: Statement) -> str:
@@ -210,17 +220,19 @@ def _until_approved(mode: Statement) -> str:
 
 
 def _tried_at(case: Case, holding: Sequence[Statement], wanted_at: float) -> float | None:
-    """When one passes the breaker that opens, and the budget: that is used up when it is asked. None: none opens."""
+    """When one passes the breakers that open, and the budgets: these are used up when it is asked. None: none opens."""
     guards = [each.guard for each in holding]
-    if case.spent is None or Guard.BUDGET not in guards:
+    if Guard.BUDGET not in guards:
         return None
-    place = guards.index(Guard.BUDGET)
-    before = [each.release_at for each in holding[:place]]
-    asked_at = max([wanted_at, *(at for at in before if at is not None)])
-    free_at = holding[place].release_at
-    if None in before or free_at is None or free_at <= asked_at:
-        return None  # what is asked before it holds for who knows how long, or for longer than the budget is used up
-    return max(asked_at + case.spent.budget.probe_after, free_at)  # what is tried needs room, too
+    before = [each.release_at for each in holding[: guards.index(Guard.BUDGET)]]
+    if None in before:
+        return None  # what is asked before it holds for who knows how long
+    asked_at = tried_at = max([wanted_at, *(at for at in before if at is not None)])
+    for each in case.spent:
+        free_at = case.now.wall + each.free_in
+        if free_at > tried_at:
+            tried_at = max(tried_at + each.budget.probe_after, free_at)  # what is tried needs room, too
+    return tried_at if tried_at > asked_at else None
 
 
 def _joined(names: list[str]) -> str:

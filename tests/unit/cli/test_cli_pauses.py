@@ -15,6 +15,7 @@ from watchtower_agent.cli.commands import main
 
 LEAK = {"scope": "policy", "name": "leak", "since": NOW, "until": NOW + 5400, "left": 5400.0, "reason": "moving"}
 ALL = {"scope": "agent", "name": "", "since": NOW, "until": NOW + 60, "left": 59.9, "reason": ""}
+OCTOBER = ALL | {"until": 1_791_028_800.0}  # 3 October, noon
 WEB = {"scope": "container", "name": "web\x1b[2J", "since": NOW, "until": NOW + 60, "left": 59.9, "reason": ""}
 
 
@@ -91,6 +92,7 @@ async def test_an_unknown_policy_is_told_by_the_agent(socket: Path, capsys: pyte
             ["the agent is paused until", "", "Paused, too:", "  policy leak is", "    mov"],
         ),
         ("pause", answer(WEB, WEB), ["container web\\x1b[2J is paused until"]),
+        ("pause", answer(OCTOBER, OCTOBER), ["the agent is paused until 3 Oct "]),
         ("resume", answer(LEAK, was_paused=True), ["policy leak goes on."]),
         ("resume", answer(ALL, was_paused=False), ["the agent was not paused."]),
         ("resume", answer(ALL, WEB, was_paused=True), ["the agent goes on.", "", "Still paused:", "  container web"]),

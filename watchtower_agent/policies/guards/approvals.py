@@ -11,6 +11,7 @@ from watchtower_agent.model.approval import Approval, ApprovalState
 from watchtower_agent.model.decision import Decision
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.waiting import named
 
 OPEN: Final = frozenset({ApprovalState.ASKED, ApprovalState.GIVEN})
 """States that time ends."""
@@ -115,6 +116,14 @@ class Approvals:
         if approval is not None:
             self.live[decision.id] = replace(approval, decision=decision, state=ApprovalState.GIVEN, at=now)
             self.changed.add(approval.id)
+
+    def renamed(self, container_id: str, name: str) -> None:
+        """A container has another name: people are asked about it under that. Another may have the old one by now."""
+        for key, approval in self.live.items():
+            decision = approval.decision
+            if decision.target.id == container_id and decision.target.name != name:
+                self.live[key] = replace(approval, decision=named(decision, name))
+                self.changed.add(approval.id)
 
     def end(self, decision_id: str, state: ApprovalState, why: str, now: Instant) -> None:
         """It is over, whatever it waited for. One that was rejected stays that.

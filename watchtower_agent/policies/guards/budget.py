@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from watchtower_agent.model.decision import Decision, Guard, Held, Number
@@ -48,7 +49,15 @@ class Spent:
 
 
 def breaker(q: Question) -> Held | None:
-    """An open breaker lets nothing pass; after its time it lets one probe."""
+    """An open breaker lets nothing pass; after its time it lets one probe. Of several all have to let it pass."""
+    holding = list(_holding(q))
+    if not holding:
+        return None
+    return replace(holding[0], release_at=max((at for each in holding if (at := each.release_at)), default=None))
+
+
+def _holding(q: Question) -> Iterator[Held]:
+    """What each breaker that holds it says: that of the target, of the policy, of the host."""
     for scope in scopes_of(q.decision):
         known = q.breakers.by.get(scope)
         if known is None or _was_let_pass(q, known):
@@ -60,8 +69,8 @@ def breaker(q: Question) -> Held | None:
             "probe_after": known.wait,
         }
         if known.probe is not None:
-            return _half_open(q, scope, known.probe, {**numbers})
-        if (left := known.left(q.now)) > 0:
+            yield _half_open(q, scope, known.probe, {**numbers})
+        elif (left := known.left(q.now)) > 0:
             what = known.cause or _opened_by(q, scope, known)
             again = f"; {_tried(known.times - 1)} since did not help" if known.times > 1 else ""
             when = f"{as_written(known.wait)} after that"
@@ -69,13 +78,12 @@ def breaker(q: Question) -> Held | None:
                 of = "this policy" if scope.kind is ScopeKind.POLICY else "this host"
                 when = f"{as_written(PROBES_APART)} after the last one, which told nothing of {of}"
             whose = f"the breaker of policy {scope.name}" if scope.kind is ScopeKind.POLICY else "the breaker"
-            return q.hold(
+            yield q.hold(
                 Guard.BREAKER,
                 f"{whose} is open: {what}{again}; one is tried {when}",
                 numbers=numbers,
                 release_in=left,
             )
-    return None
 
 
 def _half_open(q: Question, scope: Scope, probe: Probe, numbers: dict[str, Number]) -> Held:
@@ -127,31 +135,36 @@ def _was_let_pass(q: Question, known: Breaker) -> bool:
 
 
 def budget(q: Question) -> Held | None:
-    """No more actions than there may be, a probe among them."""
-    spent = used_up(q)
-    if spent is None:
+    """No more actions than there may be, a probe among them. Of several budgets all have to have room."""
+    every = list(all_used_up(q))
+    if not every:
         return None
+    spent = every[0]
     return q.hold(
         Guard.BUDGET,
-        f"{spent.words}: more are not allowed (budget)",
+        f"{' and '.join(each.words for each in every)}: more are not allowed (budget)",
         numbers={
             "scope": spent.scope.kind.value,
             "used": spent.budget.most,
             "max": spent.budget.most,
             "per": spent.budget.per,
         },
-        release_in=spent.free_in,
+        release_in=max(each.free_in for each in every),
     )
 
 
 def used_up(q: Question) -> Spent | None:
     """The first budget that the decision would exceed; None when there is room in each."""
+    return next(all_used_up(q), None)
+
+
+def all_used_up(q: Question) -> Iterator[Spent]:
+    """The budgets that the decision would exceed: of the target, of the host."""
     for scope, allowed in _budgets(q):
         acts = _counted(q, scope, allowed)
         if len(acts) == allowed.most:
             free_in = _counts_for(q, acts[-1], allowed)
-            return Spent(scope=scope, budget=allowed, free_in=free_in, in_vain=_in_vain(q.decision, acts))
-    return None
+            yield Spent(scope=scope, budget=allowed, free_in=free_in, in_vain=_in_vain(q.decision, acts))
 
 
 def budget_passes(q: Question) -> Passed:

@@ -19,14 +19,15 @@ class Pauses:
 
     by: dict[Paused, Pause] = field(default_factory=dict)
 
-    def of(self, decision: Decision) -> Pause | None:
-        """The pause that a decision falls under, the broadest first; None when none does."""
+    def of(self, decision: Decision, now: Instant) -> Pause | None:
+        """The pause that a decision falls under, of several the one that lasts longest; None when none does."""
         if not self.by:
             return None
         scopes = [AGENT, Paused(scope=PauseScope.POLICY, name=decision.policy)]
         if decision.target.kind is TargetKind.CONTAINER:
             scopes.append(_container(decision.target.name))
-        return next((self.by[scope] for scope in scopes if scope in self.by), None)
+        known = [self.by[scope] for scope in scopes if scope in self.by]
+        return max(known, key=lambda each: each.left(now), default=None)
 
     def renamed(self, rename: Rename, now: Instant) -> list[Paused]:
         """What keeps still under its old name does so under the new one. Gives those whose pauses have changed."""

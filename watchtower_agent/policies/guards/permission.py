@@ -5,6 +5,7 @@ from __future__ import annotations
 from watchtower_agent.model.approval import ApprovalState
 from watchtower_agent.model.decision import Guard, Held, Mode, Verb
 from watchtower_agent.policies.guards.question import Passed, Question
+from watchtower_agent.policies.policy import MaintenanceWindow, Policy
 from watchtower_agent.policies.wording import as_written, lasting
 
 
@@ -49,7 +50,7 @@ def mode_passes(q: Question) -> Passed:
 
 def paused(q: Question) -> Held | None:
     """A person told the agent, the policy, or all policies about the container to keep still for a while."""
-    pause = q.circumstances.pauses.of(q.decision)
+    pause = q.circumstances.pauses.of(q.decision, q.now)
     if pause is None or (left := pause.left(q.now)) <= 0:
         return None
     why = f": {pause.reason}" if pause.reason else ""
@@ -75,9 +76,9 @@ def outside_window(q: Question) -> Held | None:
     """Maintenance windows hold an action back until one opens; what has begun ends, though its window closes."""
     windows = q.policy.windows
     now = q.now.wall
-    if not windows or any(window.opens.latest(now, window.open_for) is not None for window in windows):
+    opens = next_window(q.policy, now)
+    if opens is None:
         return None
-    opens = min(((at, each) for each in windows if (at := each.opens.after(now)) is not None), key=lambda pair: pair[0])
     at, window = opens
     return q.hold(
         Guard.OUTSIDE_WINDOW,
@@ -92,6 +93,20 @@ def outside_window(q: Question) -> Held | None:
         },
         release_in=at - now,
     )
+
+
+def next_window(policy: Policy, moment: float) -> tuple[float, MaintenanceWindow] | None:
+    """When the policy's next window opens, and which that is; None where one is open, or it has none.
+
+    Args:
+        policy: Which.
+        moment: From when on, seconds since the epoch.
+    """
+    windows = policy.windows
+    if not windows or any(window.opens.latest(moment, window.open_for) is not None for window in windows):
+        return None
+    comes = ((at, each) for each in windows if (at := each.opens.after(moment)) is not None)
+    return min(comes, key=lambda pair: pair[0])
 
 
 def outside_window_passes(q: Question) -> Passed:

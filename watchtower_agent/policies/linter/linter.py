@@ -10,11 +10,13 @@ from watchtower_agent.policies.linter.contradiction import contradictions
 from watchtower_agent.policies.linter.doubt import Doubt
 from watchtower_agent.policies.linter.futility import always_true, never_known, never_let, never_true, stays_stopped
 from watchtower_agent.policies.linter.growth import never_grows, never_idle
+from watchtower_agent.policies.linter.needless import does_nothing
 from watchtower_agent.policies.linter.pruning import pruned_twice, prunes_in_vain
 from watchtower_agent.policies.linter.repetition import goes_on
 from watchtower_agent.policies.linter.rivalry import resized_twice
 from watchtower_agent.policies.linter.shortfall import partly_known
 from watchtower_agent.policies.linter.surroundings import Surroundings
+from watchtower_agent.policies.linter.untimely import never_in_window
 from watchtower_agent.policies.policy import Policy
 
 
@@ -34,7 +36,9 @@ def doubts(policies: Sequence[Policy], surroundings: Surroundings) -> Iterator[D
         yield from prunes_in_vain(policy, surroundings)
         if not never:
             always = list(always_true(policy))
-            yield from always or goes_on(policy)
+            repeated = always or list(goes_on(policy))
+            yield from repeated or does_nothing(policy)
+        yield from never_in_window(policy)
     yield from contradictions(in_force)
     yield from resized_twice(in_force)
     yield from pruned_twice(in_force)
