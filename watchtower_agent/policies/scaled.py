@@ -166,7 +166,11 @@ def shortage(recommendation: Recommendation) -> str:
     assert limit is not None
     unknown = [measured(each) for each in recommendation.needs if each.value is None]
     known = [each for each in recommendation.needs if each.value is not None]
-    missing = [f"{each.missing} replicas have no {each.metric}" for each in known if each.missing]
+    missing = [
+        f"{each.missing} replica{' has' if each.missing == 1 else 's have'} no {each.metric}"
+        for each in known
+        if each.missing
+    ]
     why = "; ".join((*unknown, *missing)) if limit is Limit.MISSING else ""
     return f"{SHORTAGES[limit]}{f' ({why})' if why else ''}"
 
