@@ -28,6 +28,7 @@ TO: Final = "to"
 SHORTAGES: Final[Mapping[Limit, str]] = {
     Limit.MISSING: "not everything is known",
     Limit.OPERATOR: "somebody else changed its number of replicas, which is left alone for a while",
+    Limit.SETTLING: "somebody makes, stops or removes its containers, which is let come to its end",
     Limit.STOPPED: "somebody else wants no replica of it, which is left so until somebody scales it up again",
     Limit.UPDATING: "it is being updated or rolled back",
     Limit.FEWER_RUNNING: "fewer of its replicas run than are wanted",

@@ -185,6 +185,7 @@ class _Course:
             (situation.stopped, Limit.STOPPED),  # which is not over with the others
             (situation.updating, Limit.UPDATING),
             (situation.paused_for > 0.0, Limit.OPERATOR),
+            (situation.settling, Limit.SETTLING),
         ):
             if holds:
                 self._limit(limit, wanted)
