@@ -267,6 +267,21 @@ async def test_what_a_process_wrote_itself_and_what_is_mounted_stands_against_no
     assert compose.names() == ["given-web-1", "given-web-2"]
 
 
+async def test_who_takes_too_long_to_be_compared_with_its_image_is_cloned(
+    engine: PrivateEngine, tmp_path: Path
+) -> None:
+    compose = Compose(engine, tmp_path, ONE.format(more=""))
+    compose("up", "--detach", "web")
+    with (
+        EngineProxy(engine.socket) as proxy,
+        closing(engine_calls(proxy.url, timeout=1)) as calls,
+        closing(DockerEngine(calls, clock=SystemClock())) as docker,
+    ):
+        proxy.blackhole("GET", "/containers/*/changes")
+        await clone(docker, inspected(engine, "lone-web-1")["Id"])
+    assert compose.names() == ["lone-web-1", "lone-web-2"]
+
+
 @pytest.mark.parametrize(
     "more", ['ports: ["80"]', 'ports: ["127.0.0.1:18100-18109:80"]', 'volumes: ["files:/data:ro"]']
 )

@@ -11,7 +11,7 @@ from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.engine.cloning import NUMBER, PROJECT, SERVICE, CloneWish, clone_facts, clone_plan
 from watchtower_agent.engine.fields import mapping, sequence, text
 from watchtower_agent.engine.given_files import STAT, blocker, looked_at, was_put_in
-from watchtower_agent.errors import AbsentError, PermanentError, UnansweredError, WatchtowerError
+from watchtower_agent.errors import AbsentError, PermanentError, TemporaryError, UnansweredError, WatchtowerError
 from watchtower_agent.model.service import CLONED_BY
 
 
@@ -80,16 +80,20 @@ def remove(calls: EngineCalls, container_id: str, *, force: bool = False, timeou
 
 
 def _put_in(calls: EngineCalls, original: object, what: str) -> list[str]:
-    """What Compose put into the container beside its mounts."""
+    """What Compose put into the container beside its mounts, as far as the engine tells in time.
+
+    To compare a container that has written millions of files takes it long: that is no reason not to clone it.
+    """
     entry: Mapping[object, object] = mapping(original)
     if not text(mapping(mapping(entry.get("Config")).get("Labels")).get(SERVICE)):
         return []
     path = f"/containers/{quote(text(entry.get('Id')), safe='')}"
-    found = []
-    for file in looked_at(calls.get(f"{path}/changes", what=what)):
-        with contextlib.suppress(AbsentError):  # it has gone since
-            stat = calls.head(f"{path}/archive", what=what, params={"path": file}).get(STAT, "")
-            found += [file] * was_put_in(stat, entry.get("Created"))
+    found: list[str] = []
+    with contextlib.suppress(TemporaryError):
+        for file in looked_at(calls.get(f"{path}/changes", what=what)):
+            with contextlib.suppress(AbsentError):  # it has gone since
+                stat = calls.head(f"{path}/archive", what=what, params={"path": file}).get(STAT, "")
+                found += [file] * was_put_in(stat, entry.get("Created"))
     return found
 
 
