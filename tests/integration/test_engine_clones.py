@@ -212,6 +212,76 @@ async def test_each_blocker_is_named_and_nothing_is_made(
     assert compose.names() == before
 
 
+PUT_IN = f"""
+name: given
+services:
+  web:
+    image: {IMAGE}
+    pull_policy: never
+    command: [sh, -c, "trap 'exit 0' TERM; {{write}}; touch /ready; while :; do sleep 0.1; done"]
+    {{more}}
+configs:
+  inline: {{{{content: "listen 80"}}}}
+  mounted: {{{{file: ./compose.yaml}}}}
+secrets: {{{{token: {{{{environment: GIVEN_TOKEN}}}}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ("configs: [{source: inline, target: /etc/web/app.conf}]", "/etc/web/app.conf"),
+        ("configs: [inline]", "/inline"),
+        ("secrets: [token]", "/run/secrets/token"),
+        ("configs: [{source: inline, target: /etc/passwd}]\n    secrets: [token]", "/run/secrets/token, /etc/passwd"),
+    ],
+)
+async def test_what_compose_put_into_it_beside_mounts_stands_against_a_clone(
+    engine: PrivateEngine,
+    docker: DockerEngine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: str,
+    named: str,
+) -> None:
+    monkeypatch.setenv("GIVEN_TOKEN", "hunter2")
+    writes = "mkdir /cache; for i in $$(seq 500); do echo $$i > /cache/$$i; done; echo a > /own; echo b > /etc/own"
+    compose = Compose(engine, tmp_path, PUT_IN.format(more=more, write=writes))
+    compose("up", "--detach")
+    engine.docker("exec", "given-web-1", "sh", "-c", "until test -e /ready; do sleep 0.05; done")
+    with pytest.raises(PermanentError, match="would be without") as refused:
+        await clone(docker, inspected(engine, "given-web-1")["Id"])
+    assert f"Compose put {named} into it" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    assert compose.names() == ["given-web-1"]
+
+
+async def test_what_a_process_wrote_itself_and_what_is_mounted_stands_against_nothing(
+    engine: PrivateEngine, docker: DockerEngine, tmp_path: Path
+) -> None:
+    writes = "mkdir -p /run/secrets; echo a > /run/secrets/own; echo b > /own; ln -s /own /link; tar -cf /a.tar /own"
+    compose = Compose(engine, tmp_path, PUT_IN.format(more="configs: [mounted]", write=writes))
+    compose("up", "--detach")
+    engine.docker("exec", "given-web-1", "sh", "-c", "until test -e /ready; do sleep 0.05; done")
+    await clone(docker, inspected(engine, "given-web-1")["Id"])
+    assert compose.names() == ["given-web-1", "given-web-2"]
+
+
+async def test_who_takes_too_long_to_be_compared_with_its_image_is_cloned(
+    engine: PrivateEngine, tmp_path: Path
+) -> None:
+    compose = Compose(engine, tmp_path, ONE.format(more=""))
+    compose("up", "--detach", "web")
+    with (
+        EngineProxy(engine.socket) as proxy,
+        closing(engine_calls(proxy.url, timeout=1)) as calls,
+        closing(DockerEngine(calls, clock=SystemClock())) as docker,
+    ):
+        proxy.blackhole("GET", "/containers/*/changes")
+        await clone(docker, inspected(engine, "lone-web-1")["Id"])
+    assert compose.names() == ["lone-web-1", "lone-web-2"]
+
+
 @pytest.mark.parametrize(
     "more", ['ports: ["80"]', 'ports: ["127.0.0.1:18100-18109:80"]', 'volumes: ["files:/data:ro"]']
 )

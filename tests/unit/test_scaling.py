@@ -419,7 +419,18 @@ def test_nothing_shrinks_while_a_replica_is_not_known_and_the_event_says_why() -
 
     assert host.asked == []
     assert len(host.limited) == 1
-    assert "1 replicas have no cpu.percent_of_limit" in host.limited[0]
+    assert "1 replica has no cpu.percent_of_limit" in host.limited[0]
+
+
+def test_what_one_of_two_does_not_tell_is_said_to_keep_both() -> None:
+    host = a_swarm(2)  # on target, the missing one alone keeps it at two
+    host.moves_away()
+    host.load = lambda _: 1.0
+    host.settle(900)
+
+    assert host.asked == []
+    (limited,) = host.limited
+    assert f"it stays at 2 and gets no fewer: not everything is known (1 replica has no {CPU})" in limited
 
 
 def test_replicas_elsewhere_count_by_what_their_agents_tell_until_that_is_stale() -> None:
@@ -437,7 +448,7 @@ def test_replicas_elsewhere_count_by_what_their_agents_tell_until_that_is_stale(
     host.load = lambda _: 6.0
     host.settle(900)
     assert all(to > before for before, to in host.asked)
-    assert f"1 replicas have no {CPU}" in host.limited[0]
+    assert f"1 replica has no {CPU}" in host.limited[0]
 
 
 @pytest.mark.parametrize(
@@ -462,7 +473,7 @@ def test_what_a_wrong_batch_says_moves_nothing(host: str, node: str, interval: f
         swarm.settle(5)
 
     assert swarm.asked == []
-    assert "1 replicas have no cpu.percent_of_limit" in swarm.limited[0]
+    assert "1 replica has no cpu.percent_of_limit" in swarm.limited[0]
 
 
 def test_an_interrupted_change_is_settled_by_looking() -> None:
@@ -533,6 +544,31 @@ def test_people_are_asked_and_what_they_approve_is_done() -> None:
     host.see(ApprovalAnswered(approval=question["data"]["approval"], approves=True))
     host.settle(2)
     assert host.asked == [(2, 4)]
+
+
+def questions(host: ScaledHost) -> list[int]:
+    """How many replicas people were asked for, in order."""
+    asked = [each for each in host.published() if "/approval_asked/" in each["topic"]]
+    return [each["data"]["parameters"]["to"] for each in asked]
+
+
+def test_people_are_not_asked_anew_for_each_turn_of_what_is_needed() -> None:
+    host = a_swarm(4, mode=Mode.APPROVE)
+    for turn in range(20):
+        host.needs(4.8 if turn % 2 else 5.3)
+        host.settle(30)
+    assert questions(host) == [5, 6]
+
+    host.needs(7.8)  # that is not enough any more
+    host.settle(30)
+    host.needs(4.8)  # and now far too much
+    host.settle(60)
+    assert questions(host)[-1] == 6  # one more than that at most
+    assert max(questions(host)) == 8
+    last = [each for each in host.published() if "/approval_asked/" in each["topic"]][-1]
+    host.see(ApprovalAnswered(approval=last["data"]["approval"], approves=True))
+    host.settle(2)
+    assert host.asked == [(4, 6)]
 
 
 def test_a_pause_of_the_policy_holds() -> None:

@@ -198,6 +198,39 @@ def test_a_project_that_is_brought_up_to_date_grows_again() -> None:
     assert host.limited == []
 
 
+def test_one_that_is_brought_up_to_date_slowly_is_told_of_as_no_other_number_that_somebody_chose() -> None:
+    host = a_grown_project(2.9)
+    for number in (3, 2):
+        host.takes_away(f"shop-web-{number}")
+        host.settle(20)  # its processes take their time to end
+    host.takes_away("shop-web-1")
+    host.docker.create("shop-web-1", labels=OF_COMPOSE, identity="e" * 64)
+    host.deliver()
+    host.settle(25)
+    assert host.asked == []
+
+    host.settle(90)
+    assert host.running == 3
+    assert host.limited == []
+
+
+def test_who_never_ends_to_do_something_to_its_containers_is_told_of_in_the_end() -> None:
+    host = a_project()
+    host.needs(7.9)
+    for turn in range(20):
+        host.docker.create("shop-web-9", labels=OF_COMPOSE, identity=f"{turn + 16:x}" * 32)
+        host.deliver()
+        host.settle(20)
+        if turn == 10:
+            assert host.limited == []
+        host.takes_away("shop-web-9")
+        host.deliver()
+
+    assert host.asked == []
+    (limited,) = host.limited
+    assert "gets no more: somebody makes, stops or removes its containers, which is let come to its end" in limited
+
+
 def test_clones_that_have_ended_are_removed_in_the_end() -> None:
     host = a_project()
     host.needs(1.9)

@@ -36,6 +36,7 @@ LIMITS: Final = {
     "max": "it has no more",
     "updating": "it is being updated or rolled back",
     "operator": "somebody else changed it, which is left alone for a while",
+    "settling": "somebody makes, stops or removes its containers, which is let come to its end",
     "stopped": "somebody else wants none of it, which is left so until somebody scales it up",
     "fewer_running": "fewer run than are wanted",
     "host_room": "the host has no memory for more",

@@ -205,6 +205,13 @@ class EngineCalls:
             limit = self.timeout if timeout is None else timeout
             return accepted(link.transport.ask("GET", link.target(ours("GET", path), params), timeout=limit)).json()
 
+    def head(self, path: str, *, what: str, params: Mapping[str, str] | None = None) -> Mapping[str, str]:
+        """HEAD: what an answer's headers say, by their names in small letters; arguments as of `get`."""
+        with translated(what):
+            link = self._linked()
+            target = link.target(ours("HEAD", path), params)
+            return accepted(link.transport.ask("HEAD", target, timeout=self.timeout)).headers
+
     def post(
         self,
         path: str,

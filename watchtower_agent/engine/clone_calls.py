@@ -10,7 +10,8 @@ from urllib.parse import quote
 from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.engine.cloning import NUMBER, PROJECT, SERVICE, CloneWish, clone_facts, clone_plan
 from watchtower_agent.engine.fields import mapping, sequence, text
-from watchtower_agent.errors import AbsentError, PermanentError, UnansweredError, WatchtowerError
+from watchtower_agent.engine.given_files import STAT, blocker, looked_at, was_put_in
+from watchtower_agent.errors import AbsentError, PermanentError, TemporaryError, UnansweredError, WatchtowerError
 from watchtower_agent.model.service import CLONED_BY
 
 
@@ -32,7 +33,7 @@ def create_clone(calls: EngineCalls, container_id: str, *, wish: CloneWish, shar
     """
     what = f"cloning container {container_id[:12]}"
     original = calls.get(f"/containers/{quote(container_id, safe='')}/json", what=what)
-    _refuse(original, what, shared=shared)
+    _refuse(original, what, shared=shared, put_in=_put_in(calls, original, what))
     names, numbers = _taken(calls, original, what)
     image = _image(calls, original, what)
     plan = clone_plan(original, names=names, numbers=numbers, image=image, wish=wish)
@@ -78,7 +79,25 @@ def remove(calls: EngineCalls, container_id: str, *, force: bool = False, timeou
         calls.delete(path, what=f"removing container {container_id[:12]}", params=query, timeout=timeout)
 
 
-def _refuse(original: object, what: str, *, shared: bool) -> None:
+def _put_in(calls: EngineCalls, original: object, what: str) -> list[str]:
+    """What Compose put into the container beside its mounts, as far as the engine tells in time.
+
+    To compare a container that has written millions of files takes it long: that is no reason not to clone it.
+    """
+    entry: Mapping[object, object] = mapping(original)
+    if not text(mapping(mapping(entry.get("Config")).get("Labels")).get(SERVICE)):
+        return []
+    path = f"/containers/{quote(text(entry.get('Id')), safe='')}"
+    found: list[str] = []
+    with contextlib.suppress(TemporaryError):
+        for file in looked_at(calls.get(f"{path}/changes", what=what)):
+            with contextlib.suppress(AbsentError):  # it has gone since
+                stat = calls.head(f"{path}/archive", what=what, params={"path": file}).get(STAT, "")
+                found += [file] * was_put_in(stat, entry.get("Created"))
+    return found
+
+
+def _refuse(original: object, what: str, *, shared: bool, put_in: list[str]) -> None:
     facts = clone_facts(original)
     reasons = list(facts.blockers)
     if facts.volumes and not shared:
@@ -86,6 +105,8 @@ def _refuse(original: object, what: str, *, shared: bool) -> None:
             f"its clone would write to what it writes to ({', '.join(facts.volumes)}): "
             "say shared: true if its processes can share that"
         )
+    if against := blocker(put_in):
+        reasons.append(against)
     if reasons:
         raise PermanentError(f"{what}: {'; '.join(reasons)}")
 

@@ -61,6 +61,8 @@ ENDPOINTS: Final = (
     Endpoint("POST", "/networks/{id}/connect", (Need.CLONES,)),
     Endpoint("DELETE", "/containers/{id}", (Need.CLONES, Need.PRUNE)),
     Endpoint("GET", "/images/{name}/json", (Need.CLONES, Need.PRUNE)),
+    Endpoint("GET", "/containers/{id}/changes", (Need.CLONES,)),
+    Endpoint("HEAD", "/containers/{id}/archive", (Need.CLONES,)),
     Endpoint("POST", "/containers/{id}/update", (Need.RESIZE,)),
     Endpoint("GET", "/system/df", (Need.PRUNE,)),
     Endpoint("GET", "/images/json", (Need.PRUNE,)),

@@ -14,7 +14,7 @@ from docker.errors import DockerException, TLSParameterError
 from docker.tls import TLSConfig
 
 from watchtower_agent.engine.address import EngineAddress
-from watchtower_agent.engine.transport import Answer
+from watchtower_agent.engine.transport import NO_HEADERS, Answer
 from watchtower_agent.errors import SettingsError
 
 POOLS = 4
@@ -64,7 +64,10 @@ class SdkTransport:
         """One request, with JSON or without; `timeout` in seconds for each part of the answer."""
         with sdk_errors():
             response = self._client.request(method, f"{self._client.base_url}{target}", json=body, timeout=timeout)
-            return Answer(status=response.status_code, content=response.content)
+            headers = (
+                {name.lower(): value for name, value in response.headers.items()} if method == "HEAD" else NO_HEADERS
+            )
+            return Answer(status=response.status_code, content=response.content, headers=headers)
 
     def open(self, target: str, *, timeout: float) -> SdkStream:
         """GET what has no end; `timeout` in seconds until its begin.

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from watchtower_agent.engine.transport import Answer
+from watchtower_agent.engine.transport import NO_HEADERS, Answer
 
 _CHUNK: Final = 65536
 _KEPT: Final = 16
@@ -74,7 +74,8 @@ class SocketTransport:
             connection.close()
             raise
         self._give_back(connection)
-        return Answer(status=response.status, content=content)
+        headers = {name.lower(): value for name, value in response.getheaders()} if method == "HEAD" else NO_HEADERS
+        return Answer(status=response.status, content=content, headers=headers)
 
     def open(self, target: str, *, timeout: float) -> SocketStream:
         """GET what has no end; `timeout` in seconds until its begin."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from dataclasses import field
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from watchtower_agent.model.values import dataclass
+
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,10 +20,12 @@ class Answer:
     Attributes:
         status: Of HTTP.
         content: Its body.
+        headers: Of an answer to HEAD, by their names in small letters: it has nothing else.
     """
 
     status: int
     content: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> object:
         """The body, which is JSON."""

@@ -22,6 +22,7 @@ from watchtower_agent.model.service import Judgement
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.policy import Backoff, Policy, PolicySet
 from watchtower_agent.policies.scaled import TO, litter_decision, scale_decision, shortage, target_of
+from watchtower_agent.policies.scaling.recommendation import Limit
 from watchtower_agent.policies.scaling.rules import Rules
 from watchtower_agent.policies.scaling.situation import Idleness, Situation
 from watchtower_agent.policies.scaling.tracking import Look, look
@@ -38,6 +39,8 @@ _REMEMBER_EVERY: Final = 5.0
 """Seconds between two records of a service's memory: after a longer gap nobody knows what was needed meanwhile."""
 _TOLD_AFTER, _FORGOTTEN_AFTER = 30.0, 60.0
 """Seconds for which a shortage has to last before people are told, and has to be over before they are told again."""
+_SETTLED_BY: Final = 300.0
+"""Seconds by which what somebody does to containers is usually over: before that it is nothing to tell."""
 _GATHERS_FOR: Final = 15.0
 """Seconds after the agent's start until the means of its own samples can be known. To look before would be to take
 every metric for unknown, and as many replicas for needed as there are: each restart would put off a shrink."""
@@ -218,7 +221,9 @@ class Scaling:
         if known.acts and now.monotonic >= known.retry_at and not self.busy(target_of(strategy)) and self._knows(known):
             lasts = now.wall + 2 * self.interval
             if looked.recommendation.moves:
-                self.want(scale_decision(policy, strategy, seen, looked.recommendation, now, expires_at=lasts), now)
+                asks = policy.mode is Mode.APPROVE
+                wanted = known.proposal(looked.recommendation) if asks else looked.recommendation
+                self.want(scale_decision(policy, strategy, seen, wanted, now, expires_at=lasts), now)
             elif seen.litter:
                 self.want(litter_decision(policy, strategy, seen, now, expires_at=lasts), now)
         if changed or looked.regretted or now.monotonic - known.remembered >= _REMEMBER_EVERY:
@@ -246,14 +251,17 @@ class Scaling:
                 known.idle_since = now.monotonic
             held_for = 0.0 if known.idle_since is None else now.monotonic - known.idle_since
             idleness = Idleness(holds=holds, held_for=held_for)
-        paused_for = max(0.0, max(known.hands_off_until, known.settles_until) - now.monotonic)
+        paused_for = max(0.0, known.hands_off_until - now.monotonic)
+        settling = now.monotonic < known.settles_until
         # Where no idle rule lets it have none, that is somebody's word, as is the end of a container.
         stopped = not strategy.clones and idleness is None and situation.wanted == 0 and not known.emptied
         room = situation.room
         if room is not None:  # several services may grow at the same moment
             others = sum(each.promised for each in self.by.values() if each is not known)
             room = replace(room, promised=room.promised + others)
-        return replace(situation, paused_for=paused_for, stopped=stopped, idleness=idleness, room=room)
+        return replace(
+            situation, paused_for=paused_for, settling=settling, stopped=stopped, idleness=idleness, room=room
+        )
 
     def _tell(self, policy: Policy, known: Scaled, looked: Look, now: Instant) -> None:
         recommendation = looked.recommendation
@@ -270,7 +278,7 @@ class Scaling:
         known.shortage = why
         if known.told is limit:
             known.told_at = now.monotonic
-        elif now.monotonic - known.shortage_since >= _TOLD_AFTER:
+        elif now.monotonic - known.shortage_since >= (_SETTLED_BY if limit is Limit.SETTLING else _TOLD_AFTER):
             known.told, known.told_at = limit, now.monotonic
             self.say(announcements.scaling_limited(policy, recommendation, why, now.wall), now)
 

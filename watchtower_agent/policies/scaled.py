@@ -28,6 +28,7 @@ TO: Final = "to"
 SHORTAGES: Final[Mapping[Limit, str]] = {
     Limit.MISSING: "not everything is known",
     Limit.OPERATOR: "somebody else changed its number of replicas, which is left alone for a while",
+    Limit.SETTLING: "somebody makes, stops or removes its containers, which is let come to its end",
     Limit.STOPPED: "somebody else wants no replica of it, which is left so until somebody scales it up again",
     Limit.UPDATING: "it is being updated or rolled back",
     Limit.FEWER_RUNNING: "fewer of its replicas run than are wanted",
@@ -166,7 +167,11 @@ def shortage(recommendation: Recommendation) -> str:
     assert limit is not None
     unknown = [measured(each) for each in recommendation.needs if each.value is None]
     known = [each for each in recommendation.needs if each.value is not None]
-    missing = [f"{each.missing} replicas have no {each.metric}" for each in known if each.missing]
+    missing = [
+        f"{each.missing} replica{' has' if each.missing == 1 else 's have'} no {each.metric}"
+        for each in known
+        if each.missing
+    ]
     why = "; ".join((*unknown, *missing)) if limit is Limit.MISSING else ""
     return f"{SHORTAGES[limit]}{f' ({why})' if why else ''}"
 

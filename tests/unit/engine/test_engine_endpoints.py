@@ -53,7 +53,7 @@ def test_anything_else_is_not_asked(method: str, path: str) -> None:
 
 
 def test_the_page_lists_each_with_what_it_is_needed_for() -> None:
-    rows = re.findall(r"^\| `(GET|POST|DELETE) (\S+)` \| (.+?) \|$", PAGE.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `(GET|HEAD|POST|DELETE) (\S+)` \| (.+?) \|$", PAGE.read_text(), re.MULTILINE)
     assert rows == [(e.method, e.path, "; ".join(need.value for need in e.needs)) for e in ENDPOINTS]
 
 

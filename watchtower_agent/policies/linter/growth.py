@@ -37,15 +37,15 @@ def _at_most(metric: MetricRule) -> int | None:
 
 
 def never_idle(policy: Policy) -> Iterator[Doubt]:
-    """A rule for the last replica that min keeps at all times."""
+    """A rule for the last replica that min keeps at all times, or that the agent did not make."""
     strategy = policy.trigger
     if not isinstance(strategy, ScaleStrategy) or strategy.idle is None:
         return
-    if strategy.least > 0 and all(each.least != 0 for each in strategy.schedule):
-        yield Doubt(
-            policy=policy,
-            path=("scale", "idle"),
-            message=f"the last replica never goes: min is {strategy.least}",
-            remedy="write min: 0, or leave idle out",
-            at_key=True,
-        )
+    message, remedy = "", "write min: 0, or leave idle out"
+    if strategy.clones:
+        message = f"the last replica never goes: of {strategy.target.name} only what the agent made is removed"
+        remedy = "write min: 1, and leave idle out: only services of a Swarm go down to none"
+    elif strategy.least > 0 and all(each.least != 0 for each in strategy.schedule):
+        message = f"the last replica never goes: min is {strategy.least}"
+    if message:
+        yield Doubt(policy=policy, path=("scale", "idle"), message=message, remedy=remedy, at_key=True)

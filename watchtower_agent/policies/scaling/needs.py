@@ -22,6 +22,7 @@ class MetricNeed:
         target: Of each replica, or how much one is for.
         ratio: The mean's share of the target (1 is on target); of a metric from outside, of the wanted replicas'.
         need: How many replicas would be on target, not rounded; None: not known.
+        least: The same if those without a value had nothing to do; None: not known.
         newest: The same of the very last seconds; None: not known, or the metric has but one value.
         counted: Replicas with a value.
         missing: Replicas without one.
@@ -34,6 +35,7 @@ class MetricNeed:
     target: float
     ratio: float | None = None
     need: float | None = None
+    least: float | None = None
     newest: float | None = None
     counted: int = 0
     missing: int = 0
@@ -54,6 +56,7 @@ class Needs:
         by_metric: Each, in the policy's order.
         first: The one that needs most; None while none is known.
         measured: What it needs; 0 while none is known.
+        least: What it needs at least: if the replicas without a value had nothing to do; 0 while none is known.
         newest: The most that one needed in the very last seconds; 0 while none is known.
         unknown: A metric is not known: no fewer are needed than are wanted.
         missing: A replica that should have a value has none. It is assumed to be on target, so that the past is told
@@ -64,6 +67,7 @@ class Needs:
     by_metric: tuple[MetricNeed, ...]
     first: MetricNeed | None
     measured: float
+    least: float
     newest: float
     unknown: bool
     missing: bool
@@ -92,6 +96,7 @@ def needs_of(situation: Situation, warm_up: float) -> Needs:
         by_metric=by_metric,
         first=first,
         measured=measured,
+        least=max((each.least for each in by_metric if each.least is not None), default=0.0),
         newest=max((each.newest for each in by_metric if each.newest is not None), default=0.0),
         unknown=not by_metric or any(each.need is None for each in by_metric),
         missing=any(each.missing for each in by_metric),
@@ -126,8 +131,9 @@ def _own(metric: OwnMetric, warm: list[Replica], warming: int, wanted: int) -> M
         return MetricNeed(
             metric=metric.name, value=None, target=metric.target, missing=missing, warming=warming, why=why
         )
-    ratio = need / counted
+    ratio, least = need / counted, need
     if ratio <= 1.0:  # the others count as on target; but what is not known makes nothing grow
+        least = max(need, min(need + warming, float(wanted)))
         need = max(need, min(need + missing + warming, float(wanted)))
     return MetricNeed(
         metric=metric.name,
@@ -135,6 +141,7 @@ def _own(metric: OwnMetric, warm: list[Replica], warming: int, wanted: int) -> M
         target=metric.target,
         ratio=ratio,
         need=need,
+        least=least,
         newest=newest,
         counted=counted,
         missing=missing,
@@ -159,4 +166,4 @@ def _external(metric: ExternalMetric, wanted: int) -> MetricNeed:
     if not math.isfinite(need):
         return MetricNeed(metric=metric.name, value=value, target=metric.target, why="what came is beyond all numbers")
     ratio = need / wanted if wanted else None
-    return MetricNeed(metric=metric.name, value=value, target=metric.target, ratio=ratio, need=need)
+    return MetricNeed(metric=metric.name, value=value, target=metric.target, ratio=ratio, need=need, least=need)

@@ -35,6 +35,8 @@ class Limit(StrEnum):
     """The service is being updated or rolled back."""
     OPERATOR = "operator"
     """A person's doing, or a pause, is respected."""
+    SETTLING = "settling"
+    """What somebody does to its containers is let come to its end."""
     STOPPED = "stopped"
     """A person wants none of it to run."""
     FEWER_RUNNING = "fewer_running"

@@ -147,6 +147,7 @@ class Situation:
         running: How many run; None: as many as there are.
         updating: An update or rollback is under way.
         paused_for: Seconds for which a person's own doing, or a pause, is respected; 0: nobody said anything.
+        settling: Somebody makes, stops or removes its containers at present: nobody knows yet what comes of it.
         stopped: Somebody wants none of it, and no rule of the policy does.
         room: What the host has for more; None: somebody else finds the room.
         idleness: Of the idle rule; None: there is none.
@@ -159,6 +160,7 @@ class Situation:
     running: int | None = None
     updating: bool = False
     paused_for: float = 0.0
+    settling: bool = False
     stopped: bool = False
     room: HostRoom | None = None
     idleness: Idleness | None = None

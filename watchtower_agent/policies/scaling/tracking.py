@@ -111,6 +111,15 @@ class _Course:
             self._limit(Limit.STEP_UP, min(self.to, max(wanted, self._highest())))
         elif self.to < wanted and wanted > 1:
             self._shrink(most, recent)
+        elif self.to == wanted and self.needs.missing:
+            self._keep_for_missing()
+
+    def _keep_for_missing(self) -> None:
+        """Said though it moves nothing: only what is assumed of those without a value keeps it as large as it is."""
+        wanted, least = self.situation.wanted, max(1, self.situation.bounds.least, whole(self.needs.least))
+        if least < wanted and not self.needs.over:
+            self.to = least
+            self._limit(Limit.MISSING, wanted)
 
     def _jump(self) -> float | None:
         """What the very last seconds need, where that is far more than there is."""
@@ -176,6 +185,7 @@ class _Course:
             (situation.stopped, Limit.STOPPED),  # which is not over with the others
             (situation.updating, Limit.UPDATING),
             (situation.paused_for > 0.0, Limit.OPERATOR),
+            (situation.settling, Limit.SETTLING),
         ):
             if holds:
                 self._limit(limit, wanted)

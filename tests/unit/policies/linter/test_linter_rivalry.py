@@ -280,8 +280,16 @@ def test_a_target_that_nothing_exceeds(metrics: list[str], tolerance: str, words
     ],
 )
 def test_an_idle_rule_that_min_keeps_from_ever_working(keys: str, warns: bool) -> None:
-    found = warned(f"{WEB}, {scale(QUEUE, keys=keys)}")
+    found = warned(f"{SWARM}, {scale(QUEUE, keys=keys)}")
     assert [line.split(": ")[2] for line in found] == ["policies[0].scale.idle"] * warns
+
+
+@pytest.mark.parametrize("target", [WEB, GROUP])
+def test_an_idle_rule_of_what_never_goes_down_to_none(target: str) -> None:
+    scaled = scale(QUEUE, keys=", idle: {}").replace("min: 1", "min: 0")
+    (line,) = warned(f"{target}, {scaled}")
+    assert "policies[0].scale.idle: the last replica never goes: of " in line
+    assert "only what the agent made is removed, write min: 1, and leave idle out" in line
 
 
 def test_metrics_that_these_settings_can_t_tell() -> None:

@@ -69,6 +69,7 @@ def situations(draw: st.DrawFn) -> Situation:
         running=draw(st.one_of(st.none(), st.none(), st.integers(0, 20))),
         updating=draw(st.sampled_from([False, False, False, True])),
         paused_for=draw(st.sampled_from([0.0, 0.0, 0.0, 60.0])),
+        settling=draw(st.sampled_from([False, False, False, True])),
         stopped=draw(st.sampled_from([False, False, False, True])),
         room=draw(
             st.one_of(
@@ -154,6 +155,7 @@ def test_what_no_look_ever_recommends(life: list[tuple[Situation, float, bool, i
         if to != wanted:
             assert not situation.updating
             assert not situation.paused_for
+            assert not situation.settling
             assert not situation.stopped
 
 

@@ -165,6 +165,7 @@ def test_growing_since_min_was_raised_is_no_regret() -> None:
         (service(4.0, 8, running=7), Limit.FEWER_RUNNING),
         (service(4.0, 8, updating=True), Limit.UPDATING),
         (service(4.0, 8, paused_for=1.0), Limit.OPERATOR),
+        (service(4.0, 8, settling=True), Limit.SETTLING),
     ],
 )
 def test_what_holds_shrinking(situation: Situation, limit: Limit) -> None:
@@ -184,6 +185,7 @@ def test_fewer_running_than_wanted_hold_no_growth() -> None:
 def test_updates_and_people_hold_growth_too() -> None:
     assert Watched(8, RULES).needs(12.0, updating=True).to == 8
     assert Watched(8, RULES).needs(12.0, paused_for=1.0).to == 8
+    assert Watched(8, RULES).needs(12.0, settling=True).to == 8
 
 
 def test_it_is_said_when_it_will_shrink() -> None:

@@ -55,6 +55,31 @@ def test_a_missing_replica_makes_nothing_grow() -> None:
     assert recommendation.needs[0].need == pytest.approx(3.0)
 
 
+@pytest.mark.parametrize(
+    ("loads", "bounds", "told"),
+    [
+        ((0.02, None), Bounds(least=1, most=9), [(Limit.MISSING, 1, 2)]),
+        ((0.02, None, None), Bounds(least=1, most=9), [(Limit.MISSING, 1, 3)]),
+        ((0.02, None), Bounds(least=2, most=9), []),  # it may not have fewer
+        ((0.9, 0.9, None), Bounds(least=1, most=9), [(Limit.MISSING, 2, 3)]),
+        ((1.0, 1.0, 0.9, None), Bounds(least=4, most=9), []),
+    ],
+)
+def test_who_has_as_many_only_by_what_is_assumed_of_the_missing_is_said_to_be_held_by_them(
+    loads: tuple[float | None, ...], bounds: Bounds, told: list[tuple[Limit, int, int]]
+) -> None:
+    recommendation = Watched(len(loads)).sees([replica(load) for load in loads], bounds=bounds)
+
+    assert recommendation.to == len(loads)
+    assert [(each.limit, each.before, each.after) for each in recommendation.limits] == told
+
+
+def test_one_that_warms_up_is_no_missing_one() -> None:
+    recommendation = Watched(2).sees([replica(0.1), replica(0.0, healthy_for=5.0)])
+
+    assert (recommendation.to, limits(recommendation)) == (2, [])
+
+
 def test_above_target_those_that_do_not_count_yet_count_as_idle() -> None:
     web = Watched(8)
 
