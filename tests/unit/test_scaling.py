@@ -546,31 +546,6 @@ def test_people_are_asked_and_what_they_approve_is_done() -> None:
     assert host.asked == [(2, 4)]
 
 
-def questions(host: ScaledHost) -> list[int]:
-    """How many replicas people were asked for, in order."""
-    asked = [each for each in host.published() if "/approval_asked/" in each["topic"]]
-    return [each["data"]["parameters"]["to"] for each in asked]
-
-
-def test_people_are_not_asked_anew_for_each_turn_of_what_is_needed() -> None:
-    host = a_swarm(4, mode=Mode.APPROVE)
-    for turn in range(20):
-        host.needs(4.8 if turn % 2 else 5.3)
-        host.settle(30)
-    assert questions(host) == [5, 6]
-
-    host.needs(7.8)  # that is not enough any more
-    host.settle(30)
-    host.needs(4.8)  # and now far too much
-    host.settle(60)
-    assert questions(host)[-1] == 6  # one more than that at most
-    assert max(questions(host)) == 8
-    last = [each for each in host.published() if "/approval_asked/" in each["topic"]][-1]
-    host.see(ApprovalAnswered(approval=last["data"]["approval"], approves=True))
-    host.settle(2)
-    assert host.asked == [(4, 6)]
-
-
 def test_a_pause_of_the_policy_holds() -> None:
     host = a_swarm(2)
     host.see(PauseAsked(what=Paused(scope=PauseScope.POLICY, name="web"), length=600, reason="we move"))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Final, Self
 
 from watchtower_agent.model.boots import Boots
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.scaling.memory import Memory
-from watchtower_agent.policies.scaling.recommendation import Limit, Recommendation
+from watchtower_agent.policies.scaling.recommendation import Limit
 from watchtower_agent.policies.scaling.situation import Situation
 from watchtower_agent.policies.scaling.tracking import Look
 from watchtower_agent.policies.survey import Survey, Unseen
@@ -21,8 +21,6 @@ from watchtower_agent.state.record import ContainerRecord
 EXPLAINS_FOR: Final = 30.0
 """Seconds after the end of our own change for which the number may be seen to become what we made it."""
 GATHERING: Final = Unseen(why="samples are being gathered since the agent began")
-_NEAR: Final = 4
-"""Which part of what is needed a change that people were asked for may exceed it by; one replica always."""
 _LOOKS: Final = 15
 """Looks whose recommendations are remembered."""
 
@@ -76,8 +74,6 @@ class Scaled:
         service_id: Of the Swarm's service; empty while it is not known.
         emptied: The last replica of a Swarm's service was taken away by an agent, not by somebody else.
         own: The agent's own change, as long as not all of it was seen.
-        proposed: From how many to how many people are asked for, or may be: as long as that is near enough, they are
-            not asked anew for each turn of what is needed.
         recommended: When which numbers were recommended lately, as agents elsewhere see them, too.
         seen: The newest survey, or why there is none.
         looked: What came of the newest look; None before the first.
@@ -109,7 +105,6 @@ class Scaled:
     service_id: str = ""
     emptied: bool = False
     own: OwnChange | None = None
-    proposed: tuple[int, int] | None = None
     recommended: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_LOOKS))
     seen: Survey | Unseen = GATHERING
     looked: Look | None = None
@@ -152,22 +147,6 @@ class Scaled:
         elif begins and (self.looked is None or self.looked.recommendation.to <= self.looked.recommendation.wanted):
             to = looked.recommendation.to
         return seen.room.promised + max(0, to - seen.wanted) * (seen.room.per_replica or 0.0)
-
-    def proposal(self, recommendation: Recommendation) -> Recommendation:
-        """The change for which people are asked: the one before, where it is enough, and not by far too much.
-
-        Args:
-            recommendation: One that moves.
-        """
-        wanted, to = recommendation.wanted, recommendation.to
-        before = self.proposed[1] if self.proposed is not None and self.proposed[0] == wanted else to
-        same_way = (before > wanted) == (to > wanted) and before != wanted
-        room = recommendation.room
-        fits = before <= recommendation.bounds.most and (room is None or before - wanted <= max(0, room))
-        if not (same_way and fits and to <= before <= to + max(1, to // _NEAR)):
-            before = to
-        self.proposed = wanted, before
-        return recommendation if before == to else replace(recommendation, to=before)
 
     @property
     def is_settling(self) -> bool:

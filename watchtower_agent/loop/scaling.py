@@ -221,9 +221,7 @@ class Scaling:
         if known.acts and now.monotonic >= known.retry_at and not self.busy(target_of(strategy)) and self._knows(known):
             lasts = now.wall + 2 * self.interval
             if looked.recommendation.moves:
-                asks = policy.mode is Mode.APPROVE
-                wanted = known.proposal(looked.recommendation) if asks else looked.recommendation
-                self.want(scale_decision(policy, strategy, seen, wanted, now, expires_at=lasts), now)
+                self.want(scale_decision(policy, strategy, seen, looked.recommendation, now, expires_at=lasts), now)
             elif seen.litter:
                 self.want(litter_decision(policy, strategy, seen, now, expires_at=lasts), now)
         if changed or looked.regretted or now.monotonic - known.remembered >= _REMEMBER_EVERY:
