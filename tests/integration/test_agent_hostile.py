@@ -89,6 +89,28 @@ async def test_hostile_labels_and_names_forge_neither_topics_nor_payloads_nor_lo
     assert "t=1" in call.target, "the policy's own timeout, not the label's"
 
 
+@pytest.fixture
+def odd_network(engine: PrivateEngine) -> Iterator[str]:
+    """A name that the engine takes, and in which mosquitto sees no text: it hangs up on whoever sends that."""
+    name = "net\ufffework"
+    yield name
+    engine.docker("network", "rm", name)
+
+
+async def test_a_network_whose_name_no_broker_takes_does_not_stop_the_events(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host], odd_network: str
+) -> None:
+    host = make_host(engine, module_broker, REVIVE, proxied=False)
+    engine.docker("network", "create", odd_network)
+    engine.docker("tag", IMAGE, "after:it")
+    engine.docker("rmi", "after:it")
+    await host.watch.until_told("image", "untag")
+    (created,) = host.watch.told("network", "create")
+    assert created.document["subject"] == "network/net\ufffdwork"
+    assert created.data["actor"]["name"] == odd_network
+    assert len(host.agent.logged("mqtt_up")) == 1
+
+
 async def test_containers_that_vanish_while_they_are_sampled_are_no_failure(
     engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
 ) -> None:

@@ -38,7 +38,9 @@ LARGEST_EVENT: Final = 128 * 1024
 """Bytes of one event's payload at most."""
 
 _SEVERITIES: Final = frozenset(severity.value for severity in Severity)
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NONCHARACTERS = "\ufdd0-\ufdef" + "".join(f"{chr(last - 1)}{chr(last)}" for last in range(0xFFFF, 0x110000, 0x10000))
+_UNFIT = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_NONCHARACTERS}]")
+"""What texts of MQTT must or should not have (section 1.5.4). mosquitto hangs up on a message with one, each time."""
 _MIRRORED = (
     "specversion",
     "id",
@@ -314,7 +316,7 @@ def _opened(content: Json) -> str:
 
 
 def _subject(kind: str, name: str) -> str:
-    shown = clipped(_CONTROL.sub("�", name), payloads.LONGEST_NAME) if name else "self"
+    shown = clipped(_UNFIT.sub("�", name), payloads.LONGEST_NAME) if name else "self"
     return f"{kind}/{shown}"
 
 

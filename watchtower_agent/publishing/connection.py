@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from watchtower_agent.model.values import dataclass
 
@@ -51,6 +51,11 @@ class Connection(Protocol):
         ...
 
     @property
+    def blames_packet(self) -> bool:
+        """Whether the broker ended it with the reason that a packet of ours can't be taken (MQTT 5)."""
+        ...
+
+    @property
     def largest_packet(self) -> int | None:
         """Bytes of a packet that the broker takes at most; None where it does not say."""
         ...
@@ -81,7 +86,8 @@ class Connection(Protocol):
 
 
 _NOT_AUTHORISED = 0x87
-_NEVER = frozenset({0x81, 0x82, 0x90, 0x95, 0x99})  # malformed, protocol error, topic name, too large, payload format
+NEVER: Final = frozenset({0x81, 0x82, 0x90, 0x95, 0x99})
+"""Malformed, protocol error, topic name, too large, payload format: the same message fares no better next time."""
 
 
 def result_of(code: int, name: str) -> PublishResult:
@@ -96,4 +102,4 @@ def result_of(code: int, name: str) -> PublishResult:
     reason = f"{name} (0x{code:02X})"
     if code == _NOT_AUTHORISED:
         return PublishResult(verdict=Verdict.NOT_AUTHORISED, reason=reason)
-    return PublishResult(verdict=Verdict.NEVER if code in _NEVER else Verdict.LATER, reason=reason)
+    return PublishResult(verdict=Verdict.NEVER if code in NEVER else Verdict.LATER, reason=reason)

@@ -132,7 +132,9 @@ class Delivery:
     @property
     def suspect(self) -> Suspect:
         """What this connection's end says of the message that was on its way."""
-        return self._earlier if self._connection.silent else self._evidence.suspect()
+        if self._connection.silent:
+            return self._earlier
+        return self._evidence.suspect(blamed=self._connection.blames_packet)
 
     def _trust(self) -> None:
         """This connection has lasted: what made earlier ones end is given up, or is not there."""

@@ -13,7 +13,7 @@ from watchtower_agent.errors import TemporaryError
 from watchtower_agent.publishing.broker_options import BrokerAddress, MqttOptions, MqttProtocol
 from watchtower_agent.publishing.client import WINDOW, MqttClient, reason_value
 from watchtower_agent.publishing.connect_sentences import REFUSALS, connect_sentence, ended_sentence
-from watchtower_agent.publishing.connection import PublishResult, Verdict
+from watchtower_agent.publishing.connection import NEVER, PublishResult, Verdict
 from watchtower_agent.publishing.publish_properties import packed
 from watchtower_agent.publishing.tls import tls_context
 
@@ -87,6 +87,11 @@ class MqttConnection:
     def age(self) -> float:
         """Seconds since it was accepted."""
         return self._loop.time() - self._since
+
+    @property
+    def blames_packet(self) -> bool:
+        """See `Connection.blames_packet`."""
+        return self._client.end_code in NEVER
 
     @property
     def taken_over(self) -> bool:

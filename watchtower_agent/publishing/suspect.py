@@ -9,7 +9,7 @@ from typing import Final
 from watchtower_agent.model.values import dataclass
 
 LARGE: Final = 4096
-"""Smaller ones are never blamed, bytes."""
+"""Smaller ones are not blamed, bytes, but where the broker does so itself."""
 _HANGS_UP_WITHIN = 2.0
 """Seconds in which a broker that does not take a message ends the connection."""
 
@@ -41,12 +41,14 @@ class Parcel:
 class Suspect:
     """A message that was on its way each time the broker hung up.
 
-    A broker that speaks MQTT 3.1.1 has no other way to say that a packet is too large.
+    A broker that speaks MQTT 3.1.1 has no other way to say that a packet is too large. With MQTT 5 some say why they
+    end a connection.
 
     Attributes:
         parcel: The message; None for none.
         losses: Connections in a row that ended so.
         ends: Connections in a row that ended with any message on its way.
+        blames: The newest of the losses in a row of which the broker said that a packet of ours is why.
     """
 
     CAREFUL_AFTER = 2
@@ -56,6 +58,7 @@ class Suspect:
     parcel: Parcel | None = None
     losses: int = 0
     ends: int = 0
+    blames: int = 0
 
     @property
     def careful(self) -> bool:
@@ -65,8 +68,11 @@ class Suspect:
     @property
     def convicted(self) -> Parcel | None:
         """The message that is to be given up; None while it is not known for sure."""
-        sure = self.parcel is not None and self.parcel.size > LARGE and self.losses >= self.GUILTY_AFTER
-        return self.parcel if sure else None
+        if self.parcel is None:
+            return None
+        found = self.parcel.size > LARGE and self.losses >= self.GUILTY_AFTER
+        told = self.parcel.kind is Kind.EVENT and self.blames >= self.GUILTY_AFTER
+        return self.parcel if found or told else None
 
 
 class Evidence:
@@ -108,8 +114,12 @@ class Evidence:
         if parcel.size > LARGE:
             self._unproven[parcel] = (number, self._clock())
 
-    def suspect(self) -> Suspect:
-        """What the end of this connection says of what was on its way."""
+    def suspect(self, *, blamed: bool = False) -> Suspect:
+        """What the end of this connection says of what was on its way.
+
+        Args:
+            blamed: The broker said that a packet of ours is why.
+        """
         recent = self._clock() - _HANGS_UP_WITHIN
         open_ = [*self._lost, *((number, parcel) for parcel, (number, at) in self._unproven.items() if at >= recent)]
         if not open_:
@@ -118,7 +128,12 @@ class Evidence:
         _, first = min(open_, key=lambda found: (found[1].size <= LARGE, found[0]))
         known = self._earlier.parcel
         again = known is not None and (known.kind, known.key) == (first.kind, first.key)
-        return Suspect(parcel=first, losses=1 + (self._earlier.losses if again else 0), ends=self._earlier.ends + 1)
+        return Suspect(
+            parcel=first,
+            losses=1 + (self._earlier.losses if again else 0),
+            ends=self._earlier.ends + 1,
+            blames=(1 + (self._earlier.blames if again else 0)) if blamed else 0,
+        )
 
 
 class Learned:
@@ -129,7 +144,9 @@ class Learned:
         self._told: set[Kind] = set()
 
     def learn(self, parcel: Parcel) -> None:
-        """A message of that size was convicted."""
+        """A message of that size was convicted. What ails a small one is not its size."""
+        if parcel.size <= LARGE:
+            return
         if self._too_large is None or parcel.size < self._too_large:
             self._too_large = parcel.size
 

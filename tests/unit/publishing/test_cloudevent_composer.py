@@ -295,6 +295,24 @@ def test_hostile_names_and_labels_stay_inside_their_places(name: str, labels: Ma
     assert set(strict_json(found.payload)["data"]) == {"reason", "error", "because"}
 
 
+@pytest.mark.parametrize(
+    "char", ["\0", "\x1f", "\x7f", "\x9f", "\ud800", "\ufdd0", "\ufdef", "\ufffe", "\uffff", "\U0010ffff"]
+)
+def test_a_name_with_what_brokers_do_not_take_in_a_text_is_shown_without(char: str) -> None:
+    event = EngineEvent(
+        id="e" * 32,
+        kind=EventKind.NETWORK,
+        action="create",
+        detail="",
+        actor_id=ID,
+        attributes={"name": f"a{char}\ufffc\U0010fffdb", "type": "bridge"},
+        time_ns=1,
+        origin=Origin.STREAM,
+    )
+    message, _ = compose(event)
+    assert dict(message.properties)["subject"] == "network/a\ufffd\ufffc\U0010fffdb"
+
+
 def test_payloads_are_bounded() -> None:
     labels = {f"label.{number}": "x" * 65536 for number in range(1000)}
     message, event = compose(engine_event(), view(labels=labels), composer(labels=["*"]))

@@ -553,6 +553,28 @@ def test_a_small_message_is_never_convicted() -> None:
     assert Suspect(parcel=large, losses=Suspect.GUILTY_AFTER - 1, ends=99).convicted is None
 
 
+def test_a_small_event_is_convicted_where_the_broker_blamed_it_each_time() -> None:
+    small = Parcel(kind=Kind.EVENT, key="1", size=100)
+
+    def after(ends: str, parcel: Parcel = small) -> Suspect:
+        """After connections that ended with a word (w) or without one (-)."""
+        suspect = Suspect()
+        for end in ends:
+            evidence = Evidence(suspect, lambda: 0.0)
+            evidence.lost(evidence.sent(), parcel)
+            suspect = evidence.suspect(blamed=end == "w")
+        return suspect
+
+    assert after("wwwww").convicted == small
+    assert after("wwww").convicted is None
+    assert after("wwww-w").convicted is None, "once it ended without a word: it may be the network"
+    assert after("-wwwww").convicted == small
+    assert after("wwwww", Parcel(kind=Kind.STATE, key="t", size=100)).convicted is None
+    learned = Learned()
+    learned.learn(small)
+    assert not learned.refuses(10**6), "it is not its size"
+
+
 async def test_events_wait_on_the_disk_not_in_memory_behind_a_slow_broker() -> None:
     class Watched(FakeStore):
         def __init__(self) -> None:
