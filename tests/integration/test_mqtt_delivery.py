@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.broker import PersistentSubscriber, PrivateBroker, Received, throwaway_ca
+from tests.support.packet_relay import Kind
 from tests.support.puback_oracle import PubackOracle
 from tests.support.publishing import in_order_per_topic, station
 from tests.support.store_values import BASE, BASE_TOPIC, event, state
@@ -148,6 +149,63 @@ async def test_cut_and_silent_networks(tmp_path: Path, broker: PrivateBroker, su
         network.delay = 0.02
         await agent.commit_many(351, 380)
         await subscriber.until(lambda messages: len(set(numbers(messages))) == 380)
+    assert in_order_per_topic(sights(subscriber.messages))
+
+
+@pytest.mark.parametrize("busy", [True, False])
+async def test_packets_swallowed_beyond_the_keep_alive(
+    tmp_path: Path, broker: PrivateBroker, subscriber: PersistentSubscriber, *, busy: bool
+) -> None:
+    async with TcpProxy(broker.port) as network:
+        mine = options(f"mqtt://127.0.0.1:{network.port}", keepalive=1, will_delay=0, ack_timeout=60)
+        async with station(tmp_path / "state", mine, delays=(0.05, 0.1)) as agent:
+            await agent.commit_many(1, 20)
+            await agent.settled()
+            network.blackhole()
+            if busy:
+                await agent.commit_many(21, 60)
+            await subscriber.until(lambda _: statuses(subscriber) == [b"online", b"offline"])  # the last will
+            await agent.until(lambda: not agent.publisher.facts().connected)
+            assert "for longer than mqtt's keepalive" in agent.said[1]
+            await agent.commit_many(61 if busy else 21, 80)
+            network.pass_again()
+            await subscriber.until(lambda messages: set(numbers(messages)) == set(range(1, 81)))
+            await agent.settled()
+    assert in_order_per_topic(sights(subscriber.messages))
+
+
+def events(oracle: PubackOracle) -> list[tuple[str, int]]:
+    """Topic and number of each event that the broker acknowledged."""
+    return [(topic, int(payload)) for topic, payload in tuple(oracle.acknowledged) if "/event/" in topic]
+
+
+async def test_events_that_a_broker_lost_with_its_store_had_been_acknowledged(
+    tmp_path: Path, make_broker: MakeBroker
+) -> None:
+    """And no other is lost: the relay is the oracle of what was acknowledged."""
+    broker = make_broker()
+    with PersistentSubscriber(broker.port, session="away") as subscriber:
+        assert subscriber.messages == []
+    with PubackOracle(broker.port) as oracle:
+        async with station(tmp_path / "state", options(f"mqtt://127.0.0.1:{oracle.port}")) as agent:
+            under_way = oracle.hold(lambda packet: packet.kind is Kind.PUBLISH and packet.payload == b"150")
+            committing = asyncio.create_task(agent.commit_many(1, 500, group=1))
+            await asyncio.to_thread(under_way.wait)
+            reconnecting = oracle.hold(lambda packet: packet.kind is Kind.CONNECT)
+            broker.kill()
+            lost = {number for _, number in events(oracle)}
+            broker.forget()
+            under_way.drop()
+            await committing
+            broker.start()
+            with PersistentSubscriber(broker.port, session="away") as subscriber:
+                reconnecting.release()
+                await subscriber.until(lambda messages: lost | set(numbers(messages)) >= set(range(1, 501)))
+                await agent.settled()
+    acknowledged = events(oracle)
+    assert len(lost) > 100
+    assert {number for _, number in acknowledged} == set(range(1, 501))
+    assert in_order_per_topic(acknowledged)
     assert in_order_per_topic(sights(subscriber.messages))
 
 

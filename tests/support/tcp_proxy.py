@@ -93,11 +93,13 @@ class TcpProxy:
             writer.transport.abort()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while piece := await reader.read(65536):
-            if self.delay:
-                await asyncio.sleep(self.delay)
-            await self._open.wait()
-            writer.write(piece)
-            await writer.drain()
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(65536):
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                await self._open.wait()
+                writer.write(piece)
+                await writer.drain()
+        await self._open.wait()  # a silent network does not tell of an end, either
         with contextlib.suppress(OSError):
             writer.write_eof()

@@ -22,7 +22,7 @@ _ENDS = {
     0x87: "this user may not do that: check the broker's access list",
     0x89: "it is busy",
     0x8B: "it is shutting down",
-    0x8D: "it heard nothing from the agent for longer than mqtt's keepalive",
+    0x8D: "agent and broker heard nothing of each other for longer than mqtt's keepalive",
     0x8E: "another client connected with this agent's client id",
     0x93: "it takes fewer messages at once than were sent",
     0x95: "a packet was larger than it takes: look at the broker's limits",
