@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.agent import Host, of_engine, told
+from tests.support.arrivals import all_arrived, all_told, in_order
 from tests.support.broker import PrivateBroker
 from tests.support.busy import tag_often, untag
 from tests.support.engine import PrivateEngine
@@ -27,25 +28,6 @@ def tagging_engine(engine: PrivateEngine) -> Iterator[PrivateEngine]:
     """The run's engine, without the tags that the test makes."""
     yield engine
     untag(engine)
-
-
-def in_order(host: Host) -> bool:
-    """Within each topic, what came first happened first."""
-    by_topic: dict[str, dict[str, int]] = {}
-    for event in host.watch.events:
-        by_topic.setdefault(event.topic, {}).setdefault(event.document["id"], int(event.document["sequence"]))
-    return all(list(first.values()) == sorted(first.values()) for first in by_topic.values())
-
-
-async def all_arrived(host: Host, tape: EngineTape) -> None:
-    """The subscriber has every event of the engine, each topic's in order."""
-    host.engine.docker("tag", "tagged:t0", "tagged:last")
-    host.engine.docker("rmi", "tagged:last")
-    wanted = set(tape.published())
-    await host.watch.until(lambda _: any(event.action == "untag" for event in host.watch.events), timeout=60)
-    await host.watch.until(lambda _: wanted <= set(host.watch.engine_events()), timeout=60)
-    assert in_order(host)
-    assert host.watch.told("agent", "event_gap") == []
 
 
 @pytest.mark.full
@@ -90,10 +72,8 @@ async def test_what_happens_while_the_broker_is_killed_again_and_again_arrives(
             kept_at_a_kill.update(acknowledged(oracle, since=max(0, before - UNSAVED)))
             broker.start()
 
-        host.engine.docker("tag", "tagged:t0", "tagged:last")
-        host.engine.docker("rmi", "tagged:last")
+        await all_told(host)
         wanted = set(tape.published())
-        await host.watch.until(lambda _: any(event.action == "untag" for event in host.watch.events), timeout=60)
         # What is promised ends at the acknowledgement: of all that happened, the broker gave it.
         await host.watch.until(lambda _: wanted <= set(acknowledged(oracle)), timeout=60)
         # What it acknowledged right before a kill -9 and had not saved yet, it may have lost. Nothing else.
