@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -46,8 +49,19 @@ def fill(file: Path) -> None:
             opened.write(bytes(4096))
 
 
+def last_sequence(state: Path, copy: Path) -> int:
+    """The newest event that is on the disk. Asked of a copy: on a full disk nobody else can open the store."""
+    shutil.copytree(state, copy, ignore=shutil.ignore_patterns("*-shm"))
+    with closing(sqlite3.connect(copy / "store.db")) as opened:
+        return int(opened.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()[0])
+
+
 async def test_what_happens_while_the_disk_is_full_arrives_when_there_is_room(
-    tagging_engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host], small_disk: Path
+    tagging_engine: PrivateEngine,
+    module_broker: PrivateBroker,
+    make_host: Callable[..., Host],
+    small_disk: Path,
+    tmp_path: Path,
 ) -> None:
     with EngineTape(tagging_engine) as tape:
         settings = {"state_dir": str(small_disk / "state")}
@@ -56,11 +70,14 @@ async def test_what_happens_while_the_disk_is_full_arrives_when_there_is_room(
         await asyncio.to_thread(tag_often, tagging_engine, EVENTS)
         (failing,) = await asyncio.to_thread(host.agent.wait_log, "store_failing")
         assert "full" in failing["error"]
-        assert len(host.watch.engine_events()) < EVENTS
+        durable = last_sequence(small_disk / "state", tmp_path / "copy")
+        assert max(int(event.document["sequence"]) for event in host.watch.events) <= durable
+        assert durable < EVENTS
         (small_disk / "ballast").unlink()
 
         await all_arrived(host, tape)
         host.agent.wait_log("store_works_again")
+        assert not host.agent.logged("store_stalled"), "it answers: that it is full"
 
 
 async def test_what_an_outbox_had_no_room_for_is_told_with_its_count(

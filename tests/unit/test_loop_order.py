@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.support.core import INSTALL_ID, Host
 from tests.support.fake_disk import UntouchedDisk
+from tests.support.patience import patient
 from tests.support.store import FakeStore
 from watchtower_agent.actions.executor import Executor
 from watchtower_agent.errors import TemporaryError
@@ -92,8 +93,8 @@ class Outside:
 
     def look(self) -> None: ...
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+    async def until(self, condition: Callable[[], bool], *, within: float = 5.0) -> None:
+        async with asyncio.timeout(within):
             while not condition():
                 await self.news.wait()
                 self.news.clear()
@@ -166,6 +167,16 @@ async def test_what_is_decided_is_let_out_only_after_its_commit_returned() -> No
         assert bench.outside.started == list(commit.intents)
         assert set(commit.events) <= set(bench.outside.published)
         assert set(commit.events) <= set(bench.followed)
+
+
+async def test_a_store_that_fails_for_long_is_not_said_to_be_silent() -> None:
+    async with crashed() as bench:
+        bench.store.fail = [TemporaryError("The disk is full.") for _ in range(6)]  # then more than 2 s between tries
+        with capture_logs() as logged:
+            bench.inbox.put(EventsObserved(events=tuple(bench.host.docker.events)))
+            await bench.outside.until(lambda: "action started" in bench.order, within=patient(20))
+        events = [line["event"] for line in logged if line["event"].startswith("store_")]
+        assert events == ["store_failing", "store_works_again"]
 
 
 async def test_a_store_that_fails_is_tried_again_until_it_works_and_nothing_leaves_meanwhile() -> None:

@@ -284,6 +284,7 @@ class Loop:
             try:
                 await self._store.commit(commit)
             except TemporaryError as error:
+                stalled.cancel()  # it has answered
                 if not self._store_error:
                     log.warning(
                         "store_failing", error=str(error), consequence="the agent holds everything until it works"
