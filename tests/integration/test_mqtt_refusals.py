@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.support.broker import PersistentSubscriber, PrivateBroker
-from tests.support.publishing import Station, station
+from tests.support.publishing import Station, in_order_per_topic, station
 from tests.support.store_values import BASE, BASE_TOPIC, event, state
 from watchtower_agent.model.message import MetricsMessage
 from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol, parse_broker_url
@@ -145,7 +145,14 @@ async def test_a_second_agent_with_our_id_is_said_and_events_wait(
             assert len(second.said) == 1, "the first one did not come back to throw the second out"
             assert (await first.store.facts()).outbox_depth == 1
             assert first.publisher.facts().last_error == sentence
+            await first.commit_many(3, 20, topics=1)
     assert [message.payload for message in subscriber.on("/event/")] == [b"2"]
+    async with station(tmp_path / "first", options(broker.url)) as first:
+        await first.settled()
+    await subscriber.until_topic("/event/", count=20)
+    sights = [(message.topic, int(message.payload)) for message in subscriber.on("/event/")]
+    assert sorted(number for _, number in sights) == list(range(1, 21))
+    assert in_order_per_topic(sights[1:])
 
 
 async def test_nothing_listening_is_said_once(tmp_path: Path, make_broker: MakeBroker) -> None:
