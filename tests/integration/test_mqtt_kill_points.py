@@ -212,6 +212,7 @@ def nth(number: int) -> Callable[[Packet], bool]:
     return choose
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("protocol", list(MqttProtocol))
 async def test_kill_9_at_each_packet(
     tmp_path: Path, broker: PrivateBroker, subscriber: PersistentSubscriber, protocol: MqttProtocol
