@@ -42,6 +42,7 @@ from watchtower_agent.publishing.connection import PublishResult, Verdict
 from watchtower_agent.publishing.delivery import EVENT_CONTENT
 from watchtower_agent.publishing.mqtt import MqttConnection, connect
 from watchtower_agent.publishing.state_delivery import STATE_CONTENT
+from watchtower_agent.state import views
 
 INTERVAL: Final = 10.0
 """Seconds between two batches of a host: the default."""
@@ -262,7 +263,8 @@ def _measured(containers: Sequence[Container]) -> tuple[SampleBatch, list[Metric
         for _ in range(3):  # rates need two readings
             host.tick()
             time.sleep(0.1)
-        found, batch = host.pipeline.state.table(host.clock.now()), host.pipeline.state.samples
+        state = host.pipeline.state
+        found, batch = views.table(state, host.clock.now()), state.samples
         host.reader.close()
     assert batch is not None
     chance = random.Random(7)
