@@ -170,7 +170,7 @@ def of_many(parts: Parts) -> list[Figure]:
             name="CPU: each subscriber to everything",
             value=times * (heard.percent - parts.alone.percent) / 100,
             unit="cores",
-            note="with one, less without",
+            note="the difference between with and without",
         ),
         Figure(name="memory", value=times * parts.memory / 1024, unit="GiB"),
         Figure(name="all connect anew: messages", value=retained, unit="", note="all that is retained, QoS 1"),
