@@ -124,6 +124,7 @@ class Publication:
         if known is None or replace(known, last_sequence=info.last_sequence) != info:
             self._info = info
             self.out.states.append(self.composer.info(info))
+            self._retain(self.out, self.composer.host_device())
 
     def rest(self, now: float, *, at_most: float) -> float:
         """Seconds until states that a storm holds back are due; `now` is monotonic."""
@@ -155,21 +156,27 @@ class Publication:
             names = {record.container.name for record in state.containers.values()}
             shared = self._task_topics()
             for name in self._names_gone - names:
-                topic = self.composer.container_topic(name)
-                if topic not in shared:
-                    self._clear(out, topic)
+                if self.composer.container_topic(name) not in shared:
+                    for topic in self.composer.topics_of_container(name):
+                        self._clear(out, topic)
         for container_id in self._changed:
             record = state.containers[container_id]
             if record.container.status is None or self._succeeded(record):
                 continue  # once an inspection tells the state, it changes again
-            message = self.composer.container_state(views.view(state, record))
-            content = hash(message.payload)
-            if self._contents.get(message.topic) != content:
-                self._contents[message.topic] = content
-                self._manifest.add(message.topic)
-                out.states.append(message)
+            self._retain(out, self.composer.container_state(views.view(state, record)))
+            self._retain(out, self.composer.container_device(record.container))
         self._changed.clear()
         self._names_gone.clear()
+
+    def _retain(self, out: Effects, message: StateMessage | None) -> None:
+        """Write it, unless that is what was written there last."""
+        if message is None:
+            return
+        content = hash(message.payload)
+        if self._contents.get(message.topic) != content:
+            self._contents[message.topic] = content
+            self._manifest.add(message.topic)
+            out.states.append(message)
 
     def _task_topics(self) -> set[str]:
         """Topics of Swarm tasks: those that follow each other in a slot share one."""
@@ -205,9 +212,10 @@ class Publication:
 
     def clear_ghosts(self) -> None:
         """Clear the retained topics of containers that are not there any more."""
-        topics = {self.composer.container_topic(r.container.name) for r in self.state.containers.values()}
+        names = {record.container.name for record in self.state.containers.values()}
+        there = {topic for name in names for topic in self.composer.topics_of_container(name)}
         for topic in self.composer.container_topics(sorted(self._manifest)):
-            if topic not in topics:
+            if topic not in there:
                 self._clear(self.out, topic)
 
     def _clear(self, out: Effects, topic: str) -> None:
