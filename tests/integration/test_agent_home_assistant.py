@@ -71,8 +71,12 @@ async def test_what_home_assistant_is_told_comes_and_goes_with_what_there_is(
 
     host.agent.kill()
     engine.docker("rm", "--force", doomed)
-    host.agent.start()
-    await until_kept(broker, lambda topics: topics == {device(host), device(host, "web")})
+    with PersistentSubscriber(broker.port, topics=("homeassistant/device/#",)) as home:
+        host.agent.start()
+        await until_kept(broker, lambda topics: topics == {device(host), device(host, "web")})
+        await host.watch.until_topic("/event/engine/up/", count=2)
+        await home.until(lambda messages: any(not each.payload for each in messages))
+        assert {each.topic for each in home.messages if not each.payload} == {device(host, "doomed")}
 
     engine.docker("rename", "web", "shop.web")
     renamed = await until_kept(broker, lambda topics: len(topics) == 2 and device(host, "web") not in topics)
