@@ -59,6 +59,8 @@ class Publication:
     _contents: dict[str, int] = field(default_factory=dict)
     """Topic -> a hash of what was written there last: of a full host the texts themselves would be half a megabyte."""
     _manifest: set[str] = field(default_factory=set)
+    _shown: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Name -> id and image of the container as its device tells of it, which takes longer to write than a state."""
     _info: AgentInfo | None = None
     _states: Pace = field(default_factory=lambda: Pace(burst=_STATES_AT_ONCE, interval=_STATES_EVERY))
     _changed: set[str] = field(default_factory=set)
@@ -156,6 +158,7 @@ class Publication:
             names = {record.container.name for record in state.containers.values()}
             shared = self._task_topics()
             for name in self._names_gone - names:
+                self._shown.pop(name, None)
                 if self.composer.container_topic(name) not in shared:
                     for topic in self.composer.topics_of_container(name):
                         self._clear(out, topic)
@@ -164,7 +167,10 @@ class Publication:
             if record.container.status is None or self._succeeded(record):
                 continue  # once an inspection tells the state, it changes again
             self._retain(out, self.composer.container_state(views.view(state, record)))
-            self._retain(out, self.composer.container_device(record.container))
+            container = record.container
+            if self._shown.get(container.name) != (container.id, container.image):
+                self._shown[container.name] = container.id, container.image
+                self._retain(out, self.composer.container_device(container))
         self._changed.clear()
         self._names_gone.clear()
 
@@ -207,6 +213,7 @@ class Publication:
     def publish_again(self) -> None:
         """Every retained topic is written anew, so that the store's manifest is whole again."""
         self._contents.clear()
+        self._shown.clear()
         self._info = None
         self.out.records.append(Record(kind="host", key="name", value=self._host()))
 
