@@ -31,7 +31,7 @@ class Channel(NamedTuple):
 
     Attributes:
         name: In the AsyncAPI document.
-        address: Below `<base>/v1/<host>/`.
+        address: Below `<base>/v1/<host>/`, or from `{prefix}` on.
         way: What the agent does with it: `sends` or `takes`.
         qos: Of its messages.
         kept: Whether the broker keeps the newest: `retained` or `not retained`.
@@ -73,10 +73,19 @@ CHANNELS: Final = (
         0,
         "not retained",
         "container-metrics",
-        "one container's sample, if `mqtt.metrics.per_container`",
+        "one container's sample, if `mqtt.metrics.per_container` or `mqtt.home_assistant.enabled`",
     ),
     Channel(
         "command", "command/{name}", "takes", 1, "not retained", "command", "a command, if `mqtt.commands` allows it"
+    ),
+    Channel(
+        "homeAssistant",
+        "{prefix}/device/{device}/config",
+        "sends",
+        1,
+        "retained",
+        "home-assistant",
+        "a host or container for Home Assistant, if `mqtt.home_assistant.enabled`; empty when it is gone",
     ),
     Channel("reply", "reply/{id}", "sends", 0, "not retained", "reply", "the answer to a command that had an id"),
 )
@@ -87,6 +96,8 @@ PARAMETERS: Final = {
     "action": "What happened.",
     "key": "The name of what it is about, as events.md says.",
     "name": "Of the command.",
+    "prefix": "`mqtt.home_assistant.prefix`, `homeassistant` by default.",
+    "device": "`<base>_<host>`, and of a container `_<key>` behind it. Names with other signs have a short hash.",
     "id": "Of the command, as its sender chose it.",
 }
 
@@ -158,7 +169,8 @@ def asyncapi() -> Json:
     operations: Json = {}
     messages: Json = {}
     for channel in CHANNELS:
-        address = f"{{base}}/v1/{{host}}/{channel.address}"
+        below = "" if channel.address.startswith("{prefix}") else "{base}/v1/{host}/"
+        address = f"{below}{channel.address}"
         own = dict(_messages(channel))
         messages |= own
         channels[channel.name] = {
@@ -226,7 +238,7 @@ def _messages(channel: Channel) -> Iterator[tuple[str, Json]]:
 
 def page() -> str:
     """docs/contract.md."""
-    lines = [HEAD, "## Topics", "", "Below `<base>/v1/<host>/`.", ""]
+    lines = [HEAD, "## Topics", "", "Below `<base>/v1/<host>/`, but for what begins with `{prefix}`.", ""]
     lines += ["| topic | the agent | QoS, retained | content | schema, examples |", "| --- | --- | --- | --- | --- |"]
     for channel in CHANNELS:
         file = f"../watchtower_agent/publishing/schemas/{channel.schema}.json"

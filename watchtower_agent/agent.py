@@ -14,7 +14,14 @@ from watchtower_agent import __version__
 from watchtower_agent.actions.disk import Disk
 from watchtower_agent.actions.executor import Executor
 from watchtower_agent.answers import Answers
-from watchtower_agent.assembly import engine_address, http_server_of, publisher_to, sampler_of, shared_cause_rule
+from watchtower_agent.assembly import (
+    engine_address,
+    home_assistant_of,
+    http_server_of,
+    publisher_to,
+    sampler_of,
+    shared_cause_rule,
+)
 from watchtower_agent.clock import SystemClock, monotonic
 from watchtower_agent.collectors.files import demand_descriptors
 from watchtower_agent.collectors.sampler import Sampler
@@ -145,6 +152,7 @@ class Agent:
             labels=settings.mqtt.labels,
             exec_events=settings.mqtt.exec_events,
             per_container=settings.mqtt.metrics.per_container,
+            home_assistant=home_assistant_of(settings),
         )
         pipeline = Pipeline(
             PipelineOptions(

@@ -18,6 +18,7 @@ from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.model.shared_cause import SharedCauseRule
 from watchtower_agent.ports.clock import Clock
 from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
+from watchtower_agent.publishing.home_assistant import HomeAssistantOptions
 from watchtower_agent.publishing.link import MqttLink
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
 from watchtower_agent.serving.http import HttpServer
@@ -96,7 +97,18 @@ def publisher_to(settings: Settings, store: SqliteStore, clock: Clock) -> Outbox
         on_down=lambda sentence: log.warning("mqtt_down", what=sentence),
         on_alarm=lambda name, sentence: log.error("mqtt_alarm", alarm=name, what=sentence),
     )
-    return OutboxPublisher(store, link, clock=clock)
+    publisher = OutboxPublisher(store, link, clock=clock)
+    if (told := home_assistant_of(settings)) is not None:
+        publisher.tell_again(told.discovery, when_online=told.status_topics)
+    return publisher
+
+
+def home_assistant_of(settings: Settings) -> HomeAssistantOptions | None:
+    """How Home Assistant is told of this host; None where it is not."""
+    wanted = settings.mqtt.home_assistant
+    if not wanted.enabled:
+        return None
+    return HomeAssistantOptions(prefix=wanted.prefix, interval=settings.mqtt.metrics.interval)
 
 
 def http_server_of(settings: Settings) -> HttpServer | None:

@@ -22,7 +22,7 @@ from watchtower_agent.serving.commands import Commands
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config" / "mosquitto"
 TOPICS = Topics(base="watchtower", host="h1")
-USERS = {name: name for name in ("h1", "h2", "operator", "nosy")}
+USERS = {name: name for name in ("h1", "h2", "operator", "nosy", "homeassistant")}
 GIVEN: dict[str, dict[str, object]] = {
     "pause": {"target": "web", "for": 60},
     "resume": {"target": "web"},
@@ -106,3 +106,26 @@ async def test_the_shipped_access_list_lets_the_operator_command_and_nobody_else
     assert subscriber.on("/forged") == []
     assert [each.payload for each in subscriber.on("/status")] == [b"online", b"offline"]
     assert len(control.asked) == len(GIVEN) - 1  # a reload has nothing to be remembered
+
+
+async def test_the_shipped_access_list_lets_named_agents_tell_home_assistant(
+    make_broker: Callable[..., PrivateBroker],
+) -> None:
+    lines = (SHIPPED / "acl").read_text().splitlines()
+    meant = [line.removeprefix("#") if line.startswith(("#user ", "#topic ")) else line for line in lines]
+    assert meant != lines
+    topic, user = "homeassistant/device/any_h1/config", ("homeassistant", "homeassistant")
+    for acl, heard in ((lines, set[bytes]()), (meant, {b"h1"})):
+        broker = make_broker(passwords=USERS, acl=[*acl, "user homeassistant", "topic readwrite homeassistant/#"])
+        with PersistentSubscriber(broker.port, topics=("homeassistant/#",), user=user) as home:
+            for name in ("nosy", "h2", "h1"):
+                with speaker(broker.port, user=(name, name)) as say:
+                    say(topic, name)
+            with speaker(broker.port, user=user) as say:
+                say("homeassistant/status", "online")
+            await home.until_topic("/status")
+        assert {each.payload for each in home.on("/device/")} == heard
+        with PersistentSubscriber(broker.port, topics=("homeassistant/#",), user=("h2", "h2")) as agent:
+            with speaker(broker.port, user=user) as say:
+                say("homeassistant/status", "online")
+            await agent.until_topic("homeassistant/status")

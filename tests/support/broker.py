@@ -32,6 +32,10 @@ CONTRACT = "watchtower/v1/"
 """Below this every message is as an agent writes it. Tests of delivery, with payloads of their own, go elsewhere."""
 
 
+DISCOVERY = "homeassistant/device/watchtower_"
+"""With this begins what agents tell Home Assistant."""
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on at the moment."""
     with socket.socket() as probe:
@@ -443,7 +447,8 @@ def contract() -> Iterator[None]:
 
 
 def _misfit(message: Received) -> str:
-    if not message.topic.startswith(CONTRACT) or message.topic.split("/")[3] == "command":
+    ours = message.topic.startswith((CONTRACT, DISCOVERY))
+    if not ours or message.topic.split("/")[3] == "command":
         return ""
     try:
         validate_message(message.topic, message.payload)

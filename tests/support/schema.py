@@ -56,8 +56,8 @@ def validate_message(topic: str, payload: bytes) -> Any:  # noqa: ANN401 - JSON 
     assert not set(topic) & set("+#\0"), f"{topic!r} is no topic"
     name = schema_name(topic)
     assert name is not None, f"{topic} is not a topic of the agent"
-    if not payload and name in {"container-state", "status", "info"}:
-        return None  # a container that is gone, or a host that has another name now
+    if not payload and name in {"container-state", "status", "info", "home-assistant"}:
+        return None  # a container that is gone, or a host that has another name now, or is not to be shown
     assert payload, f"{topic}: empty"
     document: Any = payload.decode() if name == "status" else strict_json(payload)
     problems = problems_of(name, document)

@@ -59,6 +59,8 @@ class Publication:
     _contents: dict[str, int] = field(default_factory=dict)
     """Topic -> a hash of what was written there last: of a full host the texts themselves would be half a megabyte."""
     _manifest: set[str] = field(default_factory=set)
+    _shown: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Name -> id and image of the container as its device tells of it, which takes longer to write than a state."""
     _info: AgentInfo | None = None
     _states: Pace = field(default_factory=lambda: Pace(burst=_STATES_AT_ONCE, interval=_STATES_EVERY))
     _changed: set[str] = field(default_factory=set)
@@ -124,6 +126,7 @@ class Publication:
         if known is None or replace(known, last_sequence=info.last_sequence) != info:
             self._info = info
             self.out.states.append(self.composer.info(info))
+            self._retain(self.out, self.composer.host_device())
 
     def rest(self, now: float, *, at_most: float) -> float:
         """Seconds until states that a storm holds back are due; `now` is monotonic."""
@@ -155,21 +158,31 @@ class Publication:
             names = {record.container.name for record in state.containers.values()}
             shared = self._task_topics()
             for name in self._names_gone - names:
-                topic = self.composer.container_topic(name)
-                if topic not in shared:
-                    self._clear(out, topic)
+                self._shown.pop(name, None)
+                if self.composer.container_topic(name) not in shared:
+                    for topic in self.composer.topics_of_container(name):
+                        self._clear(out, topic)
         for container_id in self._changed:
             record = state.containers[container_id]
             if record.container.status is None or self._succeeded(record):
                 continue  # once an inspection tells the state, it changes again
-            message = self.composer.container_state(views.view(state, record))
-            content = hash(message.payload)
-            if self._contents.get(message.topic) != content:
-                self._contents[message.topic] = content
-                self._manifest.add(message.topic)
-                out.states.append(message)
+            self._retain(out, self.composer.container_state(views.view(state, record)))
+            container = record.container
+            if self._shown.get(container.name) != (container.id, container.image):
+                self._shown[container.name] = container.id, container.image
+                self._retain(out, self.composer.container_device(container))
         self._changed.clear()
         self._names_gone.clear()
+
+    def _retain(self, out: Effects, message: StateMessage | None) -> None:
+        """Write it, unless that is what was written there last."""
+        if message is None:
+            return
+        content = hash(message.payload)
+        if self._contents.get(message.topic) != content:
+            self._contents[message.topic] = content
+            self._manifest.add(message.topic)
+            out.states.append(message)
 
     def _task_topics(self) -> set[str]:
         """Topics of Swarm tasks: those that follow each other in a slot share one."""
@@ -200,14 +213,16 @@ class Publication:
     def publish_again(self) -> None:
         """Every retained topic is written anew, so that the store's manifest is whole again."""
         self._contents.clear()
+        self._shown.clear()
         self._info = None
         self.out.records.append(Record(kind="host", key="name", value=self._host()))
 
     def clear_ghosts(self) -> None:
         """Clear the retained topics of containers that are not there any more."""
-        topics = {self.composer.container_topic(r.container.name) for r in self.state.containers.values()}
+        names = {record.container.name for record in self.state.containers.values()}
+        there = {topic for name in names for topic in self.composer.topics_of_container(name)}
         for topic in self.composer.container_topics(sorted(self._manifest)):
-            if topic not in topics:
+            if topic not in there:
                 self._clear(self.out, topic)
 
     def _clear(self, out: Effects, topic: str) -> None:

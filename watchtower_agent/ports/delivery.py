@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from watchtower_agent.model.container import Container
 from watchtower_agent.model.fact import AgentInfo, ContainerView, Fact, MetricsTable
 from watchtower_agent.model.message import EventMessage, MetricsMessage, ReplyMessage, StateMessage
 from watchtower_agent.model.observation import EngineInfo
@@ -119,12 +120,27 @@ class Composer(Protocol):
         """The topic of the retained state of the container of that name."""
         ...
 
+    def topics_of_container(self, name: str) -> Sequence[str]:
+        """All retained topics of the container of that name, in the order in which they are to be cleared."""
+        ...
+
     def container_topics(self, topics: Sequence[str]) -> Sequence[str]:
-        """Those of the topics that hold retained states of containers of this host."""
+        """Those of the topics that are retained ones of containers of this host."""
         ...
 
     def former_topics(self, topics: Sequence[str]) -> Sequence[str]:
-        """Retained topics under another name of this host, or another base topic: of the given ones, and its status."""
+        """Retained topics that other settings left (the host's name, the base topic, Home Assistant's).
+
+        Of the given ones; and the status under another name of the host.
+        """
+        ...
+
+    def container_device(self, container: Container) -> StateMessage | None:
+        """How Home Assistant shows the container, retained; None where it is told nothing."""
+        ...
+
+    def host_device(self) -> StateMessage | None:
+        """How Home Assistant shows this host, retained; None where it is told nothing."""
         ...
 
     def info(self, info: AgentInfo) -> StateMessage:

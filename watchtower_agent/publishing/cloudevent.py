@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from watchtower_agent import __version__
 from watchtower_agent.model.approval import Approval
+from watchtower_agent.model.container import Container
 from watchtower_agent.model.decision import Decision, Dropped, Edge, Held, Severity, Target, TargetKind, Verb
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, SWARM_KINDS, EngineEvent, EventKind, Origin
 from watchtower_agent.model.fact import AgentInfo, ContainerView, Fact, MetricsTable
@@ -30,6 +31,7 @@ from watchtower_agent.publishing.decision_data import (
     outcome_data,
 )
 from watchtower_agent.publishing.encoding import bounded, clipped, rfc3339, rfc3339_ns, to_json
+from watchtower_agent.publishing.home_assistant import HomeAssistant, HomeAssistantOptions
 from watchtower_agent.publishing.payloads import AllowedLabels, Json
 from watchtower_agent.publishing.sample_lines import SampleLines
 from watchtower_agent.publishing.topics import Topics, container_key, key
@@ -83,6 +85,7 @@ class CloudEventComposer:
         labels: Sequence[str] = (),
         exec_events: bool = False,
         per_container: bool = False,
+        home_assistant: HomeAssistantOptions | None = None,
     ) -> None:
         """Fix what does not change while the agent runs.
 
@@ -92,14 +95,18 @@ class CloudEventComposer:
             base_topic: First level or levels of every topic.
             labels: Globs of the container labels that may leave the agent.
             exec_events: Publish exec events too. Their commands never leave.
-            per_container: Also publish each container's sample on a topic of its own.
+            per_container: Also publish each container's sample on a topic of its own. With Home Assistant, always.
+            home_assistant: Tell it of this host and its containers; None: it is told nothing.
         """
         self._topics = Topics(base=base_topic, host=host)
         self._host = host
         self._install_id = install_id
         self._allowed = AllowedLabels(labels)
         self._exec_events = exec_events
-        self._per_container = per_container
+        self._per_container = per_container or home_assistant is not None
+        self._home_assistant = (
+            HomeAssistant(home_assistant, base=base_topic, host=host, topics=self._topics) if home_assistant else None
+        )
         self._lines = SampleLines()
         self._engine: EngineInfo | None = None
         self._source = f"/watchtower/hosts/{quote(host, safe='')}"
@@ -158,13 +165,33 @@ class CloudEventComposer:
         """The topic of the retained state of the container of that name."""
         return self._topics.container_state(name)
 
+    def topics_of_container(self, name: str) -> Sequence[str]:
+        """All retained topics of the container of that name, in the order in which they are to be cleared."""
+        shown = self._home_assistant
+        state = self._topics.container_state(name)
+        return (state,) if shown is None else (shown.container_topic(name), state)
+
     def container_topics(self, topics: Sequence[str]) -> Sequence[str]:
-        """Those of the topics that hold retained states of containers of this host."""
-        return [topic for topic in topics if self._topics.is_container_state(topic)]
+        """Those of the topics that are retained ones of containers of this host."""
+        shown = self._home_assistant
+        return [
+            topic
+            for topic in topics
+            if self._topics.is_container_state(topic) or (shown is not None and shown.is_container(topic))
+        ]
 
     def former_topics(self, topics: Sequence[str]) -> Sequence[str]:
-        """Retained topics under another name of this host, or another base topic: of the given ones, and its status."""
-        return self._topics.former(topics)
+        """Retained topics that other settings left: of the given ones, and the status under another name."""
+        shown = self._home_assistant
+        return self._topics.former([topic for topic in topics if shown is None or not shown.is_own(topic)])
+
+    def container_device(self, container: Container) -> StateMessage | None:
+        """How Home Assistant shows the container."""
+        return None if self._home_assistant is None else self._home_assistant.container(container)
+
+    def host_device(self) -> StateMessage | None:
+        """How Home Assistant shows this host."""
+        return None if self._home_assistant is None else self._home_assistant.host(self._engine)
 
     def info(self, info: AgentInfo) -> StateMessage:
         """The retained `info` topic."""

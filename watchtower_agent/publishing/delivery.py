@@ -159,6 +159,11 @@ class Delivery:
             self._take_fresh()
             self._pump()
 
+    def states_again(self, begin: str) -> None:
+        """Send the retained topics that begin so once more, though the broker has them."""
+        self._states.again(begin)
+        self._wake.set()
+
     def metrics(self, message: MetricsMessage) -> None:
         """Send it if the network takes it now."""
         self._metrics.send(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ from watchtower_agent.publishing.refusals import Refusals
 from watchtower_agent.publishing.subscriptions import Subscriptions
 from watchtower_agent.publishing.suspect import Learned, Suspect
 
+_ONLINE = b"online"
+_TELL_AGAIN_WITHIN = 5.0
 _MOST_REPLIES = 100
 """Replies to commands that wait for the broker; the newest are kept, in memory only."""
 _EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -123,6 +126,8 @@ class OutboxPublisher:
         self._learned = Learned()
         self._draining = asyncio.Event()
         self._ended = asyncio.Event()
+        self._again: asyncio.TimerHandle | None = None
+        """Then retained topics are sent once more."""
 
     # --- port Publisher --------------------------------------------------------------------------------------------
 
@@ -155,6 +160,29 @@ class OutboxPublisher:
         else:
             self._replies.append(message)
 
+    # --- who has to be told again ----------------------------------------------------------------------------------
+
+    def tell_again(self, begin: str, *, when_online: frozenset[str], within: float = _TELL_AGAIN_WITHIN) -> None:
+        """Send the retained topics once more whenever somebody says `online`, who may have missed them.
+
+        Args:
+            begin: Of the topics to send.
+            when_online: Where that is said.
+            within: Seconds in which that is done, at a moment of chance: all agents hear it at once.
+        """
+
+        def said(payload: bytes) -> None:
+            if payload.strip().lower() == _ONLINE and self._again is None:
+                delay = random.uniform(0.0, within)  # noqa: S311 - spreads agents over time, keeps no secret
+                self._again = asyncio.get_running_loop().call_later(delay, send)
+
+        def send() -> None:
+            self._again = None
+            if self._delivery is not None:  # else the next connection begins with all of them
+                self._delivery.states_again(begin)
+
+        self._link.subscriptions.hear(when_online, said)
+
     # --- life ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -162,6 +190,8 @@ class OutboxPublisher:
         try:
             await self._link.run(self._serve)
         finally:
+            if self._again is not None:
+                self._again.cancel()
             self._ended.set()
 
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - what is not sent by then stays in the outbox

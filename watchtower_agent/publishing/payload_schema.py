@@ -18,10 +18,13 @@ _BY_TOPIC = (
     (re.compile(r"reply/[^/]+\Z"), "reply"),
 )
 _ROOT = re.compile(r"(?:.+/)?v1/[^/]+/")
+_DISCOVERY = re.compile(r"[^+#]+/device/[A-Za-z0-9-]+_[A-Za-z0-9_-]+/config\Z")
 
 
 def schema_name(topic: str) -> str | None:
     """The schema of what is published on a topic; None for others' topics."""
+    if _DISCOVERY.match(topic):
+        return "home-assistant"
     root = _ROOT.match(topic)
     if root is None:
         return None
@@ -33,8 +36,8 @@ def schema_name(topic: str) -> str | None:
 def schema(name: str) -> dict[str, object]:
     """The JSON Schema of that name.
 
-    One of `event`, `container-state`, `status`, `info`, `metrics`, `container-metrics`, `command`, `reply`. That of
-    `status` is of its text, since no JSON is published there.
+    One of `event`, `container-state`, `status`, `info`, `metrics`, `container-metrics`, `command`, `reply`,
+    `home-assistant`. That of `status` is of its text, since no JSON is published there.
     """
     text = files(__package__).joinpath("schemas", f"{name}.json").read_text(encoding="utf-8")
     loaded: dict[str, object] = json.loads(text)

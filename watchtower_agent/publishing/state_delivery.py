@@ -55,6 +55,8 @@ class StateDelivery:
         """Newest version that was read, of topics that the outbox does not know to be delivered yet."""
         self._acked: list[StateMessage] = []
         self._first = True
+        self._again = ""
+        """Topics that begin so are to be sent though they were delivered."""
         self.stale = True
         """The outbox may hold newer content than was read."""
 
@@ -72,6 +74,11 @@ class StateDelivery:
     def blocked_topics(self) -> tuple[str, ...]:
         """Topics that the broker refuses for now."""
         return tuple(self._blocked)
+
+    def again(self, begin: str) -> None:
+        """At the next `read`, take those topics too that the broker has already."""
+        self._again = begin
+        self.stale = True
 
     def close(self) -> None:
         """No more tries."""
@@ -98,10 +105,11 @@ class StateDelivery:
         if not self.stale:
             return
         self.stale = False
+        again, self._again = self._again, ""
         try:
-            states = await (self._outbox.all_states() if self._first else self._outbox.pending_states())
+            states = await self._unsent(again)
         except WatchtowerError:
-            self.stale = True
+            self.stale, self._again = True, again
             raise
         self._first = False
         for state in states:
@@ -109,6 +117,16 @@ class StateDelivery:
                 self._seen[state.topic] = state.version
                 waits = state.topic in self._out or state.topic in self._blocked
                 (self._held if waits else self._ready)[state.topic] = state
+
+    async def _unsent(self, again: str) -> list[StateMessage]:
+        if self._first:
+            return list(await self._outbox.all_states())
+        states = list(await self._outbox.pending_states())
+        if again:
+            pending = {state.topic for state in states}
+            everything = await self._outbox.all_states()
+            states += [each for each in everything if each.topic.startswith(again) and each.topic not in pending]
+        return states
 
     def send_next(self) -> bool:
         """Send one, or give it up; False when none is ready."""

@@ -65,6 +65,8 @@ class Subscriptions:
         self._listener: Listener | None = None
         self._followed: frozenset[str] = frozenset()
         self._receiver: CommandReceiver | None = None
+        self._heard: frozenset[str] = frozenset()
+        self._hear: Callable[[bytes], None] | None = None
         self._commands = ""
         """Where commands come."""
         self._late_until: float | None = None
@@ -94,9 +96,19 @@ class Subscriptions:
         self._commands, self._receiver = topic_filter, receiver
         self._want()
 
+    def hear(self, topics: frozenset[str], hear: Callable[[bytes], None]) -> None:
+        """From now on take what is said there at this moment, nothing that the broker had kept. Call it at most once.
+
+        Args:
+            topics: Exact ones.
+            hear: Takes each payload, on the event loop.
+        """
+        self._heard, self._hear = topics, hear
+        self._want()
+
     def _want(self) -> None:
         # Commands first: what comes before the confirmation is not done.
-        self._wanted = (*filter(None, [self._commands]), *sorted(self._followed - {self._commands}))
+        self._wanted = (*filter(None, [self._commands]), *sorted((self._followed | self._heard) - {self._commands}))
         filters = frozenset(self._wanted)
         self._patterns = {each: _pattern(each) for each in self._wanted if "+" in each}
         self._exact = filters - self._patterns.keys()
@@ -138,8 +150,12 @@ class Subscriptions:
             late = not retained and self._may_be_late()
             self._receiver.commanded(topic, payload, retained=retained, late=late)
             return
+        if self._hear is not None and topic in self._heard & self._confirmed and not retained:
+            self._hear(payload)
         if not found:
             self._stray(topic)
+        elif self._followed.isdisjoint(found):
+            return
         elif self._listener is not None and (retained or not self._confirmed.isdisjoint(found)):
             self._listener.received(topic, payload, retained=retained)
 
@@ -206,18 +222,19 @@ class Subscriptions:
         if topic_filter in self._told:
             return
         self._told.add(topic_filter)
-        commands = topic_filter == self._commands
-        missed = (
-            "No command over MQTT reaches it."
-            if commands
-            else "What it would learn there is unknown, so that no service shrinks by it."
-        )
+        followed = topic_filter in self._followed
+        if topic_filter == self._commands:
+            missed = "No command over MQTT reaches it."
+        elif followed:
+            missed = "What it would learn there is unknown, so that no service shrinks by it."
+        else:
+            missed = "When Home Assistant starts, it finds what the broker has kept, and is not told again."
         self._alarm(
             "mqtt_subscription_refused",
             f"The broker at {self._url} does not let the agent read {topic_filter}: {reason}. {missed} Everything "
             "else goes on, and the agent asks again from time to time. Allow the agent's user to read that topic.",
         )
-        if self._listener is not None and not commands:
+        if self._listener is not None and followed:
             self._listener.refused(topic_filter, f"the broker refuses it: {reason}")
 
     def _later(self, topic_filter: str) -> None:

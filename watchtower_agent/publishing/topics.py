@@ -111,13 +111,17 @@ class Topics:
         """Of the samples of the container of that name."""
         return self._container_metrics + container_key(name)
 
+    def is_own(self, topic: str) -> bool:
+        """Whether it is below those of this host."""
+        return topic.startswith(f"{self._root}/")
+
     def former(self, topics: Sequence[str]) -> list[str]:
         """What another name of this host left with the broker, its status among it.
 
         Args:
             topics: All retained ones that this agent ever wrote and has not cleared.
         """
-        foreign = [topic for topic in topics if not topic.startswith(f"{self._root}/")]
+        foreign = [topic for topic in topics if not self.is_own(topic)]
         roots = [topic.removesuffix("/info") for topic in foreign if topic.endswith("/info")]
         return foreign + [f"{root}/status" for root in roots if "/state/container" not in root]
 

@@ -127,6 +127,15 @@ class MetricsSettings(_Section):
     """Publish each container's sample on a topic of its own as well."""
 
 
+class HomeAssistantSettings(_Section):
+    """What Home Assistant is told, so that hosts and containers appear there."""
+
+    enabled: bool = False
+    """Publish discovery messages, and each container's sample on a topic of its own."""
+    prefix: BaseTopic = "homeassistant"
+    """Its discovery prefix: the first level or levels of the topics of discovery."""
+
+
 class MqttSettings(_Section):
     """The broker, and what it is told."""
 
@@ -153,6 +162,7 @@ class MqttSettings(_Section):
     commands: CommandNames = ()
     """Commands that may be given over MQTT, by whom the broker lets write on their topics."""
     metrics: MetricsSettings = MetricsSettings()
+    home_assistant: HomeAssistantSettings = HomeAssistantSettings()
 
 
 class OutboxSettings(_Section):

@@ -29,7 +29,10 @@ NAMES = sorted(path.stem for path in (Path(watchtower_agent.publishing.__file__)
         ("watchtower/v1/h1/status", "status"),
         ("watchtower/v1/h1/command/pause", "command"),
         ("watchtower/v1/h1/reply/r1", "reply"),
+        ("homeassistant/device/watchtower_h1/config", "home-assistant"),
+        ("ha/x/device/watchtower_h1_web/config", "home-assistant"),
         ("homeassistant/device/x/config", None),
+        ("homeassistant/sensor/watchtower_h1/config", None),
         ("", None),
     ],
 )

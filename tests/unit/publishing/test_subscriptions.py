@@ -283,3 +283,37 @@ async def test_commands_that_an_earlier_run_obeyed_are_given_up() -> None:
     made.received(PAUSE, b"", retained=False)
 
     assert line.given_up == [PAUSE, COMMANDS]
+
+
+async def test_what_is_said_at_this_moment_is_heard_and_what_the_broker_had_kept_is_not() -> None:
+    made, heard, alarms = subscriptions()
+    said: list[bytes] = []
+    made.follow(frozenset({"depth"}), heard)
+    made.hear(frozenset({"home/status"}), said.append)
+    line = Line()
+    made.opened(line)
+    made.received("home/status", b"early", retained=False)
+    await line.answer(GRANTED, GRANTED)
+
+    made.received("home/status", b"kept", retained=True)
+    made.received("home/status", b"online", retained=False)
+    made.received("depth", b"1", retained=False)
+
+    assert line.asked == ["depth", "home/status"]
+    assert said == [b"online"]
+    assert heard.messages == [("depth", b"1", False)], "who follows numbers is not told of it"
+    assert line.given_up == alarms == []
+
+
+async def test_whoever_may_not_hear_it_is_told_so_once_and_no_number_is_unknown_for_it() -> None:
+    made, heard, alarms = subscriptions()
+    made.follow(frozenset(), heard)
+    made.hear(frozenset({"home/status"}), lambda _: None)
+    line = Line()
+    made.opened(line)
+    await line.answer(REFUSED)
+
+    [sentence] = alarms
+    assert "home/status" in sentence
+    assert "Home Assistant" in sentence
+    assert heard.refusals == []
