@@ -40,14 +40,17 @@ def _health(subject: Subject) -> Truth:
     return None if value is UNKNOWN else value == "unhealthy"
 
 
-def _disk(subject: Subject) -> Truth:
-    used = subject.value("host.disk.percent")
-    if used is not UNKNOWN and used > 90:  # type: ignore[operator]
-        return True
-    inodes = subject.value("host.disk.inodes_percent")
-    if inodes is not UNKNOWN and inodes > 90:  # type: ignore[operator]
-        return True
-    return None if used is UNKNOWN or inodes is UNKNOWN else False
+def _disk(most: int) -> Callable[[Subject], Truth]:
+    def fuller(subject: Subject) -> Truth:
+        used = subject.value("host.disk.percent")
+        if used is not UNKNOWN and used > most:  # type: ignore[operator]
+            return True
+        inodes = subject.value("host.disk.inodes_percent")
+        if inodes is not UNKNOWN and inodes > most:  # type: ignore[operator]
+            return True
+        return None if used is UNKNOWN or inodes is UNKNOWN else False
+
+    return fuller
 
 
 def _memory(subject: Subject) -> Truth:
@@ -67,7 +70,8 @@ def _both(subject: Subject) -> Truth:
 
 BY_HAND: dict[str, Callable[[Subject], Truth]] = {
     'health == "unhealthy"': _health,
-    "host.disk.percent > 90% or host.disk.inodes_percent > 90%": _disk,
+    "host.disk.percent > 85% or host.disk.inodes_percent > 85%": _disk(85),
+    "host.disk.percent > 90% or host.disk.inodes_percent > 90%": _disk(90),
     "memory.percent > 90%": _memory,
     "cpu.percent < 80% and memory.percent > 50%": _both,
 }
