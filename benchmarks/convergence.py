@@ -93,7 +93,7 @@ def compared(found: Means, load: str, other: str) -> list[Figure]:
     for measure in (*TIMES, "replica-hours"):
         if measure in TIMES and theirs[measure] < COUNTS_FROM:
             continue
-        limit = 1.02 if measure == "replica-hours" else 1.0
+        limit: float | None = 1.02 if measure == "replica-hours" else 1.0
         if load not in SHORT and load != "day":
             limit = None if other != HPA else {"replica-hours": 1.05, "s above 1.1 · target": 2.0}.get(measure)
         figures.append(
