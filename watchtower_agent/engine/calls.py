@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -19,7 +20,7 @@ from watchtower_agent.engine.event import stamp_text
 from watchtower_agent.engine.feed import EventFeed, split_lines
 from watchtower_agent.engine.heartbeat import Heartbeat
 from watchtower_agent.engine.peer import peer_process, process_age
-from watchtower_agent.engine.socket_transport import SocketTransport
+from watchtower_agent.engine.socket_transport import SocketConnection, SocketTransport
 from watchtower_agent.engine.translation import EngineRefusedError, accepted, translated
 from watchtower_agent.engine.transport import Answer, Transport
 from watchtower_agent.errors import PermanentError, WatchtowerError
@@ -317,7 +318,11 @@ def _way(address: EngineAddress, timeout: float) -> Callable[[], Transport]:
         SettingsError: Its TLS files do not fit.
     """
     if address.socket_path:
-        return lambda: SocketTransport(address.socket_path)
+        return lambda: SocketTransport(partial(SocketConnection, address.socket_path))
+    if address.ssh is not None:
+        from watchtower_agent.engine.ssh_connection import ssh_transport  # noqa: PLC0415 - few need it
+
+        return partial(ssh_transport, address.ssh, address.ssh_config)
     # Only an engine elsewhere needs it, and it takes a tenth of the start to load.
     from watchtower_agent.engine.sdk_transport import SdkTransport, tls_of  # noqa: PLC0415
 
