@@ -79,6 +79,7 @@ class EngineCalls:
         self._lock = threading.Lock()
         self._link: _Link | None = None
         self._heartbeat = Heartbeat(address.socket_path, timeout) if address.socket_path else None
+        self._without_cgroups = False
         self.clock_offset = 0.0
 
     def connect(self) -> EngineGreeting:
@@ -165,7 +166,15 @@ class EngineCalls:
         return container
 
     def stats(self, container_id: str) -> object:
-        """What the engine measures of a container, in one look: it does not wait for a second one."""
+        """What the engine measures of a container, in one look: it does not wait for a second one.
+
+        Without cgroups, as a rootless engine may be, it answers with what its whole host uses: that is refused.
+        """
+        if self._without_cgroups:
+            raise PermanentError(
+                f"asking for the statistics of {_short(container_id)}: the engine runs without cgroups, "
+                "so what it measures is not the container's; give it cgroup v2 with systemd, or do without numbers"
+            )
         params = {"stream": "false", "one-shot": "true"}
         path = f"/containers/{_quoted(container_id)}/stats"
         return self.get(path, what=f"asking for the statistics of {_short(container_id)}", params=params)
@@ -318,6 +327,7 @@ class EngineCalls:
         swarm = _object(info.get("Swarm"))
         node = str(swarm.get("NodeID") or "")
         manager = bool(node) and swarm.get("ControlAvailable") is True
+        self._without_cgroups = info.get("CgroupDriver") == "none"
         link, name, data_root = self._linked(), str(info.get("Name") or ""), str(info.get("DockerRootDir") or "")
         return EngineInfo(
             id=podman_id(name, data_root) if link.podman else str(info.get("ID") or ""),
