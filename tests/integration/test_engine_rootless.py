@@ -31,6 +31,7 @@ def rootless() -> Iterator[RootlessEngine]:
         yield rootless
 
 
+@pytest.mark.only_full
 async def test_an_agent_heals_on_a_rootless_engine_and_takes_nobody_elses_numbers_for_a_containers(
     rootless: RootlessEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
 ) -> None:
