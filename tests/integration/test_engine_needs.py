@@ -72,8 +72,11 @@ async def services(on: Bench) -> None:
 async def clones(on: Bench) -> None:
     for network in ("front", "back"):
         on.engine.docker("network", "create", network)
-    web = on.engine.run("web", network="front")
-    on.engine.docker("network", "connect", "back", "web")
+    labels = {"project": "shop", "service": "web", "container-number": "1"}
+    compose = {f"com.docker.compose.{name}": value for name, value in labels.items()}
+    web = on.engine.run("shop-web-1", network="front", labels=compose)
+    on.engine.docker("network", "connect", "back", web)
+    on.engine.docker("exec", web, "touch", "/written")  # Compose may have put it there: it is looked at
     clone = await on.docker.clone(web, policy="p", decision="d", shared=False)
     await on.docker.start(clone)
     await on.docker.remove_clone(clone, stop_timeout=1.0)
