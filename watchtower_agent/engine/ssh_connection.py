@@ -20,7 +20,7 @@ from watchtower_agent.engine.ssh import SshAddress, ssh_command
 from watchtower_agent.engine.transport import WayError
 
 KEPT: Final = 4
-"""Idle connections kept: each is a process of 8 MiB. As many as there are questions for statistics at once."""
+"""Idle connections kept: each is a process of 9 MiB. As many as there are questions for statistics at once."""
 
 _WORDS: Final = 4096
 """Bytes of ssh's complaints that are read."""
