@@ -2,6 +2,7 @@
 #   docker build -t watchtower-agent .
 #   docker run -d --name watchtower-agent --pid host --cgroupns host -e WATCHTOWER_AGENT_HOST="$(hostname)" \
 #     --group-add "$(stat -c %g /var/run/docker.sock)" -v /var/run/docker.sock:/var/run/docker.sock \
+#     -v /sys/fs/cgroup:/sys/fs/cgroup:ro \
 #     -v watchtower-agent:/var/lib/watchtower-agent -v watchtower-disk:/var/lib/docker:ro \
 #     -e WATCHTOWER_AGENT_MQTT__URL=mqtt://broker:1883 watchtower-agent
 # docs/install.md explains each option, other base images, and a build without a network.

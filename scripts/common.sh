@@ -51,6 +51,8 @@ missing_packages() { # PACKAGE...
       mosquitto-clients) command -v mosquitto_sub ;;
       busybox-static) static_busybox ;;
       iproute2) command -v ip ;;
+      openssh-server) [[ -x /usr/sbin/sshd ]] ;;
+      openssh-client) command -v ssh ;;
       systemd) command -v systemd-analyze ;;
       python3-venv) /usr/bin/python3 -c 'import ensurepip, venv' ;;
       ca-certificates) [[ -s /etc/ssl/certs/ca-certificates.crt ]] ;;
@@ -77,7 +79,7 @@ debian_packages() { # WHY PACKAGE...
     return 1
   fi
   local services=""
-  if has_systemd && [[ " ${missing[*]} " =~ \ (docker\.io|mosquitto|prometheus)\  ]]; then
+  if has_systemd && [[ " ${missing[*]} " =~ \ (docker\.io|mosquitto|prometheus|openssh-server)\  ]]; then
     services=" (Debian starts their services at once and at every boot)"
   fi
   say "installing from Debian for $why: ${missing[*]}$services"

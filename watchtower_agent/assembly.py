@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -34,7 +35,7 @@ def engine_address(settings: Settings) -> EngineAddress:
     engine = settings.engine
     given = engine.tls.ca or engine.tls.cert
     tls = TlsFiles(ca=engine.tls.ca, cert=engine.tls.cert, key=engine.tls.key) if given else None
-    return resolve_address(engine.url, tls, environment=os.environ)
+    return replace(resolve_address(engine.url, tls, environment=os.environ), ssh_config=engine.ssh_config)
 
 
 def sampler_of(

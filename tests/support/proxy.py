@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.support.patience import patient
-from watchtower_agent.engine.endpoints import endpoint_of
+from watchtower_agent.engine.endpoints import Need, endpoint_of
 
 BLOCK = 65536
 
@@ -100,6 +100,12 @@ class Rule:
 class EngineProxy:
     """The proxy. Use as a context manager.
 
+    Args:
+        upstream: The engine's socket.
+        listen: Where it listens; None: somewhere of its own.
+        on_request: Told each request that passes.
+        needs: It lets through what the agent needs for these, and nothing else.
+
     Attributes:
         socket: Where it listens; `url` is the same as `unix://…`.
         requests: Everything that passed, in order.
@@ -107,8 +113,14 @@ class EngineProxy:
     """
 
     def __init__(
-        self, upstream: Path, *, listen: Path | None = None, on_request: Callable[[Request], None] | None = None
+        self,
+        upstream: Path,
+        *,
+        listen: Path | None = None,
+        on_request: Callable[[Request], None] | None = None,
+        needs: frozenset[Need] = frozenset(Need),
     ) -> None:
+        self._needs = needs
         self.out_of_bounds: list[str] = []
         self._upstream = upstream
         self._directory = Path(tempfile.mkdtemp(prefix="wt-proxy-"))
@@ -275,7 +287,8 @@ class EngineProxy:
         with self._state:
             self.requests.append(request)
             self._state.notify_all()
-        if endpoint_of(request.method, request.path) is None:
+        endpoint = endpoint_of(request.method, request.path)
+        if endpoint is None or self._needs.isdisjoint(endpoint.needs):
             self.out_of_bounds.append(f"{request.method} {request.path}")
             return False
         if self._on_request is not None:

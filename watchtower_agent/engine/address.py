@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from watchtower_agent.engine.ssh import SCHEME as SSH, SshAddress, ssh_address
 from watchtower_agent.errors import SettingsError
 from watchtower_agent.model.values import dataclass
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
-SCHEMES = ("unix://", "tcp://", "http://", "https://")
+SCHEMES = ("unix://", "tcp://", "http://", "https://", SSH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +37,21 @@ class EngineAddress:
     """Where the engine is, and who said so.
 
     Attributes:
-        url: `unix://…`, `tcp://…`, `http://…` or `https://…`.
+        url: `unix://…`, `tcp://…`, `http://…`, `https://…` or `ssh://…`.
         source: `settings`, `DOCKER_HOST`, `context NAME` or `default`.
         tls: None without TLS.
+        ssh_config: The ssh client's configuration for this engine; None for the user's and the system's.
     """
 
     url: str
     source: str
     tls: TlsFiles | None = None
+    ssh_config: Path | None = None
+
+    @property
+    def ssh(self) -> SshAddress | None:
+        """What an `ssh://…` names, None for anything else."""
+        return ssh_address(self.url)
 
     @property
     def socket_path(self) -> str:
@@ -79,8 +87,12 @@ def resolve_address(
 def _checked(address: EngineAddress) -> EngineAddress:
     if not address.url.startswith(SCHEMES):
         raise SettingsError(
-            f"engine address {address.url!r} (from {address.source}): not supported; use {', '.join(SCHEMES)}. "
-            "For an engine behind ssh, forward its socket and name the forwarded one in `engine.url`."
+            f"engine address {address.url!r} (from {address.source}): not supported; use {', '.join(SCHEMES)}"
+        )
+    if address.url.startswith(SSH) and address.ssh is None:
+        raise SettingsError(
+            f"engine address (from {address.source}): it has to be ssh://[user@]host[:port][/path/of/the.sock], "
+            "without a password: the agent logs in with a key"
         )
     for file in (address.tls.ca, address.tls.cert, address.tls.key) if address.tls else ():
         if file is not None and not file.is_file():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -19,7 +20,8 @@ from watchtower_agent.engine.event import stamp_text
 from watchtower_agent.engine.feed import EventFeed, split_lines
 from watchtower_agent.engine.heartbeat import Heartbeat
 from watchtower_agent.engine.peer import peer_process, process_age
-from watchtower_agent.engine.socket_transport import SocketTransport
+from watchtower_agent.engine.podman import is_podman, podman_id
+from watchtower_agent.engine.socket_transport import SocketConnection, SocketTransport
 from watchtower_agent.engine.translation import EngineRefusedError, accepted, translated
 from watchtower_agent.engine.transport import Answer, Transport
 from watchtower_agent.errors import PermanentError, WatchtowerError
@@ -27,6 +29,8 @@ from watchtower_agent.model.container import Container
 from watchtower_agent.model.observation import EngineInfo
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.ports.clock import Clock
+
+_PODMAN_REACH_NS = 3600 * 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,7 @@ class _Link:
 
     transport: Transport
     version: str
+    podman: bool = False
 
     def target(self, path: str, params: Mapping[str, str] | None = None) -> str:
         return f"/v{self.version}{path}{'?' if params else ''}{urlencode(params or {})}"
@@ -74,6 +79,7 @@ class EngineCalls:
         self._lock = threading.Lock()
         self._link: _Link | None = None
         self._heartbeat = Heartbeat(address.socket_path, timeout) if address.socket_path else None
+        self._without_cgroups = False
         self.clock_offset = 0.0
 
     def connect(self) -> EngineGreeting:
@@ -104,6 +110,18 @@ class EngineCalls:
         """
         raw = self.get("/info", what="asking for its description")
         return replace(self._info(raw), pid=before.pid, started_at=before.started_at)
+
+    def not_podman(self, what: str) -> None:
+        """Refuse what has not been made sure of with Podman.
+
+        Args:
+            what: What is refused, as the beginning of a sentence for people.
+
+        Raises:
+            PermanentError: It is Podman.
+        """
+        if self._linked().podman:
+            raise PermanentError(f"{what}: the agent does that with a Docker Engine only, and this is Podman")
 
     def close(self) -> None:
         """Close idle connections."""
@@ -148,7 +166,15 @@ class EngineCalls:
         return container
 
     def stats(self, container_id: str) -> object:
-        """What the engine measures of a container, in one look: it does not wait for a second one."""
+        """What the engine measures of a container, in one look: it does not wait for a second one.
+
+        Without cgroups, as a rootless engine may be, it answers with what its whole host uses: that is refused.
+        """
+        if self._without_cgroups:
+            raise PermanentError(
+                f"asking for the statistics of {_short(container_id)}: the engine runs without cgroups, "
+                "so what it measures is not the container's; give it cgroup v2 with systemd, or do without numbers"
+            )
         params = {"stream": "false", "one-shot": "true"}
         path = f"/containers/{_quoted(container_id)}/stats"
         return self.get(path, what=f"asking for the statistics of {_short(container_id)}", params=params)
@@ -159,17 +185,32 @@ class EngineCalls:
         Returns at once when `until_ns` is past on the engine's clock, else then. Skips what is stamped later, and goes
         back no further than to the first event that is stamped earlier.
         """
+        if self._linked().podman:
+            return self._podman_log(since_ns, until_ns)
         return self._ring(stamp_text(since_ns), stamp_text(max(since_ns, until_ns)))
 
     def whole_ring(self) -> Sequence[bytes]:
         """Lines of the engine's whole ring, oldest first, also of events that are stamped in the engine's future.
 
-        For the engine an end at 0 is past, so it answers at once, and is no limit.
+        For the engine an end at 0 is past, so it answers at once, and is no limit. Podman's log reaches back for days:
+        of that the last hour is asked for.
         """
+        if self._linked().podman:
+            return self._podman_log(self._now_ns() - _PODMAN_REACH_NS, 0)
         return self._ring("0", "0")
 
+    def _podman_log(self, since_ns: int, until_ns: int) -> Sequence[bytes]:
+        """As `past_events`. Podman waits for no moment, and tells all only to who names no end."""
+        threading.Event().wait(min(self.timeout, max(0, until_ns - self._now_ns()) / 1e9))
+        return self._lines({"since": stamp_text(since_ns), "stream": "false"})
+
+    def _now_ns(self) -> int:
+        return int((self._clock.now().wall + self.clock_offset) * 1e9)
+
     def _ring(self, since: str, until: str) -> Sequence[bytes]:
-        params = {"since": since, "until": until}
+        return self._lines({"since": since, "until": until})
+
+    def _lines(self, params: Mapping[str, str]) -> Sequence[bytes]:
         with translated("reading past events"):
             link = self._linked()
             answer = accepted(link.transport.ask("GET", link.target("/events", params), timeout=self.timeout))
@@ -267,7 +308,8 @@ class EngineCalls:
             transport = self._way()
             try:
                 answer = accepted(transport.ask("GET", "/version", timeout=self.timeout))
-                return _Link(transport=transport, version=str(_object(answer.json())["ApiVersion"]))
+                said = _object(answer.json())
+                return _Link(transport=transport, version=str(said["ApiVersion"]), podman=is_podman(said))
             except BaseException:
                 transport.close()
                 raise
@@ -285,12 +327,14 @@ class EngineCalls:
         swarm = _object(info.get("Swarm"))
         node = str(swarm.get("NodeID") or "")
         manager = bool(node) and swarm.get("ControlAvailable") is True
+        self._without_cgroups = info.get("CgroupDriver") == "none"
+        link, name, data_root = self._linked(), str(info.get("Name") or ""), str(info.get("DockerRootDir") or "")
         return EngineInfo(
-            id=str(info.get("ID") or ""),
-            name=str(info.get("Name") or ""),
+            id=podman_id(name, data_root) if link.podman else str(info.get("ID") or ""),
+            name=name,
             version=str(info.get("ServerVersion") or ""),
-            api_version=self._linked().version,
-            data_root=str(info.get("DockerRootDir") or ""),
+            api_version=link.version,
+            data_root=data_root,
             cgroup_driver=str(info.get("CgroupDriver") or ""),
             cgroup_version=str(info.get("CgroupVersion") or ""),
             swarm_node_id=node,
@@ -299,6 +343,7 @@ class EngineCalls:
             cpus=_count(info.get("NCPU")),
             url=self.address.url,
             url_source=self.address.source,
+            podman=link.podman,
         )
 
     def leads_swarm(self, node: str) -> bool:
@@ -317,7 +362,11 @@ def _way(address: EngineAddress, timeout: float) -> Callable[[], Transport]:
         SettingsError: Its TLS files do not fit.
     """
     if address.socket_path:
-        return lambda: SocketTransport(address.socket_path)
+        return lambda: SocketTransport(partial(SocketConnection, address.socket_path))
+    if address.ssh is not None:
+        from watchtower_agent.engine.ssh_connection import ssh_transport  # noqa: PLC0415 - few need it
+
+        return partial(ssh_transport, address.ssh, address.ssh_config)
     # Only an engine elsewhere needs it, and it takes a tenth of the start to load.
     from watchtower_agent.engine.sdk_transport import SdkTransport, tls_of  # noqa: PLC0415
 

@@ -32,6 +32,7 @@ def create_clone(calls: EngineCalls, container_id: str, *, wish: CloneWish, shar
         PermanentError: Something stands against it, or the engine refused.
     """
     what = f"cloning container {container_id[:12]}"
+    calls.not_podman(what)
     original = calls.get(f"/containers/{quote(container_id, safe='')}/json", what=what)
     _refuse(original, what, shared=shared, put_in=_put_in(calls, original, what))
     names, numbers = _taken(calls, original, what)

@@ -36,6 +36,7 @@ def read_disk_usage(calls: EngineCalls, ancestry: Ancestry, *, at: float, timeou
         at: The present moment, seconds since the epoch.
         timeout: Seconds for the engine's disk usage: it walks through every volume and writable layer.
     """
+    calls.not_podman("pruning")
     # From API 1.52 on an engine gives sums alone to who does not ask for more.
     usage = calls.get("/system/df", what=_WHAT, params={"verbose": "1"}, timeout=timeout)
     images = disk_usage.images_of(_list_images(calls), usage)
@@ -63,6 +64,7 @@ def read_disk_contents(calls: EngineCalls, ancestry: Ancestry, *, at: float) -> 
         ancestry: What is known of the images' layers.
         at: The present moment, seconds since the epoch.
     """
+    calls.not_podman("pruning")
     images = disk_usage.images_of(_list_images(calls), None)
     volumes = calls.get("/volumes", what=_WHAT, timeout=LISTING_TIMEOUT)
     networks = read_networks(calls, _WHAT)

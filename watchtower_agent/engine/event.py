@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 
 from watchtower_agent.engine.bounds import bounded, own_attributes
+from watchtower_agent.engine.podman import docker_attributes, docker_word
 from watchtower_agent.model.engine_event import ENGINE_KINDS, EXEC_ACTIONS, EngineEvent, EventKind
 from watchtower_agent.model.values import dataclass
 
@@ -45,12 +46,13 @@ class Unreadable:
     cause: str
 
 
-def parse_event(line: bytes, *, engine_id: str) -> EngineEvent | Unreadable | None:
+def parse_event(line: bytes, *, engine_id: str, podman: bool = False) -> EngineEvent | Unreadable | None:
     """One line of the event stream.
 
     Args:
         line: JSON, as the engine wrote it, or what `shortened` made of it.
         engine_id: Part of the event's deterministic id.
+        podman: Podman wrote it.
 
     Returns:
         The event with origin `stream` and position 0; None for JSON that is no event of a known kind.
@@ -61,7 +63,7 @@ def parse_event(line: bytes, *, engine_id: str) -> EngineEvent | Unreadable | No
         raw = json.loads(line.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return Unreadable(id=_line_identity(engine_id, line), cause="event_unreadable")
-    return normalise_event(raw, engine_id=engine_id)
+    return normalise_event(raw, engine_id=engine_id, podman=podman)
 
 
 def shortened(head: bytes, tail: bytes) -> bytes:
@@ -74,19 +76,24 @@ def _line_identity(engine_id: str, line: bytes) -> str:
     return hashlib.sha256(engine_id.encode("utf-8", "replace") + b"\0" + text).hexdigest()[:32]
 
 
-def normalise_event(raw: object, *, engine_id: str) -> EngineEvent | None:
+def normalise_event(raw: object, *, engine_id: str, podman: bool = False) -> EngineEvent | None:
     """One raw event. Only Type, Action and Actor are read: API 1.52 has no `status`, `id` and `from` any more."""
     if not isinstance(raw, Mapping):
         return None
     kind = _kind(raw.get("Type"))
     action, detail = _action(raw.get("Action"))
     time_ns = _time_ns(raw)
+    if kind is not None and podman:
+        action = docker_word(kind, action)
     if kind is None or not action or time_ns is None:
         return None
     actor = raw.get("Actor")
     actor = actor if isinstance(actor, Mapping) else {}
     actor_id = _text(actor.get("ID"), MAX_WORD)
     attributes = _attributes(actor.get("Attributes"), kind)
+    if podman:
+        attributes = docker_attributes(kind, attributes)
+        actor_id = actor_id or attributes.get("name", "")  # a volume's
     if action in EXEC_ACTIONS:
         # Health checks carry passwords on their command line: it is dropped here, wherever it stands.
         attributes = {
@@ -107,6 +114,7 @@ def normalise_event(raw: object, *, engine_id: str) -> EngineEvent | None:
         attributes=attributes,
         time_ns=time_ns,
         swarm=raw.get("scope") == "swarm",
+        podman=podman,
     )
 
 

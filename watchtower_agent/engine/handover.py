@@ -63,6 +63,7 @@ class Handover:
         self._sink = sink
         self._clock = clock
         self._engine_id = ""
+        self._podman = False
         self._clock_offset = 0.0
         self._replayed: frozenset[str] = frozenset()
         self._seen: dict[str, None] = dict.fromkeys(recent_ids[-REMEMBERED:])
@@ -70,9 +71,10 @@ class Handover:
             self._seen[cursor.event_id] = None
         self._progress = asyncio.Condition()
 
-    def begin(self, *, engine_id: str, clock_offset: float) -> None:
+    def begin(self, *, engine_id: str, clock_offset: float, podman: bool = False) -> None:
         """A connection was made to this engine, whose clock is ahead of ours by so many seconds."""
         self._engine_id = engine_id
+        self._podman = podman
         self._clock_offset = clock_offset
         self._replayed = frozenset()
 
@@ -94,7 +96,7 @@ class Handover:
         return [read for read in map(self._read, lines) if isinstance(read, EngineEvent)]
 
     def _read(self, line: bytes) -> EngineEvent | Unreadable | None:
-        return parse_event(line, engine_id=self._engine_id)
+        return parse_event(line, engine_id=self._engine_id, podman=self._podman)
 
     async def lines(self, lines: Sequence[bytes]) -> None:
         """Hand over lines of the stream. Where one can't be read, a gap stands in its place, once."""

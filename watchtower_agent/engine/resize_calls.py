@@ -30,6 +30,7 @@ def resize(
         PermanentError: The engine refused, or has something else than it was told.
     """
     what = f"resizing container {container_id[:12]}"
+    calls.not_podman(what)  # it tells limits otherwise than it was told
     path = f"/containers/{quote(container_id, safe='')}"
     before = _read(calls, path, what)
     room = _room(calls, what) if memory == 0 or cpu == 0 else None

@@ -171,7 +171,8 @@ class EngineSession:
             WatchtowerError: The engine does not answer, or not as it should.
         """
         greeting = await self._workers.call(self._calls.connect)
-        self._handover.begin(engine_id=greeting.info.id, clock_offset=self._calls.clock_offset)
+        info, offset = greeting.info, self._calls.clock_offset
+        self._handover.begin(engine_id=info.id, clock_offset=offset, podman=info.podman)
         now_ns = self._engine_ns()
         cursor = self._handover.cursor
         if cursor is None:

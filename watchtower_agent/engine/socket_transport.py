@@ -1,4 +1,4 @@
-"""Requests over a unix socket, without the SDK: it takes several times as long for each, and long to be loaded."""
+"""Requests over a socket, without the SDK: it takes several times as long for each, and long to be loaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import select
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from watchtower_agent.engine.transport import NO_HEADERS, Answer
@@ -42,6 +42,17 @@ class SocketConnection(http.client.HTTPConnection):
         if self.sock is not None:
             self.sock.settimeout(seconds)
 
+    def exchange(self, method: str, target: str, body: Mapping[str, object] | None) -> http.client.HTTPResponse:
+        """One request, with JSON or without, until the head of its answer has come."""
+        content = None if body is None else json.dumps(body).encode()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        self.request(method, target, body=content, headers=headers)
+        return self.getresponse()
+
+    def end(self) -> None:
+        """Close it, and end whatever carried it. Its answer, too, has been read or is given up."""
+        self.close()
+
     def is_quiet(self) -> bool:
         """Whether it may be used again: an engine that hangs up says so, and nothing else comes unasked."""
         if self.sock is None:
@@ -55,11 +66,13 @@ class SocketTransport:
     """Implements `Transport`, with connections that are kept between requests.
 
     Args:
-        path: Of the socket.
+        new: Makes a connection, given seconds for each part of an answer.
+        kept: How many idle connections are kept.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, new: Callable[[float], SocketConnection], *, kept: int = _KEPT) -> None:
+        self._new = new
+        self._kept = kept
         self._lock = threading.Lock()
         self._idle: list[SocketConnection] = []
         self._closed = False
@@ -68,10 +81,10 @@ class SocketTransport:
         """One request, with JSON or without; `timeout` in seconds for each part of the answer."""
         connection = self._take(timeout)
         try:
-            response = _request(connection, method, target, body)
+            response = connection.exchange(method, target, body)
             content = response.read()
         except BaseException:
-            connection.close()
+            connection.end()
             raise
         self._give_back(connection)
         headers = {name.lower(): value for name, value in response.getheaders()} if method == "HEAD" else NO_HEADERS
@@ -79,13 +92,13 @@ class SocketTransport:
 
     def open(self, target: str, *, timeout: float) -> SocketStream:
         """GET what has no end; `timeout` in seconds until its begin."""
-        connection = SocketConnection(self._path, timeout)
+        connection = self._new(timeout)
         try:
             connection.connect()
             link = connection.sock
-            return SocketStream(link, _request(connection, "GET", target, None))
+            return SocketStream(connection, link, connection.exchange("GET", target, None))
         except BaseException:
-            connection.close()
+            connection.end()
             raise
 
     def close(self) -> None:
@@ -94,38 +107,41 @@ class SocketTransport:
             self._closed = True
             idle, self._idle = self._idle, []
         for connection in idle:
-            connection.close()
+            connection.end()
 
     def _take(self, timeout: float) -> SocketConnection:
         while True:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
-                return SocketConnection(self._path, timeout)
+                return self._new(timeout)
             if connection.is_quiet():
                 connection.wait_at_most(timeout)
                 return connection
-            connection.close()
+            connection.end()
 
     def _give_back(self, connection: SocketConnection) -> None:
         if connection.sock is None:  # the engine wanted it closed after the answer
+            connection.end()
             return
         with self._lock:
-            if not self._closed and len(self._idle) < _KEPT:
+            if not self._closed and len(self._idle) < self._kept:
                 self._idle.append(connection)
                 return
-        connection.close()
+        connection.end()
 
 
 class SocketStream:
     """Implements `Stream`.
 
     Args:
-        link: What the answer comes over.
+        connection: Its own.
+        link: What the answer comes over; the connection forgets it where the answer ends with it.
         response: Its head was read.
     """
 
-    def __init__(self, link: socket.socket, response: http.client.HTTPResponse) -> None:
+    def __init__(self, connection: SocketConnection, link: socket.socket, response: http.client.HTTPResponse) -> None:
+        self._connection = connection
         self._link = link
         self._response = response
 
@@ -153,12 +169,4 @@ class SocketStream:
         """Close the connection."""
         self._response.close()
         self._link.close()
-
-
-def _request(
-    connection: SocketConnection, method: str, target: str, body: Mapping[str, object] | None
-) -> http.client.HTTPResponse:
-    content = None if body is None else json.dumps(body).encode()
-    headers = {} if body is None else {"Content-Type": "application/json"}
-    connection.request(method, target, body=content, headers=headers)
-    return connection.getresponse()
+        self._connection.end()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from http.client import HTTPException, RemoteDisconnected
 
-from watchtower_agent.engine.transport import Answer
+from watchtower_agent.engine.transport import Answer, WayError
 from watchtower_agent.errors import (
     AbsentError,
     ConflictError,
@@ -76,6 +76,8 @@ def translated(what: str) -> Iterator[None]:
         yield
     except RefusalError as error:
         raise _answer(what, error) from error
+    except WayError as error:
+        raise EngineLostError(f"{what}: {error}") from error  # it may have failed after the engine was asked
     except (OSError, HTTPException, ValueError, LookupError) as error:
         raise _failure(what, error) from error
 

@@ -13,6 +13,10 @@ from watchtower_agent.model.values import dataclass
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
+class WayError(OSError):
+    """What leads to the engine failed. Its text says how, for people."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A whole answer.

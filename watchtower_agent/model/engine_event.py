@@ -94,6 +94,7 @@ class EngineEvent:
         attributes: The engine's attributes of the actor, labels of a container among them. Never a command line.
         time_ns: The engine's stamp, nanoseconds since the epoch.
         swarm: True for events of Swarm scope.
+        podman: True when Podman told it. It tells of a restart before its end, and not of each stop.
         origin: How the agent came to know of it.
         position: Ordinal among the events that the reader of this process handed over, from 1; 0 for
             synthetic events. A listing or an inspection says after which position it was asked for.
@@ -107,6 +108,7 @@ class EngineEvent:
     attributes: Mapping[str, str]
     time_ns: int
     swarm: bool = False
+    podman: bool = False
     origin: Origin = Origin.STREAM
     position: int = 0
 

@@ -79,6 +79,7 @@ class EngineInfo:
         url_source: `settings`, `DOCKER_HOST`, `context NAME` or `default`.
         cpus: How many its host has; 0 when it did not say.
         pid: Of the process behind its socket; 0 when that is not known (remote), or the init system's.
+        podman: True when it is Podman.
         started_at: When the daemon's process started, seconds since the epoch; None when not known (remote).
     """
 
@@ -96,6 +97,7 @@ class EngineInfo:
     url_source: str = ""
     cpus: int = 0
     pid: int = 0
+    podman: bool = False
     started_at: float | None = field(default=None, compare=False)  # measured anew with each connection
 
 

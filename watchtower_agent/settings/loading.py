@@ -266,8 +266,15 @@ def _missing_files(settings: Settings) -> Iterable[tuple[tuple[str, ...], str]]:
     for section, tls in (("engine", settings.engine.tls), ("mqtt", settings.mqtt.tls)):
         for name in TlsSettings.model_fields:
             file = getattr(tls, name)
-            if file is not None and not (file.is_file() and os.access(file, os.R_OK)):
+            if file is not None and not _readable(file):
                 yield (section, "tls", name), f"{file} can't be read, name a file that the agent may read"
+    ssh = settings.engine.ssh_config
+    if ssh is not None and not _readable(ssh):
+        yield ("engine", "ssh_config"), f"{ssh} can't be read, name a file that the agent may read"
+
+
+def _readable(file: Path) -> bool:
+    return file.is_file() and os.access(file, os.R_OK)
 
 
 def _layer_of(path: KeyPath, layers: tuple[Layer, ...]) -> Layer:

@@ -99,6 +99,8 @@ class EngineSettings(_Section):
     """Its address; empty: DOCKER_HOST, then the CLI's context, then the default socket. The log says which."""
     tls: TlsSettings = TlsSettings()
     """For tcp and https addresses."""
+    ssh_config: FilePath | None = None
+    """Configuration of the ssh client, for ssh addresses; null: the user's and the system's."""
     timeout: Annotated[Duration, AfterValidator(between("100ms", "10m"))] = 10.0
     """Seconds for one call; a stop gets its stop timeout on top."""
 

@@ -17,7 +17,7 @@ from watchtower_agent.policies.globs import glob_problem
 from watchtower_agent.policies.problem import one_of, shown
 from watchtower_agent.policies.quantities import QuantityError, parse_duration, parse_quantity, together
 
-ENGINE_SCHEMES: Final = ("unix", "tcp", "http", "https")
+ENGINE_SCHEMES: Final = ("unix", "tcp", "http", "https", "ssh")
 MQTT_SCHEMES: Final = ("mqtt", "mqtts", "ws", "wss")
 MQTT_COMMANDS: Final = ("pause", "resume", "approve", "reject", "trigger", "reload")
 

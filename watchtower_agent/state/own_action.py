@@ -51,6 +51,12 @@ _COMPLETE: Mapping[Verb, frozenset[str]] = {
 }
 """After these nothing comes that is its doing."""
 
+_COMPLETE_FOR_PODMAN: Mapping[Verb, frozenset[str]] = {
+    **_COMPLETE,
+    Verb.RESTART: frozenset({"start"}),  # it tells of the restart first
+    Verb.STOP: frozenset({"die"}),
+}
+
 _SIGNAL, _THE_KILL = "signal", "signal KILL"
 """How a `kill` that was seen is remembered: the verb's own signal, and the KILL once its stop timeout is over."""
 
@@ -110,7 +116,8 @@ class OwnAction:
             signalled=event.time if what == _SIGNAL else self.signalled,
             begun_again=event.time if event.action == "start" else self.begun_again,
         )
-        if _COMPLETE.get(self.verb, frozenset()) <= set(seen):
+        complete = _COMPLETE_FOR_PODMAN if event.podman else _COMPLETE
+        if complete.get(self.verb, frozenset()) <= set(seen):
             return replace(done, ended=event.time, complete=True)
         return done
 

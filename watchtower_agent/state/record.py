@@ -22,6 +22,9 @@ from watchtower_agent.state.own_action import OwnAction
 RESTARTED_BY_ENGINE = frozenset({"always", "unless-stopped", "on-failure"})
 """Restart policies under which the engine starts an ended container again by itself."""
 
+_FAULTS = frozenset({132, 133, 134, 135, 136, 139})
+"""Exit codes of what its own fault has ended (ILL, TRAP, ABRT, BUS, FPE, SEGV): nobody stops a container like that."""
+
 _INTEGER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 
 _ALWAYS_ADDED = frozenset({"name", "image"})
@@ -75,6 +78,7 @@ class ContainerRecord:
         oom_at: When the last `oom` in this life was told, seconds since the epoch; None if none was.
         doubted: When an inspection first differed from what events told, seconds since the epoch: the event may be
             on its way. None while they agree.
+        restarting: Somebody is restarting it, as Podman tells before it ends.
         unhealthy_by: Id of the event that told that it is unhealthy; empty when none did in this life and this run.
     """
 
@@ -94,6 +98,7 @@ class ContainerRecord:
     oom_kills: int = 0
     oom_at: float | None = None
     doubted: float | None = None
+    restarting: bool = False
     unhealthy_by: str = ""
 
 
@@ -132,12 +137,10 @@ def change(record: ContainerRecord, event: EngineEvent, *, uncertain_until: floa
             _signal(record, event)
         case "die":
             _end(record, event, ours=ours, uncertain_until=uncertain_until)
-        case "stop" if not ours and event.origin is Origin.SYNTHETIC:
-            _killed_in_its_wait(record, event)
+        case "restart" if event.podman:
+            _restarting(record, event, ours=ours)
         case "stop" | "restart" if not ours:
-            _acted(record, event.action, event)
-            if event.action == "stop" and not _told_late(record, event):
-                _stopped(record)
+            _by_hand(record, event)
         case "start":
             _begin(record, event, ours=ours)
         case "oom":
@@ -162,6 +165,16 @@ def _signal(record: ContainerRecord, event: EngineEvent) -> None:
 def is_ours(record: ContainerRecord, event: EngineEvent) -> bool:
     """Whether an event of the container, not applied yet, is the doing of the agent's own action."""
     return record.own is not None and record.own.covers(event, own_attribute(event, record.container, "signal"))
+
+
+def _by_hand(record: ContainerRecord, event: EngineEvent) -> None:
+    """A person's `stop` or `restart`, which comes after the end."""
+    if event.action == "stop" and event.origin is Origin.SYNTHETIC:
+        _killed_in_its_wait(record, event)
+        return
+    _acted(record, event.action, event)
+    if event.action == "stop" and not _told_late(record, event):
+        _stopped(record)
 
 
 def _acted(record: ContainerRecord, action: str, event: EngineEvent) -> None:
@@ -200,6 +213,15 @@ def judge_signal_anew(record: ContainerRecord, *, uncertain_until: float) -> Non
         record.operator = None
 
 
+def _restarting(record: ContainerRecord, event: EngineEvent, *, ours: bool) -> None:
+    """Podman tells so before it stops what runs, and before it starts what has ended: there nothing is to be learnt."""
+    if not record.container.running:
+        return
+    record.restarting = True
+    if not ours:
+        _acted(record, "restart", event)
+
+
 def _stop_signal(record: ContainerRecord) -> str:
     """Empty before an inspection told it."""
     return record.container.detail.stop_signal if record.container.detail is not None else ""
@@ -223,7 +245,7 @@ def _end(record: ContainerRecord, event: EngineEvent, *, ours: bool, uncertain_u
     record.ended = event.time
     record.exit_code = integer(own_attribute(event, record.container, "exitCode"))
     record.settled_after_end = False
-    stopped = record.operator is not None and record.operator.action == "stop"
+    stopped = record.operator is not None and (record.operator.action == "stop" or record.restarting)
     record.end_cause = end_cause(
         event.time,
         concluded=event.origin is Origin.SYNTHETIC,
@@ -235,6 +257,8 @@ def _end(record: ContainerRecord, event: EngineEvent, *, ours: bool, uncertain_u
         started=record.started,
         uncertain_until=uncertain_until,
     )
+    if event.podman and record.end_cause is EndCause.ITSELF and record.exit_code not in _FAULTS:
+        record.end_cause = EndCause.UNKNOWN  # of a stop that a container heeds at once, Podman tells its end alone
     if record.end_cause is EndCause.OPERATOR and not stopped:
         record.operator = operator_act("kill" if event.origin is not Origin.SYNTHETIC else "stop", event.time)
     # The engine itself starts it again under a restart policy: until an inspection says otherwise, it will.
@@ -260,8 +284,11 @@ def _begin(record: ContainerRecord, event: EngineEvent, *, ours: bool) -> None:
     # did while it was under way goes on counting. And what the engine starts again by itself nobody started by hand.
     crossed = ours and record.own is not None and record.own.crossed
     by_engine = not ours and record.container.status is ContainerStatus.RESTARTING
-    if not crossed and not by_engine:
+    if record.restarting and not ours:
+        record.operator = operator_act("restart", event.time)  # a `stop` may have been told besides
+    elif not crossed and not by_engine:
         record.operator = None
+    record.restarting = False
     record.end_cause = EndCause.NONE
     record.kill_at, record.kill_signal = None, ""
     record.started, record.unhealthy_by = event.time, ""

@@ -73,7 +73,8 @@ def test_docker_tls_verify_asks_for_certificates(tmp_path: Path) -> None:
     ("prepare", "environment", "says"),
     [
         ("", {"DOCKER_CONTEXT": "nowhere"}, "docker context 'nowhere' is unknown"),
-        ("", {"DOCKER_HOST": "ssh://me@host"}, "from DOCKER_HOST.*not supported.*forward its socket"),
+        ("", {"DOCKER_HOST": "npipe:////./pipe/docker"}, "from DOCKER_HOST.*not supported"),
+        ("", {"DOCKER_HOST": "ssh://me:hunter2@host"}, "(?!.*hunter2).*from DOCKER_HOST.*without a password"),
         ("{", {}, "config.json can't be read"),
     ],
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.support.raw_server import CLOSE, OK, Server
-from watchtower_agent.engine.socket_transport import SocketTransport
+from watchtower_agent.engine.socket_transport import SocketConnection, SocketTransport
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 UNTIL_THE_END = b"HTTP/1.0 200 OK\r\n\r\n"
@@ -25,7 +26,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def transport(server: Server, tmp_path: Path) -> Iterator[SocketTransport]:  # noqa: ARG001 - it must listen
-    transport = SocketTransport(str(tmp_path / "s"))
+    transport = SocketTransport(partial(SocketConnection, str(tmp_path / "s")))
     yield transport
     transport.close()
 
