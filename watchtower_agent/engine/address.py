@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from watchtower_agent.errors import SettingsError
+from watchtower_agent.model.shown_address import without_user
 from watchtower_agent.model.values import dataclass
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
@@ -36,7 +37,7 @@ class EngineAddress:
     """Where the engine is, and who said so.
 
     Attributes:
-        url: `unix://…`, `tcp://…`, `http://…` or `https://…`.
+        url: `unix://…`, `tcp://…`, `http://…` or `https://…`, without user and password.
         source: `settings`, `DOCKER_HOST`, `context NAME` or `default`.
         tls: None without TLS.
     """
@@ -77,14 +78,20 @@ def resolve_address(
 
 
 def _checked(address: EngineAddress) -> EngineAddress:
+    named = without_user(address.url)
     if not address.url.startswith(SCHEMES):
         raise SettingsError(
-            f"engine address {address.url!r} (from {address.source}): not supported; use {', '.join(SCHEMES)}. "
+            f"engine address {named!r} (from {address.source}): not supported; use {', '.join(SCHEMES)}. "
             "For an engine behind ssh, forward its socket and name the forwarded one in `engine.url`."
+        )
+    if named != address.url:
+        raise SettingsError(
+            f"engine address {named!r} (from {address.source}): it holds a user, which the engine's client does not "
+            "take; name the engine, or a proxy before it, without one."
         )
     for file in (address.tls.ca, address.tls.cert, address.tls.key) if address.tls else ():
         if file is not None and not file.is_file():
-            raise SettingsError(f"engine address {address.url!r} (from {address.source}): no TLS file {str(file)!r}")
+            raise SettingsError(f"engine address {named!r} (from {address.source}): no TLS file {str(file)!r}")
     return address
 
 
