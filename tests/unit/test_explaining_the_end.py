@@ -12,7 +12,7 @@ from tests.unit.test_explaining import HEAL, coming, host, row, sick
 from watchtower_agent.model.decision import Dropped
 from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
 from watchtower_agent.policies.guards.ledger import HOST, Scope, ScopeKind
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import Budget
 
 # NOW is 14:13:20 UTC; `host` lets a minute pass.
