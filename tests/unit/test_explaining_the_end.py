@@ -206,7 +206,7 @@ def test_of_several_breakers_all_have_to_let_it_pass() -> None:
     agent.carry_out()
     breakers = agent.pipeline.decisions.breaking.breakers
     breakers.open(Scope(ScopeKind.CONTAINER, "web"), Budget(probe_after=300.0), wanted, now, "")
-    breakers.open(HOST, agent.pipeline.decisions.protection.host_budget, wanted, now, "")
+    breakers.open(HOST, agent.pipeline.protection.host_budget, wanted, now, "")
     agent.docker.health()
     agent.deliver()
     agent.tick(3)
