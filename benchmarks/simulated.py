@@ -34,7 +34,7 @@ from watchtower_agent.model.observation import (
     InventoryObserved,
 )
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -49,6 +49,7 @@ from watchtower_agent.policy_folder import PolicyFolder
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
 from watchtower_agent.publishing.topics import Topics
+from watchtower_agent.reloading import Reloading
 from watchtower_agent.schedules import Schedules
 from watchtower_agent.service_manager import ServiceManager, of_this_process
 from watchtower_agent.serving.commands import Commands
@@ -56,6 +57,7 @@ from watchtower_agent.serving.control import ControlServer
 from watchtower_agent.serving.counts import Counts
 from watchtower_agent.serving.followers import Followers
 from watchtower_agent.settings import LoadedSettings, Settings, settings_digest
+from watchtower_agent.settings.in_force import SettingsInForce
 from watchtower_agent.sources.sources import Sources
 from watchtower_agent.state.totals import Totals
 from watchtower_agent.storage import SqliteStore
@@ -75,8 +77,12 @@ _POLICIES_MAY_TAKE = 10.0
 not keep the agent deaf: it publishes, and acts once there are policies."""
 
 
-def run(loaded: LoadedSettings) -> int:
+def run(loaded: LoadedSettings, read: Callable[[], LoadedSettings]) -> int:
     """Run the agent until SIGTERM or SIGINT.
+
+    Args:
+        loaded: The configuration.
+        read: Reads it anew, from where it came.
 
     Returns:
         The process's exit code: 0 after an orderly end, 1 when it could not start or go on.
@@ -88,18 +94,25 @@ def run(loaded: LoadedSettings) -> int:
         demand_descriptors()
         selector = TimedSelector(monotonic)
         with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
-            return runner.run(Agent(loaded, selector.turns).run())
+            return runner.run(Agent(loaded, read, selector.turns).run())
     except FatalError as error:
         log.critical("agent_can_not_go_on", error=str(error))
         return 1
 
 
 class Agent:
-    """All parts of one agent, from start to end; `turns` are those of the event loop that it runs on."""
+    """All parts of one agent, from start to end.
 
-    def __init__(self, loaded: LoadedSettings, turns: Turns) -> None:
+    Args:
+        loaded: The configuration.
+        read: Reads it anew.
+        turns: Of the event loop that it runs on.
+    """
+
+    def __init__(self, loaded: LoadedSettings, read: Callable[[], LoadedSettings], turns: Turns) -> None:
         self._loaded = loaded
-        self._settings: Settings = loaded.settings
+        self._read = read
+        self._in_force = SettingsInForce(loaded.settings)
         self._turns = turns
         self._clock = SystemClock()
         self._stop = asyncio.Event()
@@ -141,7 +154,7 @@ class Agent:
         return False
 
     async def _with_store(self, inbox: Inbox, store: SqliteStore, resume: Resume, interrupted: Sequence[Intent]) -> int:
-        self._settings = settled_host(self._loaded, resume)
+        self._in_force.settings = settled_host(self._loaded, resume)
         settings, clock = self._settings, self._clock
         address, timing = engine_address(settings), SessionTiming()
         log.info("engine_address", url=address.url, source=address.source)
@@ -218,7 +231,7 @@ class Agent:
         folder = PolicyFolder(settings.policies, clock, inbox.put, inbox.put, surroundings_of(settings, address.url))
         http = http_server_of(settings)
         parts = Parts(
-            settings=settings,
+            configuration=self._in_force,
             clock=clock,
             started=clock.now(),
             turns=self._turns,
@@ -244,7 +257,18 @@ class Agent:
         )
         commands.listen()
         inbox.put(self._notice("started", f"watchtower-agent {__version__} started"))
-        _on_hangup(folder, self._service, parts)
+        reloading = Reloading(
+            in_force=self._in_force,
+            read=self._read,
+            engine_url=address.url,
+            clock=clock,
+            sink=inbox.put,
+            pipeline=pipeline,
+            folder=folder,
+            composer=composer,
+            http=http,
+        )
+        _on_hangup(reloading, folder, self._service, parts)
         await control.start()
         sampler.start()
         tasks = Tasks(self._stop)
@@ -305,6 +329,11 @@ class Agent:
         await tasks.cancel("publisher")
         log.info("agent_stopped")
 
+    @property
+    def _settings(self) -> Settings:
+        """Those in force."""
+        return self._in_force.settings
+
     # --- words ------------------------------------------------------------------------------------------------------
 
     def _log_start(self) -> None:
@@ -358,17 +387,20 @@ async def _serve_as_service(service: ServiceManager, folder: PolicyFolder, parts
     await service.watch(lambda: stuck(vitals, parts.clock.now().monotonic), parts.line)
 
 
-def _on_hangup(folder: PolicyFolder, service: ServiceManager, parts: Parts) -> None:
-    """SIGHUP: read the policies now."""
+def _on_hangup(reloading: Reloading, folder: PolicyFolder, service: ServiceManager, parts: Parts) -> None:
+    """SIGHUP: read the settings and the policies now."""
     running = asyncio.get_running_loop()
     reloads: set[asyncio.Task[None]] = set()
+    turn = asyncio.Lock()
 
     async def read() -> None:
-        service.reloading(parts.clock.now().monotonic)
-        try:
-            await folder.reload()
-        finally:
-            service.ready(parts.line())
+        async with turn:
+            service.reloading(parts.clock.now().monotonic)
+            try:
+                await reloading.reload()
+                await folder.reload()
+            finally:
+                service.ready(parts.line())
 
     def reload() -> None:
         task = asyncio.create_task(read(), name="reload on SIGHUP")

@@ -117,7 +117,12 @@ def http_server_of(settings: Settings) -> HttpServer | None:
     if settings.http.listen is None:
         return None
     host, port = listen_at(settings.http.listen)
-    return HttpServer(host, port, labels={label: metric_label(label) for label in settings.http.labels})
+    return HttpServer(host, port, labels=http_labels(settings))
+
+
+def http_labels(settings: Settings) -> dict[str, str]:
+    """A container's label -> under which name it stands beside its series."""
+    return {label: metric_label(label) for label in settings.http.labels}
 
 
 def shared_cause_rule(settings: Settings) -> SharedCauseRule:

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ import structlog
 
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.values import dataclass
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.linter.surroundings import Surroundings, surroundings
 from watchtower_agent.policies.policy import Budget
 from watchtower_agent.settings import LoadedSettings, Settings, with_host
@@ -166,13 +167,16 @@ async def protection(
     peers = frozenset(needs.host for needs, is_local in zip(needed, local, strict=True) if not is_local)
     ports = frozenset(needs.port for needs, is_local in zip(needed, local, strict=True) if is_local)
     log.info("own_dependencies", containers=list(own), names=sorted(peers), ports=sorted(ports))
-    return Protection(
+    return protected_by(settings, Protection(own_containers=own, peers=peers, peer_ports=ports))
+
+
+def protected_by(settings: Settings, known: Protection) -> Protection:
+    """The same protection of what the agent itself depends on, and all else as the settings say."""
+    return replace(
+        known,
         observe=settings.mode == "observe",
         prune_volumes=settings.allow.prune_volumes,
         stateful_images=frozenset(settings.guards.stateful_images),
-        own_containers=own,
-        peers=peers,
-        peer_ports=ports,
         host_budget=Budget(most=settings.guards.host_budget.max, per=settings.guards.host_budget.per),
     )
 

@@ -27,6 +27,9 @@ _COLOURS: Final = {"critical": "1;31", "error": "31", "warning": "33", "info": "
 _FIRST: Final = ("time", "level", "event")
 
 _Event = MutableMapping[str, Any]
+_NUMBERS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+_least = [_NUMBERS["info"]]
+"""The least severe level that is written, as a number: loggers are made once, and this may change."""
 
 
 def escaped(text: str) -> str:
@@ -47,21 +50,34 @@ def configure_logs(level: LogLevel = "info", format: LogFormat = "auto", *, stre
     out = sys.stderr if stream is None else stream
     console = format == "console" or (format == "auto" and out.isatty())
     renderer = _Console(colours=out.isatty()) if console else _Json(priorities=_is_journal(out))
+    set_log_level(level)
     structlog.configure(
         processors=[
+            _severe_enough,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=not console, key="time"),
             _exception,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger("debug"),
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
     root.handlers = [_LibraryLines()]
     root.setLevel(logging.WARNING)
+
+
+def set_log_level(level: LogLevel) -> None:
+    """From now on no less severe line is written."""
+    _least[0] = _NUMBERS[level]
+
+
+def _severe_enough(_logger: object, method: str, event: _Event) -> _Event:
+    if _NUMBERS.get(method, _NUMBERS["critical"]) < _least[0]:
+        raise structlog.DropEvent
+    return event
 
 
 def _is_journal(stream: TextIO) -> bool:

@@ -30,6 +30,7 @@ from watchtower_agent.ports.store import Store
 from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
 from watchtower_agent.serving.http import HttpServer
 from watchtower_agent.settings import Settings
+from watchtower_agent.settings.in_force import SettingsInForce
 from watchtower_agent.state.engine_state import EngineState
 from watchtower_agent.vitals import Vital
 
@@ -44,7 +45,7 @@ _LOOP_MAY_TAKE, _SAMPLER_MAY_TAKE, _ENGINE_MAY_TAKE, _BROKER_MAY_TAKE = 30.0, 60
 class Parts:
     """What the agent was built of. Reads them between two steps of the loop, never within."""
 
-    settings: Settings
+    configuration: SettingsInForce
     clock: Clock
     started: Instant
     turns: Turns
@@ -56,6 +57,11 @@ class Parts:
     session: EngineSession
     disk: Disk
     http: HttpServer | None
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force."""
+        return self.configuration.settings
 
     def vitals(self) -> tuple[Vital, ...]:
         """What must go on. A disk that does not answer is told by the loop, and a new start could not write either."""
@@ -99,6 +105,9 @@ class Parts:
         mqtt = broker_facts(self.publisher)
         store_error = self.loop.store_error or ("" if outbox is not None else "it does not answer")
         reasons = unwell(state.engine, mqtt, store_error, self.pipeline.problem_count)
+        wrong = len(self.configuration.problems)
+        if wrong:
+            reasons.append(f"the settings have {wrong:,} problem{'s' if wrong > 1 else ''}: the agent would not start")
         return {
             "well": not reasons,
             "unwell": reasons,
@@ -110,6 +119,10 @@ class Parts:
                 "started_at": self.started.wall,
                 "uptime": now.passed_since(self.started),
                 "store_error": store_error,
+            },
+            "settings": {
+                "waiting": list(self.configuration.waiting),
+                "problems": list(self.configuration.problems),
             },
             "loop": told(self.turns, now.monotonic - self.started.monotonic),
             "engine": self._engine(),

@@ -87,6 +87,7 @@ class PolicyFolder:
 
     Attributes:
         looked: Set once the folder was read for the first time and what came of it was reported.
+        surroundings: Where the policies are to work; others count from the next time it is read.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class PolicyFolder:
         self._clock = clock
         self._on_loaded = on_loaded
         self._on_rejected = on_rejected
-        self._surroundings = surroundings
+        self.surroundings = surroundings
         self._turn = asyncio.Lock()
         self._seen: _Signature | None = None
         self._loaded: PolicySet | None = None
@@ -161,7 +162,7 @@ class PolicyFolder:
 
     async def _take(self) -> PolicySet | PoliciesRejected:
         # In a thread: a slow disk or a large folder must not hold up the loop.
-        texts, digest, outcome = await asyncio.to_thread(_load, self._path, self._surroundings)
+        texts, digest, outcome = await asyncio.to_thread(_load, self._path, self.surroundings)
         self._seen = texts.signature
         taken = self._accept(outcome) if isinstance(outcome, PolicySet) else self._reject(digest, outcome)
         self.looked.set()
@@ -169,12 +170,13 @@ class PolicyFolder:
 
     def _accept(self, policies: PolicySet) -> PolicySet:
         recovered, self._rejected = self._rejected is not None, None
-        if self._loaded is None or self._loaded.digest != policies.digest:
-            self._loaded = replace(policies, loaded_at=self._clock.now().wall)
+        known = self._loaded
+        if known is None or (known.digest, known.warnings) != (policies.digest, policies.warnings):
+            known = self._loaded = replace(policies, loaded_at=self._clock.now().wall)
         elif not recovered:
-            return self._loaded
-        self._on_loaded(self._loaded)
-        return self._loaded
+            return known
+        self._on_loaded(known)
+        return known
 
     def _reject(self, digest: str, problems: tuple[Problem, ...]) -> PoliciesRejected:
         lines = tuple(map(str, problems[:MOST_PROBLEMS]))

@@ -395,10 +395,10 @@ class AgentWatch(PersistentSubscriber):
         statuses: `online` and `offline` as they came.
     """
 
-    def __init__(self, port: int, host: str) -> None:
+    def __init__(self, port: int, host: str, *, user: tuple[str, str] | None = None) -> None:
         self.events: list[Told] = []
         self.statuses: list[str] = []
-        super().__init__(port, topics=(f"watchtower/v1/{host}/#",), on_message=self._decode)
+        super().__init__(port, topics=(f"watchtower/v1/{host}/#",), user=user, on_message=self._decode)
 
     def _decode(self, message: Received) -> None:
         levels = message.topic.split("/")
@@ -527,7 +527,8 @@ def make_host() -> Iterator[Callable[..., Host]]:
             environment=environment,
             host_up=host_up,
         )
-        watch = AgentWatch(broker.port, agent.host).start()
+        user = next(iter(broker.passwords.items()), None)
+        watch = AgentWatch(broker.port, agent.host, user=user).start()
         host = Host(engine=engine, broker=broker, agent=agent, watch=watch, proxy=proxy)
         hosts.append(host)
         if start:

@@ -35,7 +35,7 @@ from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
 from watchtower_agent.model.shared_cause import SharedCauseRule
 from watchtower_agent.policies.files.load import load_policies
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
 from watchtower_agent.state.record import ContainerRecord

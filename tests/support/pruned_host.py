@@ -20,7 +20,7 @@ from watchtower_agent.model.observation import EngineFound
 from watchtower_agent.model.outcome import Intent, Outcome
 from watchtower_agent.model.removal import DiskUnlisted, Fate, Look, Removal, Removed, Retagged, Retagging, Space
 from watchtower_agent.model.trigger import TriggerAsked
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.pruning.rules import DAY
 
 SIZE = 1000 * MIB

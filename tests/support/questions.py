@@ -12,7 +12,8 @@ from watchtower_agent.model.decision import Decision, Number, Target, TargetKind
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.ledger import HOST
-from watchtower_agent.policies.guards.question import Protection, Question
+from watchtower_agent.policies.guards.protection import Protection
+from watchtower_agent.policies.guards.question import Question
 from watchtower_agent.policies.policy import Policy
 from watchtower_agent.state.dependencies import Dependencies
 from watchtower_agent.state.host_state import HostState

@@ -26,7 +26,7 @@ from watchtower_agent.model.observation import GapObserved
 from watchtower_agent.model.pause import PauseAsked
 from watchtower_agent.policies.guards.approvals import MOST_OVER
 from watchtower_agent.policies.guards.pauses import AGENT
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 
 LATE = HEAL.replace("then:", "for: 20s\n  then:")
 

@@ -17,7 +17,7 @@ from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import EngineFound, EngineLost, GapObserved
 from watchtower_agent.model.outcome import Outcome, Result
 from watchtower_agent.policies.guards.breakers import Breaker
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import Budget
 
 ON_DIE = '  - {name: revive, select: {name: "*"}, on: {container: die}, then: {restart: {}}}\n'

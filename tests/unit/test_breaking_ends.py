@@ -15,7 +15,7 @@ from tests.unit.test_breaking import (
     with_open_breaker,
 )
 from watchtower_agent.model.container import Health
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import Budget
 
 UP = '  - {name: up, select: {name: "*"}, when: status == "exited", cooldown: 0s, then: {restart: {}}}\n'

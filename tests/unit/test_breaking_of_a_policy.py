@@ -13,7 +13,7 @@ from watchtower_agent.model.container import Health
 from watchtower_agent.model.decision import Held, Severity
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import GapObserved
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import Budget
 
 NAMES = tuple(f"c{number}" for number in range(12))

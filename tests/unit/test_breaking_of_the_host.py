@@ -16,7 +16,7 @@ from watchtower_agent.model.fact import Fact
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.outcome import Outcome
 from watchtower_agent.model.shared_cause import SharedCauseRule
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import Budget
 
 HEAL = '  - {name: heal, select: {name: "*"}, when: health == "unhealthy", for: 10s, then: {restart: {}}}\n'

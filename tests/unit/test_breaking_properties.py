@@ -13,7 +13,7 @@ from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.pipeline import Observation
 from watchtower_agent.model.observation import EngineFound, EngineLost
 from watchtower_agent.model.outcome import Outcome, Result
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import Budget
 
 POLICIES = """

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from tests.support.core import Host, container, container_id
 from tests.support.numbers import examples
 from watchtower_agent.model.container import Container, Health
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import Budget
 from watchtower_agent.state.dependencies import Dependencies
 from watchtower_agent.state.record import ContainerRecord

@@ -15,7 +15,7 @@ from watchtower_agent.model.observation import EngineLost, PoliciesRejected
 from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
 from watchtower_agent.model.shared_cause import SharedCauseRule
 from watchtower_agent.policies.guards.ledger import Scope, ScopeKind
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import Budget
 
 HEAL = '- {name: heal, select: {name: "w*"}, when: health == "unhealthy", for: 10s, then: {restart: {}}}\n'

@@ -12,7 +12,7 @@ from tests.unit.test_explaining import HEAL, coming, host, row, sick
 from watchtower_agent.model.decision import Dropped
 from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
 from watchtower_agent.policies.guards.ledger import HOST, Scope, ScopeKind
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import Budget
 
 # NOW is 14:13:20 UTC; `host` lets a minute pass.
@@ -206,7 +206,7 @@ def test_of_several_breakers_all_have_to_let_it_pass() -> None:
     agent.carry_out()
     breakers = agent.pipeline.decisions.breaking.breakers
     breakers.open(Scope(ScopeKind.CONTAINER, "web"), Budget(probe_after=300.0), wanted, now, "")
-    breakers.open(HOST, agent.pipeline.decisions.protection.host_budget, wanted, now, "")
+    breakers.open(HOST, agent.pipeline.protection.host_budget, wanted, now, "")
     agent.docker.health()
     agent.deliver()
     agent.tick(3)

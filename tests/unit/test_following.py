@@ -9,7 +9,7 @@ from watchtower_agent.model.container import Health
 from watchtower_agent.model.decision import Decision, Dropped
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import Budget
 
 POLICY = (

@@ -22,7 +22,7 @@ from watchtower_agent.identity import (
     settled_host,
 )
 from watchtower_agent.model.observation import Resume
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.settings import LoadedSettings
 from watchtower_agent.settings.model import MqttSettings, SamplingSettings, Settings
 

@@ -22,7 +22,7 @@ from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMe
 from watchtower_agent.model.pause import PauseAsked
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
 from watchtower_agent.policies.guards.pauses import AGENT
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
 
 INTERVAL = 20.0

@@ -22,7 +22,7 @@ from watchtower_agent.model.observation import (
 )
 from watchtower_agent.model.outcome import Result
 from watchtower_agent.model.sample import LocalEngine
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 
 ON_DIE = '  - {name: revive, select: {name: "*"}, on: {container: die}, then: {restart: {}}}\n'
 SICK = '  - {name: heal, select: {name: "*"}, when: health == "unhealthy", for: 3s, then: {restart: {}}}\n'

@@ -17,7 +17,7 @@ from watchtower_agent.model.observation import GapObserved
 from watchtower_agent.model.outcome import Outcome
 from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope, ResumeAsked
 from watchtower_agent.policies.guards.ledger import HOST
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.guards.renames import MOST_NAMES
 from watchtower_agent.policies.policy import Budget
 

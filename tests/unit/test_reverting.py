@@ -21,7 +21,7 @@ from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.outcome import Result
 from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
 from watchtower_agent.model.revert import RevertAsked
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 
 GONE = "- {name: heal, select: {name: other}, on: {container: die}, then: {restart: {}}}\n"
 

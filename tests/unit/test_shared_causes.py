@@ -13,7 +13,7 @@ from watchtower_agent.model.container import ContainerStatus, Health
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import EngineFound, EngineLost, GapObserved, InventoryObserved
 from watchtower_agent.model.shared_cause import SharedCauseRule
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import Budget
 
 RULE = SharedCauseRule()

@@ -15,7 +15,7 @@ from watchtower_agent.model.observation import ContainerObserved, EventsObserved
 from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope, ResumeAsked
 from watchtower_agent.policies.conditions.subject import ContainerSubject
 from watchtower_agent.policies.conditions.truth import UNKNOWN
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.state.attribution import EndCause
 
 HEAL = '  - {name: heal, select: {name: "*"}, when: health == "unhealthy", then: {restart: {}}}'

@@ -17,7 +17,7 @@ from watchtower_agent.model.outcome import Outcome, Result
 from watchtower_agent.model.pause import Paused, PauseScope
 from watchtower_agent.model.shared_cause import SharedCauseRule
 from watchtower_agent.model.trigger import TriggerAsked
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 
 SLOW = WRONG.replace("then:", "for: 15m, then:")
 ANOTHER = HEAL.replace('health == "unhealthy"', 'health == "unhealthy" and restarts < 9')

@@ -12,7 +12,7 @@ from tests.support.store import FakeStore
 from watchtower_agent.model.container import Health
 from watchtower_agent.model.observation import EngineLost, GapObserved
 from watchtower_agent.model.outcome import Outcome, Result
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import Budget
 from watchtower_agent.ports.store import LedgerRow
 

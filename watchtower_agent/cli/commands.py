@@ -58,20 +58,24 @@ def _write_json(value: object, *, indent: int | None = 2) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     _start_quickly()
-    from watchtower_agent.settings import load_settings  # noqa: PLC0415 - see the module's first line
+    from watchtower_agent.settings import LoadedSettings, load_settings  # noqa: PLC0415 - see the module's first line
 
     overrides: dict[str, object] = dict(options.set)
     if options.socket is not None:
         overrides["control.socket"] = str(options.socket)
     if options.json:
         overrides["log.format"] = "json"
-    loaded = load_settings(options.config, overrides)
+
+    def read() -> LoadedSettings:
+        return load_settings(options.config, overrides)
+
+    loaded = read()
 
     from watchtower_agent.agent import run  # noqa: PLC0415 - same; and a wrong configuration is told at once
     from watchtower_agent.logs import configure_logs  # noqa: PLC0415 - same
 
     configure_logs(loaded.settings.log.level, loaded.settings.log.format)
-    return run(loaded)
+    return run(loaded, read)
 
 
 def _start_quickly() -> None:

@@ -76,6 +76,7 @@ def show_status(page: Page, status: Json, now: float) -> None:
     show_asked(page, status, now)
     _pending(page, waiting_for_guards(status), now)
     _problems(page, policies)
+    _settings(page, status)
 
 
 def _section(status: Json, name: str) -> Json:
@@ -250,6 +251,23 @@ def _problems(page: Page, policies: Json) -> None:
     cut = [page.write(words(printable(problem)), indent=4) for problem in problems[:_MOST_PROBLEMS]]
     if any(cut) or len(problems) > _MOST_PROBLEMS:
         page.write(words("All of them in full: watchtower-agent check", "dim"), indent=4)
+
+
+def _settings(page: Page, status: Json) -> None:
+    settings = _section(status, "settings")
+    problems, waiting = settings.get("problems", []), settings.get("waiting", [])
+    if problems:
+        found = counted(len(problems), "problem")
+        page.write()
+        page.write(
+            words(f"The settings have {found}; the agent goes on as before, and would not start:", "yellow"), indent=2
+        )
+        for problem in problems[:_MOST_PROBLEMS]:
+            page.write(words(printable(problem)), indent=4)
+    elif waiting:
+        keys = ", ".join(map(printable, waiting))
+        page.write()
+        page.write(words(f"At the next start other settings are in force: {keys}"), indent=2)
 
 
 def show_history(page: Page, rows: Sequence[Json]) -> None:

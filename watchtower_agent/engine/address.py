@@ -9,6 +9,7 @@ from pathlib import Path
 
 from watchtower_agent.engine.ssh import SCHEME as SSH, SshAddress, ssh_address
 from watchtower_agent.errors import SettingsError
+from watchtower_agent.model.shown_address import without_user
 from watchtower_agent.model.values import dataclass
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
@@ -37,7 +38,7 @@ class EngineAddress:
     """Where the engine is, and who said so.
 
     Attributes:
-        url: `unix://…`, `tcp://…`, `http://…`, `https://…` or `ssh://…`.
+        url: `unix://…`, `tcp://…`, `http://…` or `https://…` without a user, or `ssh://…` without a password.
         source: `settings`, `DOCKER_HOST`, `context NAME` or `default`.
         tls: None without TLS.
         ssh_config: The ssh client's configuration for this engine; None for the user's and the system's.
@@ -85,18 +86,25 @@ def resolve_address(
 
 
 def _checked(address: EngineAddress) -> EngineAddress:
+    named = without_user(address.url)
     if not address.url.startswith(SCHEMES):
         raise SettingsError(
-            f"engine address {address.url!r} (from {address.source}): not supported; use {', '.join(SCHEMES)}"
+            f"engine address {named!r} (from {address.source}): not supported; use {', '.join(SCHEMES)}"
         )
-    if address.url.startswith(SSH) and address.ssh is None:
+    if address.url.startswith(SSH):
+        if address.ssh is None:
+            raise SettingsError(
+                f"engine address (from {address.source}): it has to be ssh://[user@]host[:port][/path/of/the.sock], "
+                "without a password: the agent logs in with a key"
+            )
+    elif named != address.url:
         raise SettingsError(
-            f"engine address (from {address.source}): it has to be ssh://[user@]host[:port][/path/of/the.sock], "
-            "without a password: the agent logs in with a key"
+            f"engine address {named!r} (from {address.source}): it holds a user, which the engine's client does not "
+            "take; name the engine, or a proxy before it, without one."
         )
     for file in (address.tls.ca, address.tls.cert, address.tls.key) if address.tls else ():
         if file is not None and not file.is_file():
-            raise SettingsError(f"engine address {address.url!r} (from {address.source}): no TLS file {str(file)!r}")
+            raise SettingsError(f"engine address {named!r} (from {address.source}): no TLS file {str(file)!r}")
     return address
 
 

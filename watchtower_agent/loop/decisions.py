@@ -39,7 +39,7 @@ from watchtower_agent.policies.following import following
 from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.knowledge import engine_down
 from watchtower_agent.policies.guards.permission import mode, paused
-from watchtower_agent.policies.guards.question import Evidence, Protection
+from watchtower_agent.policies.guards.question import Evidence
 from watchtower_agent.policies.making import digest
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.pruned import needs_plan, planned_anew
@@ -67,7 +67,6 @@ class Decisions:
     Attributes:
         state: The host.
         publication: Where facts are told; what is to be done and remembered goes into its effects of the step.
-        protection: What no policy may touch.
         interval: Seconds between samples.
         policies: Those in force.
         agenda: What waits for its guards.
@@ -87,7 +86,6 @@ class Decisions:
 
     state: HostState
     publication: Publication
-    protection: Protection
     interval: float
     policies: PolicySet = field(default_factory=PolicySet)
     agenda: Agenda = field(default_factory=Agenda)
@@ -125,8 +123,7 @@ class Decisions:
         self.pruning = Pruning(
             self.state,
             self.publication,
-            self.circumstances.passes,
-            self.protection,
+            self.circumstances,
             say=self.say,
             stops=self._stops_pass,
             ended=self._ended,
@@ -141,9 +138,7 @@ class Decisions:
             decided=self._decided,
         )
         self.under_way = UnderWay.of(self.state, self.publication, ended=self._ended, wanted_again=self._want_again)
-        self._evidence = PresentEvidence(
-            self.state, self.protection, self.circumstances, self.cooling, self.breaking, self.under_way
-        )
+        self._evidence = PresentEvidence(self.state, self.circumstances, self.cooling, self.breaking, self.under_way)
         self._telling = Telling(
             self.state, self.publication, self.breaking, self.approving, trigger=self.trigger, want=self.want
         )
@@ -333,7 +328,7 @@ class Decisions:
             self._judged(self.verifying.look(now), now)
             self.breaking.look(
                 self.policies,
-                self.protection.host_budget,
+                self.circumstances.protection.host_budget,
                 now,
                 busy=self.under_way.busy,
                 verifies=self.verifying.looks_at,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 
-from watchtower_agent.loop import announcements
+from watchtower_agent.loop import announcements, settings_news
 from watchtower_agent.loop.clock_watch import ClockWatch
 from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
@@ -22,6 +22,7 @@ from watchtower_agent.loop.reverting import revert
 from watchtower_agent.loop.sample_watch import SampleWatch
 from watchtower_agent.loop.scheduling import KIND, Scheduling
 from watchtower_agent.loop.setting_off import set_off
+from watchtower_agent.loop.settings_news import SettingsRejected, SettingsTaken
 from watchtower_agent.loop.shared_causes import SharedCauses
 from watchtower_agent.model.approval import ApprovalAnswered
 from watchtower_agent.model.commit import Record
@@ -57,7 +58,7 @@ from watchtower_agent.model.trigger import TriggerAsked
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.conditions.subject import remember
 from watchtower_agent.policies.guards.circumstances import Circumstances
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.ports.delivery import Composer
 from watchtower_agent.state.averages import USUAL, Averages
@@ -84,6 +85,8 @@ Observation = (
     | ReadingObserved
     | SiblingObserved
     | DiskTold
+    | SettingsTaken
+    | SettingsRejected
     | Told
 )
 """Everything that can reach the inbox."""
@@ -126,7 +129,7 @@ class Pipeline:
     """The pure heart of the agent. All of its memory is in its fields; one task drives it.
 
     Attributes:
-        options: From the settings.
+        options: From the settings; mode and digest are those in force.
         composer: Makes topics and payloads.
         state: The host as it is known.
         publication: What was and will be published.
@@ -160,17 +163,13 @@ class Pipeline:
         self.state = HostState(options.host, averages=Averages(options.keep, options.interval))
         self.state.engine.silence_allowed = SIGNS_MISSED * max(options.ping_interval, options.interval)
         self.publication = Publication(self.composer, self.state)
-        circumstances = Circumstances()
-        self.decisions = Decisions(
-            self.state, self.publication, options.protection, options.interval, circumstances=circumstances
-        )
+        circumstances = Circumstances(protection=options.protection, shared_cause_rule=options.shared_cause)
+        self.decisions = Decisions(self.state, self.publication, options.interval, circumstances=circumstances)
         self.pausing = Pausing(self.publication, circumstances.pauses, self._say)
         self._causes = SharedCauses(
             self.state,
             self.publication,
             circumstances,
-            options.shared_cause,
-            options.protection,
             say=self._say,
             excuse=self.decisions.breaking.excuse,
         )
@@ -184,6 +183,11 @@ class Pipeline:
     def policies(self) -> PolicySet:
         """Those in force."""
         return self.decisions.policies
+
+    @property
+    def protection(self) -> Protection:
+        """What no policy may touch at present."""
+        return self.decisions.circumstances.protection
 
     @property
     def failing(self) -> Mapping[str, str]:
@@ -314,8 +318,8 @@ class Pipeline:
                 self._inspection(observation, now)
             case Outcome() | Unsettled():
                 self.decisions.returned(observation, now)
-            case PolicySet() | PoliciesRejected():
-                self._policies(observation, now)
+            case PolicySet() | PoliciesRejected() | SettingsTaken() | SettingsRejected():
+                self._rules(observation, now)
             case ScheduleDue():
                 self._scheduling.due(observation)
             case (
@@ -473,7 +477,14 @@ class Pipeline:
         remember(self.state, now, self.options.interval)
         self._tick = True
 
-    # --- policies ---------------------------------------------------------------------------------------
+    # --- policies and settings --------------------------------------------------------------------------------
+
+    def _rules(self, seen: PolicySet | PoliciesRejected | SettingsTaken | SettingsRejected, now: Instant) -> None:
+        match seen:
+            case PolicySet() | PoliciesRejected():
+                self._policies(seen, now)
+            case SettingsTaken() | SettingsRejected():
+                self._settings(seen, now)
 
     def _policies(self, seen: PolicySet | PoliciesRejected, now: Instant) -> None:
         if isinstance(seen, PolicySet):
@@ -491,6 +502,13 @@ class Pipeline:
         else:
             self.problems, self.problem_count = seen.problems, seen.count
             self._say(announcements.policies_rejected(seen, now.wall, in_force=bool(self.policies.digest)), now)
+
+    def _settings(self, seen: SettingsTaken | SettingsRejected, now: Instant) -> None:
+        if isinstance(seen, SettingsTaken):
+            self.options = replace(self.options, mode=seen.mode, settings_digest=seen.digest)
+            circumstances = self.decisions.circumstances
+            circumstances.protection, circumstances.shared_cause_rule = seen.protection, seen.shared_cause
+        self._say(settings_news.told(seen), now)
 
     # --- publishing -------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from watchtower_agent.loop.under_way import UnderWay
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.guards.circles import Circles
 from watchtower_agent.policies.guards.circumstances import Circumstances
-from watchtower_agent.policies.guards.question import Evidence, Protection
+from watchtower_agent.policies.guards.question import Evidence
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.state.dependencies import LatestDependencies
 from watchtower_agent.state.host_state import HostState
@@ -22,7 +22,6 @@ class PresentEvidence:
 
     Attributes:
         state: The host.
-        protection: What no policy may touch.
         circumstances: What holds for the host as a whole.
         cooling: When each policy last acted on each target.
         breaking: What was done too often.
@@ -30,7 +29,6 @@ class PresentEvidence:
     """
 
     state: HostState
-    protection: Protection
     circumstances: Circumstances
     cooling: Cooling
     breaking: Breaking
@@ -51,5 +49,5 @@ class PresentEvidence:
             dependencies=dependencies,
             circles=Circles(dependencies, containers, policies.policies),
             under_way=self.under_way.targets,
-            protection=self.protection,
+            protection=self.circumstances.protection,
         )

@@ -81,7 +81,7 @@ def pruning_json(pruning: Pruning, policy: str, now: Instant) -> dict[str, objec
     """How far one policy that prunes is: its newest plan while that is alive, the pass under way, the last one."""
     newest, going = pruning.planning.plans.newest.get(policy), pruning.under_way
     mine = going if going is not None and going.intent.decision.policy == policy else None
-    begun = pruning.passes.by.get(policy)
+    begun = pruning.guarded.passes.by.get(policy)
     last = pruning.last.get(policy)
     return {
         "policy": cut(policy, LONGEST_NAME),

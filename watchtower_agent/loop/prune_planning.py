@@ -15,8 +15,8 @@ from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.removal import DiskListed
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.conditions.subject import HostSubject
+from watchtower_agent.policies.guards.circumstances import Circumstances as Guarded
 from watchtower_agent.policies.guards.pacing import cooldown_of
-from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.policy import Policy
 from watchtower_agent.policies.pruned import lasting_for, plan_of, planned
 from watchtower_agent.policies.pruning.circumstances import Cause, Circumstances
@@ -31,7 +31,7 @@ class PrunePlanning:
 
     Attributes:
         state: The host.
-        protection: What no policy may touch.
+        guarded: Says what no policy may touch.
         say: Publishes a notice.
         tracking: When everything was last used.
         plans: Those that are alive.
@@ -39,7 +39,7 @@ class PrunePlanning:
     """
 
     state: HostState
-    protection: Protection
+    guarded: Guarded
     say: Callable[[Notice, Instant], None]
     tracking: UseTracking
     plans: Plans = field(default_factory=Plans)
@@ -88,7 +88,7 @@ class PrunePlanning:
         policy, usage = self.policies.get(wish.policy), self.tracking.usage
         if policy is None or policy.prune is None or usage is None:
             return None
-        rules = policy.prune.permitted(volumes=self.protection.prune_volumes)
+        rules = policy.prune.permitted(volumes=self.guarded.protection.prune_volumes)
         made = lasting_for(plan(rules, usage, seen.disk, self.circumstances(wish, now), now), policy)
         decision = planned(wish, made, now)
         self.say(prune_notices.planned(wish, made, seen.space, plan_of(decision), now), now)
@@ -137,7 +137,7 @@ class PrunePlanning:
             cause = Cause.SCHEDULE
         return Circumstances(
             cause=cause,
-            own_containers=self.protection.own_containers,
+            own_containers=self.guarded.protection.own_containers,
             engine_up=None if started is None else self.state.clock.age(started, now),
             aged=self.state.clock.age,
         )

@@ -23,8 +23,8 @@ from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Intent, Outcome
 from watchtower_agent.model.removal import DiskListed, DiskUnlisted, Kind, Look, Removal, Removed
 from watchtower_agent.model.values import dataclass
-from watchtower_agent.policies.guards.passes import Passes, Unlisted
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.circumstances import Circumstances
+from watchtower_agent.policies.guards.passes import Unlisted
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.pruned import plan_of
 from watchtower_agent.policies.pruning.course import Course, Ending
@@ -51,8 +51,8 @@ class Pruning:
     Attributes:
         state: The host.
         publication: Where effects of the step go.
-        passes: When there were passes, and what stands against one: for the guards.
-        protection: What no policy may touch.
+        guarded: What holds for the host as a whole: when there were passes, and what stands against one, for the
+            guards; what no policy may touch.
         say: Publishes a notice.
         stops: What stands against going on with a pass, asked between two of its objects.
         ended: Takes the outcome of a pass.
@@ -65,8 +65,7 @@ class Pruning:
 
     state: HostState
     publication: Publication
-    passes: Passes
-    protection: Protection
+    guarded: Circumstances
     say: Callable[[Notice, Instant], None]
     stops: Callable[[Decision, Instant], Held | None]
     ended: Callable[[Outcome, Instant], None]
@@ -85,7 +84,7 @@ class Pruning:
 
     def __post_init__(self) -> None:
         self.tracking = UseTracking(self.state, self.publication)
-        self.planning = PrunePlanning(self.state, self.protection, self.say, self.tracking)
+        self.planning = PrunePlanning(self.state, self.guarded, self.say, self.tracking)
         self._looks = Looks(self.publication)
         self.owed = TagsOwed(self.publication)
 
@@ -95,7 +94,7 @@ class Pruning:
         self.owed.resume(resume)
         boots = Boots.restored(resume.records.get("clock", {}), now)
         for policy, known in resume.records.get(PASSES, {}).items():
-            self.passes.by[policy] = list(_passes_from(known, boots, now))
+            self.guarded.passes.by[policy] = list(_passes_from(known, boots, now))
         courses = resume.records.get(COURSE, {})
         for intent in interrupted:
             if intent.decision.verb is Verb.PRUNE:
@@ -133,7 +132,7 @@ class Pruning:
             by_hand: A person asked, and no look of ours waits for it.
         """
         number = 0 if by_hand else self._looks.answered()
-        self.passes.unlisted = None
+        self.guarded.passes.unlisted = None
         self.tracking.listed(seen, now)
         self.owed.listed(seen.disk, now)
         self._settle(seen.disk, now)
@@ -149,7 +148,7 @@ class Pruning:
         """The engine did not tell what there is."""
         number = self._looks.answered()
         self.tracking.unlisted(now)
-        self.passes.unlisted = Unlisted(reason=seen.reason, until=now.monotonic + _LIST_AGAIN)
+        self.guarded.passes.unlisted = Unlisted(reason=seen.reason, until=now.monotonic + _LIST_AGAIN)
         going = self.under_way
         if going is not None and going.look and number >= going.look:
             going.look = 0
@@ -178,7 +177,7 @@ class Pruning:
         decision = intent.decision
         known, policy = self.planning.plans.by.pop(plan_of(decision), None), self.planning.policies.get(decision.policy)
         usage = self.tracking.usage
-        self.passes.began(decision.policy, decision.id, now)
+        self.guarded.passes.began(decision.policy, decision.id, now)
         self._remember_passes(decision.policy)
         if known is None or policy is None or policy.prune is None or usage is None:
             course = Course(id=decision.id, ending=Ending.STOPPED, reason="its plan is gone")
@@ -277,7 +276,7 @@ class Pruning:
         """The store was lost while running."""
         self.tracking.remember_again()
         self.owed.remember_again()
-        for policy in self.passes.by:
+        for policy in self.guarded.passes.by:
             self._remember_passes(policy)
         if self.under_way is not None:
             self._remember(self.under_way.intent.decision.policy, self.under_way.course)
@@ -287,7 +286,7 @@ class Pruning:
         self.publication.out.records.append(Record(kind=COURSE, key=policy, value=value))
 
     def _remember_passes(self, policy: str) -> None:
-        begun = [{"decision": each, **at.stored()} for each, at in self.passes.by.get(policy, [])]
+        begun = [{"decision": each, **at.stored()} for each, at in self.guarded.passes.by.get(policy, [])]
         self.publication.out.records.append(Record(kind=PASSES, key=policy, value={"begun": begun}))
 
 

@@ -19,7 +19,6 @@ from watchtower_agent.model.shared_cause import CauseKind, FailureCount, SharedC
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.protected import protected_because
-from watchtower_agent.policies.guards.question import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.wording import as_written
 from watchtower_agent.state.failures import Failures
@@ -43,9 +42,7 @@ class SharedCauses:
     Attributes:
         state: The host.
         publication: Where what is to be remembered goes.
-        circumstances: Where the guard finds the cause.
-        rule: When many failures are taken for one.
-        protection: What no policy may act on.
+        circumstances: Where the guard finds the cause; when many failures are taken for one; what no policy may act on.
         say: Publishes a notice.
         excuse: Is told which containers have failed since which moment of the monotonic clock, when a cause is seen.
     """
@@ -53,8 +50,6 @@ class SharedCauses:
     state: HostState
     publication: Publication
     circumstances: Circumstances
-    rule: SharedCauseRule
-    protection: Protection
     say: Callable[[Notice, Instant], None]
     excuse: Callable[[Container[str], float], None]
     _failures: Failures = field(default_factory=Failures)
@@ -63,6 +58,11 @@ class SharedCauses:
     _engine_restarted: bool = False
     _policies: PolicySet | None = None
     """Those for which was looked last."""
+
+    @property
+    def rule(self) -> SharedCauseRule:
+        """When many failures are taken for one."""
+        return self.circumstances.shared_cause_rule
 
     def resume(self, resume: Resume, now: Instant) -> None:
         """Take in what the store remembers of an earlier run of the agent."""
@@ -127,6 +127,8 @@ class SharedCauses:
                 self._many(policies, now)
         self._news = False
         cause, of_interest = self.circumstances.shared_cause, now.monotonic - self.rule.within
+        if cause is not None and cause.hold != self.rule.hold:  # another one was set meanwhile
+            cause = self.circumstances.shared_cause = replace(cause, hold=self.rule.hold)
         if cause is not None and cause.left(now) <= 0:
             self.circumstances.shared_cause = None
             self._remember()
@@ -190,7 +192,7 @@ class SharedCauses:
             if any(
                 selector is not None
                 and selector.matches(record.container)
-                and not protected_because(record, policy, self.protection)
+                and not protected_because(record, policy, self.circumstances.protection)
                 for policy, selector in acting
             )
         }

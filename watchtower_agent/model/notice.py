@@ -18,7 +18,7 @@ class Notice:
     agent/sampling_restored, policy/loaded, policy/rejected, policy/scheduled, policy/missed, policy/triggered,
     policy/breaker_open, policy/breaker_half_open, policy/breaker_closed, policy/paused, policy/resumed, policy/limited,
     policy/regretted, policy/at_max, agent/paused, agent/resumed, agent/shared_cause, agent/shared_cause_over,
-    agent/container_hangs, agent/container_answers.
+    agent/container_hangs, agent/container_answers, agent/settings_changed, agent/settings_rejected.
 
     Attributes:
         kind: `engine`, `agent` or `policy`.

@@ -254,6 +254,7 @@ ACTIONS: Final[Mapping[EventKind, frozenset[str]]] = MappingProxyType(
         EventKind.AGENT: frozenset(
             {"event_gap", "started", "stopping", "sampling_degraded", "sampling_restored", "paused", "resumed"}
             | {"shared_cause", "shared_cause_over", "container_hangs", "container_answers"}
+            | {"settings_changed", "settings_rejected"}
         ),
     }
 )

@@ -87,7 +87,7 @@ class CloudEventComposer:
         per_container: bool = False,
         home_assistant: HomeAssistantOptions | None = None,
     ) -> None:
-        """Fix what does not change while the agent runs.
+        """Fix what does not change while the agent runs. Of `exec_events` the present value counts.
 
         Args:
             host: This host's name, a level of every topic.
@@ -102,7 +102,7 @@ class CloudEventComposer:
         self._host = host
         self._install_id = install_id
         self._allowed = AllowedLabels(labels)
-        self._exec_events = exec_events
+        self.exec_events = exec_events
         self._per_container = per_container or home_assistant is not None
         self._home_assistant = (
             HomeAssistant(home_assistant, base=base_topic, host=host, topics=self._topics) if home_assistant else None
@@ -276,7 +276,7 @@ class CloudEventComposer:
                 return _notice(fact)
 
     def _published(self, event: EngineEvent) -> bool:
-        if event.action in EXEC_ACTIONS and not self._exec_events:
+        if event.action in EXEC_ACTIONS and not self.exec_events:
             return False
         if event.swarm or event.kind in SWARM_KINDS:
             return self._engine is not None and self._engine.swarm_leader

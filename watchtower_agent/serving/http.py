@@ -198,6 +198,10 @@ class HttpServer:
         finally:
             self._scrapes.release()
 
+    def label(self, labels: Mapping[str, str]) -> None:
+        """From the next scrape on these labels stand beside their series."""
+        self._labels, self._writer = labels, None
+
     async def _made(self, monitored: Monitored, *, openmetrics: bool) -> list[bytes] | None:
         try:
             async with asyncio.timeout(self._answer_time):
@@ -212,10 +216,11 @@ class HttpServer:
             await asyncio.sleep(max(0.0, self._rest_until - loop.time()))
             if self._writer is None:
                 self._writer = await asyncio.to_thread(_writer, self._labels)
+            writer = self._writer
             began = loop.time()
             exposition = await monitored.exposition()
             pieces = []
-            for piece in self._writer.written(exposition, openmetrics=openmetrics):
+            for piece in writer.written(exposition, openmetrics=openmetrics):
                 pieces.append(piece)
                 await asyncio.sleep(0)
             ended = loop.time()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
+from watchtower_agent.model.shown_address import without_user
 from watchtower_agent.policies.catalogue import ValueType
 from watchtower_agent.policies.globs import glob_problem
 from watchtower_agent.policies.problem import one_of, shown
@@ -163,11 +164,17 @@ def _client_id(value: str) -> str:
 
 
 def _engine_url(value: str) -> str:
+    named = without_user(value)
     scheme, found, rest = value.partition("://")
     if value and (not found or scheme not in ENGINE_SCHEMES or not rest or not value.isprintable()):
         raise WrongValueError(
-            f"{shown(value)} is no address of an engine", "write it like unix:///var/run/docker.sock or tcp://host:2376"
+            f"{shown(named)} is no address of an engine", "write it like unix:///var/run/docker.sock or tcp://host:2376"
         )
+    if scheme == "ssh":
+        if ":" in rest.rpartition("@")[0]:
+            raise WrongValueError("the address holds a password", "leave it out: the agent logs in with a key")
+    elif named != value:
+        raise WrongValueError("the address holds a user name", "name the engine, or a proxy before it, without one")
     return value
 
 
@@ -175,19 +182,22 @@ def _mqtt_url(value: str | None) -> str | None:
     if value is None:
         return None
     remedy = "write it like mqtt://broker:1883 or mqtts://broker:8883, or null for no broker"
+    named = shown(without_user(value))
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError as error:
-        raise WrongValueError(f"{shown(value)} is no address of a broker ({error})", remedy) from None
+        # What the library says repeats part of the address, and that may be part of a password.
+        why = "" if "@" in value else f" ({error})"
+        raise WrongValueError(f"{named} is no address of a broker{why}", remedy) from None
     if parts.scheme not in MQTT_SCHEMES:
-        raise WrongValueError(f"{shown(value)} has no scheme the agent speaks", one_of(MQTT_SCHEMES))
+        raise WrongValueError(f"{named} has no scheme the agent speaks", one_of(MQTT_SCHEMES))
     if parts.username is not None or parts.password is not None:
         raise WrongValueError("the address holds a user name", "use mqtt.username and mqtt.password_file instead")
     if not parts.hostname or port == 0 or not value.isprintable():
-        raise WrongValueError(f"{shown(value)} is no address of a broker", remedy)
+        raise WrongValueError(f"{named} is no address of a broker", remedy)
     if parts.scheme in {"mqtt", "mqtts"} and (parts.path.strip("/") or parts.query):
-        raise WrongValueError(f"{shown(value)} has a path", "only ws and wss addresses have one")
+        raise WrongValueError(f"{named} has a path", "only ws and wss addresses have one")
     return value
 
 

@@ -32,7 +32,7 @@ from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.pause import PauseAsked, Paused
 from watchtower_agent.model.sample import SampleBatch, SampleTarget
 from watchtower_agent.model.shared_cause import SharedCauseRule
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
 
 INSPECTED_AFTER: Final = 0.2

@@ -16,7 +16,7 @@ from watchtower_agent.model.fact import Fact
 from watchtower_agent.model.outcome import Outcome, Result
 from watchtower_agent.model.pause import Paused, PauseScope
 from watchtower_agent.model.shared_cause import SharedCauseRule
-from watchtower_agent.policies.guards.question import HOST_BUDGET, Protection
+from watchtower_agent.policies.guards.protection import HOST_BUDGET, Protection
 from watchtower_agent.policies.policy import Budget
 
 POLICIES: Final = """

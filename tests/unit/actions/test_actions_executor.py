@@ -14,7 +14,7 @@ from watchtower_agent.model.container import Container, Health
 from watchtower_agent.model.decision import Decision, Dropped, Guard, Held, Number, Target, TargetKind, Verb
 from watchtower_agent.model.disk_usage import DiskUsage
 from watchtower_agent.model.outcome import Intent, Outcome, Result, Unsettled
-from watchtower_agent.policies.guards.question import Protection
+from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import Budget
 
 

@@ -22,7 +22,8 @@ from watchtower_agent.policies.guards.account import Stance, Statement, account,
 from watchtower_agent.policies.guards.futility import Use
 from watchtower_agent.policies.guards.ledger import HOST, Scope, ScopeKind, policy_scope
 from watchtower_agent.policies.guards.order import ask
-from watchtower_agent.policies.guards.question import Protection, Question
+from watchtower_agent.policies.guards.protection import Protection
+from watchtower_agent.policies.guards.question import Question
 from watchtower_agent.policies.policy import Budget
 from watchtower_agent.state.attribution import EndCause, OperatorIntent
 

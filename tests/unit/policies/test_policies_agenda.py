@@ -16,7 +16,8 @@ from watchtower_agent.model.engine_event import EngineEvent, Origin
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.agenda import Agenda, Verdicts
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
-from watchtower_agent.policies.guards.question import Evidence, Protection
+from watchtower_agent.policies.guards.protection import Protection
+from watchtower_agent.policies.guards.question import Evidence
 from watchtower_agent.policies.waiting import Waiting, key_of, stored_forms, waiting_from_json, waiting_json
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord

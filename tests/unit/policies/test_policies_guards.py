@@ -18,7 +18,8 @@ from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.ledger import HOST, Scope, ScopeKind
 from watchtower_agent.policies.guards.order import ask
 from watchtower_agent.policies.guards.protected import image_name
-from watchtower_agent.policies.guards.question import Protection, Question
+from watchtower_agent.policies.guards.protection import Protection
+from watchtower_agent.policies.guards.question import Question
 from watchtower_agent.policies.policy import Backoff, Budget, Policy
 from watchtower_agent.state.attribution import EndCause, OperatorIntent
 from watchtower_agent.state.record import ContainerRecord

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from watchtower_agent.model.shared_cause import SharedCause
+from watchtower_agent.model.shared_cause import SharedCause, SharedCauseRule
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.guards.approvals import Approvals
 from watchtower_agent.policies.guards.passes import Passes
 from watchtower_agent.policies.guards.pauses import Pauses
+from watchtower_agent.policies.guards.protection import Protection
 
 
 @dataclass(slots=True)
@@ -16,12 +17,16 @@ class Circumstances:
     """What guards look at whatever the decision. Kept by the loop.
 
     Attributes:
+        protection: What no policy may touch. Another one when the settings are read anew.
+        shared_cause_rule: When many failures are taken for one. Likewise.
         pauses: What people told to keep still.
         approvals: What people are asked about, and what they answered.
         passes: What was pruned, and when.
         shared_cause: What is behind the troubles of many containers; None when nothing is known to be.
     """
 
+    protection: Protection = field(default_factory=Protection)
+    shared_cause_rule: SharedCauseRule = field(default_factory=SharedCauseRule)
     pauses: Pauses = field(default_factory=Pauses)
     approvals: Approvals = field(default_factory=Approvals)
     passes: Passes = field(default_factory=Passes)

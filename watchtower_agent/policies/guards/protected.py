@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from watchtower_agent.model.decision import Guard, Held, TargetKind, Verb
 from watchtower_agent.model.labels import PROTECT_LABEL, is_marked, is_orchestrated
-from watchtower_agent.policies.guards.question import Passed, Protection, Question
+from watchtower_agent.policies.guards.protection import Protection
+from watchtower_agent.policies.guards.question import Passed, Question
 from watchtower_agent.policies.policy import Policy
 from watchtower_agent.policies.strategies.scale import ScaleStrategy, ServiceKind
 from watchtower_agent.state.record import ContainerRecord
