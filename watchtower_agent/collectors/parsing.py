@@ -13,6 +13,9 @@ _NET_DEV_COLUMNS = 16
 
 _STALLED = {kind: re.compile(rb"^%s .*total=(\d{1,20})\n" % kind, re.MULTILINE) for kind in (b"some", b"full")}
 
+_TOO_LARGE = 1 << 64
+"""No counter of the kernel reaches this."""
+
 CPUSET_MAX = 1 << 16
 """More processors than any kernel supports: a larger set is not a set of processors."""
 
@@ -23,7 +26,7 @@ def integer(data: bytes) -> int | None:
         value = int(data)
     except ValueError:
         return None
-    return value if value >= 0 else None
+    return value if 0 <= value < _TOO_LARGE else None
 
 
 def value_after(data: bytes, key: bytes) -> int | None:
