@@ -135,7 +135,7 @@ async def test_an_agent_heals_measures_and_leaves_alone_what_may_have_been_stopp
     (healed,) = await host.watch.until_told(
         "action", "succeeded", "web", where=lambda told: told.data["policy"] == "heal"
     )
-    (die,) = host.watch.told("container", "die", "web")
+    (die,) = await host.watch.until_told("container", "die", "web")  # Podman tells it in its own time
     assert die.correlation == healed.correlation
 
     # of a stop that is heeded at once nothing may be told but its end, as of a crash: neither is undone unasked

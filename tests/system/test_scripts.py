@@ -75,7 +75,7 @@ def copy(tmp_path: Path) -> Path:
     """A copy of what scripts/check looks at, which uses this environment as its own."""
     tree = tmp_path / "checkout"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("watchtower_agent", "scripts"):
+    for name in ("watchtower_agent", "scripts", "benchmarks"):
         shutil.copytree(CHECKOUT / name, tree / name, ignore=ignored)
     for name in ("pyproject.toml", *LOCKS):
         shutil.copy(CHECKOUT / name, tree)

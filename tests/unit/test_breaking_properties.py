@@ -162,6 +162,21 @@ def test_no_budget_is_exceeded(happenings: list[Callable[[Counted], object]]) ->
         happens(agent)
 
 
+def test_each_try_that_the_engine_refuses_counts() -> None:
+    """It is about the same condition of the same life as the one before, and another try all the same."""
+    agent = Counted()
+    agent.docker.crash("web")
+    agent.tick()
+    tries: list[str] = []
+    for _ in range(20):
+        tries += [intent.decision.id for intent in agent.open.values()]
+        refused(agent)
+        agent.clock.advance(4)
+        agent.tick()
+
+    assert len(agent.asked) == len(set(tries)) == BUDGETS["b"][0]
+
+
 def test_what_crashes_for_ever_uses_its_budget_and_no_more() -> None:
     agent = Counted()
     for _ in range(700):

@@ -27,6 +27,7 @@ from watchtower_agent.model.observation import (
     ReadingObserved,
     SiblingObserved,
 )
+from watchtower_agent.model.removal import Retagged, Retagging
 from watchtower_agent.model.sample import SampleBatch
 
 MOST, AT_ONCE = 100_000, 500
@@ -257,3 +258,12 @@ async def test_the_newest_of_each_metric_from_outside_and_of_each_other_host_cou
         inbox.put(each)
 
     assert await inbox.take(0) == [readings[1], readings[2], readings[3], batches[1], batches[2]]
+
+
+async def test_what_came_of_each_image_that_was_given_its_tags_back_is_taken() -> None:
+    inbox = Inbox()
+    answers = [Retagged(retagging=Retagging(id=each, tags=frozenset({f"{each}:1"}))) for each in ("a", "b")]
+    for answer in answers:
+        inbox.put(answer)
+
+    assert await inbox.take(0) == answers

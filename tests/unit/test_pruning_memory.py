@@ -431,3 +431,22 @@ def test_a_removal_that_came_too_late_to_be_let_out_is_looked_at_anew() -> None:
     host.answers()
     assert host.removals[:2] == [late.name, late.name]
     assert host.outcomes[-1].numbers["failed"] == 0
+
+
+def test_an_engine_that_does_not_list_its_images_is_asked_once_a_minute_for_those_that_lack_tags() -> None:
+    host = tagged()
+    half_gone(host)
+    host.dies()
+    host.comes_back()
+    refused = 0
+    for _ in range(90):
+        host.short()
+        for _ in range(20):
+            if host.asked:
+                host.refuses()
+                refused += 1
+    assert 1 <= refused <= 4
+    for _ in range(90):
+        host.short()
+        host.answers()
+    assert tags(host) == {"a:1", "a:2", "b:1"}

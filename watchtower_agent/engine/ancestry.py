@@ -41,11 +41,13 @@ class Ancestry:
         """
         with self._lock:
             known = {image.id: self._layers[image.id] for image in images if image.id in self._layers}
-        for image in images:
-            if image.id not in known:
-                known[image.id] = _layers(calls, image.id, what)
-        with self._lock:
-            self._layers = {image_id: layers for image_id, layers in known.items() if layers}
+        try:
+            for image in images:
+                if image.id not in known:
+                    known[image.id] = _layers(calls, image.id, what)
+        finally:  # where the engine ends to answer, the next try goes on from there
+            with self._lock:
+                self._layers = {image_id: layers for image_id, layers in known.items() if layers}
         return with_parents(images, known)
 
 

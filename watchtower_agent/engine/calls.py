@@ -31,6 +31,9 @@ from watchtower_agent.model.values import dataclass
 from watchtower_agent.ports.clock import Clock
 
 _PODMAN_REACH_NS = 3600 * 1_000_000_000
+"""How far back Podman is asked: its log of events reaches back for days. What is older counts as forgotten."""
+_PODMAN_MOST = 4096
+"""Events of its log that count, the newest: fewer than the ids by which duplicates are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +205,13 @@ class EngineCalls:
     def _podman_log(self, since_ns: int, until_ns: int) -> Sequence[bytes]:
         """As `past_events`. Podman waits for no moment, and tells all only to who names no end."""
         threading.Event().wait(min(self.timeout, max(0, until_ns - self._now_ns()) / 1e9))
-        return self._lines({"since": stamp_text(since_ns), "stream": "false"})
+        since_ns = max(since_ns, self._now_ns() - _PODMAN_REACH_NS)
+        return self._lines({"since": stamp_text(since_ns), "stream": "false"})[-_PODMAN_MOST:]
+
+    @property
+    def forgets_by_time(self) -> bool:
+        """Whether the engine's memory of events ends with a moment, Podman's log for us, and not with a number."""
+        return self._linked().podman
 
     def _now_ns(self) -> int:
         return int((self._clock.now().wall + self.clock_offset) * 1e9)
@@ -220,6 +229,8 @@ class EngineCalls:
         """Subscribe, with a replay of what the ring has since that stamp. The feed waits for events without a limit."""
         with translated("subscribing to events"):
             link = self._linked()
+            if link.podman:
+                since_ns = max(since_ns, self._now_ns() - _PODMAN_REACH_NS)
             target = link.target("/events", {"since": stamp_text(since_ns)})
             stream = link.transport.open(target, timeout=self.timeout)
             try:

@@ -217,13 +217,17 @@ class EngineSession:
 
     async def _ring(self, since_ns: int, until_ns: int) -> Ring:
         lines = await self._workers.call(self._calls.past_events, since_ns, until_ns)
-        return Ring(events=self._handover.parse(lines), full=len(lines) >= RING, whole=False)
+        return Ring(events=self._handover.parse(lines), full=self._full(lines), whole=False)
+
+    def _full(self, lines: Sequence[bytes]) -> bool:
+        """Whether the engine may have forgotten what was before them."""
+        return len(lines) >= RING or self._calls.forgets_by_time
 
     async def _whole_ring(self, until_ns: int) -> Ring:
         lines = await self._workers.call(self._calls.whole_ring)
         if not lines:  # an engine that understands it otherwise
             lines = await self._workers.call(self._calls.past_events, 0, until_ns)
-        return Ring(events=self._handover.parse(lines), full=len(lines) >= RING, whole=True)
+        return Ring(events=self._handover.parse(lines), full=self._full(lines), whole=True)
 
     def _report(self, now: EngineGreeting, told: Continuity) -> None:
         """Say that the engine is found, where that is worth it."""

@@ -65,6 +65,7 @@ def ssh_command(address: SshAddress, *, config: Path | None, timeout: float) -> 
     """
     options = (
         "BatchMode=yes",
+        "LogLevel=ERROR",  # nobody reads what it says before it ends: more of it than a pipe holds would stop it
         "StrictHostKeyChecking=yes",
         f"ConnectTimeout={max(1, int(timeout) - 1)}",
         # A path that fails without a word: ssh ends by itself, also where nobody waits for an answer.

@@ -244,6 +244,7 @@ class Decisions:
         if needs_plan(decision) and self.prune_wishes.need_not_wait(decision, now):
             return
         record, decision = self.state.containers.get(decision.target.id), self._as_asked(self.as_called_now(decision))
+        decision = self._as_another_try(decision)
         # A revert is the opposite of what people were asked about: of that they are asked anew.
         asked = not is_revert(decision) and self.approving.is_open_about(self.agenda.waiting.get(key_of(decision)))
         self._give_up(self.agenda.overtaken(decision, record, now, asked=asked), now)
@@ -258,6 +259,13 @@ class Decisions:
         if known is None or decision.from_event or self.approving.approvals.of(known.decision) is None:
             return decision
         return as_asked(decision, known.decision)
+
+    def _as_another_try(self, decision: Decision) -> Decision:
+        """What a condition still wants after a try that failed has an id of its own, or budgets would count one try."""
+        if not decision.from_event:  # an event wants once: what it set off bears another id where it is wanted again
+            while self.breaking.ledger.begun(decision) is not None:
+                decision = replace(decision, id=digest("again", decision.id))
+        return decision
 
     def _decided(self, decision: Decision, now: Instant) -> None:
         self.last[decision.policy] = decision

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 from watchtower_agent.loop.pipeline import Observation
+from watchtower_agent.loop.settings_news import SettingsTaken
 from watchtower_agent.model.approval import ApprovalAnswered
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
@@ -26,7 +27,7 @@ from watchtower_agent.model.observation import (
 )
 from watchtower_agent.model.outcome import Outcome, Unsettled
 from watchtower_agent.model.pause import PauseAsked, ResumeAsked
-from watchtower_agent.model.removal import PlanAsked, PruneAsked
+from watchtower_agent.model.removal import PlanAsked, PruneAsked, Removed, Retagged
 from watchtower_agent.model.revert import RevertAsked
 from watchtower_agent.model.trigger import TriggerAsked
 
@@ -107,8 +108,11 @@ class Inbox:
                 | PlanAsked()
                 | PruneAsked()
                 | ApprovalAnswered()
+                | Removed()
+                | Retagged()
+                | SettingsTaken()
             ):
-                # every single one counts; actions under way are few, and so is what people ask for
+                # every single one counts; what is under way is little, and so is what people ask for
                 self._ordinal += 1
                 return self._ordinal
             case ContainerObserved():

@@ -193,7 +193,9 @@ class Pruning:
         if going is not None and not going.is_asking and not going.look:
             self._go_on(going, now)
         needed = any(course.attempt is not None for _, course in self._interrupted)
-        due = self.tracking.is_due(now) or ((needed or self.owed.is_due(now)) and self.state.engine.listed)
+        refused = self.guarded.passes.unlisted
+        may_ask = self.state.engine.listed and (refused is None or now.monotonic >= refused.until)
+        due = self.tracking.is_due(now) or ((needed or self.owed.is_due(now)) and may_ask)
         if due and not self._looks.is_asked(Look.NAMES):
             self._looks.want(Look.NAMES)
         if self._interrupted and not needed:

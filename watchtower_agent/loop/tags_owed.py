@@ -59,15 +59,16 @@ class TagsOwed:
         """The engine is about to be asked to delete it."""
         if removal.kind is Kind.IMAGE and len(removal.tags) > 1:
             self._taking[removal.id] = removal.tags
-            self._write(removal.id, removal.tags)
+            self._write(removal.id, removal.tags | self._owed.get(removal.id, frozenset()))
 
     def removed(self, seen: Removed, now: Instant) -> None:
         """What came of it. Only where the engine gave no proper answer, tags may be missing."""
-        tags = self._taking.pop(seen.removal.id, None)
+        image_id = seen.removal.id
+        tags, owed = self._taking.pop(image_id, None), self._owed.get(image_id, frozenset())
         if tags is not None and seen.fate is Fate.FAILED:
-            self._owed[seen.removal.id], self._since[seen.removal.id] = tags, now.wall
+            self._owed[image_id], self._since[image_id] = tags | owed, now.wall
         elif tags is not None:
-            self._write(seen.removal.id, None)
+            self._write(image_id, owed or None)  # an earlier deletion's: the listing tells whether it is there at all
 
     def listed(self, disk: DiskUsage, now: Instant) -> None:
         """What there is: an image that is there is given back what nobody has."""
@@ -78,7 +79,7 @@ class TagsOwed:
         taken = {tag for image in disk.images for tag in image.tags}
         for image_id, tags in list(self._owed.items()):
             missing = tags - taken
-            if image_id in self._asked or disk.at < self._since.get(image_id, 0.0):
+            if image_id in self._asked or image_id in self._taking or disk.at < self._since.get(image_id, 0.0):
                 continue  # the listing may be of before some were taken
             if image_id in images and missing:
                 self._asked.add(image_id)
@@ -95,8 +96,9 @@ class TagsOwed:
 
     def remember_again(self) -> None:
         """The store was lost while running."""
-        for image_id, tags in (self._owed | self._taking).items():
-            self._write(image_id, tags)
+        for image_id in self._owed.keys() | self._taking.keys():
+            owed, taken = (known.get(image_id, frozenset()) for known in (self._owed, self._taking))
+            self._write(image_id, owed | taken)
 
     def _settled(self, image_id: str) -> None:
         del self._owed[image_id]

@@ -47,10 +47,12 @@ _ENGINE_EVENTS: Final = ("down", "up")
 _AGENT_EVENTS: Final = (
     *("started", "stopping", "paused", "resumed", "shared_cause", "shared_cause_over", "event_gap"),
     *("sampling_degraded", "sampling_restored", "container_hangs", "container_answers"),
+    *("settings_changed", "settings_rejected"),
 )
 _POLICY_EVENTS: Final = (
     *("firing", "resolved", "rejected", "approval_asked", "approval_given", "approval_rejected"),
     *("approval_withdrawn", "approval_expired", "breaker_open", "breaker_half_open", "breaker_closed"),
+    *("at_max", "limited", "pruned", "prune_failed", "prune_ineffective"),
 )
 
 _NOTHING: Final[Mapping[str, str]] = {}

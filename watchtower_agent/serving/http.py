@@ -214,9 +214,11 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         async with self._writing:
             await asyncio.sleep(max(0.0, self._rest_until - loop.time()))
-            if self._writer is None:
-                self._writer = await asyncio.to_thread(_writer, self._labels)
-            writer = self._writer
+            while (writer := self._writer) is None:
+                labels = self._labels
+                made = await asyncio.to_thread(_writer, labels)
+                if labels is self._labels:  # else they were changed meanwhile
+                    self._writer = made
             began = loop.time()
             exposition = await monitored.exposition()
             pieces = []

@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, seed, settings, strategies as st
 
 from tests.support.numbers import examples
@@ -261,6 +262,7 @@ def test_a_look_changes_nothing_that_it_was_given(life: list[tuple[Situation, fl
     assert look(RULES, situation, lived.memory, now) == look(RULES, situation, lived.memory, now)
 
 
+@pytest.mark.long
 def test_every_limit_is_met_somewhere() -> None:
     """The space that the properties look at has room for all of them.
 
