@@ -208,11 +208,6 @@ class EngineCalls:
         since_ns = max(since_ns, self._now_ns() - _PODMAN_REACH_NS)
         return self._lines({"since": stamp_text(since_ns), "stream": "false"})[-_PODMAN_MOST:]
 
-    @property
-    def forgets_by_time(self) -> bool:
-        """Whether the engine's memory of events ends with a moment, Podman's log for us, and not with a number."""
-        return self._linked().podman
-
     def _now_ns(self) -> int:
         return int((self._clock.now().wall + self.clock_offset) * 1e9)
 

@@ -111,6 +111,8 @@ class EngineSession:
         self._begin_ns = cursor.time_ns if cursor is not None and not cursor.event_id else 0
         self._first = cursor is None
         self._gap_reason = ""
+        self._forgets_by_time = False
+        """Whether the engine's memory of events ends with a moment, Podman's log for us, and not with a number."""
         self.moved_at = clock.now().monotonic
         """When the engine last answered, or was last tried, on the monotonic clock."""
 
@@ -173,6 +175,7 @@ class EngineSession:
         greeting = await self._workers.call(self._calls.connect)
         info, offset = greeting.info, self._calls.clock_offset
         self._handover.begin(engine_id=info.id, clock_offset=offset, podman=info.podman)
+        self._forgets_by_time = info.podman
         now_ns = self._engine_ns()
         cursor = self._handover.cursor
         if cursor is None:
@@ -221,7 +224,7 @@ class EngineSession:
 
     def _full(self, lines: Sequence[bytes]) -> bool:
         """Whether the engine may have forgotten what was before them."""
-        return len(lines) >= RING or self._calls.forgets_by_time
+        return len(lines) >= RING or self._forgets_by_time
 
     async def _whole_ring(self, until_ns: int) -> Ring:
         lines = await self._workers.call(self._calls.whole_ring)
