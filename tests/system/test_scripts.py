@@ -160,7 +160,7 @@ def test_test_without_root_says_in_one_sentence_what_it_lacks() -> None:
 PARTS = {
     "unit": " tests/unit",
     "agents": " tests/integration/test_agent_[a",
-    "system": " tests/system tests/integration/test_agent_[!a",
+    "system": " tests/integration/test_agent_[!a",
     "others": "--ignore-glob=",
 }
 """What scripts/test runs side by side -> a word that only that part's command has."""
