@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.agent import Host
 from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
@@ -27,6 +29,7 @@ CRASHES = ("sh", "-c", "exit 3")
 ONCE = ("sh", "-c", "test -e /tmp/again && exec sleep 3600; touch /tmp/again; sleep 0.5; exit 3")
 
 
+@pytest.mark.only_full  # half a minute; tests/unit/test_breaking_of_a_policy.py in every run
 async def test_of_no_use_on_three_it_stops_and_a_probe_that_lasts_lets_it_go_on(
     engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
 ) -> None:

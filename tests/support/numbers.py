@@ -20,10 +20,10 @@ def drill(*, reduced: int, full: int) -> int:
 
 
 def examples(number: int) -> int:
-    """How many examples a property gets that wants so many: all in a full run, else 6 of 10, or the few of the profile.
+    """How many examples a property gets that wants so many: all in a full run, else 4 of 10, or the few of the profile.
 
     Each run tries others, so that what runs often sees them all.
     """
     if settings.get_current_profile_name() == FEW:
         return min(number, settings().max_examples)
-    return number if FULL else max(1, number * 6 // 10)
+    return number if FULL else max(1, number * 4 // 10)
