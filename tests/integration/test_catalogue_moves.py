@@ -280,7 +280,7 @@ class Scene:
         deadline = time.monotonic() + patient(30)
         while len(now := self._numbers()) < len(self.values()):
             assert time.monotonic() < deadline, f"known is only: {sorted(now)}"
-            time.sleep(0.1)
+            time.sleep(0.1)  # what is known of a name is told to who asks, and to nobody else
         text = "version: 1\npolicies:\n" + HEAL + "".join(row.policies() for row in OF_EVENTS)
         self.agent.write_policies(
             text + "".join(r.policies(self._known(now)) for r in ROWS if r not in OF_A_RECORDED_HOST)

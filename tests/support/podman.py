@@ -13,6 +13,7 @@ from typing import Self
 
 from tests.support.engine import EngineFailedError, PrivateEngine
 from tests.support.patience import patient
+from tests.support.service_process import end
 
 _QUIET = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
 
@@ -81,12 +82,7 @@ class PodmanEngine(PrivateEngine):
         """End the service. Its containers live on."""
         if self._service is None:
             return
-        self._service.terminate()
-        try:
-            self._service.wait(timeout=patient(20))
-        except subprocess.TimeoutExpired:
-            self._service.kill()
-            self._service.wait()
+        end(self._service)
         self._service = None
 
     def close(self) -> None:

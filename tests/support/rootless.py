@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import stat
 import subprocess
 from typing import Self
 
 from tests.support.engine import EngineFailedError, PrivateEngine
-from tests.support.patience import patient
+from tests.support.service_process import end
 
 _SCRIPT = "/usr/share/docker.io/contrib/dockerd-rootless.sh"
 _NOBODY = 65534
@@ -78,15 +77,8 @@ class RootlessEngine(PrivateEngine):
 
     def stop(self) -> None:
         """End it, with its containers."""
-        if self._rootlesskit is None:
-            return
-        if self._rootlesskit.poll() is None:
-            self._rootlesskit.send_signal(signal.SIGTERM)
-        try:
-            self._rootlesskit.wait(timeout=patient(20))
-        except subprocess.TimeoutExpired:
-            self._rootlesskit.kill()
-            self._rootlesskit.wait()
+        if self._rootlesskit is not None:
+            end(self._rootlesskit)
 
     def close(self) -> None:
         """End everything, and remove what it left."""
