@@ -94,8 +94,9 @@ def test_the_demo_tells_its_story_and_touches_nothing_else(engine: PrivateEngine
 
     lines = re.findall(r"^ *[\d.]+ s  #(\d+) +(\w+) +demo-web ", words, re.MULTILINE)
     number = lines[0][0]
-    stages = [stage for story, stage in lines if story == number]
-    assert stages[:5] == ["sign", "cause", "decision", "action", "outcome"], words
+    # a container is no longer unhealthy once it has started, which can be before the engine has answered
+    stages = [stage for story, stage in lines if story == number and stage != "after"]
+    assert stages == ["sign", "cause", "decision", "action", "outcome"], words
     assert re.search(r"cause +demo-web +unhealthy for \d", words), "the cause says how long it has been true"
     assert "\x1b" not in words
     assert max(map(len, words.splitlines())) <= 120

@@ -23,6 +23,9 @@ REQUEST_TIME: Final = 10.0
 WRITE_TIME: Final = 30.0
 """Seconds in which a follower must take one line; then it is let go."""
 MOST_CONNECTIONS: Final = 64
+BACKLOG: Final = 100
+ACCEPT_AGAIN: Final = 1.0
+"""Seconds until the next try, where the process or the host has no file left for a connection."""
 
 _log = structlog.get_logger()
 
@@ -53,7 +56,8 @@ class ControlServer:
         self._mode = mode
         self._request_time = request_time
         self._write_time = write_time
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._again: asyncio.TimerHandle | None = None
         self._inode = 0
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -70,23 +74,46 @@ class ControlServer:
         Raises:
             FatalError: The socket can't be made, or another agent answers on it.
         """
-        bound = self._bound_socket()
-        self._server = await asyncio.start_unix_server(self._connected, sock=bound, limit=LARGEST_REQUEST)
+        self._listener = self._bound_socket()
+        self._listener.setblocking(False)  # noqa: FBT003 - it takes no name
+        self._listener.listen(BACKLOG)
+        self._listen(self._listener)
 
     async def close(self) -> None:
         """Stop answering, let every connection go, and remove the socket file if it is still ours."""
-        if self._server is None:
+        if self._listener is None:
             return
-        self._server.close()
-        for _ in range(3):  # one that was accepted this moment becomes a connection only in the loop's next turns
-            await asyncio.sleep(0)
+        asyncio.get_running_loop().remove_reader(self._listener)
+        if self._again is not None:
+            self._again.cancel()
+        self._listener.close()
+        self._listener = None
+        await asyncio.sleep(0)  # a task that has not begun would leave its socket open
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        self._server = None
         with suppress(OSError):
             if self._path.lstat().st_ino == self._inode:
                 self._path.unlink()
+
+    def _listen(self, listener: socket.socket) -> None:
+        asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        """Take one. Not by asyncio's own server: what that has accepted but not begun with, nobody can let go."""
+        loop = asyncio.get_running_loop()
+        try:
+            connection, _ = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # gone again
+        except OSError as error:
+            _log.warning("control_accept_failed", error=error.strerror, again_in=ACCEPT_AGAIN)
+            loop.remove_reader(listener)
+            self._again = loop.call_later(ACCEPT_AGAIN, self._listen, listener)
+            return
+        task = loop.create_task(self._connected(connection))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
 
     def _bound_socket(self) -> socket.socket:
         length = len(os.fsencode(self._path))
@@ -138,18 +165,21 @@ class ControlServer:
             "Stop it first, or give this one its own control.socket and state_dir."
         )
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
+    async def _connected(self, connection: socket.socket) -> None:
+        full = len(self._connections) > MOST_CONNECTIONS
         try:
-            await self._serve(reader, writer, full=len(self._connections) > MOST_CONNECTIONS)
+            connection.setblocking(False)  # noqa: FBT003 - it takes no name
+            reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LARGEST_REQUEST)
+        except (OSError, asyncio.CancelledError):
+            connection.close()
+            return
+        try:
+            await self._serve(reader, writer, full=full)
         except (OSError, TimeoutError):
             pass  # whoever asked is gone or does not read
         except asyncio.CancelledError:
             pass  # the agent stops; nothing awaits this task but `close`
         finally:
-            self._connections.discard(task)
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, full: bool) -> None:

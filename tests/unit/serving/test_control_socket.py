@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import socket
 import stat
 from collections.abc import Iterator, Mapping
@@ -13,10 +14,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
+from structlog.testing import capture_logs
 
 from tests.support.control import HISTORY, FakeControl, status
 from tests.support.numbers import examples
 from watchtower_agent.errors import FatalError, PermanentError, TemporaryError
+from watchtower_agent.serving import control as control_module
 from watchtower_agent.serving.client import ControlClient, NoAgentError
 from watchtower_agent.serving.control import MOST_CONNECTIONS, ControlServer
 
@@ -312,6 +315,38 @@ async def test_a_stopping_agent_ends_its_followers(path: Path) -> None:
     assert await asyncio.wait_for(reader.read(), 5) == b""
     assert control.queues == []
     writer.close()
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_one_who_connects_as_the_agent_stops_is_let_go(path: Path, turns: int) -> None:
+    server = ControlServer(FakeControl(), path)
+    await server.start()
+    with socket.socket(socket.AF_UNIX) as asks:
+        asks.settimeout(5)
+        asks.connect(str(path))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await server.close()
+        with suppress(ConnectionResetError):  # never accepted
+            assert await asyncio.to_thread(asks.recv, 1) == b""
+
+
+async def test_without_a_file_left_for_a_connection_it_is_told_and_tried_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_module, "ACCEPT_AGAIN", 0.01)
+    with capture_logs() as lines:
+        async with ControlServer(FakeControl(), path):
+            before = resource.getrlimit(resource.RLIMIT_NOFILE)
+            with socket.socket(socket.AF_UNIX) as asks:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (asks.fileno() + 1, before[1]))
+                try:
+                    asks.connect(str(path))
+                    await asyncio.sleep(0.1)  # longer than ACCEPT_AGAIN: it is tried, and fails, many times
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            assert await ask(path, "status") == status()
+    assert (lines[0]["event"], lines[0]["error"]) == ("control_accept_failed", "Too many open files")
 
 
 async def test_more_connections_than_the_agent_takes_are_told_so(path: Path) -> None:

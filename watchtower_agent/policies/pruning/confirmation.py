@@ -15,6 +15,10 @@ from watchtower_agent.policies.pruning.rules import Rules
 from watchtower_agent.policies.pruning.usage import Usage
 
 _AGAIN: Final = frozenset({Protection.RECENT})
+_BY_USE: Final = frozenset({Kind.IMAGE, Kind.NETWORK})
+"""Of these the engine says itself neither when they were used nor when they were made anew."""
+_CLOCKS_DIFFER: Final = 0.001
+"""Seconds by which sums of the same times may differ."""
 
 
 def objection(
@@ -43,10 +47,18 @@ def objection(
         return replace(kept, protection=Protection.USED_AGAIN) if kept.protection in _AGAIN else kept
     if item.kind is Kind.IMAGE and (child := _child(item, disk)) is not None:
         return _kept(item, Protection.CHILD, by=child)
+    change = _change(item, found, now.passed_since(planned.made))
+    return None if change is None else _kept(item, change)
+
+
+def _change(item: Item, found: Item, passed: float) -> Protection | None:
+    """What is no longer as it was planned, that many seconds ago."""
     if set(found.tags) != set(item.tags):
-        return _kept(item, Protection.CHANGED)
+        return Protection.CHANGED
+    if item.kind in _BY_USE and found.unused < passed - _CLOCKS_DIFFER:
+        return Protection.USED_AGAIN  # however short a time without use is asked for
     if found.stamp != item.stamp:
-        return _kept(item, Protection.CHANGED if item.kind is Kind.VOLUME else Protection.USED_AGAIN)
+        return Protection.CHANGED if item.kind is Kind.VOLUME else Protection.USED_AGAIN
     return None
 
 

@@ -38,10 +38,13 @@ class Images:
     kept: tuple[Kept, ...] = ()
 
 
-def judged(rules: ImageRules, use: ImageUse, disk: DiskUsage, holders: Holders, now: Instant) -> Images:
+def judged(
+    rules: ImageRules, use: ImageUse, disk: DiskUsage, holders: Holders, now: Instant, *, cache_goes: bool
+) -> Images:
     """What becomes of the images: least recently used first, then those with most bytes of their own.
 
-    An image is as recently used as the newest that is built upon it, and is kept when that is.
+    An image is as recently used as the newest that is built upon it, and is kept when that is. Where the build cache is
+    pruned as well (`cache_goes`), what an image shares with it is free later.
     """
     images = {image.id: image for image in disk.images}
     lineage = Lineage.of({image.id: (image.parent,) if image.parent else () for image in images.values()})
@@ -54,7 +57,7 @@ def judged(rules: ImageRules, use: ImageUse, disk: DiskUsage, holders: Holders, 
         images=images,
         known=known,
         newest=_newest(rules, known, images.values(), now),
-        cached=any(record.shared for record in disk.cache),
+        cached=cache_goes and any(record.shared for record in disk.cache),
         superseded=_superseded(known, disk.images, holders),
     )
     for image_id in lineage.order:

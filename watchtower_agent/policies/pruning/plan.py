@@ -71,7 +71,9 @@ def plan(rules: Rules, usage: Usage, disk: DiskUsage, circumstances: Circumstanc
 
     of_images = images.Images()
     if rules.images is not None:
-        of_images = images.judged(rules.images, usage.images, disk, holders, now)
+        of_images = images.judged(
+            rules.images, usage.images, disk, holders, now, cache_goes=rules.build_cache is not None
+        )
     if rules.build_cache is not None:
         take(cache.judged(rules.build_cache, disk, circumstances, now))
     take((of_images.dangling, ()))

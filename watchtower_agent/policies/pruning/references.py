@@ -31,12 +31,21 @@ def is_part_of_id(reference: str) -> bool:
 
 
 def is_named_by(patterns: Patterns, reference: str) -> bool:
-    """Whether a pattern means that image; one without tag or digest means any of its repository."""
-    if patterns.match(reference):
-        return True
+    """Whether a pattern means that image, however spelt; one without tag or digest means all of its repository."""
     name, tag, digest = parts(reference)
-    written = _written(name, tag, digest)
-    return (written != reference and patterns.match(written)) or patterns.match(name)
+    ending = _written(name, tag, digest).removeprefix(name)
+    return patterns.match(reference) or any(
+        patterns.match(each) or patterns.match(each + ending) for each in _spellings(name)
+    )
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """How people write a repository that the engine lists by its short name, that first."""
+    host, slash, _ = name.partition("/")
+    if slash and ("." in host or ":" in host or host == "localhost"):
+        return (name,)  # of a registry that has no short names
+    whole = name if slash else f"library/{name}"
+    return (name, *(f"{registry}{whole}" for registry in ("", "docker.io/", "index.docker.io/")))
 
 
 @dataclass(frozen=True, slots=True)

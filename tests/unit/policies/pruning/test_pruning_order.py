@@ -57,7 +57,10 @@ def test_what_was_built_here_frees_nothing_yet_while_the_build_cache_has_its_byt
     host.aged()
     assert [item.frees for item in host.plan(IMAGES).items] == [True, True]
     host.has(cache=(record("layer", shared=True),))
-    assert {item.name: item.frees for item in host.plan(IMAGES).items} == {"built:1": False, "pulled:1": True}
+    with_cache = replace(IMAGES, build_cache=CacheRules())
+    assert {item.name: item.frees for item in host.plan(with_cache).items} == {"built:1": False, "pulled:1": True}
+    alone = host.plan(IMAGES)  # nobody lets the cache go then: what frees nothing is useless, and ends the pass
+    assert [item.frees for item in alone.items] == [True, True]
 
 
 def test_least_recently_used_first_then_most_bytes_of_their_own() -> None:
@@ -157,9 +160,9 @@ def planned() -> Host:
     return host.aged()
 
 
-def against(host: Host, kind: Kind, change: Change) -> Protection | None:
+def against(host: Host, kind: Kind, change: Change, rules: Rules = EVERYTHING) -> Protection | None:
     """What stands against deleting the thing of that kind, after something happened."""
-    made = host.plan()
+    made = host.plan(rules)
     item = next(each for each in made.items if each.kind is kind)
     host.wait(1.0)
     change(host)
@@ -206,6 +209,19 @@ CHANGED: list[tuple[Kind, Change, Protection]] = [
 @pytest.mark.parametrize(("kind", "change", "protection"), CHANGED)
 def test_what_is_needed_again_since_the_plan_is_kept(kind: Kind, change: Change, protection: Protection) -> None:
     assert against(planned(), kind, change) is protection
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (Kind.IMAGE, again(EventKind.CONTAINER, "create", "c" * 64, image="web:1")),
+        (Kind.NETWORK, again(EventKind.NETWORK, "connect", "n-id")),
+    ],
+)
+def test_a_use_since_the_plan_counts_also_where_no_time_without_use_is_asked_for(kind: Kind, change: Change) -> None:
+    hasty = replace(EVERYTHING, images=ImageRules(keep_newest=0, unused_for=0.0), networks=NetworkRules(unused_for=0.0))
+    assert against(planned(), kind, change, hasty) is Protection.USED_AGAIN
+    assert against(planned(), kind, nothing, hasty) is None
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -140,6 +140,22 @@ def images_cases() -> list[tuple[str, Host, Rules, str, Protection, str]]:
             Protection.PATTERN,
             "go:1.2",
         ),
+        *(
+            (
+                f"pattern with the registry that a short name means: {spelling}",
+                Host().has(images=(image("go", "go:1.2"), image("base", "base/go:1.2"))),
+                keeping(ImageRules(keep_newest=0, keep=(spelling,))),
+                kept,
+                Protection.PATTERN,
+                kept,
+            )
+            for spelling, kept in (
+                ("library/go", "go:1.2"),
+                ("docker.io/library/go:1.*", "go:1.2"),
+                ("index.docker.io/library/go", "go:1.2"),
+                ("docker.io/base/*", "base/go:1.2"),
+            )
+        ),
         (
             "pattern, by where it came from",
             Host().has(images=(image("go", digests=(f"base/go@{sha('go')}",)),)),
