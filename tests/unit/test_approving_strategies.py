@@ -7,6 +7,7 @@ import random
 import pytest
 
 from tests.support.approving import answer, asked, turns
+from tests.support.core import policy_set
 from tests.support.scaled_host import a_swarm
 from tests.support.sized_host import MIB, POLICY, SizedHost
 from watchtower_agent.model.approval import Approval
@@ -44,6 +45,51 @@ def test_a_limit_that_was_rejected_is_not_asked_about_again_since_it_differs_a_l
     busy(host, 3, seed=2)
 
     assert (turns(host), asked(host), host.resized) == ([], [], [])
+
+
+def swings(host: SizedHost, times: int = 3) -> None:
+    """What it needs is now a little more than a tenth above its limit of 128 MiB, and now a little less."""
+    for _ in range(times):
+        host.uses(900, memory=113.5, cores=0.2)
+        host.uses(900, memory=111.5, cores=0.2)
+
+
+def test_who_needs_now_a_little_more_and_now_a_little_less_than_is_worth_a_change_is_asked_about_once() -> None:
+    host = SizedHost(ASKS, interval=30)
+    swings(host)
+    assert turns(host) == ["asked"]
+
+    answer(host)  # while by itself so little would not be changed
+    host.uses(60, memory=111.5, cores=0.2)
+    assert host.resized == [{"memory": 142 * MIB}]
+
+
+def test_a_rejection_is_kept_through_such_swings() -> None:
+    host = SizedHost(ASKS, interval=30)
+    swings(host, 1)
+    answer(host, approves=False)
+    swings(host)
+
+    assert (turns(host), host.resized) == (["asked", "rejected"], [])
+
+
+def test_a_question_ends_once_far_less_is_needed() -> None:
+    host = SizedHost(ASKS, interval=30)
+    host.uses(600, memory=60, cores=0.45)
+    host.uses(600, memory=60, cores=0.43)
+    assert turns(host) == ["asked"]
+    host.uses(600, memory=60, cores=0.3)
+
+    assert turns(host) == ["asked", "withdrawn"]
+
+
+def test_a_policy_that_asks_nobody_any_more_does_not_change_what_is_near_enough() -> None:
+    host = SizedHost(ASKS, interval=30)
+    swings(host, 1)
+    host.see(policy_set(ASKS.replace("mode: approve\n  approve_within: 1d", "mode: enforce")))
+    host.uses(60, memory=111.5, cores=0.2)
+
+    assert (turns(host), host.resized) == (["asked", "withdrawn"], [])
 
 
 def test_a_limit_that_is_to_be_another_one_is_asked_about_anew() -> None:

@@ -72,6 +72,11 @@ class Approving:
         approval = None if waiting is None else self.approvals.of(waiting.decision)
         return approval is not None and approval.state in OPEN
 
+    def asked_about(self, policy: str, target_id: str) -> Decision | None:
+        """What people are asked about that a policy wants of its target, or what they answered; None: nothing."""
+        of_policy = (each.decision for each in self.approvals.live.values() if each.decision.policy == policy)
+        return next((each for each in of_policy if each.target.id == target_id), None)
+
     def fires(self, edge: Edge) -> None:
         """A condition fires."""
         self._fired_before.discard((edge.policy, edge.target.id))

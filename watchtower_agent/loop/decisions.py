@@ -118,7 +118,13 @@ class Decisions:
             self.state, self.publication, self.interval, want=self._want_one, busy=self._is_busy, say=self.say
         )
         self.resizing = Resizing(
-            self.state, self.publication, self.interval, want=self._want_one, busy=self._is_busy, say=self.say
+            self.state,
+            self.publication,
+            self.interval,
+            want=self._want_one,
+            busy=self._is_busy,
+            say=self.say,
+            asked=self.approving.asked_about,
         )
         self.pruning = Pruning(
             self.state,

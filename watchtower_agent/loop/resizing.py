@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Final
 
 from watchtower_agent.loop import announcements
@@ -18,12 +18,13 @@ from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Outcome, Result
 from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.asked import goes_on
 from watchtower_agent.policies.making import container_target, digest
 from watchtower_agent.policies.policy import Backoff, Policy, PolicySet
 from watchtower_agent.policies.resized import CORES, WORKING_SET, are_limits_known, fits, resize_decision, situation_of
 from watchtower_agent.policies.resizing.meter import Meter
 from watchtower_agent.policies.resizing.past import FORGOTTEN_AFTER, Past
-from watchtower_agent.policies.resizing.recommendation import Limit, Resource
+from watchtower_agent.policies.resizing.recommendation import Limit, Recommendation, Resource
 from watchtower_agent.policies.resizing.rules import HOUR
 from watchtower_agent.policies.resizing.sizing import Look, look
 from watchtower_agent.policies.strategies.resize import ResizeStrategy
@@ -88,6 +89,7 @@ class Resizing:
         want: Takes a decision.
         busy: Whether an action on that target is under way.
         say: Publishes a notice.
+        asked: What people are asked about that a policy wants of a target, or what they answered; None: nothing.
         by: Names of policy and container -> what is known.
     """
 
@@ -97,6 +99,7 @@ class Resizing:
     want: Callable[[Decision, Instant], None]
     busy: Callable[[Target], bool]
     say: Callable[[Notice, Instant], None]
+    asked: Callable[[str, str], Decision | None]
     by: dict[tuple[str, str], Resized] = field(default_factory=dict)
     _policies: tuple[tuple[Policy, ResizeStrategy], ...] = ()
     _names: frozenset[str] | None = None
@@ -159,11 +162,13 @@ class Resizing:
     def wants(self, policy: str, target_id: str, now: Instant) -> bool | None:
         """Whether a policy wants a container's limits changed; None while that is not known."""
         known = self.of(policy, target_id)
-        strategy = next((strategy for each, strategy in self._policies if each.name == policy), None)
-        if known is None or known.looked is None or strategy is None:
+        found = next((each for each in self._policies if each[0].name == policy), None)
+        if known is None or known.looked is None or found is None:
             return None
-        advice = known.looked.recommendation
-        return advice.moves and fits(strategy.rules, advice, self.state.containers.get(target_id), self.state, now)
+        (by, strategy), advice = found, known.looked.recommendation
+        if not advice.moves:
+            return self._still_asked(by, target_id, advice) is not None
+        return fits(strategy.rules, advice, self.state.containers.get(target_id), self.state, now)
 
     def pasts_of(self, name: str) -> dict[str, Past]:
         """What is remembered of a container of that name, by policy, in force or not."""
@@ -277,13 +282,22 @@ class Resizing:
             known.told_at_max = now.monotonic
             self.say(announcements.killed_at_max(policy, record, looked.recommendation, now.wall), now)
         self._tell_of_hands(policy, strategy, record, known, now)
-        if looked.recommendation.moves and now.monotonic >= known.retry_at:
+        lasts = now.wall + 2 * self.interval
+        if looked.recommendation.moves:
+            wanted: Decision | None = resize_decision(policy, target, looked.recommendation, now, expires_at=lasts)
+        else:
+            wanted = self._still_asked(policy, target.id, looked.recommendation)
+        if wanted is not None and now.monotonic >= known.retry_at:
             known.due = now.monotonic  # for as long as it is wanted: what guards hold does not get old
-            lasts = now.wall + 2 * self.interval
-            self.want(resize_decision(policy, target, looked.recommendation, now, expires_at=lasts), now)
+            self.want(replace(wanted, expires_at=lasts), now)
         late = now.monotonic - known.stored_at >= _STORED_EVERY
         if late or looked.past.has_to_be_stored(known.stored):
             self._remember((policy.name, record.container.name), known, now)
+
+    def _still_asked(self, policy: Policy, target_id: str, advice: Recommendation) -> Decision | None:
+        """What people are asked about though the policy wants no change any more, so little less is needed."""
+        asked = self.asked(policy.name, target_id) if policy.mode is Mode.APPROVE else None
+        return asked if asked is not None and goes_on(advice, asked) else None
 
     def _tell_of_hands(
         self, policy: Policy, strategy: ResizeStrategy, record: ContainerRecord, known: Resized, now: Instant

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from watchtower_agent.model.decision import Decision, Number, Verb
-from watchtower_agent.policies.resizing.recommendation import Resource
+from watchtower_agent.policies.resizing.recommendation import Limit, Recommendation, Resource
 from watchtower_agent.policies.scaled import TO
 
 _NEAR: Final = 0.1
@@ -31,6 +31,23 @@ def as_asked(wanted: Decision, asked: Decision) -> Decision:
     if near is None or asked.verb is not wanted.verb or not near(wanted, asked):
         return wanted
     return replace(wanted, parameters=asked.parameters, reason=asked.reason, numbers=asked.numbers)
+
+
+def goes_on(advice: Recommendation, asked: Decision) -> bool:
+    """Whether a question about larger limits goes on though they are near enough by now to be left as they are.
+
+    What is needed swings around what is worth a change: people would be asked anew at each swing, and a rejection
+    forgotten. A smaller limit needs none of that: once it is not wanted, hours pass until it is again.
+
+    Args:
+        advice: What is recommended by now: no change.
+        asked: What people were asked about.
+    """
+    if advice.moves or asked.verb is not Verb.RESIZE or not asked.parameters:
+        return False
+    tolerated = {each.resource.value for each in advice.advices if each.limit is Limit.TOLERANCE}
+    by_now = replace(asked, parameters={}, numbers=advice.numbers())
+    return asked.parameters.keys() <= tolerated and _resizes_alike(by_now, asked)
 
 
 def _resizes_alike(wanted: Decision, asked: Decision) -> bool:
