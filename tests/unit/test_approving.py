@@ -152,6 +152,33 @@ def test_what_only_time_holds_is_asked_about_meanwhile() -> None:
     assert len(host.did) == 2
 
 
+def test_behind_a_window_that_opens_soon_another_guard_is_heard_too() -> None:
+    host = Host(REVIVE + '  windows: [{cron: "30 14 * * *", for: 1h}]\n')  # it is 14:13
+    host.docker.create("web", silent=True)
+    host.relist()
+    host.deliver()
+    host.docker.stop("web")
+    host.deliver()
+    host.tick(5)
+
+    assert (turns(host), host.guards[-1]) == ([], "operator_intent")
+
+
+def test_nobody_is_asked_for_what_waits_until_its_window_is_closed() -> None:
+    windows = '  windows: [{cron: "0 14 * * *", for: 14m}]\n'  # it is 14:13:20
+    host = Host(HEAL + windows + "  cooldown: 1m\n")
+    sick(host, "web")
+    answer(host)
+    host.carry_out()
+    assert len(host.did) == 1
+    host.clear()
+    host.docker.health("web")
+    host.deliver()
+    host.tick(8)
+
+    assert (turns(host), host.guards[-1]) == ([], "cooldown")
+
+
 def test_what_time_holds_for_longer_than_an_approval_lasts_is_asked_about_later() -> None:
     policy = HEAL + '  windows: [{cron: "0 16 * * *", for: 1h}]\n  approve_within: 10m\n'
     host = Host(policy)  # it is 14:13

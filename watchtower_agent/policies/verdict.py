@@ -10,7 +10,8 @@ from watchtower_agent.policies.guards.breakers import Breakers
 from watchtower_agent.policies.guards.budget import futile, used_up
 from watchtower_agent.policies.guards.futility import Futility
 from watchtower_agent.policies.guards.ledger import policy_scope
-from watchtower_agent.policies.guards.order import ask
+from watchtower_agent.policies.guards.order import ask, objections
+from watchtower_agent.policies.guards.permission import next_window
 from watchtower_agent.policies.guards.question import Question
 from watchtower_agent.policies.policy import Policy
 from watchtower_agent.policies.pruned import needs_plan
@@ -90,15 +91,16 @@ def opened_if_futile(
 
 def _asked_for(question: Question) -> Held | None:
     """Ask people, unless they would be asked for something that can't be done anyway: then what stops it."""
-    within = question.policy.approve_within
-    other = ask(question, as_if_approved=True)
-    if other is not None and not _over_in_time(question, other, within):
-        return other
-    question.circumstances.approvals.ask(question.decision, within, question.now)
+    now, within = question.now, question.policy.approve_within
+    last, free_at = None, now.wall
+    # Not the first alone: behind a window that is about to open something may stand for good.
+    for held in objections(question, as_if_approved=True):
+        if held.guard not in _ONLY_TIME or held.release_at is None or held.release_at - now.wall >= within:
+            return held
+        if held.release_at >= free_at:
+            last, free_at = held, held.release_at
+    opens = next_window(question.policy, free_at)
+    if last is not None and opens is not None and opens[0] - now.wall >= within:
+        return last  # by then its windows are closed
+    question.circumstances.approvals.ask(question.decision, within, now)
     return ask(question)
-
-
-def _over_in_time(question: Question, held: Held, within: float) -> bool:
-    """Whether nothing but time has to pass, and no more of it than an approval lasts."""
-    release = held.release_at
-    return held.guard in _ONLY_TIME and release is not None and release - question.now.wall < within

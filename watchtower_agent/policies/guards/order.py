@@ -5,7 +5,7 @@ Asked when a decision is made, again whenever something changes while it waits, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from watchtower_agent.model.decision import Held, Verb
@@ -61,6 +61,11 @@ def ask(question: Question, *, as_if_approved: bool = False, unpaced: bool = Fal
         as_if_approved: Leave out the policy's mode: what would stop it still if a person had approved it?
         unpaced: Leave out what limits how much is done: does anything else speak against it?
     """
+    return next(objections(question, as_if_approved=as_if_approved, unpaced=unpaced), None)
+
+
+def objections(question: Question, *, as_if_approved: bool = False, unpaced: bool = False) -> Iterator[Held]:
+    """What every guard has against the decision, in their order; the arguments are those of `ask`."""
     unpaced = unpaced or question.decision.last_resort
     for guard, verbs in ORDER:
         if question.decision.verb not in verbs or (unpaced and guard in PACING):
@@ -69,5 +74,4 @@ def ask(question: Question, *, as_if_approved: bool = False, unpaced: bool = Fal
             continue
         held = guard(question)
         if held is not None:
-            return held
-    return None
+            yield held
