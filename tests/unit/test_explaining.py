@@ -113,6 +113,56 @@ def test_a_value_below_its_threshold_is_told_with_it() -> None:
     assert row(agent, "full")["condition"]["closeness"] == 0.9
 
 
+YOUNG = """
+- name: young
+  select: {name: web}
+  when: uptime > 2h and age < 1d
+  for: 10s
+  then: {restart: {}}
+"""
+
+
+def test_what_time_alone_makes_true_is_told_with_the_moment() -> None:
+    agent = host(YOUNG)  # its container has been up for an hour
+    agent.tick()
+    up = row(agent, "young")["condition"]["comparisons"][0]["value"]
+    outlook, words, comes_in = coming(agent, "young")
+
+    assert outlook == "nothing"
+    assert comes_in == pytest.approx(7200 - up + 10, abs=0.01)
+    assert words == (
+        "nothing yet: uptime is 61.0 min (it takes > 2h); restarts in 59 min 9 s unless anything else changes"
+    )
+    agent.clock.advance(7200 - up + 9)
+    agent.tick(12)
+    assert agent.did == [("restart", "web")]
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        pytest.param("uptime > 2h and age < 2h", id="too old by then"),
+        pytest.param("uptime > 2h and memory.percent > 90%", id="not by time alone"),
+        pytest.param("uptime < 5m", id="it was true before"),
+    ],
+)
+def test_what_time_alone_does_not_make_true_has_no_moment(when: str) -> None:
+    agent = host(YOUNG.replace("uptime > 2h and age < 1d", when))
+    agent.tick(2, memory_percent=10.0)
+
+    outlook, words, comes_in = coming(agent, "young")
+    assert (outlook, comes_in) == ("nothing", None)
+    assert "; restarts" not in words
+
+
+def test_of_two_moments_the_first_counts_and_a_guard_is_heard() -> None:
+    agent = host(YOUNG.replace("age < 1d", "age > 3h or uptime > 90m") + '  windows: [{cron: "0 3 * * *", for: 1h}]\n')
+    agent.tick()
+
+    _, words, _ = coming(agent, "young")
+    assert "; fires in 29 min 9 s unless anything else changes; restart is then held by outside_window for " in words
+
+
 def test_what_is_not_known_is_told_as_that() -> None:
     agent = host(FULL)
     agent.tick()

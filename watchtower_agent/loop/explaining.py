@@ -37,6 +37,7 @@ from watchtower_agent.policies.by_hand import (
     may_be_about,
     targets_of,
 )
+from watchtower_agent.policies.conditions.by_time import true_in
 from watchtower_agent.policies.conditions.closeness import closeness, rank
 from watchtower_agent.policies.conditions.subject import ContainerSubject, HostSubject
 from watchtower_agent.policies.explanation import Case, Next
@@ -251,9 +252,11 @@ class _Ways:
         condition = condition_of(policy)
         standing = decisions.conditions.standing(policy.name, target.id, now)
         hold = policy.trigger.hold if isinstance(policy.trigger, WhenTrigger) else 0.0
-        close = None
+        close, in_time = None, None
         if condition is not None:
-            close = closeness(condition.tree, self._subject(record), hold=hold, standing=standing)
+            subject = self._subject(record)
+            close = closeness(condition.tree, subject, hold=hold, standing=standing)
+            in_time = true_in(condition.tree, subject, close.comparisons) if close.truth is False else None
         waiting = self._waiting(target.id)
         statements: tuple[Statement, ...] = ()
         spent: tuple[Spent, ...] = ()
@@ -266,6 +269,7 @@ class _Ways:
             target=target,
             now=now,
             close=close,
+            true_in=in_time,
             standing=standing,
             statements=statements,
             waiting=waiting,

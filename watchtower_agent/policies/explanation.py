@@ -77,6 +77,7 @@ class Case:
         target: Whom it is about.
         now: The present.
         close: Its condition, or the filter on its event, as it stands for the target; None where there is none.
+        true_in: Seconds until a condition that is false comes true by time alone; None: it does not.
         standing: For how long the condition has been true; None when it was not at the last tick.
         statements: What each guard says to what is wanted, or would be.
         waiting: What is wanted of the target and waits; None: nothing.
@@ -91,6 +92,7 @@ class Case:
     target: Target
     now: Instant
     close: Closeness | None = None
+    true_in: float | None = None
     standing: Standing | None = None
     statements: Sequence[Statement] = ()
     waiting: Waiting | None = None

@@ -99,27 +99,36 @@ def _condition(case: Case, trigger: WhenTrigger) -> Next:
         )
     else:
         left = max(0.0, trigger.hold - standing.held_for)
-    return _counting(case, left)
+    return _counting(case, left, _unless(case))
 
 
-def _counting(case: Case, left: float) -> Next:
-    """The condition is true: what comes when it has been for long enough."""
+def _counting(case: Case, left: float, unless: str) -> Next:
+    """The condition is true, or will be: what comes when it has been for long enough.
+
+    Args:
+        case: The policy and its target.
+        left: Seconds until then.
+        unless: What may come between.
+    """
     fires_at = case.now.wall + left
     holding = holding_at(case, fires_at)
     soon = f"in {lasting(left)}" if left > 0 else "with the next sample"
     if not holding:
-        words = f"{case.does} {soon}{_unless(case)}"
+        words = f"{case.does} {soon}{unless}"
         return Next(outlook=Outlook.COUNTING, words=words, at=fires_at)
     if (final := _final(holding)) is not None:
-        return _never(f"fires {soon}{_unless(case)}; {case.verb} is then not done", final)
+        return _never(f"fires {soon}{unless}; {case.verb} is then not done", final)
     at, how = _held(case, holding, fires_at, done=", then done")
-    words = f"fires {soon}{_unless(case)}; {case.verb} is then held by {how}"
+    words = f"fires {soon}{unless}; {case.verb} is then held by {how}"
     return Next(outlook=Outlook.COUNTING, words=words, at=at)
 
 
 def _not_true(case: Case, trigger: WhenTrigger, comparisons: Sequence[Compared]) -> Next:
-    words = f"nothing: {_names(comparisons, truth=False) or 'its condition is not true'}"
-    standing = case.standing
+    why = _names(comparisons, truth=False) or "its condition is not true"
+    words, standing = f"nothing: {why}", case.standing
+    if case.true_in is not None and standing is None:
+        coming = _counting(case, case.true_in + trigger.hold, " unless anything else changes")
+        return replace(coming, outlook=Outlook.NOTHING, words=f"nothing yet: {why}; {coming.words}")
     if standing is not None and standing.firing and standing.ended_for is not None:
         kept = lasting(max(0.0, trigger.keep - standing.ended_for))
         words += f"; it goes on firing for {kept} (keep_for), which does nothing"
