@@ -20,6 +20,7 @@ from watchtower_agent.engine.client import DockerEngine
 from watchtower_agent.errors import AbsentError, PermanentError, TemporaryError, UnansweredError, WatchtowerError
 from watchtower_agent.model.service import CLONE_OF
 
+MIB = 2**20
 COMMAND = """[sh, -c, "trap 'exit 0' TERM; while :; do sleep 0.1; done"]"""
 SHOP = f"""
 name: shop
@@ -106,6 +107,22 @@ async def test_compose_takes_a_clone_for_a_replica_of_its_own(
     # Anonymous volumes of replicas that it takes away Compose leaves behind, whoever made them.
     assert "shop_read" not in {volume["Name"] for volume in engine.api("GET", "/volumes")["Volumes"]}
     assert {network["Name"] for network in engine.api("GET", "/networks")} == {"bridge", "host", "none"}
+
+
+async def test_a_clone_has_other_limits_than_its_original_where_it_is_to_have_them(
+    engine: PrivateEngine, docker: DockerEngine
+) -> None:
+    """As the agent asks for them where it has lowered the original's."""
+    made = ("create", "--memory=64m", "--memory-swap=96m", "--cpus=0.5", IMAGE, "true")
+    web = inspected(engine, engine.docker(*made).strip())["Id"]
+
+    async def limits(memory: int, cpu: float) -> list[int]:
+        wish = {"policy": "busy", "decision": "d1"}
+        of = inspected(engine, await docker.clone(web, **wish, shared=False, memory=memory, cpu=cpu))["HostConfig"]
+        return [of[name] for name in ("Memory", "MemorySwap", "NanoCpus")]
+
+    assert await limits(96 * MIB, 0.75) == [96 * MIB, 128 * MIB, 750_000_000]
+    assert await limits(0, 0.0) == [0, 0, 0]
 
 
 VOLATILE = {"Id", "Created", "Name", "State", "ResolvConfPath", "HostnamePath", "HostsPath", "LogPath", "GraphDriver"}

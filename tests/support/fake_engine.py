@@ -82,8 +82,19 @@ class FakeEngine(FakeDisk):
         if service.replicas != replicas:
             self.services[service_id] = replace(service, replicas=replicas, version=version + 1)
 
-    async def clone(self, container_id: str, *, policy: str, decision: str, shared: bool) -> str:
-        self._note("clone", container_id, policy, decision, shared)
+    async def clone(
+        self,
+        container_id: str,
+        *,
+        policy: str,
+        decision: str,
+        shared: bool,
+        memory: int | None = None,
+        cpu: float | None = None,
+    ) -> str:
+        self._note(
+            "clone", container_id, policy, decision, shared, *(each for each in (memory, cpu) if each is not None)
+        )
         original = self._known(container_id)
         facts = self._detail(original).cloning
         against = [*facts.blockers, *(facts.volumes if not shared else ())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -15,13 +16,18 @@ from tests.support.scaled_host import (
     original,
     scale_policy,
 )
-from watchtower_agent.model.container import ContainerStatus
+from watchtower_agent.loop.resizing import Resized
+from watchtower_agent.model.container import ContainerDetail, ContainerStatus
 from watchtower_agent.model.decision import Decision, Held
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
 from watchtower_agent.model.service import CLONE_OF, CloneFacts
 from watchtower_agent.policies.policy import PolicySet
+from watchtower_agent.policies.resizing.past import Past
+from watchtower_agent.policies.resizing.standing import Standing
 from watchtower_agent.policies.strategies.scale import ScaleTarget, ServiceKind
+
+MIB = 2**20
 
 
 def test_a_compose_service_grows_by_clones_of_the_newest_that_is_well() -> None:
@@ -35,6 +41,29 @@ def test_a_compose_service_grows_by_clones_of_the_newest_that_is_well() -> None:
     assert grown.parameters["original"] == host.docker.find("shop-web-1").id
     assert grown.parameters["add"] == 1
     assert host.limited == []
+
+
+@pytest.mark.parametrize(
+    ("written", "of_clones"),
+    [
+        pytest.param(256 * MIB, 256 * MIB, id="lowered"),
+        pytest.param(math.inf, 0, id="lowered from none"),
+        pytest.param(64 * MIB, None, id="raised"),
+    ],
+)
+def test_a_clone_has_what_others_wrote_where_the_agent_has_lowered_it(written: float, of_clones: int | None) -> None:
+    host = a_project()
+    web = host.docker.find("shop-web-1")
+    detail = replace(web.detail or ContainerDetail(), memory_limit=128 * MIB)
+    host.docker.containers[web.id] = replace(web, detail=detail)
+    host.relist()
+    limit = Standing(limit=128.0 * MIB, given=128.0 * MIB, original=written)
+    past = Past(container_id=web.id, looked=host.clock.now().monotonic, memory_limit=limit)
+    host.pipeline.decisions.resizing.by["right-size", web.name] = Resized(past=past)
+    host.needs(1.9)
+    host.settle(60)
+
+    assert host.intents[0].decision.parameters.get("memory") == of_clones
 
 
 def test_it_shrinks_by_its_own_clones_alone_the_highest_number_first() -> None:

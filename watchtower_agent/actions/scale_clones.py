@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 
-from watchtower_agent.actions.parameters import flag, seconds, text, whole
+from watchtower_agent.actions.parameters import flag, number, seconds, text, whole
 from watchtower_agent.actions.readiness import until_ready
 from watchtower_agent.errors import (
     AbsentError,
@@ -55,7 +55,14 @@ async def grow(engine: Engine, decision: Decision, *, ready: Ready = until_ready
 
 async def _clone(engine: Engine, decision: Decision, original: str, ready: Ready) -> str:
     await _raise_if_over(engine, original)
-    clone = await engine.clone(original, policy=decision.policy, decision=decision.id, shared=flag(decision, "shared"))
+    clone = await engine.clone(
+        original,
+        policy=decision.policy,
+        decision=decision.id,
+        shared=flag(decision, "shared"),
+        memory=whole(decision, "memory"),
+        cpu=number(decision, "cpu"),
+    )
     # Where the agent ends in between, the next run finds the clone by its labels.
     try:
         await ready(engine, clone)

@@ -123,9 +123,18 @@ class DockerEngine:
             timeout=self._margin,
         )
 
-    async def clone(self, container_id: str, *, policy: str, decision: str, shared: bool) -> str:
+    async def clone(
+        self,
+        container_id: str,
+        *,
+        policy: str,
+        decision: str,
+        shared: bool,
+        memory: int | None = None,
+        cpu: float | None = None,
+    ) -> str:
         """Make another container like that one and start it. None is left when that fails."""
-        wish = CloneWish(policy=policy, decision=decision)
+        wish = CloneWish(policy=policy, decision=decision, memory=memory, cpu=cpu)
         clone = await self._workers.call(
             clone_calls.create_clone, self._calls, container_id, wish=wish, shared=shared, timeout=self._margin
         )

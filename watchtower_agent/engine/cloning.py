@@ -12,6 +12,7 @@ from itertools import count
 from typing import Final
 
 from watchtower_agent.engine.fields import mapping, number, sequence, text
+from watchtower_agent.engine.limits import created_with, limits_of
 from watchtower_agent.model.service import CLONE_OF, CLONED_BY, CLONED_FOR, CloneFacts
 from watchtower_agent.model.values import dataclass
 
@@ -38,10 +39,14 @@ class CloneWish:
     Attributes:
         policy: The policy's name.
         decision: Id of the decision.
+        memory: Bytes of its memory limit, 0 for none; None: as the original.
+        cpu: Cores of its CPU limit, 0 for none; None: as the original.
     """
 
     policy: str
     decision: str
+    memory: int | None = None
+    cpu: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +105,7 @@ def clone_plan(
         "ContainerIDFile": "",
         "Binds": [bind for bind in _binds(entry) if bind not in inherited.binds] or None,
     }
+    host_config.update(created_with(limits_of(entry), memory=wish.memory, cpu=wish.cpu))
     if mounts := sequence(host_config.get("Mounts")):
         host_config["Mounts"] = [mount for mount in mounts if mount not in inherited.mounts]
     own: dict[object, object] = {

@@ -120,6 +120,24 @@ def _cpu(before: Limits, cpu: float, room: Room | None) -> dict[str, int]:
     return {"NanoCpus": round(room.cores * _NANO)} if before.nano_cpus and room is not None else {}
 
 
+def created_with(before: Limits, *, memory: int | None, cpu: float | None) -> dict[str, int]:
+    """What a container's creation says of its limits that is like another one but for these.
+
+    Args:
+        before: The other one's.
+        memory: Bytes; 0 for no limit, None for the other one's.
+        cpu: Cores; 0 for no limit, None for the other one's.
+    """
+    body: dict[str, int] = {}
+    if memory is not None:
+        unlimited = {"Memory": 0, "MemorySwap": min(before.swap, 0)}
+        body |= {"Memory": memory, "MemorySwap": _swap(before, memory)} if memory > 0 else unlimited
+    if cpu is not None:
+        unlimited = {"CpuQuota": 0} if before.by_quota else {"NanoCpus": 0}
+        body |= _cpu(before, cpu, None) if cpu > 0 else unlimited
+    return body
+
+
 def differences(body: Mapping[str, int], after: Limits) -> tuple[str, ...]:
     """What the engine has otherwise than it was told, in words.
 

@@ -7,7 +7,7 @@ nothing that is wanted is forgotten without a word, not even by a crash.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cache
 
@@ -25,7 +25,7 @@ from watchtower_agent.loop.under_way import UnderWay
 from watchtower_agent.loop.verifying import Verifying
 from watchtower_agent.model.commit import Record
 from watchtower_agent.model.container import ContainerStatus
-from watchtower_agent.model.decision import Decision, Dropped, Edge, Guard, Held, Mode, Target, TargetKind, Verb
+from watchtower_agent.model.decision import Decision, Dropped, Edge, Guard, Held, Mode, Number, Target, TargetKind, Verb
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
@@ -43,7 +43,7 @@ from watchtower_agent.policies.guards.question import Evidence
 from watchtower_agent.policies.making import digest
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.pruned import needs_plan, planned_anew
-from watchtower_agent.policies.reverting import answering
+from watchtower_agent.policies.reverting import answering, lowered_limits
 from watchtower_agent.policies.triggers import triggered
 from watchtower_agent.policies.verification import Effect, Verdict
 from watchtower_agent.policies.waiting import Waiting, is_revert, key_of, named, restored, stored_forms
@@ -115,7 +115,13 @@ class Decisions:
         self.approving = Approving(self.publication, self.circumstances.approvals)
         self.verifying = Verifying(self.state, self.publication)
         self.scaling = Scaling(
-            self.state, self.publication, self.interval, want=self._want_one, busy=self._is_busy, say=self.say
+            self.state,
+            self.publication,
+            self.interval,
+            want=self._want_one,
+            busy=self._is_busy,
+            say=self.say,
+            lowered=self._lowered_limits,
         )
         self.resizing = Resizing(
             self.state,
@@ -235,6 +241,9 @@ class Decisions:
 
     def _want_one(self, decision: Decision, now: Instant) -> None:
         self._want(decision, None, now)
+
+    def _lowered_limits(self, record: ContainerRecord, now: Instant) -> Mapping[str, Number]:
+        return lowered_limits(self.resizing.pasts_of(record.container.name).values(), record, now)
 
     def _is_busy(self, target: Target) -> bool:
         return self.under_way.busy(target)

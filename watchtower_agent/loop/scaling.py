@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Final
 
@@ -13,7 +13,7 @@ from watchtower_agent.loop.publication import Publication
 from watchtower_agent.loop.scaled_service import EXPLAINS_FOR, OwnChange, Scaled
 from watchtower_agent.model.boots import Boots
 from watchtower_agent.model.commit import Record
-from watchtower_agent.model.decision import Decision, Mode, Target, Verb
+from watchtower_agent.model.decision import Decision, Mode, Number, Target, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import Resume
@@ -21,7 +21,7 @@ from watchtower_agent.model.outcome import Intent, Outcome, Result
 from watchtower_agent.model.service import Judgement
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.policy import Backoff, Policy, PolicySet
-from watchtower_agent.policies.scaled import TO, litter_decision, scale_decision, shortage, target_of
+from watchtower_agent.policies.scaled import NO_LIMITS, TO, litter_decision, scale_decision, shortage, target_of
 from watchtower_agent.policies.scaling.recommendation import Limit
 from watchtower_agent.policies.scaling.rules import Rules
 from watchtower_agent.policies.scaling.situation import Idleness, Situation
@@ -65,6 +65,7 @@ class Scaling:
         want: Takes a decision.
         busy: Whether an action on that target is under way.
         say: Publishes a notice.
+        lowered: The limits of a container that the agent has lowered, as others had made them.
         by: Name of the policy -> its service.
     """
 
@@ -74,6 +75,7 @@ class Scaling:
     want: Callable[[Decision, Instant], None]
     busy: Callable[[Target], bool]
     say: Callable[[Notice, Instant], None]
+    lowered: Callable[[ContainerRecord, Instant], Mapping[str, Number]]
     by: dict[str, Scaled] = field(default_factory=dict)
     _policies: tuple[tuple[Policy, ScaleStrategy], ...] = ()
     _interrupted: list[Intent] = field(default_factory=list)
@@ -221,7 +223,9 @@ class Scaling:
         if known.acts and now.monotonic >= known.retry_at and not self.busy(target_of(strategy)) and self._knows(known):
             lasts = now.wall + 2 * self.interval
             if looked.recommendation.moves:
-                self.want(scale_decision(policy, strategy, seen, looked.recommendation, now, expires_at=lasts), now)
+                limits = self.lowered(seen.originals[0], now) if seen.originals else NO_LIMITS
+                advice = looked.recommendation
+                self.want(scale_decision(policy, strategy, seen, advice, now, expires_at=lasts, limits=limits), now)
             elif seen.litter:
                 self.want(litter_decision(policy, strategy, seen, now, expires_at=lasts), now)
         if changed or looked.regretted or now.monotonic - known.remembered >= _REMEMBER_EVERY:

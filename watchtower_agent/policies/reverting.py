@@ -6,7 +6,7 @@ Pure.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from watchtower_agent.model.decision import Decision, Mode, Number, Target, Verb
@@ -81,6 +81,18 @@ def ways_back(past: Past, record: ContainerRecord, now: Instant) -> tuple[WayBac
         if to is not None:
             found.append(WayBack(resource=resource, current=current, to=to))
     return tuple(found)
+
+
+def lowered_limits(pasts: Iterable[Past], record: ContainerRecord, now: Instant) -> dict[str, Number]:
+    """The limits that the agent has lowered, as others had made them: `memory` in bytes, `cpu` in cores, 0 for none.
+
+    Args:
+        pasts: What is remembered of the container by each policy.
+        record: The container.
+        now: The present.
+    """
+    ways = (way for past in pasts for way in ways_back(past, record, now))
+    return {each.resource.value: each.parameter for each in ways if each.to > each.current}
 
 
 def revert_decision(

@@ -25,6 +25,8 @@ _MOST_NAMED: Final = 5
 TO: Final = "to"
 """Among the parameters of a decision to scale: how many replicas there should be."""
 
+NO_LIMITS: Final[Mapping[str, Number]] = {}
+
 SHORTAGES: Final[Mapping[Limit, str]] = {
     Limit.MISSING: "not everything is known",
     Limit.OPERATOR: "somebody else changed its number of replicas, which is left alone for a while",
@@ -53,6 +55,7 @@ def scale_decision(
     now: Instant,
     *,
     expires_at: float,
+    limits: Mapping[str, Number] = NO_LIMITS,
 ) -> Decision:
     """What the policy wants of the service.
 
@@ -63,6 +66,7 @@ def scale_decision(
         recommendation: One that moves.
         now: The present.
         expires_at: Until when it counts, seconds since the epoch.
+        limits: Of clones: those that are other than their original's.
     """
     target = target_of(strategy)
     correlation = digest("scale", policy.name, target.id, repr(now.wall))
@@ -73,14 +77,16 @@ def scale_decision(
         verb=Verb.SCALE,
         reason=because(recommendation),
         numbers=recommendation.numbers(),
-        parameters=parameters_of(strategy, seen, recommendation),
+        parameters=parameters_of(strategy, seen, recommendation, limits),
         correlation_id=correlation,
         decided_at=now.wall,
         expires_at=expires_at,
     )
 
 
-def parameters_of(strategy: ScaleStrategy, seen: Survey, recommendation: Recommendation) -> dict[str, Number]:
+def parameters_of(
+    strategy: ScaleStrategy, seen: Survey, recommendation: Recommendation, limits: Mapping[str, Number] = NO_LIMITS
+) -> dict[str, Number]:
     """What the action has to know."""
     wanted, to = recommendation.wanted, recommendation.to
     given: dict[str, Number] = {TO: to, "from": wanted}
@@ -88,7 +94,7 @@ def parameters_of(strategy: ScaleStrategy, seen: Survey, recommendation: Recomme
         return given | {"service_id": seen.swarm.id, "version": seen.swarm.version}
     if to > wanted:
         original = seen.originals[0].container.id if seen.originals else ""
-        return given | {"original": original, "add": to - wanted, "shared": strategy.shared}
+        return given | {"original": original, "add": to - wanted, "shared": strategy.shared, **limits}
     removed = [each.container.id for each in seen.clones[: wanted - to]]
     return given | {"remove": ",".join(removed)}
 

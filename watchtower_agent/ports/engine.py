@@ -61,7 +61,16 @@ class Engine(Protocol):
         """
         ...
 
-    async def clone(self, container_id: str, *, policy: str, decision: str, shared: bool) -> str:
+    async def clone(
+        self,
+        container_id: str,
+        *,
+        policy: str,
+        decision: str,
+        shared: bool,
+        memory: int | None = None,
+        cpu: float | None = None,
+    ) -> str:
         """Make another container like that one and start it. None is left when that fails.
 
         Args:
@@ -69,6 +78,8 @@ class Engine(Protocol):
             policy: The policy that wants it, for its label.
             decision: Id of the decision, for its label.
             shared: It may share the original's writable volumes.
+            memory: Bytes of its memory limit, 0 for none; None: as the original.
+            cpu: Cores of its CPU limit, 0 for none; None: as the original.
 
         Returns:
             The clone's full id.

@@ -59,8 +59,17 @@ class FakeEngine:
     async def scale_service(self, service_id: str, *, replicas: int, version: int) -> None:
         await self._call("scale_service", service_id, replicas, version)
 
-    async def clone(self, container_id: str, *, policy: str, decision: str, shared: bool) -> str:
-        raise AssertionError(f"nobody clones {container_id} here, for {policy}, {decision}, {shared}")
+    async def clone(
+        self,
+        container_id: str,
+        *,
+        policy: str,
+        decision: str,
+        shared: bool,
+        memory: int | None = None,
+        cpu: float | None = None,
+    ) -> str:
+        raise AssertionError(f"nobody clones {container_id} here, for {policy}, {decision}, {shared}, {memory}, {cpu}")
 
     async def remove_clone(self, container_id: str, *, stop_timeout: float | None) -> None:
         await self._call("remove_clone", container_id, stop_timeout)

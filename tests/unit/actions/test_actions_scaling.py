@@ -144,6 +144,17 @@ async def test_clones_are_made_one_after_the_other_each_well_before_the_next() -
     assert engine.calls == [("clone", web, "busy", "d1", True)] * 2
 
 
+async def test_a_clone_gets_the_limits_that_were_decided() -> None:
+    engine = FakeEngine()
+    web = engine.put(running())
+
+    async def ready(_: Engine, __: str) -> None:
+        pass
+
+    await grow(engine, decision(original=web, to=2, add=1, shared=False, memory=0, cpu=0.5), ready=ready)
+    assert engine.calls == [("clone", web, "busy", "d1", False, 0, 0.5)]
+
+
 async def test_a_clone_that_does_not_become_well_is_removed_and_the_rest_not_made() -> None:
     engine = FakeEngine()
     web = engine.put(running())

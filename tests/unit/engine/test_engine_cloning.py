@@ -52,6 +52,12 @@ def plan(
     return clone_plan(raw, names=frozenset(names), numbers=frozenset(numbers), image=image, wish=WISH)
 
 
+def limited(raw: object, *, memory: int | None = None, cpu: float | None = None) -> Json:
+    wish = CloneWish(policy="busy", decision="d1", memory=memory, cpu=cpu)
+    made: Json = dict(clone_plan(raw, names=(), numbers=(), image="web:1", wish=wish).body)
+    return dict(made["HostConfig"])
+
+
 def body(raw: object) -> Json:
     return dict(plan(raw).body)
 
@@ -290,3 +296,28 @@ def test_whatever_the_engine_says_facts_and_plan_come_of_it(raw: object) -> None
     assert (labels[CLONED_BY], labels[CLONED_FOR]) == ("d1", "busy")
     assert CLONE_OF in labels
     assert raw == before, "what was read is left as it was"
+
+
+# Its limits.
+
+LIMITS = {"Memory": 100, "MemorySwap": 300, "NanoCpus": 500_000_000, "CpuQuota": 0, "CpuPeriod": 0}
+
+
+def test_a_clone_has_the_limits_of_its_original() -> None:
+    assert limited(inspection(host_config=LIMITS)).items() >= LIMITS.items()
+
+
+@pytest.mark.parametrize(
+    ("original", "memory", "cpu", "made"),
+    [
+        ({}, 150, 0.75, {"Memory": 150, "MemorySwap": 350, "NanoCpus": 750_000_000}),
+        ({}, 0, 0.0, {"Memory": 0, "MemorySwap": 0, "NanoCpus": 0}),
+        ({"MemorySwap": -1}, 0, None, {"Memory": 0, "MemorySwap": -1, "NanoCpus": 500_000_000}),
+        ({"NanoCpus": 0, "CpuQuota": 10_000, "CpuPeriod": 20_000}, None, 0.75, {"CpuQuota": 15_000, "NanoCpus": 0}),
+        ({"NanoCpus": 0, "CpuQuota": 10_000, "CpuPeriod": 20_000}, None, 0.0, {"CpuQuota": 0, "NanoCpus": 0}),
+    ],
+)
+def test_a_clone_has_other_limits_where_it_is_to_have_them(
+    original: Json, memory: int | None, cpu: float | None, made: Json
+) -> None:
+    assert limited(inspection(host_config=LIMITS | original), memory=memory, cpu=cpu).items() >= made.items()
