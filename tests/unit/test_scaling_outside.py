@@ -12,7 +12,10 @@ from tests.support.scaled_host import (
 )
 from watchtower_agent.model.observation import ReadingObserved
 from watchtower_agent.policies.policy import PolicySet
-from watchtower_agent.policies.strategies.scale import IdleRule, MqttMetricRule
+from watchtower_agent.policies.strategies.scale import BoundsRule, IdleRule, MqttMetricRule
+from watchtower_agent.policies.times.cron import parse_cron
+from watchtower_agent.policies.times.moments import Schedule
+from watchtower_agent.policies.times.zones import zone_of
 
 
 def by_queue(replicas: int, *others: MqttMetricRule, interval: float = 5.0) -> ScaledHost:
@@ -34,6 +37,20 @@ def test_a_queue_scales_to_zero_when_idle_for_long_enough_and_back() -> None:
     assert host.asked[1] == (0, 1)
     host.reads(70.0, 60)
     assert host.replicas == 3
+
+
+def test_a_time_that_lets_a_service_have_none_gives_it_back_its_replica_when_it_is_over() -> None:
+    """Of its own metrics alone, which nobody has without replicas: what the schedule says is enough."""
+    until_three = BoundsRule(opens=Schedule(parse_cron("0 14 * * *"), zone_of("UTC")), open_for=3600.0, least=0)
+    host = ScaledHost(scale_policy(SWARM, idle=IdleRule(), schedule=(until_three,)), replicas=1, interval=5.0)
+    host.load = lambda _: 0.0  # it is 14:13:20
+    host.settle(1000)
+    assert (host.asked, host.replicas) == ([(1, 0)], 0)
+    host.settle(1790)
+    assert (host.replicas, len(host.limited)) == (0, 1)
+
+    host.settle(40)
+    assert (host.asked, host.replicas) == ([(1, 0), (0, 1)], 1)
 
 
 def test_a_queue_that_tells_nothing_any_more_holds_the_service_as_it_is() -> None:

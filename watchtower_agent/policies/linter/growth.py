@@ -49,3 +49,21 @@ def never_idle(policy: Policy) -> Iterator[Doubt]:
         message = f"the last replica never goes: min is {strategy.least}"
     if message:
         yield Doubt(policy=policy, path=("scale", "idle"), message=message, remedy=remedy, at_key=True)
+
+
+def stays_at_none(policy: Policy) -> Iterator[Doubt]:
+    """Times in which the last replica may go, and of which the metrics tell nothing once it has gone."""
+    strategy = policy.trigger
+    if not isinstance(strategy, ScaleStrategy) or strategy.clones or strategy.idle is None:
+        return
+    if not strategy.metrics or len(strategy.own_metrics) < len(strategy.metrics):
+        return
+    for index, each in enumerate(strategy.schedule):
+        if each.least == 0:
+            yield Doubt(
+                policy=policy,
+                path=("scale", "schedule", index, "min"),
+                message="once the last replica has gone nothing brings one back before this time is over:"
+                " without replicas there are no metrics of theirs",
+                remedy="add a metric of mqtt or http, or write min: 1",
+            )

@@ -284,6 +284,25 @@ def test_an_idle_rule_that_min_keeps_from_ever_working(keys: str, warns: bool) -
     assert [line.split(": ")[2] for line in found] == ["policies[0].scale.idle"] * warns
 
 
+@pytest.mark.parametrize(
+    ("target", "metrics", "least", "warns"),
+    [
+        (SWARM, [CPU], 0, True),
+        (SWARM, [CPU, QUEUE], 0, False),
+        (SWARM, [CPU], 2, False),
+        (WEB, [CPU], 0, False),
+    ],
+)
+def test_a_time_in_which_a_service_goes_down_to_none_and_nothing_tells_when_to_come_back(
+    target: str, metrics: list[str], least: int, *, warns: bool
+) -> None:
+    bounds = [f"{{cron: '0 {hour} * * *', for: 1h, min: {each}}}" for hour, each in ((1, 1), (2, least))]
+    keys = f", idle: {{}}, schedule: [{', '.join(bounds)}]"
+    found = warned(f"{target}, {scale(*metrics, keys=keys)}")
+    told = [line for line in found if "nothing brings one back before this time is over" in line]
+    assert [line.split(": ")[2] for line in told] == ["policies[0].scale.schedule[1].min"] * warns
+
+
 @pytest.mark.parametrize("target", [WEB, GROUP])
 def test_an_idle_rule_of_what_never_goes_down_to_none(target: str) -> None:
     scaled = scale(QUEUE, keys=", idle: {}").replace("min: 1", "min: 0")
