@@ -33,6 +33,18 @@ class PermanentError(WatchtowerError):
     """Something that will not work however often it is tried: refused, malformed, not supported."""
 
 
+class ForbiddenError(PermanentError):
+    """A request is not let through: by a proxy before the engine, or by a plugin of the engine.
+
+    Attributes:
+        endpoint: As docs/engine-access.md lists it, `GET /containers/{id}/changes`.
+    """
+
+    def __init__(self, message: str, *, endpoint: str) -> None:
+        super().__init__(message)
+        self.endpoint = endpoint
+
+
 class AbsentError(PermanentError):
     """The object is not there (any more). Callers treat it as an answer, not as a fault."""
 

@@ -17,7 +17,14 @@ from tests.support.engine_watch import engine_calls
 from tests.support.proxy import EngineProxy
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.engine.client import DockerEngine
-from watchtower_agent.errors import AbsentError, PermanentError, TemporaryError, UnansweredError, WatchtowerError
+from watchtower_agent.errors import (
+    AbsentError,
+    ForbiddenError,
+    PermanentError,
+    TemporaryError,
+    UnansweredError,
+    WatchtowerError,
+)
 from watchtower_agent.model.service import CLONE_OF
 
 MIB = 2**20
@@ -282,6 +289,35 @@ async def test_what_a_process_wrote_itself_and_what_is_mounted_stands_against_no
     engine.docker("exec", "given-web-1", "sh", "-c", "until test -e /ready; do sleep 0.05; done")
     await clone(docker, inspected(engine, "given-web-1")["Id"])
     assert compose.names() == ["given-web-1", "given-web-2"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "listed"),
+    [
+        ("GET", "/containers/*/changes", "GET /containers/{id}/changes"),
+        ("HEAD", "/containers/*/archive", "HEAD /containers/{id}/archive"),
+    ],
+)
+async def test_what_a_proxy_does_not_let_through_is_named_and_clones_are_removed_all_the_same(
+    engine: PrivateEngine, docker: DockerEngine, tmp_path: Path, method: str, path: str, listed: str
+) -> None:
+    compose = Compose(engine, tmp_path, ONE.format(more=""))
+    compose("up", "--detach", "web")
+    engine.docker("exec", "lone-web-1", "touch", "/written")
+    web = inspected(engine, "lone-web-1")["Id"]
+    made = await clone(docker, web)
+    with (
+        EngineProxy(engine.socket) as proxy,
+        closing(engine_calls(proxy.url, timeout=5)) as calls,
+        closing(DockerEngine(calls, clock=SystemClock())) as behind,
+    ):
+        proxy.forbid(method, path)
+        with pytest.raises(ForbiddenError) as found:
+            await clone(behind, web)
+        assert f"{listed} is not let through (403)" in str(found.value)
+        assert compose.names() == ["lone-web-1", "lone-web-2"]
+        await behind.remove_clone(made, stop_timeout=1)
+    assert compose.names() == ["lone-web-1"]
 
 
 async def test_who_takes_too_long_to_be_compared_with_its_image_is_cloned(

@@ -27,6 +27,7 @@ from tests.support.patience import patient
 from watchtower_agent.engine.endpoints import Need, endpoint_of
 
 BLOCK = 65536
+_FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class Request:
         wall: time.time() when its head was complete.
         monotonic: time.monotonic() of the same moment.
         answered: time.monotonic() of the first byte of the answer, None before.
+        forbidden: It was answered with status 403, and not passed on.
     """
 
     method: str
@@ -48,6 +50,7 @@ class Request:
     wall: float
     monotonic: float
     answered: float | None = None
+    forbidden: bool = False
 
 
 @dataclass(slots=True)
@@ -57,8 +60,8 @@ class Rule:
     Attributes:
         method: `*` for any.
         pattern: A glob over the path without version: `/containers/*/restart`.
-        action: `hold` (kept back until released), `delay`, `refuse` (connection closed, no answer) or
-            `blackhole` (taken, never answered).
+        action: `hold` (kept back until released), `delay`, `refuse` (connection closed, no answer), `forbid` (the
+            same after an answer of status 403) or `blackhole` (taken, never answered).
         seconds: Of a delay.
         hits: How many matched.
     """
@@ -199,6 +202,10 @@ class EngineProxy:
         """Close the connection on matching requests, without an answer."""
         return self._rule(Rule(method=method, pattern=pattern, action="refuse"))
 
+    def forbid(self, method: str, pattern: str) -> Rule:
+        """Answer matching requests with status 403, as a proxy does that lets only some through."""
+        return self._rule(Rule(method=method, pattern=pattern, action="forbid"))
+
     def blackhole(self, method: str, pattern: str) -> Rule:
         """Swallow matching requests: never an answer."""
         return self._rule(Rule(method=method, pattern=pattern, action="blackhole"))
@@ -299,7 +306,8 @@ class EngineProxy:
             rule.hit()
             if rule.action == "delay":
                 time.sleep(rule.seconds)
-            elif rule.action == "refuse":
+            elif rule.action in {"refuse", "forbid"}:
+                request.forbidden = rule.action == "forbid"
                 return False
             else:
                 rule.wait_released()
@@ -379,6 +387,8 @@ class _Connection:
             head, buffer = buffer.split(b"\r\n\r\n", 1)
             self.request = _parse(head)
             if not self._proxy.admit(self.request):
+                if self.request.forbidden:
+                    self._client.sendall(_FORBIDDEN)
                 return
             self._proxy.wait_thawed(self.request)
             length = _header(head, b"content-length")

@@ -9,7 +9,7 @@ from typing import Final
 
 from tests.support.core import INFO, Host, container_id, ended
 from watchtower_agent.model.container import Container, ContainerStatus
-from watchtower_agent.model.decision import Mode, Verb
+from watchtower_agent.model.decision import Mode, Number, Verb
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
     EngineFound,
@@ -75,6 +75,7 @@ class ScaledHost(Host):
         takes: How many bytes of memory a container has.
         elsewhere: Tasks on other nodes.
         fails: How many changes the engine refuses.
+        failing: What outcomes of those have among their numbers.
         conflicts: How many changes the Swarm refuses, since somebody else was faster.
         service_id: Of the Swarm's service.
         version: Of the Swarm's service: goes up with each change.
@@ -94,6 +95,7 @@ class ScaledHost(Host):
         self.takes: Callable[[Container], float] = lambda _: 0.5 * GIB
         self.conflicts = 0
         self.fails = 0
+        self.failing: Mapping[str, Number] = {}
         self.service_id = "s1"
         self.version = 10
         self._made = 0
@@ -244,7 +246,7 @@ class ScaledHost(Host):
         begun, given = self.clock.wall, intent.decision.parameters
         if self.fails:
             self.fails -= 1
-            return ended(intent, Result.FAILED, begun, begun)
+            return replace(ended(intent, Result.FAILED, begun, begun), numbers=self.failing)
         if self.replicas is not None:
             if self.conflicts or given["version"] != self.version:
                 self.conflicts = max(0, self.conflicts - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -78,6 +79,23 @@ def test_it_shrinks_by_its_own_clones_alone_the_highest_number_first() -> None:
     assert gone == [numbered["shop-web-4"], numbered["shop-web-3"]][: len(gone)]
     assert host.docker.find("shop-web-1").running
     assert host.limited == []
+
+
+def test_a_growth_that_is_not_let_through_is_tried_seldom_and_keeps_nobody_from_shrinking() -> None:
+    host = a_grown_project(2.9)
+    assert host.running == 3
+    host.clear()
+    host.fails, host.failing = 9, {"forbidden": "GET /containers/{id}/changes"}
+    host.needs(5.9)
+    host.settle(1000)
+    tries = [each.at for each in host.intents]
+    assert [later - earlier for earlier, later in pairwise(tries)] == [pytest.approx(900, abs=30)]
+
+    host.fails = 0
+    host.needs(0.4)
+    host.settle(600)  # which is before the next try
+    assert host.running < 3
+    assert all("remove" in each.decision.parameters for each in host.intents[2:])
 
 
 def test_what_an_interrupted_change_left_is_removed() -> None:

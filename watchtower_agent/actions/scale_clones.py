@@ -9,6 +9,7 @@ from watchtower_agent.actions.parameters import flag, number, seconds, text, who
 from watchtower_agent.actions.readiness import until_ready
 from watchtower_agent.errors import (
     AbsentError,
+    ForbiddenError,
     IncompleteError,
     PermanentError,
     TemporaryError,
@@ -17,6 +18,7 @@ from watchtower_agent.errors import (
 )
 from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.decision import Decision, Number
+from watchtower_agent.model.outcome import FORBIDDEN
 from watchtower_agent.ports.engine import Engine
 
 Ready = Callable[[Engine, str], Awaitable[None]]
@@ -123,5 +125,7 @@ def _added(made: list[str]) -> dict[str, Number]:
 def _incomplete(decision: Decision, error: WatchtowerError, wanted: int, numbers: dict[str, Number]) -> IncompleteError:
     done = next(iter(numbers.values()))
     unanswered: dict[str, Number] = {"unanswered": True} if isinstance(error, UnansweredError) else {}
+    if isinstance(error, ForbiddenError):
+        numbers = {**numbers, FORBIDDEN: error.endpoint}
     text = f"{error}; {done} of {wanted} was done" if wanted > 1 else str(error)
     return IncompleteError(f"scaling {decision.target.name}: {text}", numbers={**numbers, **unanswered})

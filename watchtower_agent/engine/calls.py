@@ -215,14 +215,14 @@ class EngineCalls:
         return self._lines({"since": since, "until": until})
 
     def _lines(self, params: Mapping[str, str]) -> Sequence[bytes]:
-        with translated("reading past events"):
+        with translated("reading past events", "GET", "/events"):
             link = self._linked()
             answer = accepted(link.transport.ask("GET", link.target("/events", params), timeout=self.timeout))
             return [line for lines in split_lines((answer.content, b"\n")) for line in lines]
 
     def open_events(self, since_ns: int) -> EventFeed:
         """Subscribe, with a replay of what the ring has since that stamp. The feed waits for events without a limit."""
-        with translated("subscribing to events"):
+        with translated("subscribing to events", "GET", "/events"):
             link = self._linked()
             if link.podman:
                 since_ns = max(since_ns, self._now_ns() - _PODMAN_REACH_NS)
@@ -247,14 +247,14 @@ class EngineCalls:
             params: The query.
             timeout: Seconds until EngineTimeoutError; None for those of every call.
         """
-        with translated(what):
+        with translated(what, "GET", path):
             link = self._linked()
             limit = self.timeout if timeout is None else timeout
             return accepted(link.transport.ask("GET", link.target(ours("GET", path), params), timeout=limit)).json()
 
     def head(self, path: str, *, what: str, params: Mapping[str, str] | None = None) -> Mapping[str, str]:
         """HEAD: what an answer's headers say, by their names in small letters; arguments as of `get`."""
-        with translated(what):
+        with translated(what, "HEAD", path):
             link = self._linked()
             target = link.target(ours("HEAD", path), params)
             return accepted(link.transport.ask("HEAD", target, timeout=self.timeout)).headers
@@ -280,7 +280,7 @@ class EngineCalls:
         Returns:
             The answer to JSON, which is JSON; None for nothing.
         """
-        with translated(what):
+        with translated(what, "POST", path):
             link = self._linked()
             target = link.target(ours("POST", path), params)
             answer = accepted(link.transport.ask("POST", target, body=body, timeout=timeout))
@@ -288,7 +288,7 @@ class EngineCalls:
 
     def delete(self, path: str, *, what: str, params: Mapping[str, str] | None = None, timeout: float) -> None:
         """DELETE; arguments as of `post`."""
-        with translated(what):
+        with translated(what, "DELETE", path):
             link = self._linked()
             target = link.target(ours("DELETE", path), params)
             accepted(link.transport.ask("DELETE", target, timeout=timeout))
@@ -309,7 +309,7 @@ class EngineCalls:
 
     def _build(self) -> _Link:
         """A way whose version is negotiated."""
-        with translated(f"connecting to {self.address.url}"):
+        with translated(f"connecting to {self.address.url}", "GET", "/version"):
             self._look_at_socket()
             transport = self._way()
             try:

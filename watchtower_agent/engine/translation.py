@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from http.client import HTTPException, RemoteDisconnected
 
+from watchtower_agent.engine.endpoints import endpoint_of
 from watchtower_agent.engine.transport import Answer, WayError
 from watchtower_agent.errors import (
     AbsentError,
     ConflictError,
+    ForbiddenError,
     PermanentError,
     RemovedError,
     TemporaryError,
@@ -66,24 +68,30 @@ def accepted(answer: Answer) -> Answer:
 
 
 @contextlib.contextmanager
-def translated(what: str) -> Iterator[None]:
+def translated(what: str, method: str = "", path: str = "") -> Iterator[None]:
     """Turn whatever a request raises into the agent's own errors, once.
 
     Args:
         what: What was being done, as the beginning of a sentence for people.
+        method: Of the request, where it is named if it is not let through.
+        path: Of the request, without the API's version and the query.
     """
     try:
         yield
     except RefusalError as error:
-        raise _answer(what, error) from error
+        raise _answer(what, error, method, path) from error
     except WayError as error:
         raise EngineLostError(f"{what}: {error}") from error  # it may have failed after the engine was asked
     except (OSError, HTTPException, ValueError, LookupError) as error:
         raise _failure(what, error) from error
 
 
-def _answer(what: str, error: RefusalError) -> WatchtowerError:
+def _answer(what: str, error: RefusalError, method: str, path: str) -> WatchtowerError:
     status, explanation = error.status, error.explanation
+    if status == HTTPStatus.FORBIDDEN and (endpoint := endpoint_of(method, path)) is not None:
+        asked = f"{endpoint.method} {endpoint.path}"
+        words = f"{asked} is not let through (403): {explanation or 'no reason given'}; the agent needs it for that"
+        return ForbiddenError(f"{what}: {words} (docs/engine-access.md)", endpoint=asked)
     text = f"{what}: the engine refused ({status}): {explanation or 'no reason given'}"
     if status == NOT_FOUND:
         return AbsentError(text)

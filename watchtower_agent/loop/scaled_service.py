@@ -88,6 +88,7 @@ class Scaled:
         failures: Changes that failed in a row.
         conflicts: Changes in a row to which somebody else's came first.
         retry_at: When the next one may be tried.
+        growth_failed: The last one that failed was to make clones: to remove some is no other try.
         ended: When the last one ended, however.
         failed: Why the last one failed; empty while none has.
         remembered: When its memory was last given to the store.
@@ -118,6 +119,7 @@ class Scaled:
     failures: int = 0
     conflicts: int = 0
     retry_at: float = -math.inf
+    growth_failed: bool = False
     ended: float = -math.inf
     failed: str = ""
     remembered: float = -math.inf

@@ -17,7 +17,7 @@ from watchtower_agent.model.decision import Decision, Mode, Number, Target, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import Resume
-from watchtower_agent.model.outcome import Intent, Outcome, Result
+from watchtower_agent.model.outcome import FORBIDDEN, Intent, Outcome, Result
 from watchtower_agent.model.service import Judgement
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.policy import Backoff, Policy, PolicySet
@@ -172,7 +172,11 @@ class Scaling:
             known.failures, known.retry_at, known.failed = 0, -math.inf, ""
         elif outcome.result is Result.FAILED and (not conflict or known.conflicts >= _TRIES):
             known.conflicts, known.failures, known.failed = 0, known.failures + 1, outcome.reason
-            known.retry_at = now.monotonic + _RETRIES.delay(known.failures, outcome.decision.id)
+            known.growth_failed = "add" in outcome.decision.parameters
+            # Who is not let through is not a moment later: people are told seldom, by tries that can't succeed.
+            seldom = FORBIDDEN in outcome.numbers
+            wait = _RETRIES.longest if seldom else _RETRIES.delay(known.failures, outcome.decision.id)
+            known.retry_at = now.monotonic + wait
 
     def interrupted(self, now: Instant) -> Iterator[Outcome]:
         """What became of changes that an earlier run began and did not end, as far as the services tell by now."""
@@ -220,7 +224,9 @@ class Scaling:
         known.recommended.append((now.monotonic, looked.recommendation.to))
         if known.acts:
             self._tell(policy, known, looked, now)
-        if known.acts and now.monotonic >= known.retry_at and not self.busy(target_of(strategy)) and self._knows(known):
+        grows = looked.recommendation.to > looked.recommendation.wanted
+        waits = now.monotonic < known.retry_at and (grows or not known.growth_failed)
+        if known.acts and not waits and not self.busy(target_of(strategy)) and self._knows(known):
             lasts = now.wall + 2 * self.interval
             if looked.recommendation.moves:
                 limits = self.lowered(seen.originals[0], now) if seen.originals else NO_LIMITS

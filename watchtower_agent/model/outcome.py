@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
+from typing import Final
 
 from watchtower_agent.model.decision import Decision, Number, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.values import dataclass
+
+FORBIDDEN: Final = "forbidden"
+"""Among an outcome's numbers: the request that was not let through. It will not be the next time, either."""
 
 
 class Result(StrEnum):

@@ -15,6 +15,7 @@ from watchtower_agent.actions.readiness import LEAST, MOST, STEADY, until_ready
 from watchtower_agent.actions.scale_clones import grow, shrink
 from watchtower_agent.errors import (
     AbsentError,
+    ForbiddenError,
     IncompleteError,
     PermanentError,
     TemporaryError,
@@ -227,6 +228,16 @@ async def test_who_stops_or_removes_the_original_meanwhile_gets_no_clone(*, remo
 async def test_an_original_that_is_gone_before_any_clone_was_made_is_an_end_like_any_others() -> None:
     outcome = await Bench().run(decision(original=identity("web"), to=2, add=1))
     assert (outcome.result, outcome.reason) == (Result.ABANDONED, "web was removed before the engine was asked")
+
+
+async def test_what_is_not_let_through_is_among_the_outcomes_numbers() -> None:
+    engine = FakeEngine()
+    web = engine.put(running())
+    endpoint = "GET /containers/{id}/changes"
+    engine.fail["clone"] = ForbiddenError(f"cloning it: {endpoint} is not let through (403)", endpoint=endpoint)
+    with pytest.raises(IncompleteError, match="not let through") as found:
+        await grow(engine, decision(original=web, to=2, add=1, shared=False))
+    assert found.value.numbers == {"added": 0, "clones": "", "forbidden": endpoint}
 
 
 async def test_what_stands_against_clones_is_the_outcomes_reason() -> None:

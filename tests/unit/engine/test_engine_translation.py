@@ -20,6 +20,7 @@ from watchtower_agent.engine.transport import Answer
 from watchtower_agent.errors import (
     AbsentError,
     ConflictError,
+    ForbiddenError,
     PermanentError,
     RemovedError,
     TemporaryError,
@@ -121,3 +122,19 @@ def test_an_address_that_is_no_socket_is_told_as_that(what: str, tmp_path: Path)
 
     with pytest.raises(EngineRefusedError, match=r"docker\.sock is no socket; set engine\.url to the engine's"):
         calls.connect()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "named"),
+    [
+        ("GET", "/containers/0a1b/changes", "GET /containers/{id}/changes"),
+        ("HEAD", "/containers/0a1b/archive", "HEAD /containers/{id}/archive"),
+    ],
+)
+def test_a_request_that_is_not_let_through_is_named_as_the_documentation_lists_it(
+    method: str, path: str, named: str
+) -> None:
+    with pytest.raises(ForbiddenError) as found, translated("cloning web", method, path):
+        accepted(Answer(status=403, content=b""))
+    assert found.value.endpoint == named
+    assert str(found.value).startswith(f"cloning web: {named} is not let through (403): no reason given")
