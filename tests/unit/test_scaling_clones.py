@@ -17,6 +17,7 @@ from tests.support.scaled_host import (
     original,
     scale_policy,
 )
+from tests.unit.test_explaining import explain
 from watchtower_agent.loop.resizing import Resized
 from watchtower_agent.model.container import ContainerDetail, ContainerStatus
 from watchtower_agent.model.decision import Decision, Held
@@ -87,7 +88,11 @@ def test_a_growth_that_is_not_let_through_is_tried_seldom_and_keeps_nobody_from_
     host.clear()
     host.fails, host.failing = 9, {"forbidden": "GET /containers/{id}/changes"}
     host.needs(5.9)
-    host.settle(1000)
+    host.settle(60)
+    told = explain(host, "web")["targets"][0]["next"]
+    assert (told["outlook"], told["words"][:31]) == ("held", "the last change failed (failed)")
+    assert told["at"] - host.intents[0].at == pytest.approx(900, abs=5)
+    host.settle(940)
     tries = [each.at for each in host.intents]
     assert [later - earlier for earlier, later in pairwise(tries)] == [pytest.approx(900, abs=30)]
 
