@@ -28,6 +28,51 @@ def test_an_oom_kill_gives_more_memory_at_once_without_a_restart() -> None:
     assert host.detail("other").memory_limit == 128 * MIB
 
 
+def test_who_is_killed_gets_more_memory_by_that_event_however_seldom_it_is_sampled() -> None:
+    host = SizedHost(interval=30)
+    host.uses(120, memory=100, cores=0.2)
+    host.clear()
+    host.oom()
+
+    assert host.resized == [{"memory": 228 * MIB}]
+    host.carry_out()
+    assert host.limits[0] == 228.0
+
+
+def test_who_is_killed_before_its_first_sample_gets_more_memory_as_soon_as_its_limits_are_known() -> None:
+    host = SizedHost(interval=30)
+    host.docker.remove("web", force=True)
+    host.docker.create("web", identity="f" * 64, memory_limit=128 * MIB, cpu_granted=0.5)
+    host.docker.tell("oom", "web")
+    host.deliver()
+
+    assert host.resized == [{"memory": 228 * MIB}]
+
+
+def test_who_ends_by_the_kill_gets_more_memory_as_soon_as_it_runs_again() -> None:
+    host = SizedHost(interval=30)
+    host.uses(120, memory=100, cores=0.2)
+    host.docker.tell("oom", "web")
+    host.docker.crash("web", 137)
+    host.deliver()
+    assert host.resized == []
+
+    host.docker.start("web")
+    host.deliver()
+    assert host.resized == [{"memory": 228 * MIB}]
+
+
+def test_who_is_killed_again_while_its_limit_is_raised_gets_more_once_that_is_done() -> None:
+    host = SizedHost(interval=30)
+    host.uses(120, memory=100, cores=0.2)
+    host.oom()
+    host.oom()
+    assert host.resized == [{"memory": 228 * MIB}]
+
+    host.carry_out(outcome_first=True)  # the new limit is not known yet as the call returns
+    assert host.resized == [{"memory": 228 * MIB}, {"memory": 328 * MIB}]
+
+
 def test_what_is_used_all_the_time_raises_the_limit_of_cpu() -> None:
     host = SizedHost(interval=30)
     host.uses(3700, memory=60, cores=0.49)

@@ -336,7 +336,7 @@ class Decisions:
             killed: The kernel killed a process of it for want of memory.
         """
         if killed:
-            self.resizing.killed(container_id)
+            self.resizing.killed(container_id, now)
         if self._policies_known:
             self._seen += self.verifying.sees(container_id, now)
 
@@ -344,6 +344,8 @@ class Decisions:
         """Draw the conclusions from what events told, now that all of them are known."""
         seen, self._seen = self._seen, []
         self._judged(seen, now)
+        if self._policies_known:
+            self.resizing.look_at_killed(now)
 
     def look_at_breakers(self, now: Instant) -> None:
         """See who has recovered, and whether what was done has helped."""

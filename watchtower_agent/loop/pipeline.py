@@ -461,6 +461,7 @@ class Pipeline:
         if again:
             self._inspect([seen.container_id])
             return
+        self.decisions.resizing.inspected(seen.container_id)
         for event in events:
             self._engine_event(event, now)
         self.decisions.under_way.settling.settle(seen, now)

@@ -1,4 +1,4 @@
-"""Resizing containers: feeds their meters, looks at each once a minute, remembers, says what is wanted. Pure."""
+"""Resizing containers: feeds their meters, looks at each once a minute and after OOM kills, remembers. Pure."""
 
 from __future__ import annotations
 
@@ -102,6 +102,10 @@ class Resizing:
     asked: Callable[[str, str], Decision | None]
     by: dict[tuple[str, str], Resized] = field(default_factory=dict)
     _policies: tuple[tuple[Policy, ResizeStrategy], ...] = ()
+    _at_once: set[str] = field(default_factory=set)
+    """Ids of containers that are looked at as soon as can be: a process of each was killed for want of memory."""
+    _outdated: set[str] = field(default_factory=set)
+    """Ids of containers that were not inspected since a change ended: what is known of their limits may be old."""
     _names: frozenset[str] | None = None
     """Of the policies that resize, those that are off among them; None before any are known."""
     _called: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -137,12 +141,37 @@ class Resizing:
         for key in [key for key, past in former if not past.may_have_originals]:
             self._forget(key)
 
-    def killed(self, container_id: str) -> None:
+    def killed(self, container_id: str, now: Instant) -> None:
         """The kernel killed a process of that container for want of memory."""
         record = self.state.containers.get(container_id)
-        for (_, name), known in self.by.items() if record is not None else ():
-            if record is not None and name == record.container.name:
+        if record is None:
+            return
+        for policy, _ in self._policies:
+            if _selects(policy, record):
+                self._known(policy, record, now)  # it may be killed before its first sample
+        for (_, name), known in self.by.items():
+            if name == record.container.name:
                 known.killed = True
+        self._at_once.add(container_id)
+
+    def inspected(self, container_id: str) -> None:
+        """It is known by now which limits it has."""
+        self._outdated.discard(container_id)
+
+    def look_at_killed(self, now: Instant) -> None:
+        """Look at who was killed for want of memory: for the next sample half a minute may be too long."""
+        for container_id in sorted(self._at_once):
+            record = self.state.containers.get(container_id)
+            if record is not None and not record.container.running:
+                continue  # it is looked at once it runs again
+            self._at_once.discard(container_id)
+            for policy, strategy in self._policies if record is not None else ():
+                if record is not None and _selects(policy, record):
+                    known = self._known(policy, record, now)
+                    if known.killed:
+                        self._look(policy, strategy, record, known, now)
+                    if known.killed:  # its limits are not known yet, or are being changed
+                        self._at_once.add(container_id)
 
     def look(self, now: Instant) -> None:
         """Take the newest sample in, and look at those whose time has come."""
@@ -194,6 +223,7 @@ class Resizing:
         if known is None:
             return
         known.due = now.monotonic + _SEEN_AFTER
+        self._outdated.add(outcome.decision.target.id)
         if is_revert(outcome.decision):
             known.meter.alarm = math.inf  # not looked at before the change can be seen
             if outcome.result is Result.SUCCEEDED:
@@ -208,6 +238,7 @@ class Resizing:
     def forget(self, now: Instant) -> None:
         """Names of containers come and go: what counts no more is not kept for ever."""
         ids = self.state.containers.keys()
+        self._outdated &= ids
         self._called = {key: name for key, name in self._called.items() if key[1] in ids}
         names = {record.container.name for record in self.state.containers.values()}
         for key, known in list(self.by.items()):
@@ -235,13 +266,14 @@ class Resizing:
             container = record.container
             before = known.get(container_id)
             if before is None or before[0] is not container:
-                before = container, policy.selector is not None and policy.selector.matches(container)
+                before = container, _selects(policy, record)
             asked[container_id] = before
             if before[1] and container.running:
                 yield record
         self._selected[policy.name] = asked
 
-    def _see(self, policy: Policy, strategy: ResizeStrategy, record: ContainerRecord, now: Instant) -> None:
+    def _known(self, policy: Policy, record: ContainerRecord, now: Instant) -> Resized:
+        """What is known of a container, under the name that it has by now."""
         container = record.container
         key = policy.name, container.name
         before = self._called.get((policy.name, container.id))
@@ -254,9 +286,13 @@ class Resizing:
         if known.container_id != container.id:
             known.container_id, known.looked = container.id, None
             known.due = now.monotonic + _spread(container.id)
+        return known
+
+    def _see(self, policy: Policy, strategy: ResizeStrategy, record: ContainerRecord, now: Instant) -> None:
+        known = self._known(policy, record, now)
         cores, working_set = (
             math.nan if value is None else value
-            for value in (self.state.metric(container.id, name, now) for name in (CORES, WORKING_SET))
+            for value in (self.state.metric(record.container.id, name, now) for name in (CORES, WORKING_SET))
         )
         soon = known.meter.see(cores, working_set, self.interval)
         if soon or known.killed or now.monotonic >= known.due:
@@ -274,6 +310,8 @@ class Resizing:
         target = container_target(record)
         if self.busy(target) or not are_limits_known(record, self.state):
             return  # what is measured is kept until they are
+        if record.container.id in self._outdated and now.monotonic < known.due:
+            return
         situation = situation_of(record, self.state, now, known.meter.take(), killed=known.killed)
         known.looked = looked = look(strategy.rules, situation, known.past, now)
         known.past, known.killed, known.meter.alarm = looked.past, False, looked.alarm
@@ -320,6 +358,10 @@ class Resizing:
     def _forget(self, key: tuple[str, str]) -> None:
         del self.by[key]
         self.publication.out.records.append(Record(kind=KIND, key="\0".join(key), value=None))
+
+
+def _selects(policy: Policy, record: ContainerRecord) -> bool:
+    return policy.selector is not None and policy.selector.matches(record.container)
 
 
 def _limit(parameter: Number) -> float | None:
