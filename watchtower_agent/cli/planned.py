@@ -35,6 +35,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "orchestrator": "an orchestrator owns it",
     "compose": "a Compose project on this host has or had it",
     "child": "something that is kept is built upon it",
+    "unread": "the engine does not tell what it is made of",
     "pattern": "the policy's keep names it",
     "newest": "one of the newest of its repository",
     "named": "it has a name, and the policy deletes only those without",

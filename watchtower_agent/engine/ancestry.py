@@ -16,11 +16,14 @@ from urllib.parse import quote
 
 from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.engine.fields import mapping, sequence, text
-from watchtower_agent.errors import PermanentError
+from watchtower_agent.engine.translation import EngineRefusedError
+from watchtower_agent.errors import UnansweredError, WatchtowerError
 from watchtower_agent.model.disk_usage import Image
 
 _MOST_LAYERS = 500
 """An engine has no image with as many."""
+_MOST_UNANSWERED = 3
+"""Images of which no answer is waited for in one listing: each costs the whole time that a call may take."""
 
 
 class Ancestry:
@@ -29,26 +32,49 @@ class Ancestry:
     def __init__(self) -> None:
         # Id -> one text for each of its layers, of that and all below it: two that are equal have all of these.
         self._layers: dict[str, tuple[str, ...]] = {}
+        # Ids of those of which there was no answer: they are asked last, so that they hold up no other.
+        self._silent: frozenset[str] = frozenset()
         self._lock = Lock()
 
     def told(self, images: Sequence[Image], calls: EngineCalls, what: str) -> tuple[Image, ...]:
         """The images with their parents, also where the engine's listing does not tell.
 
+        One of which the engine answers an error, or nothing, is marked as unread; the others are asked all the same.
+
         Args:
             images: All that there are.
             calls: The blocking API.
             what: What is being done, for errors.
+
+        Raises:
+            EngineRefusedError: The engine is gone.
         """
         with self._lock:
             known = {image.id: self._layers[image.id] for image in images if image.id in self._layers}
+            silent = self._silent
+        unread: set[str] = set()
+        unanswered: set[str] = set()
         try:
-            for image in images:
-                if image.id not in known:
-                    known[image.id] = _layers(calls, image.id, what)
+            for image_id in sorted((each.id for each in images if each.id not in known), key=silent.__contains__):
+                if len(unanswered) >= _MOST_UNANSWERED:
+                    unread.add(image_id)
+                    continue
+                try:
+                    known[image_id] = _layers(calls, image_id, what)
+                except EngineRefusedError:
+                    raise
+                except UnansweredError:
+                    unanswered.add(image_id)
+                except WatchtowerError:
+                    unread.add(image_id)
         finally:  # where the engine ends to answer, the next try goes on from there
             with self._lock:
                 self._layers = {image_id: layers for image_id, layers in known.items() if layers}
-        return with_parents(images, known)
+                self._silent = (silent & unread) | unanswered
+        unread |= unanswered
+        return tuple(
+            replace(image, unread=True) if image.id in unread else image for image in with_parents(images, known)
+        )
 
 
 def with_parents(images: Sequence[Image], layers: Mapping[str, tuple[str, ...]]) -> tuple[Image, ...]:
@@ -83,10 +109,7 @@ def stacked(layers: Iterable[str]) -> tuple[str, ...]:
 
 
 def _layers(calls: EngineCalls, image_id: str, what: str) -> tuple[str, ...]:
-    """Those of an image; none of one that is gone, or of which the engine can't tell."""
-    try:
-        raw = calls.get(f"/images/{quote(image_id, safe=':')}/json", what=what)
-    except PermanentError:
-        return ()
+    """Those of an image; none of one of which the engine can't tell."""
+    raw = calls.get(f"/images/{quote(image_id, safe=':')}/json", what=what)
     layers = [text(each) for each in sequence(mapping(mapping(raw).get("RootFS")).get("Layers"))[:_MOST_LAYERS]]
     return stacked(layers) if all(layers) else ()

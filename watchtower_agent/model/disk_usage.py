@@ -21,6 +21,7 @@ class Image:
         size: Bytes, those that it shares with others among them.
         shared: Bytes of them that others have, too; None: not known.
         labels: All of them.
+        unread: The engine did not tell what it is made of: upon which it is built is not known.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Image:
     size: int = 0
     shared: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    unread: bool = False
 
     @property
     def dangling(self) -> bool:

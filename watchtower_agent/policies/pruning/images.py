@@ -160,6 +160,8 @@ class _Court:
     def _ruled(self, image: Image, children: Sequence[str]) -> Reason | None:
         """Which rule keeps it."""
         rules = self.rules
+        if image.unread:
+            return Protection.UNREAD, ""
         for reference in (*image.tags, *image.digests) if rules.keep else ():
             if is_named_by(self.patterns, reference):
                 return Protection.PATTERN, reference

@@ -29,6 +29,8 @@ class Protection(StrEnum):
     """A Compose project that is present on this host has or had it, also while it is down."""
     CHILD = "child"
     """An image that is kept is built upon it."""
+    UNREAD = "unread"
+    """An image of which the engine does not tell what it is made of."""
     PATTERN = "pattern"
     """The policy's `keep` names it."""
     NEWEST = "newest"

@@ -165,6 +165,14 @@ def images_cases() -> list[tuple[str, Host, Rules, str, Protection, str]]:
             f"base/go@{sha('go')}",
         ),
         (
+            "the engine does not tell what it is made of",
+            Host().has(images=(image("web", "web:1", unread=True),)),
+            EVERYTHING,
+            "web:1",
+            Protection.UNREAD,
+            "",
+        ),
+        (
             "no registry can give it back",
             Host().has(images=(image("mine", "mine:1", pulled=False),)),
             EVERYTHING,
