@@ -80,6 +80,26 @@ async def test_what_happens_while_the_disk_is_full_arrives_when_there_is_room(
         assert not host.agent.logged("store_stalled"), "it answers: that it is full"
 
 
+async def test_told_to_end_while_the_disk_is_full_it_ends_and_the_next_start_finds_what_was_not_written(
+    tagging_engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host], small_disk: Path
+) -> None:
+    with EngineTape(tagging_engine) as tape:
+        settings = {"state_dir": str(small_disk / "state")}
+        host = make_host(tagging_engine, module_broker, POLICIES, proxied=False, settings=settings)
+        fill(small_disk / "ballast")
+        await asyncio.to_thread(tag_often, tagging_engine, EVENTS // 4)
+        await asyncio.to_thread(host.agent.wait_log, "store_failing")
+        # 5 s for the store, 5 s for the broker, and some for the rest.
+        await asyncio.to_thread(host.agent.stop, within=20)
+        lost = host.agent.logged("store_given_up")
+        assert "full" in lost[0]["error"]
+        assert sum(line["events"] for line in lost) >= 1
+        (small_disk / "ballast").unlink()
+
+        await asyncio.to_thread(host.agent.start)
+        await all_arrived(host, tape)
+
+
 async def test_what_an_outbox_had_no_room_for_is_told_with_its_count(
     tagging_engine: PrivateEngine, make_broker: Callable[..., PrivateBroker], make_host: Callable[..., Host]
 ) -> None:

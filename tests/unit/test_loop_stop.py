@@ -7,6 +7,9 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
+from structlog.testing import capture_logs
+
 from tests.support.core import INSTALL_ID
 from tests.support.fake_disk import UntouchedDisk
 from tests.support.store import FakeStore
@@ -15,9 +18,11 @@ from watchtower_agent.clock import SystemClock
 from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.calls import EngineCalls
 from watchtower_agent.engine.client import DockerEngine
+from watchtower_agent.errors import TemporaryError
 from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.loop import Loop
 from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOptions
+from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
 from watchtower_agent.model.pause import PauseAsked
 from watchtower_agent.model.sample import LocalEngine, SampleTarget
@@ -68,6 +73,30 @@ class Outside:
     def look(self) -> None: ...
 
 
+class FullStore(FakeStore):
+    """A store that takes nothing once it is full, or does not even answer.
+
+    Attributes:
+        full: Whether it is.
+        hangs: Whether it does not answer.
+        tried: It was asked since.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = self.hangs = False
+        self.tried = asyncio.Event()
+
+    async def commit(self, commit: Commit) -> None:
+        if self.full or self.hangs:
+            self.tried.set()
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.full:
+            raise TemporaryError("the disk is full")
+        await super().commit(commit)
+
+
 @asynccontextmanager
 async def waiting_loop(
     inbox: WatchedInbox, store: FakeStore | None = None
@@ -96,6 +125,7 @@ async def waiting_loop(
         metrics_interval=INTERVAL,
         committed=lambda _: None,
         told=lambda _: None,
+        last_write_within=0.2,
     )
     running = asyncio.create_task(loop.run())
     async with asyncio.timeout(INTERVAL / 2):
@@ -144,3 +174,36 @@ async def test_who_no_longer_waits_for_it_does_not_hold_the_loop_up() -> None:
         await asyncio.gather(waiting, return_exceptions=True)
         await loop.bring(PauseAsked(what=AGENT, length=60.0))
         assert not running.done()
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_loop_whose_store_takes_nothing_ends_in_time_and_says_what_was_not_written(*, hangs: bool) -> None:
+    inbox, store = WatchedInbox(), FullStore()
+    async with waiting_loop(inbox, store) as (loop, running):
+        known = len(store.commits)
+        store.full, store.hangs = True, hangs
+        with capture_logs() as logs:
+            inbox.put(PauseAsked(what=AGENT, length=60.0))
+            await store.tried.wait()
+            loop.stop()
+            async with asyncio.timeout(INTERVAL / 4):
+                await running
+                store.full = store.hangs = False  # in vain: what comes later must not be there without it
+                await loop.drain()
+        (lost, *_) = [line for line in logs if line["event"] == "store_given_up"]
+        assert lost["events"] == 1
+        assert lost["topics"][0].endswith("/event/agent/paused/self")
+        assert len(store.commits) == known
+
+
+async def test_a_store_that_takes_it_in_time_loses_nothing_at_the_end() -> None:
+    inbox, store = WatchedInbox(), FullStore()
+    async with waiting_loop(inbox, store) as (loop, running):
+        known = len(store.commits)
+        store.full = True
+        inbox.put(PauseAsked(what=AGENT, length=60.0))
+        await store.tried.wait()
+        loop.stop()
+        store.full = False
+        await running
+        assert len(store.commits) > known

@@ -6,16 +6,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import structlog
-
 from watchtower_agent.actions.executor import Executor
-from watchtower_agent.errors import TemporaryError
+from watchtower_agent.loop.durable import LAST_WRITE_MAY_TAKE, Durable
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.journal import log_fact
 from watchtower_agent.loop.pace import Settling
 from watchtower_agent.loop.pipeline import Observation, Pipeline
-from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.fact import Fact
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.model.removal import Fate, Look, Removal, Removed, Retagging
@@ -27,8 +24,6 @@ from watchtower_agent.ports.delivery import Publisher
 from watchtower_agent.ports.sampling import Inspections
 from watchtower_agent.ports.store import Store
 
-log = structlog.get_logger(__name__)
-
 _INSPECT_AFTER, _INSPECT_LATEST = 0.2, 5.0
 """Seconds that an inspection waits: until its container was quiet for so long, but no longer than that."""
 _INSPECTIONS_AT_ONCE = 25
@@ -36,15 +31,11 @@ _INSPECTIONS_AT_ONCE = 25
 _HEARTBEAT = 1.5
 """Intervals between samples after which the loop goes on though nothing came. Some ticks take longer than the one
 before: a heartbeat of one interval would often be just ahead of a sample, and wake the loop for nothing."""
-_RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
-"""Seconds between tries to write to a store that fails."""
 _HEAD_START = 0.001
 """Seconds for which the calls of a step's actions have the interpreter to themselves, before anybody is told: whoever
 is down would wait while the agent publishes and logs."""
 _LET_OUT_WITHIN = 5.0
 """Seconds from the last look at what is to be deleted within which the engine is asked to."""
-_STALLED_AFTER = 2.0
-"""Seconds after which a write that has not returned is told."""
 
 
 class SamplingControl(Protocol):
@@ -124,6 +115,7 @@ class Loop:
         metrics_interval: Seconds between metrics batches.
         committed: Called with the events of every commit, for those who follow them.
         told: Called with all that happened in a step, for those who count it.
+        last_write_within: Seconds for which is tried to write what has to be durable, once the agent has to end.
 
     Attributes:
         moved_at: When the last step ended, on the monotonic clock, seconds.
@@ -148,10 +140,11 @@ class Loop:
         metrics_interval: float,
         committed: Callable[[Sequence[EventMessage]], None],
         told: Callable[[Sequence[Fact]], None],
+        last_write_within: float = LAST_WRITE_MAY_TAKE,
     ) -> None:
         self._pipeline = pipeline
         self._inbox = inbox
-        self._store = store
+        self._durable = Durable(store, clock, last_write_within=last_write_within)
         self._publisher = publisher
         self._executor = executor
         self._inspections = inspections
@@ -170,17 +163,12 @@ class Loop:
         self._stopping = False
         self._awaited: dict[int, tuple[Observation, asyncio.Future[Effects]]] = {}
         """By the identity of what somebody brought, and waits for."""
-        self._store_error = ""
-        self._stalled_since: float | None = None
         self.moved_at = clock.now().monotonic
 
     @property
     def store_error(self) -> str:
         """Why nothing can be written at this moment; empty while it can."""
-        if self._stalled_since is None:
-            return self._store_error
-        waited = self._clock.now().monotonic - self._stalled_since
-        return f"a write has waited for {waited:.0f} s: the disk of the state folder does not answer"
+        return self._durable.error
 
     async def run(self) -> None:
         """Until `stop`: one step after the other. What arrives during a commit is the next step's."""
@@ -189,8 +177,8 @@ class Loop:
             observations = await self._inbox.take(within=rest)
             waits_for = self._sampling.look_after()
             effects = self._pipeline.step(observations, self._clock.now(), sampler_waits_for=waits_for)
-            await self._step(effects)
-            self._handled(observations, effects)
+            if await self._step(effects):
+                self._handled(observations, effects)
             self.moved_at = self._clock.now().monotonic
 
     async def bring(self, observation: Observation) -> Effects:
@@ -210,7 +198,10 @@ class Loop:
                 handled.set_result(effects)
 
     async def drain(self) -> None:
-        """Take in what has arrived until nothing is left. For the end, after `run` returned."""
+        """Take in what has arrived until nothing is left. For the end, after `run` returned.
+
+        Where the store took no more, all of that is decided about and told in the log, but neither written nor let out.
+        """
         while observations := await self._inbox.take(within=0.01):
             await self._step(self._pipeline.step(observations, self._clock.now(), ending=True))
         await self._step(self._pipeline.step((), self._clock.now(), ending=True, last=True))
@@ -218,12 +209,14 @@ class Loop:
     def stop(self) -> None:
         """Let `run` return after the step at hand, at once when it waits for something to happen."""
         self._stopping = True
+        self._durable.ends()
         self._inbox.wake()
 
-    async def _step(self, effects: Effects) -> None:
+    async def _step(self, effects: Effects) -> bool:
+        """Make it durable and let it out; whether that was done: once the agent has to end, it may not be."""
         commit, begun = effects.commit(), self._clock.now().monotonic
-        if not commit.empty:
-            await self._make_durable(commit)
+        if not commit.empty and not await self._durable.write(commit):
+            return False
         if effects.intents and not self._stopping:
             for intent in effects.intents:
                 self._executor.start(intent)
@@ -242,6 +235,7 @@ class Loop:
         self._told(effects.facts)
         for fact in effects.facts:
             log_fact(fact)
+        return True
 
     def _ask_of_the_disk(self, effects: Effects, waited: float) -> None:
         """Let removals out, unless they were decided too long ago: a disk that is full may keep a commit waiting."""
@@ -274,37 +268,6 @@ class Loop:
             self._sources.follow(effects.sources)
         if effects.look_again:
             self._services.look()
-
-    async def _make_durable(self, commit: Commit) -> None:
-        """Try until it is written: nothing is published or done that is not, and nothing is forgotten meanwhile."""
-        wait = _RETRY_FIRST
-        while True:
-            begun = self._clock.now().monotonic
-            stalled = asyncio.get_running_loop().call_later(_STALLED_AFTER, self._stalled, begun)
-            try:
-                await self._store.commit(commit)
-            except TemporaryError as error:
-                stalled.cancel()  # it has answered
-                if not self._store_error:
-                    log.warning(
-                        "store_failing", error=str(error), consequence="the agent holds everything until it works"
-                    )
-                self._store_error = str(error)
-                self._stalled_since = None
-                await asyncio.sleep(wait)
-                wait = min(_RETRY_MOST, wait * 2)
-            else:
-                if was := self.store_error:
-                    log.warning("store_works_again", was=was)
-                self._store_error, self._stalled_since = "", None
-                return
-            finally:
-                stalled.cancel()
-
-    def _stalled(self, begun: float) -> None:
-        """A disk that hangs raises no error: it is said all the same."""
-        self._stalled_since = begun
-        log.warning("store_stalled", error=self.store_error, consequence="the agent holds everything until it works")
 
     def _inspect_soon(self, effects: Effects) -> None:
         self._to_inspect.want(effects.inspect, asyncio.get_running_loop().time())

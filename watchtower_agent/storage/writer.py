@@ -17,6 +17,8 @@ from watchtower_agent.storage.tables import Tables
 
 _GROUP = 512
 """Calls in one transaction at most."""
+_CLOSING_MAY_TAKE = 10.0
+"""Seconds for the end: a disk that hangs does not keep the process from ending."""
 
 T = TypeVar("T")
 
@@ -82,12 +84,12 @@ class Writer:
         self._thread = thread
 
     async def close(self) -> None:
-        """Do what waits, then close the file and end the thread."""
+        """Do what waits, then close the file and end the thread; a disk that does not answer is not waited for."""
         if self._thread is None:
             return
         thread, self._thread = self._thread, None
         self._calls.put(None)
-        await asyncio.to_thread(thread.join)
+        await asyncio.to_thread(thread.join, _CLOSING_MAY_TAKE)
 
     def submit(self, work: Callable[[Tables], T]) -> asyncio.Future[T]:
         """Hand over work; the future ends when its transaction is on the disk."""
