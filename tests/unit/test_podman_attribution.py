@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.core import NOW, container, event
-from watchtower_agent.model.container import ContainerStatus
+from watchtower_agent.model.container import ContainerDetail, ContainerStatus
 from watchtower_agent.model.decision import Verb
 from watchtower_agent.state.attribution import EndCause
 from watchtower_agent.state.own_action import OwnAction
@@ -81,3 +81,20 @@ def test_what_its_restart_policy_starts_again_nobody_has_restarted() -> None:
 
     assert record.operator is None
     assert record.container.running
+
+
+def test_a_restart_that_came_to_nothing_says_nothing_of_an_end_much_later() -> None:
+    record = after("restart")
+    late = event("die", "web", at=NOW + 3600, labels={"exitCode": "139"})
+    change(record, replace(late, podman=True), uncertain_until=0)
+
+    assert record.end_cause is EndCause.ITSELF
+
+
+def test_a_restart_waits_for_as_long_as_a_container_may_take_to_stop() -> None:
+    record = after("restart")
+    record.container = replace(record.container, detail=ContainerDetail(stop_timeout=3600.0))
+    late = event("die", "web", at=NOW + 3600, labels={"exitCode": "139"})
+    change(record, replace(late, podman=True), uncertain_until=0)
+
+    assert record.end_cause is EndCause.OPERATOR

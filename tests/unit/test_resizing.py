@@ -115,6 +115,18 @@ def test_what_was_measured_is_remembered_over_a_restart_of_the_agent() -> None:
     assert host.resized[0]["memory"] == round(103 * MIB)
 
 
+def test_no_limit_of_cpu_is_smaller_than_the_kernel_takes_with_the_containers_period() -> None:
+    host = SizedHost()
+    web = host.docker.find("web")
+    detail = replace(host.detail(), cpu_granted=0.15, cpu_least=0.3)
+    host.docker.containers[web.id] = replace(web, detail=detail)
+    host.docker.tell("update", "web")
+    host.deliver()
+    host.uses(70, memory=60, cores=0.05)
+
+    assert host.resized == [{"cpu": 0.3}]
+
+
 def test_a_kill_at_max_is_for_people() -> None:
     host = SizedHost(POLICY.replace("max: 512MiB", "max: 128MiB"))
     host.uses(100, memory=100, cores=0.2)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from watchtower_agent.engine.bounds import bounded, own_attributes
 from watchtower_agent.engine.cloning import clone_facts
 from watchtower_agent.engine.fields import mapping, number, sequence, text
-from watchtower_agent.engine.limits import granted_cpu
+from watchtower_agent.engine.limits import granted_cpu, least_cpu
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
 from watchtower_agent.model.engine_event import EventKind
 
@@ -119,6 +119,7 @@ def _detail(
         cgroup_parent=text(host_config.get("CgroupParent")),
         cpu_limit=_cpu_limit(host_config),
         cpu_granted=granted_cpu(host_config),
+        cpu_least=least_cpu(host_config),
         memory_limit=max(0, int(number(host_config.get("Memory")) or 0)),
         restart_count=int(number(entry.get("RestartCount")) or 0),
         start_failed=bool(text(state.get("Error"))),

@@ -13,6 +13,9 @@ DEFAULT_CPU_PERIOD: Final = 100_000
 UNLIMITED: Final = -1
 """The engine's word for swap without a limit, and for no quota."""
 
+LEAST_CPU_QUOTA: Final = 1_000
+"""Microseconds: the kernel takes no smaller quota, however short the period is."""
+
 _NANO: Final = 1e9
 _BY_DEFAULT: Final = 2
 """Memory and swap together, in units of memory, where a container says nothing of swap: the engine's own default."""
@@ -81,6 +84,12 @@ def configured(host_config: Mapping[object, object]) -> Limits:
 def granted_cpu(host_config: Mapping[object, object]) -> float | None:
     """Cores of its quota, from the `HostConfig` of an inspection; None without one."""
     return configured(host_config).cpu
+
+
+def least_cpu(host_config: Mapping[object, object]) -> float:
+    """Cores of the smallest limit that the kernel takes of it, which is more where its period is shorter."""
+    limits = configured(host_config)
+    return LEAST_CPU_QUOTA / (limits.whole_period if limits.by_quota else DEFAULT_CPU_PERIOD)
 
 
 def limits_of(inspection: object) -> Limits:

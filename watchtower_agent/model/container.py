@@ -51,6 +51,7 @@ class ContainerDetail:
         cgroup_parent: HostConfig.CgroupParent, empty for the engine's default.
         cpu_limit: Cores that its quota and cpuset grant, the smaller; None without either.
         cpu_granted: Cores of its quota alone, which `docker update` changes; None without one.
+        cpu_least: Cores of the smallest quota that the kernel takes with its period; 0: not known.
         memory_limit: Bytes that it was configured with; 0 without a limit.
         restart_count: The engine's own count of restarts by its restart policy, each from the moment on that it was
             decided; 0 again after any other start. With what events told since the inspection.
@@ -74,6 +75,7 @@ class ContainerDetail:
     cgroup_parent: str = ""
     cpu_limit: float | None = None
     cpu_granted: float | None = None
+    cpu_least: float = 0.0
     memory_limit: int = 0
     restart_count: int = 0
     start_failed: bool = False

@@ -74,6 +74,7 @@ def situation_of(
         killed=killed,
         reservation=float(detail.cloning.reservation),
         host_cpus=float(cpus) or math.inf,
+        least_cpu=detail.cpu_least,
     )
 
 

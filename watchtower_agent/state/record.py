@@ -25,6 +25,10 @@ RESTARTED_BY_ENGINE = frozenset({"always", "unless-stopped", "on-failure"})
 _FAULTS = frozenset({132, 133, 134, 135, 136, 139})
 """Exit codes of what its own fault has ended (ILL, TRAP, ABRT, BUS, FPE, SEGV): nobody stops a container like that."""
 
+_DEFAULT_STOP_TIMEOUT = 10.0
+"""Seconds that the engine gives a container to stop that says nothing of it."""
+_RESTART_MAY_TAKE = 60.0
+"""Seconds beyond that until a restart that Podman has told shows; later it came to nothing."""
 _INTEGER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 
 _ALWAYS_ADDED = frozenset({"name", "image"})
@@ -78,7 +82,8 @@ class ContainerRecord:
         oom_at: When the last `oom` in this life was told, seconds since the epoch; None if none was.
         doubted: When an inspection first differed from what events told, seconds since the epoch: the event may be
             on its way. None while they agree.
-        restarting: Somebody is restarting it, as Podman tells before it ends.
+        restarting: When Podman told that somebody restarts it, seconds since the epoch, which it does before the end;
+            None if it did not in this life.
         unhealthy_by: Id of the event that told that it is unhealthy; empty when none did in this life and this run.
     """
 
@@ -98,7 +103,7 @@ class ContainerRecord:
     oom_kills: int = 0
     oom_at: float | None = None
     doubted: float | None = None
-    restarting: bool = False
+    restarting: float | None = None
     unhealthy_by: str = ""
 
 
@@ -217,9 +222,17 @@ def _restarting(record: ContainerRecord, event: EngineEvent, *, ours: bool) -> N
     """Podman tells so before it stops what runs, and before it starts what has ended: there nothing is to be learnt."""
     if not record.container.running:
         return
-    record.restarting = True
+    record.restarting = event.time
     if not ours:
         _acted(record, "restart", event)
+
+
+def _is_restarted(record: ContainerRecord, event: EngineEvent) -> bool:
+    """Whether an event is of the restart that Podman has told. One that came to nothing says nothing of a later end."""
+    detail = record.container.detail
+    timeout = None if detail is None else detail.stop_timeout
+    takes = (_DEFAULT_STOP_TIMEOUT if timeout is None else timeout) + _RESTART_MAY_TAKE
+    return record.restarting is not None and event.time - record.restarting <= takes
 
 
 def _stop_signal(record: ContainerRecord) -> str:
@@ -245,7 +258,7 @@ def _end(record: ContainerRecord, event: EngineEvent, *, ours: bool, uncertain_u
     record.ended = event.time
     record.exit_code = integer(own_attribute(event, record.container, "exitCode"))
     record.settled_after_end = False
-    stopped = record.operator is not None and (record.operator.action == "stop" or record.restarting)
+    stopped = record.operator is not None and (record.operator.action == "stop" or _is_restarted(record, event))
     record.end_cause = end_cause(
         event.time,
         concluded=event.origin is Origin.SYNTHETIC,
@@ -284,11 +297,11 @@ def _begin(record: ContainerRecord, event: EngineEvent, *, ours: bool) -> None:
     # did while it was under way goes on counting. And what the engine starts again by itself nobody started by hand.
     crossed = ours and record.own is not None and record.own.crossed
     by_engine = not ours and record.container.status is ContainerStatus.RESTARTING
-    if record.restarting and not ours:
+    if _is_restarted(record, event) and not ours:
         record.operator = operator_act("restart", event.time)  # a `stop` may have been told besides
     elif not crossed and not by_engine:
         record.operator = None
-    record.restarting = False
+    record.restarting = None
     record.end_cause = EndCause.NONE
     record.kill_at, record.kill_signal = None, ""
     record.started, record.unhealthy_by = event.time, ""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from watchtower_agent.engine.limits import Limits, Room, differences, limits_of, wanted
+from watchtower_agent.engine.limits import Limits, Room, differences, least_cpu, limits_of, wanted
 
 ROOM = Room(memory=16_000, cores=4)
 
@@ -45,6 +45,19 @@ def test_a_container_keeps_the_way_in_which_its_cpu_is_limited(
     before: Limits, cpu: float, body: dict[str, int]
 ) -> None:
     assert wanted(before, memory=None, cpu=cpu, room=ROOM) == body
+
+
+@pytest.mark.parametrize(
+    ("host_config", "least"),
+    [
+        ({}, 0.01),
+        ({"NanoCpus": 10**9}, 0.01),
+        ({"CpuQuota": 5000, "CpuPeriod": 10_000}, 0.1),
+        ({"CpuPeriod": 1000}, 1.0),
+    ],
+)
+def test_the_kernel_takes_no_quota_below_a_millisecond(host_config: dict[object, object], least: float) -> None:
+    assert least_cpu(host_config) == least
 
 
 def test_what_is_left_alone_is_not_sent_and_what_can_not_be_lifted_is_raised() -> None:

@@ -35,6 +35,10 @@ class Bounds:
         """The same where no limit can be larger than that."""
         return self if most >= self.most else replace(self, least=min(self.least, most), most=most)
 
+    def down_to(self, least: float) -> Self:
+        """The same where no limit can be smaller than that."""
+        return self if least <= self.least else replace(self, least=least, most=max(self.most, least))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:

@@ -23,6 +23,7 @@ class Situation:
         killed: The kernel killed one of its processes for want of memory since the last look.
         reservation: Bytes of memory that it reserves: the engine refuses smaller limits; 0 for none.
         host_cpus: CPUs that its host has: the engine refuses larger limits; infinite where that is not known.
+        least_cpu: Cores of the smallest limit that the kernel takes of it; 0 where that is not known.
 
     Raises:
         ValueError: A limit that is none.
@@ -37,6 +38,7 @@ class Situation:
     killed: bool = False
     reservation: float = 0.0
     host_cpus: float = math.inf
+    least_cpu: float = 0.0
 
     def __post_init__(self) -> None:
         if not (self.memory > 0.0 and self.cpu > 0.0):

@@ -75,7 +75,7 @@ def look(rules: Rules, situation: Situation, past: Past, now: Instant) -> Look:
         cpu = _Course(
             resource=Resource.CPU,
             rules=rules,
-            bounds=rules.cpu.up_to(situation.host_cpus),
+            bounds=rules.cpu.down_to(situation.least_cpu).up_to(situation.host_cpus),
             current=situation.cpu,
             used=_known(situation.cores),
             seconds=situation.measured.cpu_seconds,

@@ -23,3 +23,9 @@ def test_what_it_does_not_say_is_left_alone() -> None:
     assert ResizeStrategy().rules.memory is None
     assert ResizeStrategy().rules.cpu is None
     assert ResizeStrategy().rules.data == RULES.data
+
+
+def test_bounds_of_cpu_are_raised_to_the_smallest_limit_that_the_kernel_takes() -> None:
+    assert Bounds(least=0.01, most=2.0).down_to(0.1) == Bounds(least=0.1, most=2.0)
+    assert Bounds(least=0.01, most=0.05).down_to(0.1) == Bounds(least=0.1, most=0.1)
+    assert Bounds(least=0.2, most=2.0).down_to(0.1) == Bounds(least=0.2, most=2.0)
