@@ -225,7 +225,10 @@ def _messages(channel: Channel) -> Iterator[tuple[str, Json]]:
     if channel.schema == "event":
         for name, types in event_types():
             shown = {
-                each: payload for each, payload in known.items() if each in types or f"{each.split('.')[0]}.*" in types
+                each: payload
+                for each, payload in known.items()
+                # a type of two words; a third tells several examples of one type apart
+                if ".".join(each.split(".")[:2]) in types or f"{each.split('.')[0]}.*" in types
             }
             yield name, message(f"{', '.join(types)}: {schema['$defs'][name]['description']}", shown)
     elif channel.schema == "command":

@@ -61,7 +61,7 @@ from watchtower_agent.settings.in_force import SettingsInForce
 from watchtower_agent.sources.sources import Sources
 from watchtower_agent.state.totals import Totals
 from watchtower_agent.storage import SqliteStore
-from watchtower_agent.storage.gaps import OutboxDrop
+from watchtower_agent.storage.gaps import DeadLetters, OutboxDrop
 from watchtower_agent.tasks import Tasks
 from watchtower_agent.vitals import stuck
 
@@ -129,6 +129,7 @@ class Agent:
             clock=self._clock,
             max_size=self._settings.outbox.max_size,
             on_dropped=lambda drop: inbox.put(_gap_of(drop)),
+            on_buried=lambda letters: inbox.put(_gap_of_dead(letters)),
             on_reset=lambda _why: inbox.put(self._reset()),
         )
         if not await self._opened(store):
@@ -369,6 +370,16 @@ class Agent:
 
 def _gap_of(drop: OutboxDrop) -> GapObserved:
     return GapObserved(reason="outbox_overflow", since=drop.since, until=drop.until, count=drop.count)
+
+
+def _gap_of_dead(letters: DeadLetters) -> GapObserved:
+    return GapObserved(
+        reason="dead_letter",
+        since=letters.since,
+        until=letters.until,
+        count=letters.count,
+        sequences=letters.sequences,
+    )
 
 
 async def _once_policies_are_read(folder: PolicyFolder, session: EngineSession) -> None:

@@ -58,9 +58,11 @@ async def test_what_home_assistant_is_told_comes_and_goes_with_what_there_is(
     broker = make_broker()
     host = make_host(engine, broker, NOTHING, settings=enabled(), proxied=False)
     engine.run("web", *SLEEPS)
-    doomed = engine.run("doomed", *SLEEPS)
-    all_three = {device(host), device(host, "web"), device(host, "doomed")}
+    doomed = engine.run("Web", *SLEEPS)
+    all_three = {device(host), device(host, "web"), device(host, "Web")}
     found = await until_kept(broker, lambda topics: topics == all_three)
+    called = [entity["default_entity_id"] for said in found.values() for entity in said["cmps"].values()]
+    assert len(called) == len(set(called)), "Home Assistant knows no case"
     [sample, *_] = await host.watch.until_topic("/metrics/container/web")
     assert sample.topic in {entity["state_topic"] for entity in found[device(host, "web")]["cmps"].values()}
 
@@ -76,7 +78,7 @@ async def test_what_home_assistant_is_told_comes_and_goes_with_what_there_is(
         await until_kept(broker, lambda topics: topics == {device(host), device(host, "web")})
         await host.watch.until_topic("/event/engine/up/", count=2)
         await home.until(lambda messages: any(not each.payload for each in messages))
-        assert {each.topic for each in home.messages if not each.payload} == {device(host, "doomed")}
+        assert {each.topic for each in home.messages if not each.payload} == {device(host, "Web")}
 
     engine.docker("rename", "web", "shop.web")
     renamed = await until_kept(broker, lambda topics: len(topics) == 2 and device(host, "web") not in topics)

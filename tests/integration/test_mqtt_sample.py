@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from tests.support.publishing import in_order_per_topic, station
 from tests.support.store_values import BASE, BASE_TOPIC, state
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.publishing.broker_options import MqttOptions
+from watchtower_agent.publishing.home_assistant import HomeAssistant, HomeAssistantOptions
 from watchtower_agent.publishing.topics import Topics
 from watchtower_agent.serving.command import ARGUMENTS
 from watchtower_agent.serving.commands import Commands
@@ -114,18 +117,70 @@ async def test_the_shipped_access_list_lets_named_agents_tell_home_assistant(
     lines = (SHIPPED / "acl").read_text().splitlines()
     meant = [line.removeprefix("#") if line.startswith(("#user ", "#topic ")) else line for line in lines]
     assert meant != lines
-    topic, user = "homeassistant/device/any_h1/config", ("homeassistant", "homeassistant")
-    for acl, heard in ((lines, set[bytes]()), (meant, {b"h1"})):
+    options = HomeAssistantOptions()
+    told = HomeAssistant(options, base="watchtower", host="h1", topics=TOPICS)
+    topics, user = (told.host_topic, told.container_topic("shop.web")), ("homeassistant", "homeassistant")
+    by = {
+        name: HomeAssistant(options, base="watchtower", host=name, topics=TOPICS).host(None).payload for name in USERS
+    }
+    for acl, heard in ((lines, set[bytes]()), (meant, {by["h1"]})):
         broker = make_broker(passwords=USERS, acl=[*acl, "user homeassistant", "topic readwrite homeassistant/#"])
         with PersistentSubscriber(broker.port, topics=("homeassistant/#",), user=user) as home:
             for name in ("nosy", "h2", "h1"):
                 with speaker(broker.port, user=(name, name)) as say:
-                    say(topic, name)
+                    for topic in topics:
+                        say(topic, by[name])
             with speaker(broker.port, user=user) as say:
                 say("homeassistant/status", "online")
             await home.until_topic("/status")
-        assert {each.payload for each in home.on("/device/")} == heard
+        assert {(each.topic, each.payload) for each in home.on("/device/")} == {
+            (topic, payload) for topic in topics for payload in heard
+        }
         with PersistentSubscriber(broker.port, topics=("homeassistant/#",), user=("h2", "h2")) as agent:
             with speaker(broker.port, user=user) as say:
-                say("homeassistant/status", "online")
+                say(next(iter(options.status_topics)), "online")
             await agent.until_topic("homeassistant/status")
+
+
+async def test_what_a_former_name_left_is_cleared_by_the_documented_commands_under_the_shipped_access_list(
+    make_broker: Callable[..., PrivateBroker],
+) -> None:
+    page = (SHIPPED.parents[1] / "docs" / "mosquitto-sub.md").read_text()
+    commands = re.findall(r"^    (mosquitto_sub .*)$", page.partition("## What a host left")[2], re.MULTILINE)
+    assert len(commands) == 2
+    former, kept = (
+        [f"watchtower/v1/{host}/{left}" for left in ("status", "info", "state/container/web")]
+        + [f"homeassistant/device/watchtower_{host}{of}/config" for of in ("", "_web")]
+        for host in ("old", "older")
+    )
+    users = {name: name for name in ("old", "older", "new", "homeassistant")}
+    agents = [
+        line for name in ("old", "older") for line in (f"user {name}", "topic write homeassistant/device/+/config")
+    ]
+    lines = [
+        *(SHIPPED / "acl").read_text().splitlines(),
+        *agents,
+        "user homeassistant",
+        "topic readwrite homeassistant/#",
+    ]
+    broker = make_broker(passwords=users | {"judge": "judge"}, acl=[*lines, "user judge", "topic read #"])
+    for topics, name in ((former, "old"), (kept, "older")):
+        with speaker(broker.port, user=(name, name)) as say:
+            for topic in topics:
+                say(topic, "{}", retain=True)
+    with speaker(broker.port, user=("new", "new")) as say:
+        for topic in former:
+            say(topic, "", retain=True)
+    assert retained(broker) == {*former, *kept}, "who is called otherwise may not clear it"
+    for command in commands:
+        at_the_broker = re.sub(r"\b(mosquitto_(?:sub|pub))\b", rf"\1 -p {broker.port}", command)
+        process = await asyncio.create_subprocess_shell(at_the_broker, stdout=asyncio.subprocess.DEVNULL)
+        await process.wait()
+    assert retained(broker) == set(kept)
+
+
+def retained(broker: PrivateBroker) -> set[str]:
+    """The topics of what the broker keeps, as who may read all is told."""
+    words = ("mosquitto_sub", "-p", str(broker.port), "-u", "judge", "-P", "judge", "--retained-only", "-F", "%t")
+    shown = subprocess.run([*words, "-W", "1", "-t", "#"], capture_output=True, text=True, check=False)
+    return set(shown.stdout.split())

@@ -508,9 +508,10 @@ def test_events_that_were_lost_make_the_picture_stale_until_the_next_listing() -
     assert agent.did == [("restart", "web")]
 
 
-def test_events_that_only_subscribers_miss_make_nothing_stale() -> None:
+@pytest.mark.parametrize("cause", ["outbox_overflow", "dead_letter"])
+def test_events_that_only_subscribers_miss_make_nothing_stale(cause: str) -> None:
     agent = host()
-    agent.see(GapObserved(reason="outbox_overflow", since=agent.clock.wall - 5, until=agent.clock.wall, count=9))
+    agent.see(GapObserved(reason=cause, since=agent.clock.wall - 5, until=agent.clock.wall, count=9))
     agent.docker.crash()
     agent.read()
 

@@ -193,6 +193,16 @@ async def test_gaps_of_one_cause_become_one_that_stands_before_the_events_after_
     assert await inbox.take(0) == [gap("audit", NOW, NOW + 6, 5), events(1), gap("other", NOW, NOW)]
 
 
+async def test_dead_letters_that_wait_become_one_gap_that_names_the_first_of_them() -> None:
+    inbox = Inbox()
+    for number in range(1, 31):
+        inbox.put(GapObserved(reason="dead_letter", since=NOW, until=NOW, count=1, sequences=(number,)))
+
+    (both,) = await inbox.take(0)
+    assert isinstance(both, GapObserved)
+    assert (both.count, both.sequences) == (30, tuple(range(1, 21)))
+
+
 async def test_a_gap_of_unknown_size_makes_the_sum_unknown() -> None:
     inbox = Inbox()
     inbox.put(gap("audit", NOW + 5, NOW + 6, 2))

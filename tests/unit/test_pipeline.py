@@ -237,6 +237,17 @@ def test_the_agents_own_events_trigger_too() -> None:
     assert "3 events may have been lost" in agent.told[0].reason
 
 
+def test_dead_letters_are_told_with_the_sequences_that_subscribers_do_not_see() -> None:
+    agent = host(SICK)
+    agent.see(GapObserved(reason="dead_letter", since=NOW - 9, until=NOW, count=25, sequences=tuple(range(7, 27))))
+
+    gap = next(each for each in agent.published() if each["topic"].endswith("agent/event_gap/self"))
+    data = gap["data"]
+    assert (data["cause"], data["since"], data["until"], data["count"]) == ("dead_letter", NOW - 9, NOW, 25)
+    assert data["sequences"] == [f"{number:012d}" for number in range(7, 27)]
+    assert "25 events will never be taken by the broker (dead_letter); set aside" in data["reason"]
+
+
 def test_an_engine_that_leads_its_swarm_by_now_is_no_engine_that_came_back() -> None:
     agent = host("  - {name: up, on: {engine: up}, then: {notify: {}}}\n")
     agent.tick()

@@ -67,6 +67,7 @@ _NOT_READ = {
 }
 _CONSEQUENCES = {
     "outbox_overflow": "the outbox is full: the oldest that the broker had not taken are gone; see outbox.max_size",
+    "dead_letter": "set aside, the log says why (mqtt_dead_letter); look at the broker's limits",
     "store_reset": "the store was damaged and set aside, a new one is in use: what the broker had not taken is gone",
 }
 
@@ -81,12 +82,17 @@ def event_gap(seen: GapObserved, at: float) -> Notice:
     lost = f"{many} may have been lost {window}"
     if seen.reason in _NOT_READ:
         lost = f"{many} could not be read ({seen.reason}): {_NOT_READ[seen.reason]}"
+    if seen.reason == "dead_letter":
+        lost = f"{many} will never be taken by the broker ({seen.reason})"
+    data: dict[str, object] = {"cause": seen.reason, "since": seen.since, "until": seen.until, "count": seen.count}
+    if seen.sequences:  # as events have it, so that a subscriber finds the hole that it saw
+        data["sequences"] = [f"{sequence:012d}" for sequence in seen.sequences]
     return Notice(
         kind=EventKind.AGENT,
         action="event_gap",
         severity=Severity.WARNING,
         reason=f"{lost}; {consequence}",
-        data={"cause": seen.reason, "since": seen.since, "until": seen.until, "count": seen.count},
+        data=data,
         at=at,
     )
 

@@ -29,8 +29,6 @@ SIGNS_MISSED = 3
 
 _GOES_DOWN = 60.0
 """Seconds within which a daemon that is told to end ends its containers, before it can be seen that it has gone."""
-_SEEN_BY_THE_AGENT = frozenset({"outbox_overflow", "store_reset"})
-"""Causes of gaps in what subscribers see: the agent itself had seen those events."""
 
 
 @dataclass(slots=True)
@@ -84,7 +82,7 @@ class EngineWatch:
     def _gap(self, seen: GapObserved, now: Instant) -> None:
         engine = self.state.engine
         engine.gaps += 1
-        if seen.reason not in _SEEN_BY_THE_AGENT:
+        if not seen.seen_by_the_agent:
             # What was lost may have changed any container. The session lists them anew after each such gap.
             engine.listed = False
             engine.uncertain_until = max(engine.uncertain_until, seen.until)

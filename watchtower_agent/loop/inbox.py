@@ -16,6 +16,7 @@ from watchtower_agent.loop.settings_news import SettingsTaken
 from watchtower_agent.model.approval import ApprovalAnswered
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
+    SEQUENCES_NAMED,
     ContainerObserved,
     EngineFound,
     EventsObserved,
@@ -163,7 +164,13 @@ class Inbox:
 def _both(one: GapObserved, other: GapObserved) -> GapObserved:
     """Two gaps of one cause as one."""
     count = None if one.count is None or other.count is None else one.count + other.count
-    return replace(one, since=min(one.since, other.since), until=max(one.until, other.until), count=count)
+    return replace(
+        one,
+        since=min(one.since, other.since),
+        until=max(one.until, other.until),
+        count=count,
+        sequences=(*one.sequences, *other.sequences)[:SEQUENCES_NAMED],
+    )
 
 
 def _with(gap: GapObserved | None, dropped: EventsObserved) -> GapObserved:

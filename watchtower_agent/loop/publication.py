@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 
 from watchtower_agent.loop.effects import Effects
@@ -170,9 +170,12 @@ class Publication:
             container = record.container
             if self._shown.get(container.name) != (container.id, container.image):
                 self._shown[container.name] = container.id, container.image
-                self._retain(out, self.composer.container_device(container))
+                self._retain(out, self.composer.container_device(container, self._names()))
         self._changed.clear()
         self._names_gone.clear()
+
+    def _names(self) -> Iterator[str]:
+        return (record.container.name for record in self.state.containers.values())
 
     def _retain(self, out: Effects, message: StateMessage | None) -> None:
         """Write it, unless that is what was written there last."""

@@ -23,8 +23,6 @@ _LIST_EVERY: Final = 3600.0
 """Seconds between two listings: what was first seen counts as used then, and doubts last until the next one."""
 _LIST_AGAIN: Final = 60.0
 """Seconds after which it is tried again where the engine did not tell."""
-_SEEN_BY_THE_AGENT: Final = frozenset({"outbox_overflow", "store_reset"})
-"""Causes of gaps in what subscribers see: the agent itself had seen those events."""
 
 
 @dataclass(slots=True)
@@ -69,7 +67,7 @@ class UseTracking:
         """The engine was lost or found, or events of it were."""
         if self.usage is None:
             return
-        if isinstance(seen, GapObserved) and seen.reason not in _SEEN_BY_THE_AGENT:
+        if isinstance(seen, GapObserved) and not seen.seen_by_the_agent:
             self.usage.missed(now)
             self._due = -math.inf
         elif isinstance(seen, EngineLost) or (isinstance(seen, EngineFound) and (seen.restarted or self._lost)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from typing import Final
 
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.engine_event import Cursor, EngineEvent
@@ -168,22 +169,34 @@ class EnginePinged:
     at: float
 
 
+SEQUENCES_NAMED: Final = 20
+"""Lost events that a gap names one by one; of more the number is told."""
+_SEEN_BY_THE_AGENT: Final = frozenset({"outbox_overflow", "dead_letter", "store_reset"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapObserved:
     """Events may have been lost. Loss is counted, never silent.
 
     Attributes:
         reason: `replay_incomplete`, `engine_restarted`, `clock_stepped_back`, `audit`, `reader_overflow`,
-            `event_too_large`, `event_unreadable`, `inbox_overflow`, `outbox_overflow` or `store_reset`.
+            `event_too_large`, `event_unreadable`, `inbox_overflow`, `outbox_overflow`, `dead_letter` or `store_reset`.
         since: Begin of the window, seconds since the epoch.
         until: End of the window, seconds since the epoch.
         count: How many were lost where that is known, else None.
+        sequences: Of the agent's own events, where it is known which: the first `SEQUENCES_NAMED` of them.
     """
 
     reason: str
     since: float
     until: float
     count: int | None = None
+    sequences: tuple[int, ...] = ()
+
+    @property
+    def seen_by_the_agent(self) -> bool:
+        """Whether subscribers alone miss something: the agent had handled those events, and its picture is whole."""
+        return self.reason in _SEEN_BY_THE_AGENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from watchtower_agent.model.container import Container
@@ -135,8 +135,8 @@ class Composer(Protocol):
         """
         ...
 
-    def container_device(self, container: Container) -> StateMessage | None:
-        """How Home Assistant shows the container, retained; None where it is told nothing."""
+    def container_device(self, container: Container, beside: Iterable[str] = ()) -> StateMessage | None:
+        """How Home Assistant shows the container, beside others of these names, retained; None: it is told nothing."""
         ...
 
     def host_device(self) -> StateMessage | None:

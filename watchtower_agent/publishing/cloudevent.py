@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Final
 from urllib.parse import quote
@@ -185,9 +185,9 @@ class CloudEventComposer:
         shown = self._home_assistant
         return self._topics.former([topic for topic in topics if shown is None or not shown.is_own(topic)])
 
-    def container_device(self, container: Container) -> StateMessage | None:
-        """How Home Assistant shows the container."""
-        return None if self._home_assistant is None else self._home_assistant.container(container)
+    def container_device(self, container: Container, beside: Iterable[str] = ()) -> StateMessage | None:
+        """How Home Assistant shows the container, beside others of these names."""
+        return None if self._home_assistant is None else self._home_assistant.container(container, beside)
 
     def host_device(self) -> StateMessage | None:
         """How Home Assistant shows this host."""

@@ -6,11 +6,9 @@ in topics as keys, and in the names of devices as plain text.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from watchtower_agent import __version__
@@ -19,6 +17,7 @@ from watchtower_agent.model.message import StateMessage
 from watchtower_agent.model.observation import EngineInfo
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.publishing.encoding import clipped, to_json
+from watchtower_agent.publishing.entity_ids import apart, entity_id, level
 from watchtower_agent.publishing.topics import Topics, container_key, swarm_task
 
 Json = dict[str, object]
@@ -28,14 +27,8 @@ DEFAULT_STATUS: Final = "homeassistant/status"
 LONGEST_NAME: Final = 128
 """Characters of a device's name or model at most."""
 
-_LONGEST_LEVEL: Final = 60
-_LONGEST_ENTITY_ID: Final = 200
-"""Home Assistant takes 255, and appends a number where two are the same."""
 _EXPIRES_AFTER: Final = 3
 """Intervals without a number, after which it is not known any more."""
-_NOT_IN_LEVEL = re.compile(r"[^A-Za-z0-9-]")
-_LOOKS_HASHED = re.compile(r"-[0-9a-f]{8}\Z")
-_NOT_IN_ENTITY_ID = re.compile(r"[^a-z0-9]+")
 _NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 _CONTAINER_EVENTS: Final = (
@@ -83,15 +76,6 @@ _ATTRIBUTES: Final = _OF_STATE.replace("{% endif %}", "{% else %}{}{% endif %}")
 )
 
 
-@lru_cache(maxsize=64)
-def _level(name: str) -> str:
-    """A name without `_`, which stands between the parts of an id; distinct for distinct names."""
-    safe = _NOT_IN_LEVEL.sub("-", name)
-    if safe == name and len(name) <= _LONGEST_LEVEL and not _LOOKS_HASHED.search(name):
-        return name
-    return f"{safe[:_LONGEST_LEVEL]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
 def shown_name(text: str) -> str:
     """A text for people: nothing in it that moves a cursor or turns a direction, and not too long."""
     return clipped(_NOT_SHOWN.sub("�", text), LONGEST_NAME)
@@ -135,7 +119,7 @@ class HomeAssistant:
         self._options = options
         self._topics = topics
         self._host = host
-        self._id = f"{_level(base)}_{_level(host)}"
+        self._id = f"{level(base)}_{level(host)}"
         self._expire = max(1, math.ceil(_EXPIRES_AFTER * options.interval))
         self._availability = [{"topic": topics.status}]
 
@@ -196,8 +180,8 @@ class HomeAssistant:
                 part["availability"] = self._availability
         return self._message(self._id, device, parts)
 
-    def container(self, container: Container) -> StateMessage:
-        """A container: below its host."""
+    def container(self, container: Container, beside: Iterable[str] = ()) -> StateMessage:
+        """A container: below its host, beside others of these names."""
         task = swarm_task(container.name)
         name = f"{task.service}.{task.slot}" if task else container.name or container.id[:12]
         key = container_key(container.name)
@@ -235,14 +219,17 @@ class HomeAssistant:
                 "Actions", self._topics.event("action", "+", key), _ACTION_EVENTS, _OF_ACTIONS, subject="container"
             ),
         }
-        return self._message(self._container_id(container.name), device, parts, availability=self._availability)
+        called = f"{self._id}_{apart(container.name, beside)}"
+        device_id = self._container_id(container.name)
+        return self._message(device_id, device, parts, called=called, availability=self._availability)
 
-    def _message(self, device_id: str, device: Json, parts: dict[str, Json], **shared: object) -> StateMessage:
+    def _message(
+        self, device_id: str, device: Json, parts: dict[str, Json], *, called: str = "", **shared: object
+    ) -> StateMessage:
         for name, part in parts.items():
             # No id of a device has a dot: unique ids of two devices never meet.
             part["unique_id"] = f"{device_id}.{name}"
-            slug = _NOT_IN_ENTITY_ID.sub("_", f"{device_id}_{name}".lower())[-_LONGEST_ENTITY_ID:].strip("_")
-            part["default_entity_id"] = f"{part['platform']}.{slug}"
+            part["default_entity_id"] = entity_id(str(part["platform"]), called or device_id, name)
         content: Json = {"dev": device, "o": {"name": "watchtower-agent", "sw_version": __version__}, **shared}
         return StateMessage(topic=self._topic(device_id), payload=to_json({**content, "cmps": parts}))
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+from watchtower_agent.model.observation import SEQUENCES_NAMED
 from watchtower_agent.model.values import dataclass
 
 GAP_TOPIC_PART = "/event/agent/event_gap/"
 """On such topics events tell of losses; one is declared once an event that names its cause was committed."""
 OVERFLOW = "outbox_overflow"
+DEAD = "dead_letter"
 RESET = "store_reset"
 
 
@@ -36,17 +38,60 @@ class OutboxDrop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetters:
+    """Events that the broker will never take.
+
+    Attributes:
+        count: How many. Where a gap event is among them, the lost events that it told of are counted too.
+        since: When the oldest of them was committed, seconds since the epoch.
+        until: When the newest of them was.
+        sequences: The first of them.
+    """
+
+    count: int
+    since: float
+    until: float
+    sequences: tuple[int, ...] = ()
+
+    def joined(self, later: DeadLetters | None) -> DeadLetters:
+        """Both as one."""
+        if later is None:
+            return self
+        return DeadLetters(
+            count=self.count + later.count,
+            since=min(self.since, later.since),
+            until=max(self.until, later.until),
+            sequences=(*self.sequences, *later.sequences)[:SEQUENCES_NAMED],
+        )
+
+    def without(self, count: int, sequences: tuple[int, ...]) -> DeadLetters | None:
+        """What is left once so many were told of; None: nothing."""
+        if self.count <= count:
+            return None
+        left = tuple(each for each in self.sequences if each not in sequences)
+        return DeadLetters(count=self.count - count, since=self.since, until=self.until, sequences=left)
+
+    @classmethod
+    def read(cls, text: str) -> DeadLetters:
+        """What the store remembers of them."""
+        found = json.loads(text)
+        return cls(**{**found, "sequences": tuple(found["sequences"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """What a gap event says, read from the message itself: so it holds for rows that an earlier agent wrote.
 
     Attributes:
         cause: `outbox_overflow` and the like; empty when the message can't be read.
-        dropped: Events that the outbox dropped; 0 when it speaks of another loss.
+        count: Events of the outbox that did not arrive: dropped, or dead letters. 0 when it speaks of another loss.
+        sequences: Those of them that it names.
         window: Since when and until when, seconds since the epoch; None where it does not say.
     """
 
     cause: str = ""
-    dropped: int = 0
+    count: int = 0
+    sequences: tuple[int, ...] = ()
     window: tuple[float, float] | None = None
 
     @classmethod
@@ -55,11 +100,12 @@ class Told:
         try:
             data = json.loads(payload)["data"]
             cause = str(data["cause"])
-            dropped = int(data["count"]) if cause == OVERFLOW else 0
+            count = int(data["count"]) if cause in {OVERFLOW, DEAD} else 0
             known = data.get("since") is not None and data.get("until") is not None
             return cls(
                 cause=cause,
-                dropped=dropped,
+                count=count,
+                sequences=tuple(int(each) for each in data.get("sequences", ())) if cause == DEAD else (),
                 window=(float(data["since"]), float(data["until"])) if known else None,
             )
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -69,4 +115,4 @@ class Told:
         """What the next gap event has to tell in place of this one, which is dropped."""
         if self.window is None:
             return None
-        return OutboxDrop(count=self.dropped, since=self.window[0], until=self.window[1])
+        return OutboxDrop(count=self.count, since=self.window[0], until=self.window[1])

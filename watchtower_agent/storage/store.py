@@ -15,7 +15,7 @@ from watchtower_agent.model.outcome import Intent, Result
 from watchtower_agent.ports.clock import Clock
 from watchtower_agent.ports.store import LedgerRow, StoreFacts
 from watchtower_agent.storage.file import StoreFolder
-from watchtower_agent.storage.gaps import OutboxDrop
+from watchtower_agent.storage.gaps import DeadLetters, OutboxDrop
 from watchtower_agent.storage.tables import Tables
 from watchtower_agent.storage.writer import Writer
 
@@ -43,6 +43,8 @@ class SqliteStore:
         on_dropped: Called in the event loop when the cap dropped events, and after `load` for a drop that a crash
             left undeclared. A drop is declared by an `agent/event_gap` event with its cause and count; when that is
             dropped before the broker had it, the next drop counts what it told.
+        on_buried: Called in the event loop when an event was moved to the dead letters, and after `load` for those
+            that a crash left undeclared; never for a gap event, whose own loss the next dead letter tells.
         on_reset: Called in the event loop with one sentence when the file turned out to be damaged while running
             and was set aside: everything but the call that found it is gone, under a new install id. At the start
             `Resume.store_was_reset` says it instead.
@@ -56,6 +58,7 @@ class SqliteStore:
         max_size: int = 256 * 1024 * 1024,
         hard_limit: int | None = None,
         on_dropped: Callable[[OutboxDrop], None] | None = None,
+        on_buried: Callable[[DeadLetters], None] | None = None,
         on_reset: Callable[[str], None] | None = None,
     ) -> None:
         max_bytes = 2 * max_size + _HARD_LIMIT_SPARE if hard_limit is None else hard_limit
@@ -63,6 +66,7 @@ class SqliteStore:
         self._clock = clock
         self._writer = Writer(self._folder, clock=clock, max_size=max_size, on_reset=on_reset or (lambda _reason: None))
         self._on_dropped = on_dropped
+        self._on_buried = on_buried
         self._lazy_events: list[int] = []
         self._lazy_states: list[tuple[str, int]] = []
         self._lazy_timer: asyncio.TimerHandle | None = None
@@ -93,9 +97,13 @@ class SqliteStore:
 
     async def load(self) -> Resume:
         """Everything an earlier run left."""
-        resume, drop = await self._call(lambda tables: (tables.resume(), tables.undeclared_drop()))
+        resume, drop, dead = await self._call(
+            lambda tables: (tables.resume(), tables.undeclared_drop(), tables.undeclared_dead())
+        )
         if drop is not None and self._on_dropped is not None:
             self._on_dropped(drop)
+        if dead is not None and self._on_buried is not None:
+            self._on_buried(dead)
         return resume
 
     async def commit(self, commit: Commit) -> None:
@@ -156,7 +164,9 @@ class SqliteStore:
     async def bury(self, message: EventMessage, *, reason: str) -> None:
         """Move an event that the broker will never take to the dead letters."""
         at = self._clock.now().wall
-        await self._call(lambda tables: tables.bury(message, reason=reason, at=at))
+        dead = await self._call(lambda tables: tables.bury(message, reason=reason, at=at))
+        if dead is not None and self._on_buried is not None:
+            self._on_buried(dead)
 
     # --- in the event loop -----------------------------------------------------------------------------------------
 

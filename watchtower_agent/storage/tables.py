@@ -16,7 +16,7 @@ from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Act, Intent, Outcome, Result
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.ports.store import LedgerRow, StoreFacts
-from watchtower_agent.storage.gaps import GAP_TOPIC_PART, RESET, OutboxDrop, Told
+from watchtower_agent.storage.gaps import DEAD, GAP_TOPIC_PART, OVERFLOW, RESET, DeadLetters, OutboxDrop, Told
 from watchtower_agent.storage.ledger_text import (
     decision_from,
     decision_text,
@@ -116,8 +116,10 @@ class Tables:
     def _declare(self, events: Iterable[EventMessage]) -> None:
         """What the gap events among them tell needs no other one."""
         for told in (Told.by(event.payload) for event in events if GAP_TOPIC_PART in event.topic):
-            if told.dropped:
-                self._drop_declared(told.dropped)
+            if told.cause == OVERFLOW:
+                self._drop_declared(told.count)
+            elif told.cause == DEAD:
+                self._dead_declared(told)
             elif told.cause == RESET:
                 self.set_meta("reset_reason", None)
 
@@ -225,6 +227,18 @@ class Tables:
         text = None if whole is None or left <= 0 else text_of({**asdict(whole), "count": left})
         self.set_meta("undeclared_drop", text)
 
+    def undeclared_dead(self) -> DeadLetters | None:
+        """Dead letters that no gap event speaks of yet."""
+        text = self._meta("undeclared_dead")
+        return None if text is None else DeadLetters.read(text)
+
+    def _dead_declared(self, told: Told) -> None:
+        whole = self.undeclared_dead()
+        self._remember_dead("undeclared_dead", whole and whole.without(told.count, told.sequences))
+
+    def _remember_dead(self, key: str, letters: DeadLetters | None) -> None:
+        self.set_meta(key, None if letters is None else text_of(asdict(letters)))
+
     def reset_reason(self) -> str:
         """Why the store before this one was set aside, as long as no gap event speaks of it; empty otherwise."""
         return self._meta("reset_reason") or ""
@@ -267,8 +281,14 @@ class Tables:
         rows = self._db.execute(f"SELECT topic, payload, version FROM retained {where}ORDER BY version")  # noqa: S608 - one of two fixed texts
         return [StateMessage(topic=topic, payload=payload, version=version) for topic, payload, version in rows]
 
-    def bury(self, message: EventMessage, *, reason: str, at: float) -> None:
-        """Move it to the dead letters."""
+    def bury(self, message: EventMessage, *, reason: str, at: float) -> DeadLetters | None:
+        """Move it to the dead letters.
+
+        Returns:
+            What a gap event has to tell of now. None for a gap event: a broker that takes none would be sent another
+            one for ever. That it is gone, and what it told, is told with the next dead letter.
+        """
+        lost = self._lost(message, at)
         self.forget_events((message.sequence,))
         self._db.execute(
             "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -282,6 +302,32 @@ class Tables:
             (SELECT sequence FROM dead_letters ORDER BY sequence DESC LIMIT ?)""",
             (DEAD_LETTERS_KEPT,),
         )
+        if lost is None:
+            return None
+        silent = self._meta("silent_dead")
+        lost = lost if silent is None else DeadLetters.read(silent).joined(lost)
+        if GAP_TOPIC_PART in message.topic:
+            self._remember_dead("silent_dead", lost)
+            return None
+        self._remember_dead("silent_dead", None)
+        before = self.undeclared_dead()
+        self._remember_dead("undeclared_dead", lost if before is None else before.joined(lost))
+        return lost
+
+    def _lost(self, message: EventMessage, at: float) -> DeadLetters | None:
+        """What its loss adds to what has to be told; None where it was buried before, its end not known."""
+        row = self._db.execute("SELECT committed_at FROM outbox WHERE sequence = ?", (message.sequence,)).fetchone()
+        known = self._db.execute("SELECT 1 FROM dead_letters WHERE sequence = ?", (message.sequence,)).fetchone()
+        if row is None and known is not None:
+            return None
+        committed = at if row is None else row[0]
+        lost = DeadLetters(count=1, since=committed, until=committed, sequences=(message.sequence,))
+        if GAP_TOPIC_PART in message.topic:
+            told = Told.by(message.payload)
+            if told.window is not None:
+                since, until = told.window
+                lost = DeadLetters(count=told.count, since=since, until=until, sequences=told.sequences).joined(lost)
+        return lost
 
     # --- reading ---------------------------------------------------------------------------------------------------
 

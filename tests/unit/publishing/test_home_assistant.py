@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -162,6 +164,47 @@ def test_two_containers_never_are_one_device(places: list[tuple[str, str, str]])
     if not same_key:
         assert len({said["dev"]["identifiers"][0] for said in found}) == 3
         assert len(ids) == len(set(ids))
+
+
+def called(*names: str, beside: Sequence[str] | None = None) -> list[str]:
+    """Ids of the entities of the host and of containers of these names."""
+    made = composer()
+    there = names if beside is None else beside
+    said = [made.host_device(), *(made.container_device(replace(container(), name=each), there) for each in names)]
+    return [entity["default_entity_id"] for message in said for entity in content(message)["cmps"].values()]
+
+
+def repeated(ids: Sequence[str]) -> list[str]:
+    return [each for each, count in Counter(ids).items() if count > 1]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("agent",),
+        ("engine",),
+        ("policy",),
+        ("Engine",),
+        ("web", "Web"),
+        ("a-b", "a_b", "A__b", "a--b"),
+        ("-x", "x", "x_"),
+    ],
+)
+def test_entities_that_would_be_called_the_same_are_told_apart(names: tuple[str, ...]) -> None:
+    assert repeated(called(*names)) == []
+
+
+@given(st.lists(st.text(alphabet="aA-_.1", min_size=1, max_size=4) | st.just("engine"), max_size=6, unique=True))
+def test_no_two_entities_of_a_host_are_called_the_same(names: list[str]) -> None:
+    assert repeated(called(*names)) == []
+
+
+def test_who_meets_nobody_is_called_as_documented() -> None:
+    assert "event.watchtower_h1_shop_web_1_event" in called("shop-web-1", beside=["shop-web-1", "shop-web-2", "engine"])
+    assert "event.watchtower_h1_engine_event" in called("engine"), "the host's"
+    # A newcomer makes way; who was there alone is known by its id, which does not depend on how it is called.
+    (alone, later) = (called("web", beside=["web"]), called("Web", beside=["web", "Web"]))
+    assert not set(alone[-7:]) & set(later[-7:])
 
 
 def test_what_is_retained_is_known_as_own_or_as_left_by_other_settings() -> None:
