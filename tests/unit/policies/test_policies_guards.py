@@ -25,7 +25,7 @@ from watchtower_agent.state.attribution import EndCause, OperatorIntent
 from watchtower_agent.state.record import ContainerRecord
 
 WIDE = Budget(most=1000, per=1.0)
-ACTS = [verb for verb in Verb if verb not in {Verb.NOTIFY, Verb.SCALE, Verb.RESIZE, Verb.PRUNE}]
+ACTS = [verb for verb in Verb if verb not in {Verb.NOTIFY, Verb.SCALE, Verb.RESIZE, Verb.PRUNE, Verb.RESTART_ENGINE}]
 
 
 def guard(asked: Question) -> str | None:
