@@ -57,12 +57,12 @@ async def test_it_ends_once_the_engine_answers(clock: FakeClock) -> None:
     unit.answers_from = clock.monotonic + 6
     numbers = await restart_engine(unit, clock)
     assert (numbers["unit"], unit.restarted) == ("docker.service", 1)
-    assert numbers["answered_after"] >= 5
+    assert 5 <= float(numbers["answered_after"] or 0) < 10
 
 
 async def test_an_engine_that_goes_on_as_before_was_not_restarted(clock: FakeClock) -> None:
     unit = FakeUnit(clock, BEFORE)
-    with pytest.raises(IncompleteError, match="does not answer after 5 s .active, running.: systemctl status"):
+    with pytest.raises(IncompleteError, match=r"does not answer after . s \(active, running\): systemctl status"):
         await restart_engine(unit, clock, within=5)
 
 

@@ -96,7 +96,7 @@ async def test_other_refusals_are_told_in_its_words(systemctl: Systemctl) -> Non
 async def test_one_that_hangs_is_ended(systemctl: Systemctl) -> None:
     systemctl.always(f"echo $$ > {systemctl.folder}/pid; exec sleep 600")
     began = time.monotonic()
-    with pytest.raises(TemporaryError, match="gave no answer within 0.5 s"):
+    with pytest.raises(TemporaryError, match=r"gave no answer within 0\.5 s"):
         await SystemdUnit("docker.service", _answers, may_take=0.5).look()
     assert time.monotonic() - began < 30
     with pytest.raises(ProcessLookupError):

@@ -117,7 +117,11 @@ def test_the_name_of_an_image(reference: str, name: str) -> None:
     [("", False, False), ("mode: shadow", False, True), ("", True, True), ("mode: enforce", False, False)],
 )
 def test_mode(verb: Verb, keys: str, *, observe: bool, stops: bool) -> None:
-    held = ask(a_question(record_of(), verb=verb, under=a_policy(keys), protection=Protection(observe=observe)))
+    held = ask(
+        a_question(
+            record_of(), verb=verb, under=a_policy(keys), protection=Protection(observe=observe, restart_engine=True)
+        )
+    )
 
     assert (held is not None) is stops
     if held is not None:

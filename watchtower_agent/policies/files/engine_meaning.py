@@ -1,4 +1,4 @@
-"""What a policy that restarts the engine means, or what is wrong with it."""
+"""What a policy with `restart_engine` means: its budget, or what is wrong with it."""
 
 from __future__ import annotations
 
