@@ -16,6 +16,7 @@ from watchtower_agent.actions.executor import Executor
 from watchtower_agent.answers import Answers
 from watchtower_agent.assembly import (
     engine_address,
+    engine_unit,
     home_assistant_of,
     http_server_of,
     publisher_to,
@@ -209,7 +210,7 @@ class Agent:
             sink=inbox.put,
         )
         followers = Followers()
-        executor = Executor(engine, clock, recheck=pipeline.recheck, done=inbox.put)
+        executor = Executor(engine, clock, recheck=pipeline.recheck, done=inbox.put, unit=engine_unit(settings, calls))
         disk = Disk(engine, measure=lambda: measure(_data_root(pipeline)), sink=inbox.put)
         loop = Loop(
             pipeline=pipeline,

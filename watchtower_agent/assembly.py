@@ -15,6 +15,8 @@ from watchtower_agent.collectors.request import Source
 from watchtower_agent.collectors.sampler import Sampler
 from watchtower_agent.engine.address import EngineAddress, TlsFiles, resolve_address
 from watchtower_agent.engine.calls import EngineCalls
+from watchtower_agent.engine.unit import SystemdUnit
+from watchtower_agent.engine.workers import Workers
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.model.shared_cause import SharedCauseRule
 from watchtower_agent.ports.clock import Clock
@@ -36,6 +38,12 @@ def engine_address(settings: Settings) -> EngineAddress:
     given = engine.tls.ca or engine.tls.cert
     tls = TlsFiles(ca=engine.tls.ca, cert=engine.tls.cert, key=engine.tls.key) if given else None
     return replace(resolve_address(engine.url, tls, environment=os.environ), ssh_config=engine.ssh_config)
+
+
+def engine_unit(settings: Settings, calls: EngineCalls) -> SystemdUnit:
+    """The engine's own service."""
+    pings = Workers("engine-restarted", 1)  # threads are started once there is work for them
+    return SystemdUnit(settings.engine.unit, lambda: pings.call(calls.ping))
 
 
 def sampler_of(

@@ -53,6 +53,10 @@ class RemovedError(AbsentError):
     """The object was there when the call began, and somebody removed it while the call was carried out."""
 
 
+class HandsOffError(PermanentError):
+    """Looked at just before, what was to be done is not the agent's to do now. Nothing was asked for."""
+
+
 class KeptError(PermanentError):
     """Something was to be deleted and is needed again, or is not what was to be deleted: it was left as it is.
 

@@ -166,8 +166,11 @@ async def protection(
     local = await asyncio.gather(*(_known(needs.host, lambda host: here(host, also), within) for needs in needed))
     peers = frozenset(needs.host for needs, is_local in zip(needed, local, strict=True) if not is_local)
     ports = frozenset(needs.port for needs, is_local in zip(needed, local, strict=True) if is_local)
+    here_by_url = engine_url.startswith("unix:")
     log.info("own_dependencies", containers=list(own), names=sorted(peers), ports=sorted(ports))
-    return protected_by(settings, Protection(own_containers=own, peers=peers, peer_ports=ports))
+    return protected_by(
+        settings, Protection(own_containers=own, peers=peers, peer_ports=ports, engine_here=here_by_url)
+    )
 
 
 def protected_by(settings: Settings, known: Protection) -> Protection:
@@ -176,6 +179,7 @@ def protected_by(settings: Settings, known: Protection) -> Protection:
         known,
         observe=settings.mode == "observe",
         prune_volumes=settings.allow.prune_volumes,
+        restart_engine=settings.allow.restart_engine,
         stateful_images=frozenset(settings.guards.stateful_images),
         host_budget=Budget(most=settings.guards.host_budget.max, per=settings.guards.host_budget.per),
     )
@@ -223,4 +227,5 @@ def surroundings_of(settings: Settings, engine_url: str | None = None) -> Surrou
         stateful_images=frozenset(settings.guards.stateful_images),
         host_budget=Budget(most=settings.guards.host_budget.max, per=settings.guards.host_budget.per),
         prune_volumes=settings.allow.prune_volumes,
+        restart_engine=settings.allow.restart_engine,
     )

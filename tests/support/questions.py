@@ -70,7 +70,10 @@ def a_question(
             record=record,
             cooldowns=Cooldowns(),
             dependencies=Dependencies(state.containers),
-            protection=protection or Protection(),
+            protection=protection
+            or Protection(
+                restart_engine=True,
+            ),
             now=MOMENT,
         ),
         **fields,  # type: ignore[arg-type] # fields of any type, given by name

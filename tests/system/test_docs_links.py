@@ -123,10 +123,10 @@ def test_the_readme_s_event_is_one_of_that_policy() -> None:
     assert event["data"]["parameters"] == heal.then.parameters
 
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", range(13))
 def test_the_policies_of_the_page_about_them_load(number: int) -> None:
     examples = fences(DOCS / "policies.md", "yaml")
-    assert len(examples) == 12
+    assert len(examples) == 13
     text = examples[number]
     if not text.startswith("version:"):
         text = f"version: 1\npolicies:\n{text}"

@@ -370,6 +370,11 @@ def test_the_reference_names_every_key_and_no_other() -> None:
             'the bracket in "com.[a" is never closed, close it',
         ),
         ("mqtt: {labels: ['']}", "1:17: mqtt.labels[0]", "the pattern is empty and matches no label, write a name"),
+        ("engine: {unit: docker}", "1:16: engine.unit", '"docker" is not the name of a service of systemd'),
+        ("engine: {unit: '--help.service'}", "1:16: engine.unit", "is not the name of a service of systemd"),
+        ("engine: {unit: 'a b.service'}", "1:16: engine.unit", "is not the name of a service of systemd"),
+        ("engine: {unit: '../x.service'}", "1:16: engine.unit", "is not the name of a service of systemd"),
+        ("engine: {unit: docker.socket}", "1:16: engine.unit", "write it like docker.service"),
         ("guards: {stateful_images: ['  ']}", "1:28: guards.stateful_images[0]", "is not the bare name of an image"),
         ("guards: {stateful_images: ['post*']}", "1:28: guards.stateful_images[0]", '"post*" is not the bare name'),
         (

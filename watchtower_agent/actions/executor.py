@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+from watchtower_agent.actions.restart_engine import restart_engine
 from watchtower_agent.actions.verbs import ACTIONS
 from watchtower_agent.errors import (
     AbsentError,
     ConflictError,
+    HandsOffError,
     IncompleteError,
+    PermanentError,
     RemovedError,
     UnansweredError,
     WatchtowerError,
@@ -19,6 +22,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.outcome import Intent, Outcome, Result, Unsettled
 from watchtower_agent.ports.clock import Clock
 from watchtower_agent.ports.engine import Engine
+from watchtower_agent.ports.engine_unit import EngineUnit
 
 AT_ONCE = 64
 """Actions under way at the same time, as many as the engine has threads for. So many that none waits behind slow stops:
@@ -35,6 +39,7 @@ class Executor:
             is abandoned.
         done: Takes how it ended, on the event loop.
         at_once: Actions that may be under way at the same time, and as many more that scale.
+        unit: The engine's own service; None: it is not restarted.
     """
 
     def __init__(
@@ -45,11 +50,13 @@ class Executor:
         recheck: Callable[[Intent, Instant], Held | Dropped | None],
         done: Callable[[Outcome | Unsettled], None],
         at_once: int = AT_ONCE,
+        unit: EngineUnit | None = None,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._recheck = recheck
         self._done = done
+        self._unit = unit
         self._room = asyncio.Semaphore(at_once)
         # Scaling waits for minutes until a clone is well, and needs no thread for that: no restart waits behind it.
         self._room_to_scale = asyncio.Semaphore(at_once)
@@ -102,7 +109,7 @@ class Executor:
                 asked=False,
             )
         try:
-            numbers = await ACTIONS[decision.verb](self._engine, decision) or {}
+            numbers = await self._act(decision)
         except UnansweredError as error:
             if decision.target.kind is not TargetKind.SERVICE:  # what no inspection of one container can settle
                 return Unsettled(intent=intent, reason=str(error), answered=False, started_at=begun.wall)
@@ -113,6 +120,13 @@ class Executor:
                 return Unsettled(intent=intent, reason=str(error), answered=True, started_at=begun.wall)
             return self._ended(decision, begun, *_failure(decision, error))
         return self._ended(decision, begun, Result.SUCCEEDED, "", numbers)
+
+    async def _act(self, decision: Decision) -> Mapping[str, Number]:
+        if decision.verb is not Verb.RESTART_ENGINE:
+            return await ACTIONS[decision.verb](self._engine, decision) or {}
+        if self._unit is None:
+            raise PermanentError("there is no service of the engine to restart")
+        return await restart_engine(self._unit, self._clock)
 
     def _ended(
         self, decision: Decision, begun: Instant, result: Result, reason: str, numbers: Mapping[str, Number]
@@ -137,11 +151,11 @@ def _failure(decision: Decision, error: Exception) -> tuple[Result, str, Mapping
             return Result.ABANDONED, f"someone removed {name} during the {decision.verb}", {}
         case AbsentError():
             return Result.ABANDONED, f"{name} was removed before the engine was asked", {}
+        case HandsOffError():
+            return Result.ABANDONED, str(error), {}
         case ConflictError():
             return Result.FAILED, str(error), {"conflict": True}
-        case IncompleteError():
-            return Result.FAILED, str(error), error.numbers
         case WatchtowerError():
-            return Result.FAILED, str(error), {}
+            return Result.FAILED, str(error), error.numbers if isinstance(error, IncompleteError) else {}
         case _:
             return Result.FAILED, f"a defect of the agent: {type(error).__name__}: {error}", {}

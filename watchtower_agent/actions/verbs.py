@@ -27,4 +27,5 @@ ACTIONS: Mapping[Verb, Action] = {
     Verb.STOP: stop,
     Verb.UNPAUSE: unpause,
 }
-"""Every verb that writes to the engine. `notify` does not: it is done once it is durable."""
+"""Every verb that writes to the engine. `notify` does not: it is done once it is durable; nor does `restart_engine`,
+which systemd is asked for."""

@@ -160,7 +160,7 @@ def _signal_name(number: object) -> str:
 
 
 def _policy_sentence(action: str, data: Mapping[str, Any], at: object) -> str:
-    policy, whom, verb = data["policy"], _target(data), data.get("verb", "act on")
+    policy, whom, verb = data["policy"], _target(data), _verb(data, "act on")
     reason = data.get("reason", "")
     match action:
         case "firing":
@@ -178,7 +178,7 @@ def _policy_sentence(action: str, data: Mapping[str, Any], at: object) -> str:
 
 
 def _approval_sentence(action: str, data: Mapping[str, Any], at: object) -> str:
-    policy, verb, whom = data["policy"], data.get("verb", "act on"), _target(data)
+    policy, verb, whom = data["policy"], _verb(data, "act on"), _target(data)
     about, reason = data.get("approval", "?"), data.get("reason", "")
     if action == "approval_asked":
         return f"{policy} asks to {verb} {whom} (approve {about}, until {since(data.get('expires_at'), at)}): {reason}"
@@ -186,12 +186,17 @@ def _approval_sentence(action: str, data: Mapping[str, Any], at: object) -> str:
 
 
 def _action_sentence(action: str, data: Mapping[str, Any]) -> str:
-    whom, verb, reason = _target(data), data.get("verb", "action"), data.get("reason", "")
+    whom, verb, reason = _target(data), _verb(data, "action"), data.get("reason", "")
     if action == "notify":
         return f"{data.get('policy', 'policy')} on {whom}: {reason}"
     if action == "started":
         return f"{verb} {whom}, begun"
     return f"{verb} {whom}, {action}: {reason}"
+
+
+def _verb(data: Mapping[str, Any], otherwise: str) -> str:
+    verb = str(data.get("verb", otherwise))
+    return "restart the engine of" if verb == "restart_engine" else verb
 
 
 def _target(data: Mapping[str, Any]) -> str:

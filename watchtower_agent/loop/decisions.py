@@ -14,6 +14,7 @@ from functools import cache
 from watchtower_agent.loop.approving import Approving
 from watchtower_agent.loop.breaking import Breaking
 from watchtower_agent.loop.cooling import Cooling
+from watchtower_agent.loop.engine_restarts import EngineRestarts
 from watchtower_agent.loop.present_evidence import PresentEvidence
 from watchtower_agent.loop.prune_wishes import PruneWishes
 from watchtower_agent.loop.pruning import Pruning
@@ -81,6 +82,7 @@ class Decisions:
         resizing: Containers, and which limits they should have.
         pruning: What may be deleted from the engine's disk.
         prune_wishes: What waits for that, and for its plan.
+        engine_restarts: How often the engine was restarted.
         circumstances: What holds for the host as a whole.
     """
 
@@ -100,6 +102,7 @@ class Decisions:
     resizing: Resizing = field(init=False)
     pruning: Pruning = field(init=False)
     prune_wishes: PruneWishes = field(init=False)
+    engine_restarts: EngineRestarts = field(init=False)
     circumstances: Circumstances = field(default_factory=Circumstances)
     _evidence: PresentEvidence = field(init=False)
     _telling: Telling = field(init=False)
@@ -140,6 +143,7 @@ class Decisions:
             stops=self._stops_pass,
             ended=self._ended,
         )
+        self.engine_restarts = EngineRestarts(self.state, self.publication, self.circumstances)
         self.prune_wishes = PruneWishes(
             self.state.host,
             self.agenda,
@@ -179,6 +183,7 @@ class Decisions:
         self.scaling.resume(resume, interrupted, now)
         self.resizing.resume(resume, now)
         self.pruning.resume(resume, interrupted, now)
+        self.engine_restarts.resume(resume, interrupted, now)
         for record in self.state.containers.values():
             if record.own is not None and record.own.ended is None:
                 record.own = None  # its intent is in no ledger: it is not under way
@@ -230,7 +235,7 @@ class Decisions:
         if self._policies_known:
             self.scaling.look(now)
             self.resizing.look(now)
-            for outcome in self.scaling.interrupted(now):
+            for outcome in (*self.scaling.interrupted(now), *self.engine_restarts.interrupted(now)):
                 self._ended(outcome, now)
 
     def say(self, notice: Notice, now: Instant) -> None:
@@ -405,6 +410,7 @@ class Decisions:
             self.scaling.begins(decision, now)
         elif decision.verb is Verb.RESIZE:
             self.resizing.begins(decision, now)
+        self.engine_restarts.begins(decision, now)
         self._judged(self.verifying.acts(decision, now), now)
         self._give_up(self.agenda.acted(decision, now), now)
         self.conditions.acted(decision.target, now)
@@ -455,6 +461,7 @@ class Decisions:
         self.breaking.ended(outcome, now)
         self.approving.ended(outcome, now)
         self.verifying.ended(outcome, now)
+        self.engine_restarts.ended(outcome)
         if decision.verb is Verb.SCALE:
             self.scaling.ended(outcome, now)
         elif decision.verb is Verb.RESIZE:
@@ -502,6 +509,7 @@ class Decisions:
         self.approving.remember_again()
         self.verifying.remember_again()
         self.pruning.remember_again()
+        self.engine_restarts.remember_again()
 
     def forget_cooldowns(self, now: Instant) -> None:
         """Names of targets come and go: what counts no more is not kept for ever."""

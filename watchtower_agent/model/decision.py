@@ -24,6 +24,8 @@ class Verb(StrEnum):
     """Change a container's limits of CPU and memory while it runs."""
     PRUNE = "prune"
     """Delete what nobody needs from the engine's disk: all of one plan is one action."""
+    RESTART_ENGINE = "restart_engine"
+    """Restart the engine's own service."""
     NOTIFY = "notify"
 
 
@@ -84,7 +86,7 @@ class Target:
     Attributes:
         kind: A container, a service, or the host itself.
         id: The container's full id, or what tells the service from others; empty for the host, `data-root` for what
-            the engine keeps on its disk.
+            the engine keeps on its disk, `engine` for the engine's own service.
         name: The container's name, the service's, or the host's.
     """
 

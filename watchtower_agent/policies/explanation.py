@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from watchtower_agent.model.decision import Target
+from watchtower_agent.model.decision import Target, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.outcome import Intent
 from watchtower_agent.model.values import dataclass
@@ -116,4 +116,6 @@ class Case:
     @property
     def does(self) -> str:
         """The same of a third person: `restarts`, `notifies`."""
+        if self.policy.then.verb is Verb.RESTART_ENGINE:
+            return "restarts the engine"
         return f"{self.verb}s" if self.policy.then.verb is not None else "notifies"

@@ -28,12 +28,15 @@ def container_target(record: ContainerRecord) -> Target:
 
 
 DATA_ROOT: Final = "data-root"
-"""Id of the target of what is pruned: nothing else is done to the host as a whole, and one thing at a time to that."""
+"""Id of the target of what is pruned: one thing at a time is done to that."""
+ENGINE: Final = "engine"
+"""Id of the target of a restart of the engine: likewise."""
+_PARTS_OF_HOST: Final[Mapping[Verb | None, str]] = {Verb.PRUNE: DATA_ROOT, Verb.RESTART_ENGINE: ENGINE}
 
 
 def host_target(policy: Policy, host: str) -> Target:
     """The host as the target of a policy that selects nothing."""
-    return Target(kind=TargetKind.HOST, id=DATA_ROOT if policy.then.verb is Verb.PRUNE else "", name=host)
+    return Target(kind=TargetKind.HOST, id=_PARTS_OF_HOST.get(policy.then.verb, ""), name=host)
 
 
 def digest(*parts: str) -> str:

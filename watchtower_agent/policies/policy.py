@@ -155,6 +155,12 @@ class Budget:
     in_vain: int = 5
 
 
+ENGINE_BUDGET: Final = Budget(most=2, per=6 * 3600.0)
+"""How often the engine may be restarted unless a policy says otherwise."""
+ENGINE_COOLDOWN: Final = 900.0
+"""Seconds between two restarts of the engine unless a policy says otherwise."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notify:
     """Tell people.

@@ -147,7 +147,6 @@ _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "query": ("http",),
         "reboot": ("restart",),
         "resize": (),
-        "restart_engine": (),
         "scale": (),
         "scaledown": ("down",),
         "scale_down": ("down",),

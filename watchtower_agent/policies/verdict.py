@@ -24,18 +24,23 @@ _ONLY_TIME: Final = frozenset(
 _TOO_MUCH: Final = frozenset({Guard.COOLDOWN, Guard.BACKOFF, Guard.BREAKER, Guard.BUDGET})
 """What these alone hold is wanted in earnest: nothing else speaks against it."""
 
+_WITHOUT_BREAKER: Final = frozenset({Verb.PRUNE, Verb.RESTART_ENGINE})
+"""Verbs whose budget ends by itself, and is no container's, policy's or host's."""
+
 
 def verdict(question: Question) -> Held | None:
     """The guard that stops the decision, or None when it may be carried out."""
     if question.decision.verb is Verb.PRUNE:
         # In whatever mode, people are shown what would be deleted before they are asked, or told that it is not.
         held = ask(question, as_if_approved=needs_plan(question.decision))
+    elif question.decision.verb is Verb.RESTART_ENGINE:
+        held = ask(question)
     else:
         held = ask(question)
         in_earnest = held is None or (held.guard in _TOO_MUCH and ask(question, unpaced=True) is None)
         if in_earnest and _is_futile(question):
             held = ask(question)
-    if held is None or (question.decision.verb is Verb.PRUNE and held.guard is Guard.BUDGET):
+    if held is None or (question.decision.verb in _WITHOUT_BREAKER and held.guard is Guard.BUDGET):
         return held
     if held.guard is Guard.BUDGET:
         return _more_than_allowed(question, held)

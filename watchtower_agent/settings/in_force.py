@@ -20,6 +20,7 @@ AT_ONCE: Final = frozenset(
         "guards.shared_cause.disk",
         "guards.stateful_images",
         "allow.prune_volumes",
+        "allow.restart_engine",
         "http.labels",
         "log.level",
     }

@@ -30,6 +30,7 @@ from watchtower_agent.settings.values import (
     Share,
     Size,
     SocketPath,
+    UnitName,
     WrongValueError,
     between,
     none_or_between,
@@ -103,6 +104,8 @@ class EngineSettings(_Section):
     """Configuration of the ssh client, for ssh addresses; null: the user's and the system's."""
     timeout: Annotated[Duration, AfterValidator(between("100ms", "10m"))] = 10.0
     """Seconds for one call; a stop gets its stop timeout on top."""
+    unit: UnitName = "docker.service"
+    """Its service of systemd, which restart_engine restarts."""
 
 
 class SamplingSettings(_Section):
@@ -212,6 +215,8 @@ class AllowSettings(_Section):
 
     prune_volumes: bool = False
     """Delete volumes that a policy names."""
+    restart_engine: bool = False
+    """Restart the engine's service where a policy says so, by systemd."""
 
 
 class HttpSettings(_Section):

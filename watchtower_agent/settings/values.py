@@ -25,6 +25,9 @@ MQTT_COMMANDS: Final = ("pause", "resume", "approve", "reject", "trigger", "relo
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
 _BASE_TOPIC = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\Z")
 _IMAGE = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*\Z")
+_UNIT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.@-]*\.service", re.ASCII)
+_LONGEST_UNIT: Final = 255
+"""Characters, as systemd has it."""
 _MODE = re.compile(r"0?[0-7]{3}\Z")
 _LONGEST_BASE: Final = 100
 LONGEST_CLIENT_ID: Final = 100
@@ -275,6 +278,12 @@ def _label_glob(value: str) -> str:
     return value
 
 
+def _unit_name(value: str) -> str:
+    if len(value) > _LONGEST_UNIT or not _UNIT.fullmatch(value):
+        raise WrongValueError(f"{shown(value)} is not the name of a service of systemd", "write it like docker.service")
+    return value
+
+
 def _image_name(value: str) -> str:
     if not _IMAGE.match(value):
         raise WrongValueError(
@@ -319,6 +328,7 @@ EngineUrl = Annotated[str, AfterValidator(_engine_url)]
 MqttUrl = Annotated[str | None, AfterValidator(_mqtt_url)]
 Protocol = BeforeValidator(_protocol)
 FileMode = Annotated[str, BeforeValidator(_mode)]
+UnitName = Annotated[str, AfterValidator(_unit_name)]
 LabelGlobs = Annotated[
     tuple[Annotated[str, AfterValidator(_label_glob)], ...],
     NoDecode,

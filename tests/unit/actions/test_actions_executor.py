@@ -185,7 +185,9 @@ async def test_every_way_to_fail_is_one_outcome(error: Exception, result: Result
     assert bench.executor.under_way == 0
 
 
-@pytest.mark.parametrize("verb", [verb for verb in Verb if verb not in {Verb.NOTIFY, Verb.SCALE, Verb.PRUNE}])
+@pytest.mark.parametrize(
+    "verb", [verb for verb in Verb if verb not in {Verb.NOTIFY, Verb.SCALE, Verb.PRUNE, Verb.RESTART_ENGINE}]
+)
 async def test_a_call_without_an_answer_is_settled_by_whoever_looks(verb: Verb) -> None:
     bench = Bench()
     bench.engine.fail = UnansweredError("the engine did not answer in time")

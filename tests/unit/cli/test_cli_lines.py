@@ -46,6 +46,10 @@ HELD_LINE = (
     [
         (facts.engine_event("start"), "14:13:20 abcdef    container/start         web was started"),
         (
+            facts.outcome(verb=Verb.RESTART_ENGINE),
+            "14:13:20 abcdef    action/succeeded        restart the engine of web, succeeded: restarted in 0.3 s",
+        ),
+        (
             facts.engine_event("die", exitCode="137"),
             "14:13:20 abcdef !  container/die           web ended with exit code 137 (killed)",
         ),

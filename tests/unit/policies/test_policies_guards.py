@@ -25,7 +25,7 @@ from watchtower_agent.state.attribution import EndCause, OperatorIntent
 from watchtower_agent.state.record import ContainerRecord
 
 WIDE = Budget(most=1000, per=1.0)
-ACTS = [verb for verb in Verb if verb not in {Verb.NOTIFY, Verb.SCALE, Verb.RESIZE, Verb.PRUNE}]
+ACTS = [verb for verb in Verb if verb not in {Verb.NOTIFY, Verb.SCALE, Verb.RESIZE, Verb.PRUNE, Verb.RESTART_ENGINE}]
 
 
 def guard(asked: Question) -> str | None:
@@ -117,7 +117,11 @@ def test_the_name_of_an_image(reference: str, name: str) -> None:
     [("", False, False), ("mode: shadow", False, True), ("", True, True), ("mode: enforce", False, False)],
 )
 def test_mode(verb: Verb, keys: str, *, observe: bool, stops: bool) -> None:
-    held = ask(a_question(record_of(), verb=verb, under=a_policy(keys), protection=Protection(observe=observe)))
+    held = ask(
+        a_question(
+            record_of(), verb=verb, under=a_policy(keys), protection=Protection(observe=observe, restart_engine=True)
+        )
+    )
 
     assert (held is not None) is stops
     if held is not None:

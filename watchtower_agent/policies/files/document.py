@@ -109,6 +109,11 @@ class ThenKeys(Keys):
     kill: KillKeys | None = Field(default=None, description="Send it a signal.")
     pause: NoKeys | None = Field(default=None, description="Freeze its processes.")
     unpause: NoKeys | None = Field(default=None, description="Let its processes go on.")
+    restart_engine: NoKeys | None = Field(
+        default=None,
+        description="Restart the engine's own service, by systemd; beside a when about the engine, without select. "
+        "Only where the agent's settings allow it (allow.restart_engine).",
+    )
     notify: NotifyKeys | None = Field(default=None, description="Publish an event for people.")
 
 
@@ -221,7 +226,7 @@ class PolicyKeys(Keys):
     cooldown: Duration | None = Field(
         default=None,
         description="How long this policy leaves a container alone after acting on it; 30s without it. Of prune: how "
-        "long after a pass; 10m without it.",
+        "long after a pass; 10m without it. Of restart_engine: 15m without it.",
     )
     backoff: BackoffKeys | None = Field(
         default=None, description="How the waits between restarts or starts of one container grow."
@@ -229,7 +234,7 @@ class PolicyKeys(Keys):
     budget: BudgetKeys | None = Field(
         default=None,
         description="How many actions on one container there may be; 5 in 30m without it. Of prune: how many passes; 6 "
-        "in 1h without it.",
+        "in 1h without it. Of restart_engine: how many by all policies; 2 in 6h without it.",
     )
     depends: Needs | None = Field(
         default=None,

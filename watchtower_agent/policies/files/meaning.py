@@ -18,6 +18,7 @@ from watchtower_agent.policies.files.document import (
     StopKeys,
     ThenKeys,
 )
+from watchtower_agent.policies.files.engine_meaning import EngineMeaning
 from watchtower_agent.policies.files.findings import Findings
 from watchtower_agent.policies.files.prune_meaning import PruneMeaning
 from watchtower_agent.policies.files.strategy_meaning import StrategyMeaning
@@ -93,7 +94,13 @@ class Meaning:
             strategies.misplaced_target()
             trigger = TriggerMeaning(self._keys, self._given, self._gathered).trigger()
             then = self._then()
-            self._together(trigger, then)
+            if then is not None and then.verb is Verb.RESTART_ENGINE:
+                restarts = EngineMeaning(keys, self._given, self._gathered)
+                restarts.together(trigger)
+                budget = restarts.budget()
+            else:
+                self._together(trigger, then)
+            self._pacing(then)
             self._permission(then)
         if self.findings or self._broken or trigger is None or then is None:
             return None
@@ -181,7 +188,6 @@ class Meaning:
             self._needs_containers(then)
         if isinstance(trigger, OnTrigger):
             self._event_policy(trigger, then, selected=selected)
-        self._pacing(then)
         self._depends(then)
 
     def _permission(self, then: Then | None) -> None:

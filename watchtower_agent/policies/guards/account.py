@@ -14,6 +14,7 @@ from watchtower_agent.model.decision import Decision, Guard, Held, Number, Verb
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.guards.budget import breaker, breaker_passes, budget, budget_passes
 from watchtower_agent.policies.guards.dependency import dependency, dependency_passes
+from watchtower_agent.policies.guards.engine_restart import engine_budget, engine_budget_passes
 from watchtower_agent.policies.guards.intent import operator_intent, operator_intent_passes
 from watchtower_agent.policies.guards.knowledge import engine_down, engine_down_passes, stale, stale_passes
 from watchtower_agent.policies.guards.order import ORDER, PACING
@@ -96,8 +97,15 @@ _PASSES: Final[Mapping[Callable[[Question], Held | None], tuple[Guard, Callable[
     breaker: (Guard.BREAKER, breaker_passes),
     budget: (Guard.BUDGET, budget_passes),
     pass_budget: (Guard.BUDGET, pass_budget_passes),
+    engine_budget: (Guard.BUDGET, engine_budget_passes),
     shared_cause: (Guard.SHARED_CAUSE, shared_cause_passes),
 }
+
+_OTHER_BUDGETS: Final[Mapping[Verb, Callable[[Question], Held | None]]] = {
+    Verb.PRUNE: pass_budget,
+    Verb.RESTART_ENGINE: engine_budget,
+}
+_BUDGETS: Final = frozenset({budget, *_OTHER_BUDGETS.values()})
 
 
 def account(question: Question) -> tuple[Statement, ...]:
@@ -105,7 +113,7 @@ def account(question: Question) -> tuple[Statement, ...]:
     decision, found = question.decision, []
     for ask, verbs in ORDER:
         guard, passes = _PASSES[ask]
-        if ask is (budget if decision.verb is Verb.PRUNE else pass_budget):
+        if ask in _BUDGETS and ask is not _OTHER_BUDGETS.get(decision.verb, budget):
             continue  # each verb has one budget
         if decision.verb not in verbs or (decision.last_resort and ask in PACING):
             found.append(Statement(guard=guard, stance=Stance.NOT_ASKED, reason=_not_asked(decision)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
+from typing import Final
 
 from watchtower_agent.model.shared_cause import SharedCause, SharedCauseRule
 from watchtower_agent.model.values import dataclass
@@ -10,6 +11,9 @@ from watchtower_agent.policies.guards.approvals import Approvals
 from watchtower_agent.policies.guards.passes import Passes
 from watchtower_agent.policies.guards.pauses import Pauses
 from watchtower_agent.policies.guards.protection import Protection
+
+ENGINE_RESTARTS: Final = "engine"
+"""Under which restarts of the engine are counted: all policies have one budget."""
 
 
 @dataclass(slots=True)
@@ -22,6 +26,7 @@ class Circumstances:
         pauses: What people told to keep still.
         approvals: What people are asked about, and what they answered.
         passes: What was pruned, and when.
+        engine_restarts: When the agent restarted the engine.
         shared_cause: What is behind the troubles of many containers; None when nothing is known to be.
     """
 
@@ -30,4 +35,5 @@ class Circumstances:
     pauses: Pauses = field(default_factory=Pauses)
     approvals: Approvals = field(default_factory=Approvals)
     passes: Passes = field(default_factory=Passes)
+    engine_restarts: Passes = field(default_factory=Passes)
     shared_cause: SharedCause | None = None

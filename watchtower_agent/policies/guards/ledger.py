@@ -27,8 +27,9 @@ ATTEMPTS: Final = frozenset({Verb.RESTART, Verb.START})
 """Verbs that are to bring a target back: each that did not makes the next one wait longer."""
 
 
-COUNTED: Final = frozenset(Verb) - {Verb.NOTIFY, Verb.SCALE, Verb.RESIZE, Verb.PRUNE}
-"""Verbs that budgets and breakers are about. Strategies have limits of their own, and use up nobody else's."""
+COUNTED: Final = frozenset(Verb) - {Verb.NOTIFY, Verb.SCALE, Verb.RESIZE, Verb.PRUNE, Verb.RESTART_ENGINE}
+"""Verbs that budgets and breakers are about. Strategies, and restarts of the engine, have limits of their own, and use
+up nobody else's."""
 
 
 class ScopeKind(StrEnum):

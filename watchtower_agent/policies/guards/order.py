@@ -11,6 +11,7 @@ from typing import Final
 from watchtower_agent.model.decision import Held, Verb
 from watchtower_agent.policies.guards.budget import breaker, budget
 from watchtower_agent.policies.guards.dependency import dependency
+from watchtower_agent.policies.guards.engine_restart import engine_budget
 from watchtower_agent.policies.guards.intent import operator_intent
 from watchtower_agent.policies.guards.knowledge import engine_down, stale
 from watchtower_agent.policies.guards.ledger import ATTEMPTS
@@ -24,7 +25,9 @@ from watchtower_agent.policies.guards.shared_cause import shared_cause
 
 _EVERY: Final = frozenset(Verb)
 _WRITES: Final = _EVERY - {Verb.NOTIFY}
-_ON_CONTAINERS: Final = _WRITES - {Verb.SCALE, Verb.RESIZE, Verb.PRUNE}
+_BY_ENGINE: Final = _WRITES - {Verb.RESTART_ENGINE}
+"""Verbs that the engine is asked for. Its own restart is what is left where it does not answer."""
+_ON_CONTAINERS: Final = _BY_ENGINE - {Verb.SCALE, Verb.RESIZE, Verb.PRUNE}
 """Verbs that end, begin or freeze a container. How often a service is scaled and a container resized, and whom of it a
 person's doing keeps away, their own rules say: they are strategies, not answers to trouble."""
 
@@ -33,9 +36,9 @@ ORDER: Final[tuple[tuple[Callable[[Question], Held | None], frozenset[Verb]], ..
     (mode, _EVERY),
     (paused, _EVERY),
     (outside_window, _WRITES),
-    (operator_intent, _WRITES - {Verb.SCALE, Verb.PRUNE}),
-    (engine_down, _WRITES),
-    (stale, _WRITES),
+    (operator_intent, _BY_ENGINE - {Verb.SCALE, Verb.PRUNE}),
+    (engine_down, _BY_ENGINE),
+    (stale, _BY_ENGINE),
     (starting, _ON_CONTAINERS),
     (restart_policy, ATTEMPTS),
     (dependency, _ON_CONTAINERS),
@@ -45,7 +48,8 @@ ORDER: Final[tuple[tuple[Callable[[Question], Held | None], frozenset[Verb]], ..
     (breaker, _ON_CONTAINERS),
     (budget, _ON_CONTAINERS),
     (pass_budget, frozenset({Verb.PRUNE})),
-    (shared_cause, _WRITES - {Verb.PRUNE}),
+    (engine_budget, frozenset({Verb.RESTART_ENGINE})),
+    (shared_cause, _BY_ENGINE - {Verb.PRUNE}),
 )
 
 

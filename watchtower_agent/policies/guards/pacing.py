@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from watchtower_agent.model.decision import Decision, Guard, Held, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards.question import Passed, Question
-from watchtower_agent.policies.policy import Policy
+from watchtower_agent.policies.policy import ENGINE_COOLDOWN, Policy
 from watchtower_agent.policies.strategies.prune import COOLDOWN as PRUNE_COOLDOWN
 from watchtower_agent.policies.waiting import is_by_hand
 from watchtower_agent.policies.wording import as_written, lasting
 
 _WITHOUT = (Verb.NOTIFY, Verb.SCALE, Verb.RESIZE)
 DEFAULT_COOLDOWN: Mapping[Verb, float] = (
-    dict.fromkeys(Verb, 30.0) | dict.fromkeys(_WITHOUT, 0.0) | {Verb.PRUNE: PRUNE_COOLDOWN}
+    dict.fromkeys(Verb, 30.0)
+    | dict.fromkeys(_WITHOUT, 0.0)
+    | {Verb.PRUNE: PRUNE_COOLDOWN, Verb.RESTART_ENGINE: ENGINE_COOLDOWN}
 )
 """Seconds between two actions of a policy on one target, by the verb table of the design. Strategies have their own."""
 

@@ -1,4 +1,4 @@
-"""When each policy last began to prune, and why it can't at present. Pure."""
+"""When each policy last began to prune (or the engine was restarted), and why it can't at present. Pure."""
 
 from __future__ import annotations
 
@@ -44,6 +44,10 @@ class Passes:
         """One begins."""
         known = [each for each in self.by.get(policy, []) if now.passed_since(each[1]) < KEPT]
         self.by[policy] = [*known[-MOST_KEPT + 1 :], (decision_id, now)]
+
+    def undone(self, policy: str, decision_id: str) -> None:
+        """One did not come about after all."""
+        self.by[policy] = [each for each in self.by.get(policy, []) if each[0] != decision_id]
 
     def within(self, policy: str, seconds: float, now: Instant, *, other_than: str = "") -> Sequence[Instant]:
         """When those of so many last seconds were begun, the oldest first."""

@@ -15,10 +15,23 @@ def protected(q: Question) -> Held | None:
     """The agent itself and what it depends on, what is marked, owned by an orchestrator, or keeps state."""
     if q.decision.target.kind is TargetKind.SERVICE:
         return _protected_service(q)
+    if q.decision.verb is Verb.RESTART_ENGINE:
+        return _protected_engine(q)
     if q.record is None:
         return None
     why = protected_because(q.record, q.policy, q.protection)
     return q.hold(Guard.PROTECTED, why, final=True) if why else None
+
+
+def _protected_engine(q: Question) -> Held | None:
+    """Whoever restarts an engine may end all that it runs: only where the settings say so, and only this host's own."""
+    if not q.protection.restart_engine:
+        why = "the settings do not let the engine be restarted (allow.restart_engine: false)"
+    elif not q.protection.engine_here:
+        why = "the engine is not reached by a socket of this host: its service is not this host's to restart"
+    else:
+        return None
+    return q.hold(Guard.PROTECTED, why, final=True)
 
 
 def _protected_service(q: Question) -> Held | None:
@@ -47,6 +60,8 @@ def protected_passes(q: Question) -> Passed:
     """Nothing protects it, or the policy names it."""
     if q.decision.target.kind is TargetKind.SERVICE:
         return Passed(reason=f"nothing protects {q.decision.target.name}")
+    if q.decision.verb is Verb.RESTART_ENGINE:
+        return Passed(reason="the settings let this host's engine be restarted (allow.restart_engine: true)")
     if q.record is None:
         of_objects = q.decision.verb is Verb.PRUNE
         return Passed(reason="a plan looks at each object" if of_objects else "there is no container to protect")

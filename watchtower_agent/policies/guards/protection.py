@@ -23,10 +23,14 @@ class Protection:
             publishes one, or exposes it in the host's network, is protected.
         host_budget: How many actions there may be on all containers together.
         prune_volumes: Whether policies may delete volumes.
+        restart_engine: Whether policies may restart the engine's service.
+        engine_here: Whether the engine is reached by a socket of this host: no other is this host's to restart.
     """
 
     observe: bool = False
     prune_volumes: bool = False
+    restart_engine: bool = False
+    engine_here: bool = True
     stateful_images: frozenset[str] = frozenset()
     own_containers: tuple[str, ...] = ()
     peers: frozenset[str] = frozenset()

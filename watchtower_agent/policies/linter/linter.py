@@ -8,6 +8,7 @@ from watchtower_agent.model.decision import Mode
 from watchtower_agent.policies.linter.capacity import never_used_up
 from watchtower_agent.policies.linter.contradiction import contradictions
 from watchtower_agent.policies.linter.doubt import Doubt
+from watchtower_agent.policies.linter.engine import restarts_in_vain
 from watchtower_agent.policies.linter.futility import always_true, never_known, never_let, never_true, stays_stopped
 from watchtower_agent.policies.linter.growth import never_grows, never_idle, stays_at_none
 from watchtower_agent.policies.linter.needless import does_nothing
@@ -35,6 +36,7 @@ def doubts(policies: Sequence[Policy], surroundings: Surroundings) -> Iterator[D
         yield from never_idle(policy)
         yield from stays_at_none(policy)
         yield from prunes_in_vain(policy, surroundings)
+        yield from restarts_in_vain(policy, surroundings)
         if not never:
             always = list(always_true(policy))
             repeated = always or list(goes_on(policy))

@@ -49,6 +49,8 @@ class Surroundings:
         stateful_images: Names of images that are touched only when a policy selects them by exact name or label.
         host_budget: How many actions there may be on all containers together; None where that can't be told.
         prune_volumes: Whether volumes may be deleted at all; None where that can't be told.
+        restart_engine: Whether the engine's service may be restarted at all; likewise.
+        engine_here: Whether the engine is reached by a socket of this host; likewise.
     """
 
     never_known: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +59,8 @@ class Surroundings:
     stateful_images: frozenset[str] = frozenset()
     host_budget: Budget | None = None
     prune_volumes: bool | None = None
+    restart_engine: bool | None = None
+    engine_here: bool | None = None
 
 
 UNTOLD: Final = Surroundings()
@@ -71,6 +75,7 @@ def surroundings(
     stateful_images: frozenset[str] = frozenset(),
     host_budget: Budget | None = None,
     prune_volumes: bool | None = None,
+    restart_engine: bool | None = None,
 ) -> Surroundings:
     """What follows from the settings.
 
@@ -81,6 +86,7 @@ def surroundings(
         stateful_images: From the settings.
         host_budget: From the settings.
         prune_volumes: From the settings.
+        restart_engine: From the settings.
     """
     here = not engine_url or engine_url.startswith(("unix://", "/"))
     by_api = source == "stats-api" or (source == "auto" and not here)
@@ -94,4 +100,6 @@ def surroundings(
         stateful_images=stateful_images,
         host_budget=host_budget,
         prune_volumes=prune_volumes,
+        restart_engine=restart_engine,
+        engine_here=here,
     )

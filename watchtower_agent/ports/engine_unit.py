@@ -1,0 +1,23 @@
+"""The engine's own service, as its restart needs it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from watchtower_agent.model.unit import UnitState
+
+
+class EngineUnit(Protocol):
+    """What runs the engine as a service. Calls raise PermanentError or TemporaryError, each within a bounded time."""
+
+    async def look(self) -> UnitState:
+        """How it is at this moment."""
+        ...
+
+    async def restart(self) -> None:
+        """Have it restarted; does not wait for that."""
+        ...
+
+    async def answers(self) -> bool:
+        """Whether the engine answers at this moment."""
+        ...
