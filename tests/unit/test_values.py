@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from watchtower_agent.model import values
 from watchtower_agent.model.values import dataclass as ours
 
 Made = Callable[..., Any]
@@ -102,7 +103,7 @@ def told(act: Callable[..., object], *args: object, **known: object) -> str:
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize(
-    ("make", "values"),
+    ("make", "known"),
     [
         (point, [{"x": 1}, {"x": 1, "y": []}, {"x": 1, "note": "n"}, {"x": 2}, {"x": 1, "y": [3]}, {"y": []}]),
         (alone, [{"x": 1}, {"x": 1.0}, {"x": (1,)}, {"x": []}, {"z": 1}]),
@@ -113,10 +114,10 @@ def told(act: Callable[..., object], *args: object, **known: object) -> str:
     ],
 )
 def test_they_do_what_pythons_do(
-    make: Callable[..., Any], values: list[dict[str, Any]], options: dict[str, bool]
+    make: Callable[..., Any], known: list[dict[str, Any]], options: dict[str, bool]
 ) -> None:
-    assert behaviour(make(ours, **options), values, options) == behaviour(
-        make(dataclasses.dataclass, **options), values, options
+    assert behaviour(make(ours, **options), known, options) == behaviour(
+        make(dataclasses.dataclass, **options), known, options
     )
 
 
@@ -170,6 +171,14 @@ def test_they_are_made_as_pythons_are(kw_only: bool, given: tuple[Any, ...], nam
         return texts
 
     assert made(ours) == made(dataclasses.dataclass)
+
+
+def test_nothing_is_compiled_before_it_is_asked_for() -> None:  # what hundreds of classes would cost each start
+    cls = point(ours, frozen=True, slots=True)
+    methods = ("__init__", "__eq__", "__hash__", "__setattr__", "__delattr__")
+    assert {vars(cls)[name].__code__.co_filename for name in methods} == {values.__file__}
+    assert hash(cls(1, ())) == hash(cls(1, ()))
+    assert {vars(cls)[name].__code__.co_filename for name in methods[:3]} == {"<string>"}
 
 
 def test_each_has_its_own_of_what_a_factory_makes() -> None:
