@@ -94,10 +94,12 @@ async def test_a_command_that_is_to_be_kept_is_not_done_where_the_broker_says_so
     control = FakeControl()
     with speaker(broker.port) as say:
         async with commanded(tmp_path, broker, control):
+            asked = await said_until_done(say, subscriber, "-there")
             say(APPROVE, words("-kept"), retain=True)
             say(APPROVE, "", retain=True)
             say(APPROVE, words("-new"))
             assert (await replied(subscriber, "r-new"))["ok"]
-    assert [each["approve"] for each in control.asked] == ["a-new"]
-    (reply,) = subscriber.on("/reply/")
+    assert [each["approve"] for each in control.asked] == ["a-there", "a-new"]
+    *before, reply = subscriber.on("/reply/")
+    assert len(before) == asked
     assert (reply.retain, reply.content_type, reply.expiry) == (False, "application/json", 60)

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from tests.support.engine import PrivateEngine
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SICK = ("--health-cmd=false", "--health-interval=1s", "--health-retries=1")
+MOMENTS = ("import", "create", "start")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TOLD_WITHIN = 90.0
 """Seconds within which the demo has told its story."""
 
@@ -121,8 +124,13 @@ def test_a_container_of_somebody_s_in_the_way_is_named_and_left_alone(engine: Pr
     assert engine.docker("ps", "--all", "--no-trunc", "--format={{.ID}} {{.State}}") == f"{theirs} running"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("moment", ["import", "create", "start"])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        pytest.param(*both, marks=() if both in zip(MOMENTS, SIGNALS, strict=True) else pytest.mark.only_full)
+        for both in product(MOMENTS, SIGNALS)
+    ],
+)
 def test_a_signal_in_the_midst_of_the_set_up_removes_all_that_was_made(
     engine: PrivateEngine, number: signal.Signals, moment: str
 ) -> None:

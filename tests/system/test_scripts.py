@@ -159,6 +159,7 @@ def test_test_without_root_says_in_one_sentence_what_it_lacks() -> None:
 
 PARTS = {
     "unit": " tests/unit",
+    "debian": " --hypothesis-profile=few",
     "agents": " tests/integration/test_agent_[a",
     "system": " tests/integration/test_agent_[!a",
     "others": "--ignore-glob=",
