@@ -16,10 +16,12 @@ from tests.support.proxy import EngineProxy
 from tests.support.registry import registry
 from tests.support.small_disk import MIB, built_image, engine_on_small_disk, fat_image, swept, used_bytes
 from tests.support.swarm import create_service, swarm
+from watchtower_agent.actions.disk import Answer, Disk
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.engine.client import DockerEngine
 from watchtower_agent.errors import KeptError, TemporaryError, UnansweredError
 from watchtower_agent.model.disk_usage import CacheRecord, DiskUsage, Image
+from watchtower_agent.model.removal import Look
 
 SIZE = 192 * MIB
 
@@ -338,6 +340,25 @@ async def test_the_disk_is_asked_about_once_and_holds_nothing_else_up(engine: Pr
         assert len(proxy.seen("GET", "/system/df")) == 1
         await docker.disk_usage()
         assert len(proxy.seen("GET", "/system/df")) == 2
+
+
+async def test_the_disk_is_asked_about_once_for_a_person_and_a_policy(engine: PrivateEngine) -> None:
+    async def unmeasured() -> None:
+        return None
+
+    with EngineProxy(engine.socket) as proxy, acting(proxy.url) as docker:
+        answers: list[Answer] = []
+        disk = Disk(docker, measure=unmeasured, sink=answers.append)
+        rule = proxy.hold("GET", "/system/df")
+        disk.look(Look.SIZES)
+        await asyncio.to_thread(rule.wait)
+        by_hand = asyncio.ensure_future(disk.listing())
+        await asyncio.sleep(0)  # it has asked
+        rule.release()
+        listed = await by_hand
+        await disk.finish(10)
+        assert answers == [listed]
+        assert len(proxy.seen("GET", "/system/df")) == 1
 
 
 async def test_who_begins_to_need_something_while_the_disk_is_looked_at_is_seen(engine: PrivateEngine) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Final
 
-from tests.support.core import container
+from tests.support.core import container, policy_set
 from tests.support.pruned_host import PrunedHost
 from tests.support.pruning import Host
 from tests.support.pruning_world import Made, Op, World
@@ -30,6 +30,21 @@ POLICY = """
     networks: {}
     volumes: {only: ["scratch-*"]}
 """
+_NONE_PRUNES: Final = policy_set("- {name: tell, when: host.disk.percent > 99%, then: {notify: {}}}")
+_OF_PEOPLE: Final = (
+    "run_once",
+    "run",
+    "tag",
+    "build",
+    "pull",
+    "stop",
+    "remove",
+    "untag",
+    "load",
+    "wait",
+    "down",
+    "others",
+)
 _MOST_ANSWERS: Final = 12
 """Of one pass, within one thing that happens."""
 
@@ -186,6 +201,31 @@ class PrunedWorld(World):
         core.connect()
         self.look()
 
+    def _forget(self, _: int, other: int) -> None:
+        if self.silent:
+            return
+        core = self.host.core
+        core.see(_NONE_PRUNES)
+        while core.asked:
+            core.see(self._perform())
+        op = self._next()
+        if op is not None and op[0] in _OF_PEOPLE:
+            self.silent = True  # as far as anybody remembers it
+            self.step()
+            self.silent = False
+            self._sync()
+        self._only_names()
+        if other % 2:
+            self._count()
+            core.policies, before = _NONE_PRUNES, core.policies
+            core.dies()
+            self.run += 1
+            core._boot()
+            core.policies = before
+        core.see(core.policies)
+        core.connect()
+        self.look()
+
     def _clock(self, one: int, _: int) -> None:
         step = (10 * DAY, -DAY)[one % 2]
         self.host.core.clock.step_wall(step)
@@ -245,9 +285,13 @@ class PrunedWorld(World):
 
     def _next_is_told(self) -> bool:
         """Whether the events of what happens next say which image it is about: those of a pull name it only."""
+        op = self._next()
+        return op is not None and op[0] != "pull"
+
+    def _next(self) -> Op | None:
         op = next(self._ops, None)
         self._ops = iter(()) if op is None else chain([op], self._ops)
-        return op is not None and op[0] != "pull"
+        return op
 
     def _perform(self) -> DiskListed | Removed:
         core = self.host.core

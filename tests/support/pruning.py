@@ -176,6 +176,11 @@ class Host:
             else:
                 self.rows[key] = row
 
+    def sleep(self) -> None:
+        """There is no policy that prunes any more, for a while: nobody looks."""
+        self.usage, self.rows = self.usage.projects_alone(), {}
+        self.usage.remember_again()
+
     def restart(self, *, seen: Instant | None = None) -> None:
         """End the agent, and start it anew."""
         self.store()

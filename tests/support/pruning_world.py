@@ -31,6 +31,7 @@ RULES = Rules(
 REPOSITORIES = ("web", "api", "base")
 PROJECT = "com.docker.compose.project"
 PROJECTS = ("", "", "shop", "blog")
+PROTECT = "watchtower-agent.protect"
 Op = tuple[str, int, int]
 
 
@@ -76,6 +77,7 @@ class World:
         self.networks = {f"net-{n}": 0.0 for n in range(2)}
         self.volumes = {f"{name}-{n}": 0.0 for name in ("data", "scratch") for n in range(2)}
         self.services: list[str] = []
+        self.meant: dict[str, set[str]] = {}  # what each Compose project that is here calls its images
         self.deleted: list[Item] = []
         self.silent = False
         self.made = 0
@@ -131,7 +133,10 @@ class World:
                 )
                 for each in self.containers.values()
             ),
-            networks=tuple(Network(id=name, name=name) for name in self.networks),
+            networks=tuple(
+                Network(id=name, name=name, labels={PROJECT: project, PROTECT: "true"} if project else {})
+                for name, project in ((each, _project(each)) for each in self.networks)
+            ),
             volumes=tuple(Volume(name=name) for name in self.volumes),
             service_images=frozenset(self.services[-2:]),
         )
@@ -207,11 +212,26 @@ class World:
 
     def _remove(self, one: int, _: int) -> None:
         for container in self._some(one):
-            del self.containers[container.name]
-            self._use(container.image)
-            self.networks[container.network] = self.volumes[container.volume] = self.present
-            self._event(EventKind.CONTAINER, "destroy", container.name, self._told(container))
-            self._unmount(container)
+            self._removed(container)
+
+    def _down(self, one: int, other: int) -> None:
+        """A Compose project goes down, seldom with all that is left of it: then it is not here any more."""
+        project = ("shop", "blog")[one % 2]
+        for container in [each for each in self.containers.values() if each.project == project]:
+            self._removed(container)
+        network = f"{project}_default"
+        if network in self.networks and other % 4 == 0:
+            del self.networks[network]
+            self._event(EventKind.NETWORK, "destroy", network, {})
+        self._let_go()
+
+    def _others(self, _: int, __: int) -> None:
+        """Somebody prunes what has no name."""
+        for image in [each for each in self.images if not self.tags_of(each)]:
+            held = {each.image for each in self.containers.values()} | {each.parent for each in self.images.values()}
+            if image not in held:
+                del self.images[image]
+                self._event(EventKind.IMAGE, "delete", image, {"name": image})
 
     def _serve(self, one: int, other: int) -> None:
         reference = self._name(one)
@@ -245,6 +265,17 @@ class World:
         self.step()
         self.silent = before
         self.host.usage.missed(self.host.now)
+        self.look()
+
+    def _forget(self, _: int, other: int) -> None:
+        """Policies that prune are taken away, and put back after something else has happened."""
+        before, self.silent = self.silent, True
+        self.host.sleep()
+        if other % 2:
+            self.host.restart()
+        self.step()
+        self.silent = before
+        self._only_names()
         self.look()
 
     def _clock(self, one: int, _: int) -> None:
@@ -316,8 +347,9 @@ class World:
             # Of those made at the same time any may be taken for the newest.
             newer = [each for each in others - {image} if self.images[each].created_at >= made.created_at]
             assert newer, "it is the newest"
-        present = {each.project for each in self.containers.values()}
-        assert not made.projects & present, "a project had it that is here"
+        here = self._here()
+        assert not made.projects & here, "a project had it that is here"
+        assert not {name for each in here for name in self.meant.get(each, ())} & {*tags}, "a project means it by now"
 
     def _delete(self, item: Item) -> None:
         self.deleted.append(item)
@@ -362,26 +394,49 @@ class World:
         if name not in self.tags:
             return
         self.made += 1
-        image, number = self.tags[name], other % 2
+        image, number, project = self.tags[name], other % 2, PROJECTS[other // 4 % 4]
         self.volumes.setdefault(f"scratch-{number}", 0.0)
         self.networks.setdefault(f"net-{number}", 0.0)
         container = Running(
             name=f"c{self.made}",
             image=image,
             reference=(name, f"docker.io/library/{name}", image, image[7:])[other % 4],
-            project=PROJECTS[other // 4 % 4],
-            network=f"net-{number}",
+            project=project,
+            network=f"{project}_default" if project else f"net-{number}",
             volume=(f"data-{number}", f"scratch-{number}")[other // 2 % 2],
         )
         self._use(image)
         self.volumes[container.volume] = self.networks[container.network] = self.present
-        if container.project and not self.silent:
-            self.images[image].projects.add(container.project)
+        if project and not self.silent:
+            self.images[image].projects.add(project)
+            if other % 4 < 2:  # else it is called by its id
+                self.meant.setdefault(project, set()).add(name)
         self._event(EventKind.VOLUME, "mount", container.volume, {})
         self._event(EventKind.NETWORK, "connect", container.network, {})
         for action in ("create", "start"):
             self._event(EventKind.CONTAINER, action, container.name, self._told(container))
         yield container
+
+    def _removed(self, container: Running) -> None:
+        del self.containers[container.name]
+        self._use(container.image)
+        self.networks[container.network] = self.volumes[container.volume] = self.present
+        self._event(EventKind.CONTAINER, "destroy", container.name, self._told(container))
+        self._unmount(container)
+
+    def _here(self) -> set[str]:
+        """Compose projects of which there is anything."""
+        here = {each.project for each in self.containers.values()} | {_project(each) for each in self.networks}
+        return here - {""}
+
+    def _let_go(self) -> None:
+        here = self._here()
+        self.meant = {project: names for project, names in self.meant.items() if project in here}
+
+    def _only_names(self) -> None:
+        """Who had which very image is not asked of an agent that has not looked for a while."""
+        for made in self.images.values():
+            made.projects.clear()
 
     def _unmount(self, container: Running) -> None:
         self.volumes[container.volume] = self.networks[container.network] = self.present
@@ -399,3 +454,8 @@ class World:
     def _event(self, kind: EventKind, action: str, actor: str, attributes: dict[str, str]) -> None:
         if not self.silent:
             self.host.event(kind, action, actor, attributes)
+
+
+def _project(network: str) -> str:
+    """The Compose project whose network it is; empty: none's."""
+    return network.removesuffix("_default") if network.endswith("_default") else ""

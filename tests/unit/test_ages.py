@@ -239,6 +239,22 @@ def test_a_step_that_is_taken_back_leaves_no_trace() -> None:
     assert agent.told == []
 
 
+def test_what_ended_just_before_a_clock_was_set_back_is_young_also_once_it_is_set_far_forward() -> None:
+    """Its stamp is of a time that the clock, as it is by then, has never shown."""
+    clock, steps = FakeClock(), ClockSteps()
+    steps.look(clock.now())
+    stamp = clock.wall
+    for by in (-24 * HOURS, 240 * HOURS):
+        clock.advance(1)
+        clock.step_wall(by)
+        assert steps.look(clock.now()) == by
+    clock.advance(60)
+    assert steps.age(stamp, clock.now()) == pytest.approx(62, abs=3)
+    again = ClockSteps.restored(json.loads(json.dumps(steps.stored())))
+    assert again.age(stamp, clock.now()) == steps.age(stamp, clock.now())
+    assert steps.age(clock.wall - 30, clock.now()) == pytest.approx(30)
+
+
 def test_the_clock_of_an_engine_elsewhere_is_not_set_with_ours() -> None:
     agent = host(OLD)
     elsewhere = replace(INFO, url="tcp://10.0.0.2:2376")

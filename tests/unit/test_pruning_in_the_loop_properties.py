@@ -12,12 +12,13 @@ from watchtower_agent.model.removal import Kind
 
 OFTEN = ("run_once", "run", "tag", "build", "pull", "wait", "wait", "prune", "prune", "prune", "hand")
 SELDOM = ("stop", "remove", "untag", "load", "serve", "list", "late", "restart", "restart", "engine", "miss", "clock")
+COMPOSE = ("down", "down", "others", "others", "forget")
 BEFORE: list[Op] = [("pull", 0, 0), ("pull", 3, 1), ("pull", 1, 2), ("pull", 4, 3), ("build", 0, 1), ("run", 0, 2)]
 BEFORE += [("stop", 0, 0), ("run", 1, 1), ("stop", 1, 0), ("tag", 6, 0), ("remove", 0, 0), ("list", 0, 0)]
 BEFORE += [("wait", 3, 0), ("list", 0, 0)]
 """After which there is something to be deleted."""
 ops: st.SearchStrategy[list[Op]] = st.lists(
-    st.tuples(st.sampled_from((*OFTEN, *OFTEN, *SELDOM)), st.integers(0, 11), st.integers(0, 31)),
+    st.tuples(st.sampled_from((*OFTEN, *OFTEN, *SELDOM, *COMPOSE)), st.integers(0, 11), st.integers(0, 31)),
     min_size=20,
     max_size=60,
 )

@@ -9,7 +9,7 @@ import pytest
 from tests.support.approving import asked
 from tests.support.core import policy_set
 from tests.support.pruned_host import POLICY, PrunedHost, deleting, full
-from tests.support.pruning import image, record, sha
+from tests.support.pruning import image, record, sha, volume
 from watchtower_agent.model.decision import Dropped
 from watchtower_agent.model.engine_event import EngineEvent, EventKind, Origin
 from watchtower_agent.model.observation import EngineLost, EventsObserved, GapObserved
@@ -46,6 +46,33 @@ def test_the_last_policy_that_prunes_takes_along_what_was_stored() -> None:
     host.answers()
     assert host.let_out == []
     assert host.store_records("use")
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_which_images_a_project_means_outlives_the_last_policy_that_prunes(*, restarted: bool) -> None:
+    host = full()
+    label = {"com.docker.compose.project": "shop"}
+    host.engine.disk = replace(host.engine.disk, volumes=(volume("shop_data", labels=label),))
+    attributes = {"image": "b:1", "name": "once", **label}
+    ran = replace(_ran(host, "b:1"), attributes=attributes, id="2" * 32, position=10**6)
+    host.see(EventsObserved(events=(ran,)))
+    none_prunes, before = policy_set(NOTIFIES), host.policies
+    kept = {"project/b:1", "project/b", f"project/{sha('b')}"}  # of an event from before the listing: which is in doubt
+    host.see(none_prunes)
+    assert set(host.store_records("use")) == kept
+    if restarted:
+        host.policies = none_prunes
+        host.dies(away=60.0)
+        host.comes_back()
+        assert set(host.store_records("use")) == kept
+    host.short(200)
+    assert host.asked == []
+
+    host.see(before)
+    host.settled()
+    host.short(3)
+    host.answers()
+    assert host.removals == ["a:1", "c:1", "d:1"]
 
 
 def test_below_the_mark_it_takes_a_cheap_look_at_the_start_and_hourly() -> None:

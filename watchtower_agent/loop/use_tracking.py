@@ -41,20 +41,27 @@ class UseTracking:
     _due: float = -math.inf
     """When the engine has to be asked what it keeps, monotonic."""
     _lost: bool = False
+    _asleep: Usage | None = None
+    """Which images Compose projects mean, for a policy that prunes later on; None while there is one."""
 
     def resume(self, resume: Resume, now: Instant) -> None:
-        """Take in what the store remembers of an earlier run. Policies that prune nothing let it go again."""
+        """Take in what the store remembers of an earlier run. Policies that prune nothing let the uses go again."""
         rows = resume.records.get(KIND, {})
         if rows:
             self.usage = Usage.restored(rows, now, Boots.restored(resume.records.get("clock", {}), now))
 
     def follow(self, *, prunes: bool) -> None:
-        """From now on some policy prunes, or none does: then nothing is remembered."""
+        """From now on some policy prunes, or none does: then nobody looks, and no use is remembered.
+
+        Which images a Compose project means is, for it may be down when a policy prunes again: nothing would tell.
+        """
         if prunes and self.usage is None:
-            self.usage, self._due = Usage(), -math.inf
+            self.usage, self._asleep, self._due = self._asleep or Usage(), None, -math.inf
         elif not prunes and self.usage is not None:
-            self._write(dict.fromkeys(self.usage.keys()))
-            self.usage = None
+            keys = dict.fromkeys(self.usage.keys())
+            self._asleep, self.usage = self.usage.projects_alone(), None
+            self._asleep.remember_again()
+            self._write({**keys, **self._asleep.images.projects.rows()})
 
     def event(self, event: EngineEvent, now: Instant) -> None:
         """Something happened at the engine, or was concluded to have."""
@@ -92,13 +99,15 @@ class UseTracking:
 
     def remember(self, now: Instant) -> None:
         """What has changed goes with the cursor of the events that changed it."""
-        if self.usage is not None:
-            self._write(self.usage.changes(now))
+        known = self.usage or self._asleep
+        if known is not None:
+            self._write(known.changes(now))
 
     def remember_again(self) -> None:
         """The store was lost while running."""
-        if self.usage is not None:
-            self.usage.remember_again()
+        known = self.usage or self._asleep
+        if known is not None:
+            known.remember_again()
 
     def _write(self, rows: Rows) -> None:
         self.publication.out.records.extend(Record(kind=KIND, key=key, value=row) for key, row in rows.items())

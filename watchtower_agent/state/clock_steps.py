@@ -26,19 +26,23 @@ class ClockStep:
             when it was last looked at before that: what was stamped since then may be younger than the step.
         by: Seconds by which it was set forwards; negative for back.
         seen: When that was, on the monotonic clock.
+        unseen: Seconds for which nobody had looked before that; infinity: not known.
     """
 
     at: float
     by: float
     seen: float
+    unseen: float = math.inf
 
     def later_than(self, stamp: float) -> bool:
         """Whether the stamp was surely made before the clock was set.
 
         One of the moment at which the step was seen may be a little later than that. A clock that was set back shows
-        some times twice: a stamp of one of them counts as made the second time.
+        some times twice: a stamp of one of them counts as made the second time. One that was set forwards shows some
+        times never: a stamp of one of them was made before, when the clock was ahead and was not set back yet.
         """
-        return stamp <= self.at + min(self.by, self.by / 2, _LEAST)
+        before = self.at + min(self.by, self.by / 2, _LEAST)
+        return stamp <= (before if self.by < 0 else max(before, self.at + self.by - self.unseen - _LEAST))
 
 
 @dataclass(slots=True)
@@ -54,6 +58,8 @@ class ClockSteps:
     _steps: list[ClockStep] = field(default_factory=list)
     _looked: float | None = None
     """When the clock was looked at last, on the monotonic clock, as far as is known; None: not within this boot."""
+    _passed: float | None = None
+    """The same, with all the time that the host was suspended; None: not in this run of the agent."""
 
     def look(self, now: Instant) -> float | None:
         """Look at the clock.
@@ -65,7 +71,9 @@ class ClockSteps:
             return None
         ahead = now.wall - now.monotonic - now.asleep
         unseen = 0.0 if self._looked is None else max(0.0, now.monotonic - self._looked)
-        self._looked = now.monotonic
+        passed = now.monotonic + now.asleep
+        unlooked = math.inf if self._passed is None else max(0.0, passed - self._passed)
+        self._looked, self._passed = now.monotonic, passed
         if self._boot != now.boot:
             self._boot, self._ahead, self._steps = now.boot, ahead, []
             return 0.0
@@ -73,7 +81,8 @@ class ClockSteps:
         if abs(by) < _LEAST:
             return None
         self._ahead = ahead
-        self._steps.append(ClockStep(at=now.wall - by - (unseen if by < 0 else 0.0), by=by, seen=now.monotonic))
+        at = now.wall - by - (unseen if by < 0 else 0.0)
+        self._steps.append(ClockStep(at=at, by=by, seen=now.monotonic, unseen=unlooked))
         if len(self._steps) > MOST:
             older, newer = self._steps[:2]
             self._steps[:2] = [ClockStep(at=newer.at, by=older.by + newer.by, seen=newer.seen)]
@@ -102,6 +111,8 @@ class ClockSteps:
             "ahead": self._ahead,
             "steps": [[step.at, step.by, step.seen] for step in self._steps],
             "looked": self._looked,
+            # Beside the steps, so that an earlier version of the agent reads those.
+            "unseen": [step.unseen if math.isfinite(step.unseen) else None for step in self._steps],
         }
 
     @classmethod
@@ -109,9 +120,11 @@ class ClockSteps:
         """The inverse of `stored`; nothing is known of what is no such object."""
         match stored:
             case {"boot": str() as boot, "ahead": float() | int() as ahead, "steps": list() as steps}:
+                unseen = stored.get("unseen")
+                each = unseen[-MOST:] if isinstance(unseen, list) and len(unseen) == len(steps) else [None] * len(steps)
                 known = [
-                    ClockStep(at=step[0], by=step[1], seen=step[2])
-                    for step in steps[-MOST:]
+                    ClockStep(at=step[0], by=step[1], seen=step[2], unseen=for_ if _is_number(for_) else math.inf)
+                    for step, for_ in zip(steps[-MOST:], each[-MOST:], strict=True)
                     if isinstance(step, list) and len(step) == 3 and all(map(_is_number, step))  # noqa: PLR2004
                 ]
                 looked = stored.get("looked")  # an earlier version did not store that

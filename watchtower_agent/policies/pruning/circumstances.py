@@ -9,8 +9,8 @@ from typing import Final, Self
 
 from watchtower_agent.model.disk_usage import DiskUsage
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.model.labels import COMPOSE_PROJECT
 from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.pruning.project_names import present_projects
 from watchtower_agent.policies.pruning.references import References
 from watchtower_agent.policies.pruning.rules import DAY
 
@@ -103,17 +103,12 @@ class Holders:
             for volume in container.volumes:
                 volumes.setdefault(volume, container.name)
         own = {each.image_id for each in disk.containers if circumstances.is_own(each.id)}
-        labels = [
-            *(each.labels for each in disk.containers),
-            *(each.labels for each in disk.networks),
-            *(each.labels for each in disk.volumes),
-        ]
         return cls(
             images=images,
             own_images=circumstances.own_images | own,
             networks=networks,
             volumes=volumes,
-            projects=frozenset(each[COMPOSE_PROJECT] for each in labels if each.get(COMPOSE_PROJECT)),
+            projects=present_projects(disk),
             services=References.of(disk.service_images),
             service_volumes=disk.service_volumes,
             mounted=References.of(disk.mounted_images),

@@ -17,6 +17,7 @@ from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.pruning.item import Item, Kept, Protection
 from watchtower_agent.policies.pruning.plan import Plan
 from watchtower_agent.policies.pruning.step import Result, Step
+from watchtower_agent.policies.pruning.tally import Tally
 
 IN_A_ROW: Final = 3
 """Deletes in a row that free nothing, or that fail, after which a pass ends."""
@@ -47,27 +48,6 @@ class Ending(StrEnum):
     """Somebody or something wanted it to end: a pause, an engine that is lost, the agent's own end."""
     INTERRUPTED = "interrupted"
     """The agent ended in the middle of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """What a pass counts.
-
-    Attributes:
-        objects: That the engine was asked to delete, records of the build cache aside.
-        records: Of the build cache, that are deleted.
-        round: The same, of the present round alone.
-        calls: For records of the build cache.
-        useless: Deletes in a row that freed nothing.
-        failures: In a row.
-    """
-
-    objects: int = 0
-    records: int = 0
-    round: int = 0
-    calls: int = 0
-    useless: int = 0
-    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +134,8 @@ class Course:
         """The same after the engine has deleted the next one.
 
         Args:
-            freed: Bytes by the engine's account; None: it does not say. Only of build cache they are all that is known.
+            freed: Bytes by the engine's account; None: it does not say. Only of build cache they are believed, until
+                it turns out that nothing was freed.
             space: As measured afterwards; None: not known.
             now: The present.
             met: There is as much space as the policy wants (`Prune.reached`); None: it wants some, and how much is
@@ -163,19 +144,12 @@ class Course:
         Raises:
             ValueError: The pass is over.
         """
-        item, before, tally = self._first, self.space, replace(self.tally, failures=0)
-        if item.kind is Kind.CACHE:
-            tally = replace(tally, calls=tally.calls + 1, records=tally.records + 1, round=tally.round + 1)
-            after = replace(self._past(Step.of(item, Result.DELETED, freed=freed)), tally=tally)
-        else:
-            known = before is not None and space is not None
-            grown = before is not None and space is not None and space.has_more_than(before, expected=item.size)
-            measured = max(0, space.free - before.free) if before is not None and space is not None else freed
-            useless = 0 if grown else tally.useless + (known and item.frees)
-            after = replace(
-                self._past(Step.of(item, Result.DELETED, freed=measured)),
-                tally=replace(tally, objects=tally.objects + 1, useless=useless),
-            )
+        item, before = self._first, self.space
+        tally = self.tally.deleted(item, freed, before, space)
+        in_vain = tally.useless > self.tally.useless
+        if (item.kind is not Kind.CACHE or in_vain) and before is not None and space is not None:
+            freed = max(0, space.free - before.free)
+        after = replace(self._past(Step.of(item, Result.DELETED, freed=freed)), tally=tally)
         after = replace(after, space=space)
         return after if after.plan is None else _going_on(_enough(after, after.plan, met=met), now)
 

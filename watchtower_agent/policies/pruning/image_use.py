@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Set as AbstractSet
-from dataclasses import replace
 from typing import Final
 
 from watchtower_agent.model.boots import Boots
-from watchtower_agent.model.disk_usage import DiskUsage, Image, KeptContainer
+from watchtower_agent.model.disk_usage import DiskUsage, Image
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.labels import COMPOSE_PROJECT
-from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.pruning.project_names import MOST_PROJECTS, ProjectNames, projects_by_image
 from watchtower_agent.policies.pruning.references import ID, is_part_of_id, normalised, repository
 from watchtower_agent.policies.pruning.rows import Row, Rows, moment, row, words
+from watchtower_agent.policies.pruning.use import Use
 
 MOST_IMAGES: Final = 20_000
 """Images that are followed. More are never deleted: of them it is not known when they were used."""
@@ -22,41 +22,20 @@ MOST_NAMES: Final = 50_000
 MOST_OPEN: Final = 1_000
 """Names and repositories that wait for a listing. With more of them, every image counts as used."""
 MOST_CANDIDATES: Final = 16
-MOST_PROJECTS: Final = 16
-ANY_PROJECT: Final = "*"
-"""Stands for more of them than are remembered."""
 GAP: Final = "gap"
 _IMAGE: Final = "image/"
 _REPOSITORY: Final = "repository/"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
-    """The last use of an image, or of an unknown one of a repository.
+class ImageUse:
+    """The last use of each image, by what the engine told. Moments are seconds on the monotonic clock.
 
     Attributes:
-        at: Seconds on the monotonic clock.
-        projects: Compose projects that had containers of it.
+        projects: What Compose projects call their images.
     """
 
-    at: float
-    projects: tuple[str, ...] = ()
-
-    def with_use(self, at: float, projects: Iterable[str] = ()) -> Use:
-        """The same after one more."""
-        new = [each for each in projects if each and each not in self.projects]
-        if not new:
-            return self if at <= self.at else replace(self, at=at)
-        known = (*self.projects, *new)
-        if len(known) > MOST_PROJECTS:
-            known = (*known[: MOST_PROJECTS - 1], ANY_PROJECT)
-        return Use(at=max(at, self.at), projects=known)
-
-
-class ImageUse:
-    """The last use of each image, by what the engine told. Moments are seconds on the monotonic clock."""
-
     def __init__(self) -> None:
+        self.projects = ProjectNames()
         self._images: dict[str, Use] = {}
         self._repositories: dict[str, Use] = {}
         self._names: dict[str, str] = {}
@@ -74,7 +53,7 @@ class ImageUse:
     def __len__(self) -> int:
         """Entries of any sort: bounded."""
         open_questions = len(self._repositories) + len(self._moved) + len(self._nameless)
-        return len(self._images) + len(self._names) + len(self._names_before) + open_questions
+        return len(self._images) + len(self._names) + len(self._names_before) + open_questions + len(self.projects)
 
     @property
     def count(self) -> int:
@@ -95,15 +74,14 @@ class ImageUse:
         return self.known(image)[0]
 
     def known(self, image: Image) -> tuple[float | None, tuple[str, ...]]:
-        """When it was last used, and the Compose projects that had containers of it, or for which it was built."""
+        """When it was last used, and the Compose projects that had containers of it or of what had its name before."""
         use = self._images.get(image.id)
-        latest, projects = (None, ()) if use is None else (max(use.at, self._gap), use.projects)
+        latest, projects = None if use is None else max(use.at, self._gap), self._had(image)
         for each in self._open_uses(image) if self._repositories else ():
             projects += each.projects
             if latest is not None:
                 latest = max(latest, each.at)
-        built_for = image.labels.get(COMPOSE_PROJECT)
-        return latest, (*projects, built_for) if built_for else projects
+        return latest, projects + self.projects.of(image)
 
     def used(self, image_id: str, at: float, project: str = "") -> None:
         """It was used, by its id."""
@@ -161,7 +139,9 @@ class ImageUse:
         self._gap = max(self._gap, at)
         self._changed.add(GAP)
         self._changed.update(_REPOSITORY + each for each in self._repositories)
-        for known in (self._repositories, self._names, self._names_before, self._moved, self._nameless):
+        # Whose image it was is as true as before, and waits for the next listing still.
+        self._repositories = {each: use for each, use in self._repositories.items() if use.projects}
+        for known in (self._names, self._names_before, self._moved, self._nameless):
             known.clear()
 
     def listed(self, disk: DiskUsage, asked: float, at: float) -> None:
@@ -172,7 +152,7 @@ class ImageUse:
             asked: When that was.
             at: The present.
         """
-        held = _projects_by_image(disk.containers)
+        held = projects_by_image(disk.containers)
         listed = {image.id: image for image in disk.images}
         for gone in [each for each, use in self._images.items() if each not in listed and use.at < asked]:
             self.gone(gone)
@@ -187,6 +167,8 @@ class ImageUse:
         for each in [each for each, use in self._repositories.items() if use.at < asked]:
             del self._repositories[each]
             self._changed.add(_REPOSITORY + each)
+        had = {image.id: projects for image in disk.images if (projects := self._had(image))}
+        self.projects.listed(disk, had, asked)
         self._moved = {name: move for name, move in self._moved.items() if move[0] >= asked}
         self._nameless = {each: since for each, since in self._nameless.items() if since >= asked}
         self._names_before, self._names = self._names, dict(_names(disk.images))
@@ -197,14 +179,27 @@ class ImageUse:
         yield GAP
         yield from (_IMAGE + each for each in self._images)
         yield from (_REPOSITORY + each for each in self._repositories)
+        yield from self.projects.keys()
 
     def remember_again(self) -> None:
         """The store has lost everything."""
-        self._changed.update(key for key in self.keys() if key != GAP or self._gap > -math.inf)
+        self.projects.remember_again()
+        self._changed.update(_IMAGE + each for each in self._images)
+        self._changed.update(_REPOSITORY + each for each in self._repositories)
+        if self._gap > -math.inf:
+            self._changed.add(GAP)
+
+    def projects_alone(self) -> ProjectNames:
+        """What is still true after a time in which nobody looked: whose images they are, not when they were used."""
+        for image_id, use in self._images.items():
+            self.projects.mean(image_id, use.projects)
+        for name, use in self._repositories.items():
+            self.projects.mean(name, use.projects)
+        return self.projects
 
     def rows(self, now: Instant) -> dict[str, Row | None]:
         """What changed since the last time, to be stored."""
-        rows: dict[str, Row | None] = {}
+        rows = self.projects.rows()
         for key in self._changed:
             use = self._by_key(key)
             if key == GAP:
@@ -218,6 +213,7 @@ class ImageUse:
 
     def restore(self, rows: Rows, now: Instant, boots: Boots) -> None:
         """Take back what an earlier run stored. What can't be read is not known: a gap lasts until now then."""
+        self.projects.restore(rows)
         if rows.get(GAP) is not None:
             at = moment(rows[GAP], now, boots)
             self._gap = now.monotonic if at is None else at
@@ -238,6 +234,12 @@ class ImageUse:
             return self._images.get(key.removeprefix(_IMAGE))
         return self._repositories.get(key.removeprefix(_REPOSITORY))
 
+    def _had(self, image: Image) -> tuple[str, ...]:
+        """Projects that had containers of this very image, or for which it was built."""
+        use, built_for = self._images.get(image.id), image.labels.get(COMPOSE_PROJECT)
+        had = () if use is None else use.projects
+        return (*had, built_for) if built_for else had
+
     def _open_uses(self, image: Image) -> list[Use]:
         """Uses of whichever image of its repositories it was."""
         found: dict[str, Use] = {}
@@ -257,6 +259,7 @@ class ImageUse:
         known = self._repositories.get(name)
         if known is None and len(self._repositories) >= MOST_OPEN:
             self.missed(at)
+            self.projects.mean(name, (project,), at)
             return
         self._repositories[name] = (known or Use(at=at)).with_use(at, (project,))
         self._changed.add(_REPOSITORY + name)
@@ -292,13 +295,3 @@ def _names(images: Iterable[Image]) -> Iterator[tuple[str, str]]:
     named = ((normalised(each), image.id) for image in images for each in (*image.tags, *image.digests))
     for _, pair in zip(range(MOST_NAMES), named, strict=False):
         yield pair
-
-
-def _projects_by_image(containers: Iterable[KeptContainer]) -> dict[str, set[str]]:
-    held: dict[str, set[str]] = {}
-    for container in containers:
-        projects = held.setdefault(container.image_id, set())
-        project = container.labels.get(COMPOSE_PROJECT)
-        if project:
-            projects.add(project)
-    return held

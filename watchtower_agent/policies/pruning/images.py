@@ -11,16 +11,17 @@ from watchtower_agent.model.labels import is_marked
 from watchtower_agent.model.removal import Kind
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.pruning.circumstances import Holders
-from watchtower_agent.policies.pruning.image_use import ANY_PROJECT, ImageUse
+from watchtower_agent.policies.pruning.image_use import ImageUse
 from watchtower_agent.policies.pruning.item import Item, Kept, Protection, short
 from watchtower_agent.policies.pruning.judgement import Judgement, Reason
 from watchtower_agent.policies.pruning.lineage import Lineage
+from watchtower_agent.policies.pruning.project_names import ANY_PROJECT
 from watchtower_agent.policies.pruning.references import ID, References, is_named_by, repository
 from watchtower_agent.policies.pruning.rules import ImageRules
 from watchtower_agent.policies.selector import Patterns
 
 _Known = tuple[float | None, tuple[str, ...]]
-"""When an image was last used, and the projects that had containers of it."""
+"""When an image was last used, and the projects that had containers of it or of what had its name before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,6 @@ def judged(
         known=known,
         newest=_newest(rules, known, images.values(), now),
         cached=cache_goes and any(record.shared for record in disk.cache),
-        superseded=_superseded(known, disk.images, holders),
     )
     for image_id in lineage.order:
         court.judge(images[image_id], lineage.children.get(image_id, ()))
@@ -90,8 +90,6 @@ class _Court:
     newest: Mapping[str, str]
     cached: bool = False
     """The build cache has bytes of some image, nobody knows of which."""
-    superseded: Mapping[str, str] = field(default_factory=dict)
-    """Repository -> a project that is present, and whose image of it has lost its name to a newer one."""
     judgement: Judgement = field(init=False)
     patterns: Patterns = field(init=False)
     references: Sequence[tuple[Protection, References]] = field(init=False)
@@ -142,19 +140,15 @@ class _Court:
         for protection, references in self.references:
             if named := references.name(image):
                 return protection, _shown(named)
-        return self._composed(image, projects) if holders.projects else None
+        return self._composed(projects) if holders.projects else None
 
-    def _composed(self, image: Image, projects: Sequence[str]) -> Reason | None:
+    def _composed(self, projects: Sequence[str]) -> Reason | None:
         """Which Compose project that is here needs it."""
         for project in projects:
             if project == ANY_PROJECT:
                 return Protection.COMPOSE, ""
             if project in self.holders.projects:
                 return Protection.COMPOSE, project
-        # A project that is down comes up with what the name means by now.
-        for name in map(repository, image.tags) if self.superseded else ():
-            if name in self.superseded:
-                return Protection.COMPOSE, self.superseded[name]
         return None
 
     def _ruled(self, image: Image, children: Sequence[str]) -> Reason | None:
@@ -180,17 +174,6 @@ class _Court:
         if not image.digests and not rules.without_digest:
             return Protection.NO_DIGEST, ""
         return None
-
-
-def _superseded(known: Mapping[str, _Known], images: Iterable[Image], holders: Holders) -> dict[str, str]:
-    return {
-        repository(digest): project
-        for image in images
-        if holders.projects and image.dangling
-        for digest in image.digests
-        for project in known[image.id][1]
-        if project in holders.projects
-    }
 
 
 def _newest(rules: ImageRules, known: Mapping[str, _Known], images: Iterable[Image], now: Instant) -> dict[str, str]:

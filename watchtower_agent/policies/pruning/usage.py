@@ -130,6 +130,15 @@ class Usage:
         for each in (self.images, self.volumes, self.networks):
             each.remember_again()
 
+    def projects_alone(self) -> Self:
+        """What is still true after a time in which nobody looked: which images Compose projects mean, and no use.
+
+        It is `self` no more afterwards. All that is first listed then counts as used then.
+        """
+        alone = type(self)()
+        alone.images.projects = self.images.projects_alone()
+        return alone
+
     @classmethod
     def restored(cls, rows: Rows, now: Instant, boots: Boots = UNKNOWN) -> Self:
         """Take back all rows that earlier runs stored. Where events were missed since, `missed` has to be told.
@@ -148,6 +157,7 @@ class Usage:
     def _container_event(self, event: EngineEvent, at: float, image_id: str) -> None:
         """A container's events name its image as it was called when the container was created."""
         project, name = event.attributes.get(COMPOSE_PROJECT, ""), event.attributes.get("image", "")
+        self.images.projects.called(name, project, at)
         known = (image_id,) if image_id else self._containers.get(event.actor_id, ())
         for each in known:
             self.images.used(each, at, project)

@@ -51,10 +51,11 @@ def run(begun: Course, answer: Callable[[Course, Item], Course], most: int = 10_
     return begun
 
 
-def frees(megabytes: int) -> Callable[[Course, Item], Course]:
+def frees(megabytes: int, *, of_cache: bool = False) -> Callable[[Course, Item], Course]:
     def answer(before: Course, _: Item) -> Course:
         assert before.space is not None
-        return before.deleted(None, replace(before.space, free=before.space.free + megabytes * MIB), NOW)
+        after = replace(before.space, free=before.space.free + megabytes * MIB)
+        return before.deleted(megabytes * MIB if of_cache else None, after, NOW)
 
     return answer
 
@@ -166,6 +167,63 @@ def test_what_has_no_bytes_is_not_expected_to_free_any() -> None:
     assert run(course(items(7, Kind.IMAGE, size=None)), frees(0)).ending is Ending.INEFFECTIVE
 
 
+def claimed(freed: int | None) -> Callable[[Course, Item], Course]:
+    """The engine says what it has freed, and the file system has as much space as before."""
+    return lambda before, _: before.deleted(freed, before.space, NOW)
+
+
+@pytest.mark.parametrize("freed", [0, None, 10 * MIB])
+def test_records_of_build_cache_that_free_nothing_end_it_whatever_the_engine_says(freed: int | None) -> None:
+    ended = run(course((*items(50, Kind.CACHE), *items(2))), claimed(freed))
+    assert (ended.ending, len(ended.deletions)) == (Ending.INEFFECTIVE, IN_A_ROW)
+    assert ended.freed == 0
+
+
+def test_small_records_count_together_once_they_should_be_measurable() -> None:
+    """What others write in the same moment is more than a few KiB: it must not look as if nothing were freed."""
+    small = items(199, Kind.CACHE, size=4096)
+    assert run(course(small), claimed(4096)).ending is Ending.THROUGH
+    half = items(199, Kind.CACHE, size=MIB // 2)
+    ended = run(course(half), claimed(MIB // 2))
+    assert (ended.ending, len(ended.deletions)) == (Ending.INEFFECTIVE, 2 * IN_A_ROW)
+
+    def now_and_then(before: Course, first: Item) -> Course:
+        assert before.space is not None
+        freed = MIB if first.id.endswith("5") else 0
+        return before.deleted(first.size, replace(before.space, free=before.space.free + freed), NOW)
+
+    freed_later = items(40, Kind.CACHE, size=MIB // 10)
+    assert run(course(freed_later), now_and_then).ending is Ending.THROUGH
+
+
+def test_records_the_engine_says_nothing_was_freed_by_need_no_measure() -> None:
+    made = Plan(rules=Rules(), items=items(9, Kind.CACHE, size=4096), made=NOW, listed_at=NOW.wall)
+    ended = run(Course.begun("p", made, None, NOW), lambda before, _: before.deleted(0, None, NOW))
+    assert (ended.ending, len(ended.deletions)) == (Ending.INEFFECTIVE, IN_A_ROW)
+    ended = run(Course.begun("p", made, None, NOW), lambda before, _: before.deleted(4096, None, NOW))
+    assert (ended.ending, ended.freed) == (Ending.THROUGH, 9 * 4096)
+
+
+@pytest.mark.parametrize("kind", [Kind.CACHE, Kind.CONTAINER, Kind.NETWORK])
+def test_what_has_no_bytes_neither_counts_nor_hides_what_frees_nothing(kind: Kind) -> None:
+    assert run(course(items(15, kind, size=0)), claimed(0)).ending is Ending.THROUGH
+
+    def answer(before: Course, first: Item) -> Course:
+        return frees(0 if first.size else 1)(before, first)  # others free some as what has no bytes is deleted
+
+    other = Kind.IMAGE if kind is Kind.NETWORK else kind
+    planned = [item(f"{number}", *((kind, 0) if number % 2 else (other, 10 * MIB))) for number in range(12)]
+    ended = run(course(planned), answer)
+    assert (ended.ending, len(ended.deletions)) == (Ending.INEFFECTIVE, 2 * IN_A_ROW - 1)
+
+
+def test_what_was_in_vain_counts_over_kinds() -> None:
+    planned = (*items(2, Kind.CACHE), *items(1, Kind.CONTAINER, size=0), *items(5))
+    ended = run(course(planned), frees(0, of_cache=True))
+    assert [step.name for step in ended.deletions] == ["build_cache-0", "build_cache-1", "container-0", "image-0"]
+    assert ended.ending is Ending.INEFFECTIVE
+
+
 def test_what_the_engine_says_is_needed_is_kept_and_told() -> None:
     ended = run(course(items(2)), lambda before, _: before.left("container front was made of it", NOW))
     assert ended.ending is Ending.THROUGH
@@ -227,7 +285,7 @@ class Cache:
         if first.id in self.parents.values():
             return before.left("a later record builds upon it", NOW)
         del self.parents[first.id]
-        return before.deleted(MIB, before.space, NOW)
+        return frees(1, of_cache=True)(before, first)
 
 
 def test_the_build_cache_goes_leaves_first_in_rounds_and_then_the_rest_follows() -> None:
@@ -252,9 +310,10 @@ def test_records_that_others_build_upon_are_left_and_told() -> None:
 
 
 def test_the_build_cache_has_its_own_bounds_and_frees_by_the_engines_account() -> None:
-    planned = (*items(500, Kind.CACHE), *items(2))
+    planned = (*items(500, Kind.CACHE, size=MIB), *items(2))
     ended = run(course(planned), Cache({each.id: "" for each in planned}).answer)
     assert (ended.ending, len(ended.deletions)) == (Ending.THROUGH, 200 + 2)
+    assert ended.freed == (200 + 2) * MIB
     chain = {f"r{number}": f"r{number - 1}" if number else "" for number in range(60)}
     cache = Cache(chain)
     ended = run(course((*(item(name, Kind.CACHE) for name in chain), *items(2)), most_cache=60), cache.answer)

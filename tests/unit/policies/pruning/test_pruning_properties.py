@@ -21,8 +21,9 @@ from watchtower_agent.policies.pruning.usage import Usage
 
 OFTEN = ("run_once", "run", "tag", "build", "pull", "wait", "wait", "prune", "prune")
 SELDOM = ("stop", "remove", "untag", "load", "serve", "list", "late", "restart", "miss", "clock")
+COMPOSE = ("down", "down", "others", "others", "forget")
 ops: st.SearchStrategy[list[Op]] = st.lists(
-    st.tuples(st.sampled_from((*OFTEN, *OFTEN, *SELDOM)), st.integers(0, 11), st.integers(0, 31)),
+    st.tuples(st.sampled_from((*OFTEN, *OFTEN, *SELDOM, *COMPOSE)), st.integers(0, 11), st.integers(0, 31)),
     min_size=20,
     max_size=80,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,11 @@ from tests.support.pruning import (
     volume,
     why,
 )
+from watchtower_agent.model.disk_usage import DiskUsage
+from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.policies.pruning.circumstances import ENGINE_UP, Cause, Circumstances
 from watchtower_agent.policies.pruning.item import Protection
+from watchtower_agent.policies.pruning.project_names import MOST_KEYS, ProjectNames
 from watchtower_agent.policies.pruning.rules import DAY, CacheRules, ContainerRules, ImageRules, Rules, VolumeRules
 
 PROTECT = {"watchtower-agent.protect": "true"}
@@ -101,6 +105,80 @@ def test_a_project_that_is_down_keeps_what_its_images_name_means_by_now() -> Non
     rules = Rules(images=ImageRules(keep_newest=0))
     assert why(host.plan(rules), "db:1") == (Protection.COMPOSE, "shop")
     assert names(host.plan(rules).items) == ["web:1"]
+
+
+def test_what_a_projects_name_means_stays_when_the_image_it_had_is_gone_for_long() -> None:
+    """Pulled anew, the old image pruned by somebody, the agent restarted, the policies taken away and put back."""
+    host = Host().has(images=(image("old", "db:1"),), volumes=(volume("v", labels=PROJECT),))
+    host.list()
+    host.ran("db:1", PROJECT)
+    pulled, rules = image("new", "db:1"), Rules(images=ImageRules(keep_newest=0))
+    host.has(images=(replace(image("old", "db:1"), tags=()), pulled, image("other", "db:2")))
+    host.event(EventKind.IMAGE, "pull", "db:1", {"name": "db"})
+    host.wait(1.0).list()
+    host.event(EventKind.IMAGE, "delete", sha("old"), {"name": sha("old")})
+    host.has(images=(pulled, image("other", "db:2"))).aged()
+    assert why(host.plan(rules), "db:1") == (Protection.COMPOSE, "shop")
+    assert names(host.plan(rules).items) == ["db:2"], "a tag that the project never named"
+    host.restart()
+    assert why(host.plan(rules), "db:1") == (Protection.COMPOSE, "shop")
+    host.sleep()
+    host.restart()
+    assert why(host.plan(rules), "db:2") == (Protection.RECENT, "")
+    host.aged()
+    assert why(host.plan(rules), "db:1") == (Protection.COMPOSE, "shop")
+    host.has(volumes=()).aged()
+    assert names(host.plan(rules).items) == ["db:1", "db:2"]
+    host.has(volumes=(volume("v", labels=PROJECT),))
+    assert names(host.plan(rules).items) == ["db:1", "db:2"], "it was gone, and what it called its images with it"
+
+
+def test_an_image_without_a_name_that_a_project_had_stands_for_its_repository() -> None:
+    """What an earlier version has stored has no names, nor has a container whose tag went to a newer image."""
+    dangling = replace(image("old", "db:1"), tags=())
+    of_shop = container("shop-db-1", "old", labels=PROJECT)
+    host = Host().has(images=(dangling, image("new", "db:1")), containers=(of_shop,))
+    host.aged()
+    host.has(images=(image("new", "db:1"), image("other", "web:1")), containers=())
+    host.has(networks=(network("shop_default", labels=PROJECT),)).wait(1.0).list()
+    host.has(images=(image("new", "db:1"), image("other", "web:1"))).aged()
+    rules = Rules(images=ImageRules(keep_newest=0))
+    assert why(host.plan(rules), "db:1") == (Protection.COMPOSE, "shop")
+    assert names(host.plan(rules).items) == ["web:1"]
+
+
+def test_more_names_of_projects_than_are_remembered_stand_for_every_image() -> None:
+    known = ProjectNames()
+    for number in range(MOST_KEYS + 10):
+        known.called(f"name-{number}", "shop", 1.0)
+    assert len(known) == MOST_KEYS + 1
+    assert known.of(image("any", "any:1")) == ("shop",)
+    again = ProjectNames()
+    again.restore(known.rows())
+    assert again.of(image("any", "any:1")) == ("shop",)
+    again.listed(DiskUsage(at=BEGIN), {}, 2.0)
+    assert (len(again), again.of(image("any", "any:1"))) == (0, ())
+
+
+@pytest.mark.parametrize("stored", [[], "text", {}, {"projects": None}, {"projects": ["p"] * 1000}, {"projects": [1]}])
+def test_a_row_of_a_projects_name_that_can_not_be_read_stands_for_any_project(stored: Any) -> None:  # noqa: ANN401 - whatever a file may hold
+    host = Host().has(images=(image("db", "db:1"),), volumes=(volume("v", labels=PROJECT),))
+    host.rows = {"project/db:1": stored}
+    host.restart()
+    host.aged()
+    assert why(host.plan(Rules(images=ImageRules(keep_newest=0))), "db:1") == (Protection.COMPOSE, "")
+
+
+def test_what_a_project_calls_its_image_in_doubt_outlives_a_gap() -> None:
+    """Which image a name means just after a pull only the next listing tells; the gap before it must not lose whose."""
+    host = Host().has(images=(image("old", "db:1"),), volumes=(volume("v", labels=PROJECT),))
+    host.list()
+    host.event(EventKind.IMAGE, "pull", "db:1", {"name": "db"})
+    host.ran("db:1", PROJECT)
+    host.usage.missed(host.now)
+    host.has(images=(replace(image("old", "db:1"), tags=()), image("new", "db:1"))).aged()
+    kept = host.plan(Rules(images=ImageRules(keep_newest=0))).kept
+    assert {each.protection for each in kept if each.id in {sha("old"), sha("new")}} == {Protection.COMPOSE}
 
 
 def test_an_image_of_too_many_projects_stays_while_there_is_any() -> None:
