@@ -60,7 +60,7 @@ async def lives(machine: Machine, name: str) -> tuple[str, int]:
 def ledger(machine: Machine, target: str) -> list[dict[str, object]]:
     """What the agent did to a container, as its command line tells root."""
     rows = json.loads(machine.run("watchtower-agent history --limit 1000 --json"))
-    return [row for row in rows if row["target"]["name"] == target and row["verb"] == "restart"]
+    return [row for row in rows if row["target"] == target and row["verb"] == "restart"]
 
 
 async def started(story: Story, count: int) -> list[Told]:
