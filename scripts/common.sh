@@ -51,6 +51,8 @@ missing_packages() { # PACKAGE...
       mosquitto-clients) command -v mosquitto_sub ;;
       busybox-static) static_busybox ;;
       iproute2) command -v ip ;;
+      e2fsprogs) [[ -x /usr/sbin/mke2fs ]] ;;
+      qemu-system-x86) command -v qemu-system-x86_64 ;;
       openssh-server) [[ -x /usr/sbin/sshd ]] ;;
       openssh-client) command -v ssh ;;
       systemd) command -v systemd-analyze ;;

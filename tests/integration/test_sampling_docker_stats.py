@@ -12,7 +12,6 @@ import os
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from datetime import datetime
 from itertools import pairwise
 
 import pytest
@@ -22,7 +21,7 @@ from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
 from tests.support.engine_stats import StatsStream, cpu_percent, docker_stats, not_stolen, settled
 from tests.support.patience import patient
-from tests.support.schema import strict_json
+from tests.support.published import Published
 
 MIB = 1 << 20
 AGREE = 0.02
@@ -58,41 +57,6 @@ MOUNTS = ("/usr:/usr:ro", "/usr/lib:/lib:ro", "/usr/lib64:/lib64:ro")
 PYTHON = ("--env=PATH=/bin:/usr/bin", *(f"--volume={mount}" for mount in MOUNTS))
 
 
-class Published:
-    """One container's numbers in the agent's batches of metrics, as they come."""
-
-    def __init__(self, host: Host, container_id: str) -> None:
-        self._host = host
-        self._id = container_id
-
-    def samples(self) -> list[tuple[float, Mapping[str, float]]]:
-        """When they were read, seconds since the epoch, and the numbers."""
-        batches = [strict_json(m.payload) for m in self._host.watch.messages if m.topic.endswith("/metrics")]
-        return [
-            (datetime.fromisoformat(batch["time"]).timestamp(), each)
-            for batch in batches
-            for each in batch["containers"]
-            if each["id"] == self._id
-        ]
-
-    async def until(self, wanted: Callable[[float, Mapping[str, float]], bool]) -> tuple[float, Mapping[str, float]]:
-        """Wait for a sample that is as wanted."""
-        await self._host.watch.until(lambda _: any(wanted(*sample) for sample in self.samples()[-1:]), timeout=60)
-        return self.samples()[-1]
-
-    def average(self, name: str, begin: float, end: float) -> float:
-        """The mean of a rate over that time: each sample speaks of the time since the one before."""
-        samples = self.samples()
-        assert samples[0][0] <= begin
-        assert end <= samples[-1][0]
-        parts = [
-            (min(at, end) - max(before, begin), values)
-            for (before, _), (at, values) in pairwise(samples)
-            if before < end and at > begin
-        ]
-        return sum(seconds * values[name] for seconds, values in parts) / (end - begin)
-
-
 def until_said(engine: PrivateEngine, name: str, word: str) -> None:
     """Wait until a container has written a line."""
     command = ["docker", "logs", "--follow", name]
@@ -114,7 +78,7 @@ async def compared(host: Host, burners: Mapping[str, str]) -> None:
         host: Its agent publishes every second.
         burners: Name -> id.
     """
-    published = {name: Published(host, container_id) for name, container_id in burners.items()}
+    published = {name: Published(host.watch, container_id) for name, container_id in burners.items()}
     with ExitStack() as stack:
         streams = {name: stack.enter_context(StatsStream(host.engine, each)) for name, each in burners.items()}
         began = max([(await each.until(lambda _, now: "cpu.percent" in now))[0] for each in published.values()])
@@ -152,7 +116,7 @@ async def test_cpu_is_what_docker_stats_shows(
         burners[name] = await asyncio.to_thread(engine.run, name, "sh", "-c", loops, options=[f"--cpus={cores:g}"])
     await compared(host, burners)
     for name, cores in granted.items():
-        now = Published(host, burners[name]).samples()[-1][1]
+        now = Published(host.watch, burners[name]).samples()[-1][1]
         assert now["cpu.percent_of_limit"] == pytest.approx(now["cpu.percent"] / cores, rel=1e-3)
 
 
@@ -185,14 +149,16 @@ async def test_memory_is_what_docker_stats_shows(
         printed = await asyncio.to_thread(docker_stats, engine)
         frames = {name: stream.frames[-1] for name, stream in streams.items()}
     for name, frame in frames.items():
-        _, now = await Published(host, ids[name]).until(lambda at, _, since=frame.at: at > since)  # type: ignore[misc]
+        _, now = await Published(host.watch, ids[name]).until(lambda at, _, since=frame.at: at > since)  # type: ignore[misc]
         assert now["memory.usage"] > SIZE * 0.9, name
         assert now["memory.usage"] == pytest.approx(frame.usage, rel=AGREE), name
         assert now["memory.working_set"] == pytest.approx(frame.working_set, rel=AGREE), name
         assert now["memory.working_set"] == pytest.approx(printed[name].memory, rel=AGREE), name
         assert now["memory.limit"] == frame.limit, name
         assert now["memory.percent"] == pytest.approx(printed[name].memory_percent, rel=AGREE, abs=0.0051), name
-    working_sets = {name: Published(host, each).samples()[-1][1]["memory.working_set"] for name, each in ids.items()}
+    working_sets = {
+        name: Published(host.watch, each).samples()[-1][1]["memory.working_set"] for name, each in ids.items()
+    }
     # else it would not matter what is subtracted
     assert working_sets["cache"] < SIZE / 4
     assert min(working_sets["tmpfs"], working_sets["anonymous"]) > SIZE * 0.9

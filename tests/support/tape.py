@@ -8,8 +8,9 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from tests.support.engine import PrivateEngine, UnixConnection
 from tests.support.patience import patient
@@ -24,6 +25,22 @@ class Recorded:
     action: str
     actor: str
     name: str = field(compare=False)
+
+    @property
+    def is_exec(self) -> bool:
+        """One of those that an agent does not publish unless it is told to."""
+        return self.action.startswith("exec_")
+
+
+def recorded(raw: Mapping[str, Any]) -> Recorded:
+    """One event, out of the engine's JSON."""
+    return Recorded(
+        time_ns=raw["timeNano"],
+        kind=raw["Type"],
+        action=raw["Action"].partition(":")[0],
+        actor=raw["Actor"]["ID"],
+        name=raw["Actor"]["Attributes"].get("name", ""),
+    )
 
 
 class EngineTape:
@@ -55,21 +72,14 @@ class EngineTape:
     def _read(self) -> None:
         with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
             while line := self._answer.readline():
-                raw = json.loads(line)
-                event = Recorded(
-                    time_ns=raw["timeNano"],
-                    kind=raw["Type"],
-                    action=raw["Action"].partition(":")[0],
-                    actor=raw["Actor"]["ID"],
-                    name=raw["Actor"]["Attributes"].get("name", ""),
-                )
+                event = recorded(json.loads(line))
                 with self._news:
                     self.events.append(event)
                     self._news.notify_all()
 
     def published(self, kind: str = "") -> list[Recorded]:
         """What an agent publishes of it: everything but exec events."""
-        return [e for e in tuple(self.events) if kind in {"", e.kind} and not e.action.startswith("exec_")]
+        return [e for e in tuple(self.events) if kind in {"", e.kind} and not e.is_exec]
 
     def of(self, name: str, action: str = "", *, since: int = 0) -> list[Recorded]:
         """Events of a container, but for the first so many of all."""

@@ -201,6 +201,16 @@ def test_test_runs_every_part_and_fails_with_any(rehearsal: Path, part: str) -> 
     assert sorted(re.findall("these are the words of .*", verdict.stdout)) == sorted(ran.splitlines())
 
 
+@pytest.mark.parametrize("ends", ["none", " tests/machine"])
+def test_test_in_full_runs_the_virtual_machine_after_all_others(rehearsal: Path, ends: str) -> None:
+    verdict = script("scripts/test", "--full", cwd=rehearsal, WAITING="none", ENDS=ends, WITH="1")
+
+    assert verdict.returncode == (0 if ends == "none" else 1), verdict.stderr
+    *others, last = (rehearsal / "ran").read_text(encoding="utf-8").splitlines()
+    assert last.endswith(" tests/machine")
+    assert not any(" tests/machine" in other for other in others)
+
+
 def test_test_that_is_interrupted_lets_the_parts_beside_it_remove_what_they_made(rehearsal: Path) -> None:
     environment = {"WAITING": PARTS["others"], "ENDS": PARTS["agents"], "WITH": "2"}
     verdict = script("scripts/test", cwd=rehearsal, **environment)
