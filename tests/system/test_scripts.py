@@ -89,6 +89,7 @@ def copy(tmp_path: Path) -> Path:
     return tree
 
 
+@pytest.mark.only_full  # CI begins with scripts/check itself
 def test_check_passes_a_clean_tree_and_finds_every_kind_of_fault_in_one_go(copy: Path) -> None:
     """In one tree: the second run has the types from the first."""
     verdict = script("scripts/check", cwd=copy)
