@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import threading
@@ -31,6 +32,8 @@ _THIS_MACHINE: Final = frozenset({"localhost", "host.docker.internal", "gateway.
     "host.containers.internal"
 }
 """Names that mean the host whatever they resolve to: from within a container that is no address of its own."""
+_SOCKET_OF_DOCKER: Final = "/var/run/docker.sock"
+"""Where the engine listens that the default unit runs."""
 _MAY_TAKE: Final = 2.0
 """Seconds that the start waits for names to be resolved."""
 
@@ -167,10 +170,10 @@ async def protection(
     local = await asyncio.gather(*(_known(needs.host, lambda host: here(host, also), within) for needs in needed))
     peers = frozenset(needs.host for needs, is_local in zip(needed, local, strict=True) if not is_local)
     ports = frozenset(needs.port for needs, is_local in zip(needed, local, strict=True) if is_local)
-    here_by_url = engine_url.startswith("unix:")
     log.info("own_dependencies", containers=list(own), names=sorted(peers), ports=sorted(ports))
     return protected_by(
-        settings, Protection(own_containers=own, peers=peers, peer_ports=ports, engine_here=here_by_url)
+        settings,
+        Protection(own_containers=own, peers=peers, peer_ports=ports, engine_here=is_run_by_unit(settings, engine_url)),
     )
 
 
@@ -214,6 +217,26 @@ async def _known(host: str, here: Callable[[str], bool], within: float) -> bool:
     return False
 
 
+def is_run_by_unit(settings: Settings, engine_url: str) -> bool:
+    """Whether `engine.unit` runs the engine at that address: what the agent restarts is what it watches, or nothing.
+
+    An engine of a user is run by that user's systemd. That the default unit runs what answers at any other socket than
+    its own, an operator has to say, by naming the unit.
+
+    Args:
+        settings: The configuration.
+        engine_url: Of the engine; empty: the default socket.
+    """
+    url = engine_url or f"unix://{_SOCKET_OF_DOCKER}"
+    if not url.startswith(("unix://", "/")):
+        return False
+    path = os.path.realpath(url.removeprefix("unix://"))
+    if path.startswith("/run/user/"):
+        return False
+    named = settings.engine.unit != type(settings.engine).model_fields["unit"].default
+    return named or path == os.path.realpath(_SOCKET_OF_DOCKER)
+
+
 def surroundings_of(settings: Settings, engine_url: str | None = None) -> Surroundings:
     """Where policies are to work, as far as the settings tell.
 
@@ -221,9 +244,11 @@ def surroundings_of(settings: Settings, engine_url: str | None = None) -> Surrou
         settings: The configuration.
         engine_url: The address that is used; None for the configured one, where nothing was connected yet.
     """
+    url = settings.engine.url if engine_url is None else engine_url
     return surroundings(
+        engine_here=is_run_by_unit(settings, url),
         source=settings.sampling.source,
-        engine_url=settings.engine.url if engine_url is None else engine_url,
+        engine_url=url,
         interval=settings.sampling.interval,
         stateful_images=frozenset(settings.guards.stateful_images),
         host_budget=Budget(most=settings.guards.host_budget.max, per=settings.guards.host_budget.per),

@@ -62,7 +62,7 @@ def test_who_ends_by_the_kill_gets_more_memory_as_soon_as_it_runs_again() -> Non
     assert host.resized == [{"memory": 228 * MIB}]
 
 
-def test_who_is_killed_again_while_its_limit_is_raised_gets_more_once_that_is_done() -> None:
+def test_who_is_killed_again_while_its_limit_is_raised_gets_more_only_where_that_is_not_enough() -> None:
     host = SizedHost(interval=30)
     host.uses(120, memory=100, cores=0.2)
     host.oom()
@@ -70,6 +70,9 @@ def test_who_is_killed_again_while_its_limit_is_raised_gets_more_once_that_is_do
     assert host.resized == [{"memory": 228 * MIB}]
 
     host.carry_out(outcome_first=True)  # the new limit is not known yet as the call returns
+    host.uses(120, memory=100, cores=0.2)
+    assert host.resized == [{"memory": 228 * MIB}], "both were killed at the limit that it had"
+    host.oom()
     assert host.resized == [{"memory": 228 * MIB}, {"memory": 328 * MIB}]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from watchtower_agent.actions.restart_engine import restart_engine
 from watchtower_agent.actions.verbs import ACTIONS
@@ -27,6 +28,9 @@ from watchtower_agent.ports.engine_unit import EngineUnit
 AT_ONCE = 64
 """Actions under way at the same time, as many as the engine has threads for. So many that none waits behind slow stops:
 what waits for its turn has been told as started."""
+
+_SIGNS_OF_LIFE: Final = ("engine.responding", "engine.connected")
+"""Where a decision names one of these as false, the engine is restarted because it does not answer."""
 
 
 class Executor:
@@ -126,7 +130,8 @@ class Executor:
             return await ACTIONS[decision.verb](self._engine, decision) or {}
         if self._unit is None:
             raise PermanentError("there is no service of the engine to restart")
-        return await restart_engine(self._unit, self._clock)
+        silent = any(decision.numbers.get(name) is False for name in _SIGNS_OF_LIFE)
+        return await restart_engine(self._unit, self._clock, silent=silent)
 
     def _ended(
         self, decision: Decision, begun: Instant, result: Result, reason: str, numbers: Mapping[str, Number]

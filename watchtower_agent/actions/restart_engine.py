@@ -8,7 +8,7 @@ from typing import Final
 
 from watchtower_agent.errors import HandsOffError, IncompleteError, WatchtowerError
 from watchtower_agent.model.decision import Number
-from watchtower_agent.model.unit import UnitState
+from watchtower_agent.model.unit import Sign, UnitState
 from watchtower_agent.ports.clock import Clock
 from watchtower_agent.ports.engine_unit import EngineUnit
 
@@ -18,12 +18,17 @@ _APART: Final = 0.5
 """Seconds between two looks."""
 
 
-async def restart_engine(unit: EngineUnit, clock: Clock, *, within: float = WITHIN) -> Mapping[str, Number]:
+async def restart_engine(
+    unit: EngineUnit, clock: Clock, *, silent: bool, within: float = WITHIN
+) -> Mapping[str, Number]:
     """Do it. Looks first: what a person stopped, or systemd is at already, is left alone.
+
+    So is an engine that answers, where the reason was that it did not, and one to which only the way fails.
 
     Args:
         unit: The engine's service.
         clock: The host's clocks.
+        silent: Whether it is restarted because it does not answer.
         within: Seconds in which it has to answer again.
 
     Raises:
@@ -31,6 +36,11 @@ async def restart_engine(unit: EngineUnit, clock: Clock, *, within: float = WITH
         IncompleteError: It was restarted, and does not answer.
         WatchtowerError: systemd can't be asked, or refuses.
     """
+    sign = await unit.sign()
+    if sign is Sign.OUT_OF_REACH:
+        raise HandsOffError("the agent can't get to the engine, which says nothing of how it is: see engine.url")
+    if silent and sign is Sign.ANSWERS:
+        raise HandsOffError("the engine answers again")
     before = await unit.look()
     begun = clock.now()
     if why := before.hands_off(begun.monotonic):
@@ -45,7 +55,7 @@ async def restart_engine(unit: EngineUnit, clock: Clock, *, within: float = WITH
             said = str(error)
         else:
             said = f"{seen.active}, {seen.sub}"
-            if seen.started_since(before) and await unit.answers():
+            if seen.started_since(before) and await unit.sign() is Sign.ANSWERS:
                 return {"unit": before.name, "answered_after": round(clock.now().monotonic - begun.monotonic, 3)}
             if seen.has_ended():
                 break

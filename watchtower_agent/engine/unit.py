@@ -11,8 +11,9 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from watchtower_agent.errors import PermanentError, TemporaryError, WatchtowerError
-from watchtower_agent.model.unit import UnitState
+from watchtower_agent.engine.translation import EngineRefusedError
+from watchtower_agent.errors import PermanentError, TemporaryError, UnansweredError, WatchtowerError
+from watchtower_agent.model.unit import Sign, UnitState
 
 _PROPERTIES: Final = "LoadState,ActiveState,SubState,Job,ActiveEnterTimestampMonotonic,InvocationID"
 _MAY_TAKE: Final = 10.0
@@ -61,13 +62,18 @@ class SystemdUnit:
         """Have it restarted; does not wait for that."""
         await self._ask("--no-block", "restart", "--", self._name)
 
-    async def answers(self) -> bool:
-        """Whether the engine answers at this moment."""
+    async def sign(self) -> Sign:
+        """What comes of asking the engine itself at this moment."""
         try:
             await asyncio.wait_for(self._ping(), self._may_take)
-        except (WatchtowerError, TimeoutError):
-            return False
-        return True
+        except (UnansweredError, TimeoutError):
+            return Sign.SILENT
+        except EngineRefusedError as error:
+            # Nobody listens; without a socket the address may just be wrong.
+            return Sign.OUT_OF_REACH if isinstance(error.__cause__, FileNotFoundError) else Sign.SILENT
+        except WatchtowerError:
+            return Sign.OUT_OF_REACH
+        return Sign.ANSWERS
 
     async def _ask(self, *arguments: str) -> str:
         """What systemctl says.

@@ -256,7 +256,8 @@ class _Ways:
         if condition is not None:
             subject = self._subject(record)
             close = closeness(condition.tree, subject, hold=hold, standing=standing)
-            in_time = true_in(condition.tree, subject, close.comparisons) if close.truth is False else None
+            if close.truth is False:
+                in_time = true_in(condition.tree, subject, close.comparisons, hold)
         waiting = self._waiting(target.id)
         statements: tuple[Statement, ...] = ()
         spent: tuple[Spent, ...] = ()

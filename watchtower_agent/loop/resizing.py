@@ -234,6 +234,8 @@ class Resizing:
             known.retry_at = now.monotonic + _RETRIES.delay(known.failures, outcome.decision.id)
         else:
             known.failures, known.failed, known.retry_at = 0, "", -math.inf
+            if outcome.result is Result.SUCCEEDED and "memory" in outcome.decision.parameters:
+                known.killed = False  # kills meanwhile were at the limit that it had, and are answered by this one
 
     def forget(self, now: Instant) -> None:
         """Names of containers come and go: what counts no more is not kept for ever."""

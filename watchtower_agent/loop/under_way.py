@@ -87,16 +87,22 @@ class UnderWay:
 
     def unsettled(self, call: Unsettled, now: Instant) -> None:
         """A call ended without telling what became of its target."""
-        self._open.pop(call.intent.decision.target.id, None)
+        self._close(call.intent.decision)
         self.settling.unsettled(call, now)
 
     def ended(self, decision: Decision) -> Waiting | None:
         """It is over. Gives what triggered it, of one from an event."""
-        self._open.pop(decision.target.id, None)
+        self._close(decision)
         waiting = self._begun.pop(decision.id, None)
         if waiting is not None:
             self._remember(decision.id)
         return waiting
+
+    def _close(self, decision: Decision) -> None:
+        """Unless another is under way there: of one that a crash cut short it may be told late how it ended."""
+        target_id = decision.target.id
+        if target_id in self._open and self._open[target_id].decision.id == decision.id:
+            del self._open[target_id]
 
     def trigger_of(self, decision: Decision) -> Waiting:
         """The decision as it waited before it was begun."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from watchtower_agent.model.values import dataclass
@@ -10,6 +11,16 @@ YOUNG: Final = 120.0
 """Seconds from its start in which an engine is left alone: with many containers it takes long until it answers."""
 
 _AT_REST: Final = frozenset({"active", "failed"})
+
+
+class Sign(StrEnum):
+    """What came of asking the engine for a sign of life."""
+
+    ANSWERS = "answers"
+    SILENT = "silent"
+    """It does not answer in time, hangs up, or nobody listens where it should."""
+    OUT_OF_REACH = "out_of_reach"
+    """The way to it fails, which says nothing of the engine: no such address, no permission, a refusal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

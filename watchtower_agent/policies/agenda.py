@@ -313,6 +313,8 @@ class _Reviewed:
 
 def _patient(decision: Decision, held: Held) -> Decision:
     """What is held for being too much waits beyond its time: else a crash loop would end with nobody trying."""
+    if decision.verb is Verb.RESTART_ENGINE:
+        return decision  # whoever wanted it meant the engine as it was then
     if not decision.from_event or held.guard not in PACED or held.release_at is None:
         return decision
     latest = held.release_at + PENDING_FOR

@@ -17,6 +17,8 @@ from watchtower_agent.policies.scaled import TO
 
 _NEAR: Final = 0.1
 """Share by which a wish may differ from what was asked about: no smaller change is worth making, either."""
+_GOES_ON: Final = frozenset({Limit.TOLERANCE, Limit.UNKNOWN})
+"""What keeps a limit as it is without speaking against the question: near enough, or nothing is known at present."""
 _FROM, _ADD, _REMOVE = "from", "add", "remove"
 
 
@@ -45,7 +47,7 @@ def goes_on(advice: Recommendation, asked: Decision) -> bool:
     """
     if advice.moves or asked.verb is not Verb.RESIZE or not asked.parameters:
         return False
-    tolerated = {each.resource.value for each in advice.advices if each.limit is Limit.TOLERANCE}
+    tolerated = {each.resource.value for each in advice.advices if each.limit in _GOES_ON}
     by_now = replace(asked, parameters={}, numbers=advice.numbers())
     return asked.parameters.keys() <= tolerated and _resizes_alike(by_now, asked)
 

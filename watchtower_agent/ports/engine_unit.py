@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from watchtower_agent.model.unit import UnitState
+from watchtower_agent.model.unit import Sign, UnitState
 
 
 class EngineUnit(Protocol):
@@ -18,6 +18,6 @@ class EngineUnit(Protocol):
         """Have it restarted; does not wait for that."""
         ...
 
-    async def answers(self) -> bool:
-        """Whether the engine answers at this moment."""
+    async def sign(self) -> Sign:
+        """What comes of asking the engine itself at this moment."""
         ...

@@ -27,8 +27,9 @@ _FAULTS = frozenset({132, 133, 134, 135, 136, 139})
 
 _DEFAULT_STOP_TIMEOUT = 10.0
 """Seconds that the engine gives a container to stop that says nothing of it."""
-_RESTART_MAY_TAKE = 60.0
-"""Seconds beyond that until a restart that Podman has told shows; later it came to nothing."""
+_RESTART_MAY_TAKE = 600.0
+"""Seconds beyond that until a restart that Podman has told shows: whoever asked for it may have given it a longer
+timeout, which no event tells. Later it came to nothing."""
 _INTEGER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 
 _ALWAYS_ADDED = frozenset({"name", "image"})

@@ -13,7 +13,7 @@ from watchtower_agent.actions.restart_engine import restart_engine
 from watchtower_agent.errors import HandsOffError, IncompleteError, PermanentError, TemporaryError
 from watchtower_agent.model.decision import Decision, Target, TargetKind, Verb
 from watchtower_agent.model.outcome import Intent, Outcome, Result, Unsettled
-from watchtower_agent.model.unit import UnitState
+from watchtower_agent.model.unit import Sign, UnitState
 
 BEFORE = UnitState(name="docker.service", load="loaded", active="active", sub="running", active_since=1, invocation="a")
 AFTER = replace(BEFORE, active_since=1000.0, invocation="b")
@@ -28,6 +28,7 @@ class FakeUnit:
         self._states = list(states)
         self._refuses = refuses
         self.restarted = 0
+        self.sign_before = Sign.SILENT
         self.answers_from = 0.0
 
     async def look(self) -> UnitState:
@@ -42,9 +43,11 @@ class FakeUnit:
             raise self._refuses
         self.restarted += 1
 
-    async def answers(self) -> bool:
+    async def sign(self) -> Sign:
         self._clock.advance(1)
-        return self._clock.monotonic >= self.answers_from
+        if not self.restarted:
+            return self.sign_before
+        return Sign.ANSWERS if self._clock.monotonic >= self.answers_from else Sign.SILENT
 
 
 @pytest.fixture
@@ -54,8 +57,8 @@ def clock() -> FakeClock:
 
 async def test_it_ends_once_the_engine_answers(clock: FakeClock) -> None:
     unit = FakeUnit(clock, BEFORE, STOPS, TemporaryError("busy"), AFTER)
-    unit.answers_from = clock.monotonic + 6
-    numbers = await restart_engine(unit, clock)
+    unit.answers_from = clock.monotonic + 7
+    numbers = await restart_engine(unit, clock, silent=True)
     assert (numbers["unit"], unit.restarted) == ("docker.service", 1)
     assert 5 <= float(numbers["answered_after"] or 0) < 10
 
@@ -63,20 +66,45 @@ async def test_it_ends_once_the_engine_answers(clock: FakeClock) -> None:
 async def test_an_engine_that_goes_on_as_before_was_not_restarted(clock: FakeClock) -> None:
     unit = FakeUnit(clock, BEFORE)
     with pytest.raises(IncompleteError, match=r"does not answer after . s \(active, running\): systemctl status"):
-        await restart_engine(unit, clock, within=5)
+        await restart_engine(unit, clock, silent=True, within=5)
 
 
 async def test_what_is_not_the_agents_to_restart_is_left_alone(clock: FakeClock) -> None:
     unit = FakeUnit(clock, replace(BEFORE, active="inactive", sub="dead"))
     with pytest.raises(HandsOffError, match="was stopped"):
-        await restart_engine(unit, clock)
+        await restart_engine(unit, clock, silent=True)
     assert unit.restarted == 0
+
+
+@pytest.mark.parametrize(
+    ("sign", "silent", "why"),
+    [
+        (Sign.ANSWERS, True, "the engine answers again"),
+        (Sign.OUT_OF_REACH, True, "can't get to the engine"),
+        (Sign.OUT_OF_REACH, False, "can't get to the engine"),
+    ],
+)
+async def test_an_engine_that_is_not_what_fails_is_left_alone(
+    clock: FakeClock, sign: Sign, *, silent: bool, why: str
+) -> None:
+    unit = FakeUnit(clock, BEFORE)
+    unit.sign_before = sign
+    with pytest.raises(HandsOffError, match=why):
+        await restart_engine(unit, clock, silent=silent)
+    assert unit.restarted == 0
+
+
+async def test_one_that_answers_is_restarted_for_another_reason(clock: FakeClock) -> None:
+    unit = FakeUnit(clock, BEFORE, AFTER)
+    unit.sign_before = Sign.ANSWERS
+    await restart_engine(unit, clock, silent=False)
+    assert unit.restarted == 1
 
 
 async def test_one_that_fails_to_start_is_not_waited_for(clock: FakeClock) -> None:
     unit = FakeUnit(clock, BEFORE, STOPS, replace(BEFORE, active="failed", sub="failed"))
     with pytest.raises(IncompleteError, match="failed, failed") as failed:
-        await restart_engine(unit, clock)
+        await restart_engine(unit, clock, silent=True)
     assert failed.value.numbers == {"unit": "docker.service", "active": "failed"}
     assert clock.monotonic < 1000 + 10
 

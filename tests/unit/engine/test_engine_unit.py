@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.systemctl import Systemctl
+from watchtower_agent.engine.translation import EngineRefusedError
 from watchtower_agent.engine.unit import SystemdUnit
-from watchtower_agent.errors import PermanentError, TemporaryError
-from watchtower_agent.model.unit import UnitState
+from watchtower_agent.errors import PermanentError, TemporaryError, UnansweredError
+from watchtower_agent.model.unit import Sign, UnitState
 
 QUIET = "--no-ask-password --no-pager"
 PROPERTIES = "LoadState,ActiveState,SubState,Job,ActiveEnterTimestampMonotonic,InvocationID"
@@ -21,8 +23,11 @@ async def _answers() -> None:
     return
 
 
-async def _is_away() -> None:
-    raise TemporaryError("the engine does not answer")
+def _fails(error: Exception, cause: Exception | None = None) -> Callable[[], Awaitable[None]]:
+    async def ping() -> None:
+        raise error from cause
+
+    return ping
 
 
 @pytest.fixture
@@ -119,6 +124,19 @@ async def test_nothing_of_the_agents_environment_goes_along(
     assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"PATH", "LC_ALL"}
 
 
+@pytest.mark.parametrize(
+    ("ping", "sign"),
+    [
+        (_fails(UnansweredError("in time")), Sign.SILENT),
+        (_fails(EngineRefusedError("nobody"), ConnectionRefusedError()), Sign.SILENT),
+        (_fails(EngineRefusedError("nobody"), FileNotFoundError()), Sign.OUT_OF_REACH),
+        (_fails(TemporaryError("permission denied")), Sign.OUT_OF_REACH),
+        (_fails(PermanentError("not let through")), Sign.OUT_OF_REACH),
+    ],
+)
+async def test_only_an_engine_that_is_silent_is_said_to_be(ping: Callable[[], Awaitable[None]], sign: Sign) -> None:
+    assert await SystemdUnit("docker.service", ping).sign() is sign
+
+
 async def test_whether_the_engine_answers() -> None:
-    assert await SystemdUnit("docker.service", _answers).answers()
-    assert not await SystemdUnit("docker.service", _is_away).answers()
+    assert await SystemdUnit("docker.service", _answers).sign() is Sign.ANSWERS

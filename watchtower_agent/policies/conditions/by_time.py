@@ -16,18 +16,20 @@ _PAST: Final = 1e-3
 """Seconds after the moment at which a threshold is reached: then it is passed, too."""
 
 
-def true_in(tree: Tree, subject: Subject, comparisons: Sequence[Compared]) -> float | None:
-    """Seconds until the condition is true if nothing else changes; None: that alone never makes it true.
+def true_in(tree: Tree, subject: Subject, comparisons: Sequence[Compared], hold: float = 0.0) -> float | None:
+    """Seconds until the condition is true if nothing else changes; None: that alone never makes it true for so long.
 
     Args:
         tree: Of a condition that is false.
         subject: Whom it is asked about, now.
         comparisons: Its comparisons as they stand.
+        hold: Seconds for which it has to be true.
     """
     waits = (_wait(each) for each in comparisons if each.truth is False)
     # Each moment is tried: what else is true now may not be by then (uptime < 1h and age > 1d).
     for wait in sorted(each for each in waits if each is not None):
-        if measured(tree, _Later(subject, wait + _PAST))[0]:
+        # Between the two it is true throughout: what only grows passes an upper bound once.
+        if all(measured(tree, _Later(subject, wait + later))[0] for later in (_PAST, hold + _PAST)):
             return wait
     return None
 

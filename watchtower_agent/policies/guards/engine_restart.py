@@ -8,12 +8,25 @@ from watchtower_agent.model.decision import Guard, Held
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards.circumstances import ENGINE_RESTARTS
 from watchtower_agent.policies.guards.question import Passed, Question
+from watchtower_agent.policies.policy import ENGINE_COOLDOWN
 from watchtower_agent.policies.wording import as_written
 
 
 def engine_budget(q: Question) -> Held | None:
-    """An engine that hangs again and again is not mended by one restart more: that is for a person."""
+    """An engine that hangs again and again is not mended by one restart more: that is for a person.
+
+    Whichever policy restarted it, it gets the cooldown of the one that asks to come up in.
+    """
     most, per, begun = q.policy.budget.most, q.policy.budget.per, _begun(q)
+    last = min((q.now.passed_since(at) for at in begun), default=per)
+    wait = ENGINE_COOLDOWN if q.policy.cooldown is None else q.policy.cooldown
+    if last < wait:
+        return q.hold(
+            Guard.COOLDOWN,
+            f"the engine was restarted {as_written(round(last))} ago, by another policy",
+            numbers={"since_last_action": round(last, 3), "cooldown": wait},
+            release_in=wait - last,
+        )
     if len(begun) < most:
         return None
     many = "once" if len(begun) == 1 else f"{len(begun)} times"

@@ -28,7 +28,7 @@ def _protected_engine(q: Question) -> Held | None:
     if not q.protection.restart_engine:
         why = "the settings do not let the engine be restarted (allow.restart_engine: false)"
     elif not q.protection.engine_here:
-        why = "the engine is not reached by a socket of this host: its service is not this host's to restart"
+        why = "the engine is not the one that engine.unit runs on this host, or nobody says so: see engine.unit"
     else:
         return None
     return q.hold(Guard.PROTECTED, why, final=True)

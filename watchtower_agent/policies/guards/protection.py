@@ -24,7 +24,7 @@ class Protection:
         host_budget: How many actions there may be on all containers together.
         prune_volumes: Whether policies may delete volumes.
         restart_engine: Whether policies may restart the engine's service.
-        engine_here: Whether the engine is reached by a socket of this host: no other is this host's to restart.
+        engine_here: Whether `engine.unit` runs the engine that is watched: no other is restarted.
     """
 
     observe: bool = False

@@ -15,8 +15,8 @@ def restarts_in_vain(policy: Policy, surroundings: Surroundings) -> Iterator[Dou
     if policy.then.verb is not Verb.RESTART_ENGINE:
         return
     if surroundings.engine_here is False:
-        message = "the engine is not reached by a socket of this host: its service is never restarted from here"
-        remedy = "run the agent beside it, on its socket, or use notify"
+        message = "engine.unit does not run this engine, or nobody says so: it is never restarted from here"
+        remedy = "name its unit in engine.unit where it is a service of this host's own systemd, or use notify"
     elif surroundings.restart_engine is False:
         message = "with these settings the engine is not restarted (allow.restart_engine: false)"
         remedy = "set allow.restart_engine to true in agent.yaml (docs/service.md has the rest), or use notify"

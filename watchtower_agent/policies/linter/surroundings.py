@@ -50,7 +50,7 @@ class Surroundings:
         host_budget: How many actions there may be on all containers together; None where that can't be told.
         prune_volumes: Whether volumes may be deleted at all; None where that can't be told.
         restart_engine: Whether the engine's service may be restarted at all; likewise.
-        engine_here: Whether the engine is reached by a socket of this host; likewise.
+        engine_here: Whether `engine.unit` runs the engine; likewise.
     """
 
     never_known: Mapping[str, str] = field(default_factory=dict)
@@ -76,6 +76,7 @@ def surroundings(
     host_budget: Budget | None = None,
     prune_volumes: bool | None = None,
     restart_engine: bool | None = None,
+    engine_here: bool | None = None,
 ) -> Surroundings:
     """What follows from the settings.
 
@@ -87,6 +88,7 @@ def surroundings(
         host_budget: From the settings.
         prune_volumes: From the settings.
         restart_engine: From the settings.
+        engine_here: Whether the unit of the settings runs the engine; None: where its socket is on this host.
     """
     here = not engine_url or engine_url.startswith(("unix://", "/"))
     by_api = source == "stats-api" or (source == "auto" and not here)
@@ -101,5 +103,5 @@ def surroundings(
         host_budget=host_budget,
         prune_volumes=prune_volumes,
         restart_engine=restart_engine,
-        engine_here=here,
+        engine_here=here if engine_here is None else engine_here,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -12,13 +13,15 @@ from watchtower_agent.policies.pruning.references import ID, is_part_of_id, norm
 from watchtower_agent.policies.pruning.rows import Row, Rows, words
 
 MOST_KEYS: Final = 20_000
-"""Names that are remembered. What more there is stands for every image."""
+"""Names that are remembered. Of what more there is, repositories stand for their tags, and in the end all for all."""
 MOST_PROJECTS: Final = 16
 ANY_PROJECT: Final = "*"
 """Stands for more of them than are remembered."""
 EVERY_IMAGE: Final = "*"
 """Stands for more names than are remembered."""
 _PREFIX: Final = "project/"
+_WORTH_IT: Final = 100
+"""Tags of one repository that are let go for the repository: with fewer it would be done at every turn."""
 _SHORTEST_ID: Final = 12
 """Digits of the shortest id that an engine puts in place of a name."""
 
@@ -64,7 +67,7 @@ class ProjectNames:
         if not known:
             return
         if key not in self._by and len(self._by) >= MOST_KEYS:
-            key = EVERY_IMAGE
+            key = self._in_room(key)
         if at > self._said.get(key, -math.inf):
             self._said[key] = at
         self._put(key, with_projects(self._by.get(key, ()), known))
@@ -132,6 +135,19 @@ class ProjectNames:
             left = [each for each in projects if each in present or (each == ANY_PROJECT and present)]
             self._put(key, () if gone else tuple(left))
         self._said = {key: since for key, since in self._said.items() if since >= asked}
+
+    def _in_room(self, key: str) -> str:
+        """What stands for a key that has no room: the repository with the most is remembered as a whole from now on."""
+        names = Counter(_repository_of(each) for each in self._by if not each.startswith(ID))
+        (most, count), *_ = names.most_common(1) or [("", 0)]
+        if EVERY_IMAGE in self._by or count < _WORTH_IT:
+            return EVERY_IMAGE
+        tags = [each for each in self._by if each != most and _repository_of(each) == most]
+        for each in tags:
+            self._said[most] = max(self._said.get(most, -math.inf), self._said.pop(each, -math.inf))
+            self._put(most, with_projects(self._by.get(most, ()), self._by[each]))
+            self._put(each, ())
+        return most if _repository_of(key) == most else key
 
     def _put(self, key: str, projects: tuple[str, ...]) -> None:
         if projects == self._by.get(key, ()):

@@ -90,8 +90,8 @@ def _around(*, allowed: bool, url: str = "") -> Surroundings:
         (UNTOLD, []),
         (_around(allowed=True), []),
         (_around(allowed=False), ["set allow.restart_engine to true in agent.yaml (docs/service.md has the rest)"]),
-        (_around(allowed=True, url="tcp://h:2375"), ["its service is never restarted from here"]),
-        (_around(allowed=True, url="ssh://h"), ["its service is never restarted from here"]),
+        (_around(allowed=True, url="tcp://h:2375"), ["it is never restarted from here"]),
+        (_around(allowed=True, url="ssh://h"), ["it is never restarted from here"]),
     ],
 )
 def test_where_it_is_never_done(where: Surroundings, said: list[str]) -> None:

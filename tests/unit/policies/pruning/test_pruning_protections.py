@@ -147,6 +147,20 @@ def test_an_image_without_a_name_that_a_project_had_stands_for_its_repository() 
     assert names(host.plan(rules).items) == ["web:1"]
 
 
+def test_of_many_tags_of_one_repository_the_repository_is_remembered() -> None:
+    known = ProjectNames()
+    known.called("db:1", "shop", 1.0)
+    for number in range(MOST_KEYS + 10):
+        known.called(f"ci/app:{number}", "ci", 1.0)
+    assert len(known) < 100
+    assert known.of(image("new", "ci/app:new")) == ("ci",)
+    assert known.of(image("db", "db:1")) == ("shop",)
+    assert known.of(image("any", "any:1")) == ()
+    again = ProjectNames()
+    again.restore(known.rows())
+    assert (again.of(image("new", "ci/app:new")), len(again)) == (("ci",), len(known))
+
+
 def test_more_names_of_projects_than_are_remembered_stand_for_every_image() -> None:
     known = ProjectNames()
     for number in range(MOST_KEYS + 10):
