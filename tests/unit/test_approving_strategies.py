@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -69,6 +70,16 @@ def test_a_rejection_is_kept_through_such_swings() -> None:
     swings(host, 1)
     answer(host, approves=False)
     swings(host)
+
+    assert (turns(host), host.resized) == (["asked", "rejected"], [])
+
+
+def test_what_is_not_known_for_a_moment_ends_no_question() -> None:
+    host = SizedHost(ASKS, interval=30)
+    swings(host, 1)
+    answer(host, approves=False)
+    host.uses(90, memory=math.nan, cores=math.nan)
+    swings(host, 1)
 
     assert (turns(host), host.resized) == (["asked", "rejected"], [])
 

@@ -144,6 +144,7 @@ def test_what_time_alone_makes_true_is_told_with_the_moment() -> None:
         pytest.param("uptime > 2h and age < 2h", id="too old by then"),
         pytest.param("uptime > 2h and memory.percent > 90%", id="not by time alone"),
         pytest.param("uptime < 5m", id="it was true before"),
+        pytest.param("uptime > 2h and uptime < 7205s", id="not for long enough"),
     ],
 )
 def test_what_time_alone_does_not_make_true_has_no_moment(when: str) -> None:

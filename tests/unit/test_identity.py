@@ -16,6 +16,7 @@ from watchtower_agent.identity import (
     dependencies,
     gateways,
     is_container_id,
+    is_run_by_unit,
     is_this_machine,
     own_containers,
     protection,
@@ -24,7 +25,7 @@ from watchtower_agent.identity import (
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.settings import LoadedSettings
-from watchtower_agent.settings.model import MqttSettings, SamplingSettings, Settings
+from watchtower_agent.settings.model import EngineSettings, MqttSettings, SamplingSettings, Settings
 
 ID = "0123456789ab" + "c" * 52
 ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
@@ -49,6 +50,23 @@ def settings(proc_root: Path, url: str | None) -> Settings:
 
 async def protected(proc_root: Path, url: str | None, engine_url: str = "unix:///var/run/docker.sock") -> Protection:
     return await protection(settings(proc_root, url), engine_url)
+
+
+@pytest.mark.parametrize(
+    ("url", "unit", "ours"),
+    [
+        ("", "", True),
+        ("unix:///var/run/docker.sock", "", True),
+        ("unix:///run/podman/podman.sock", "", False),
+        ("unix:///run/podman/podman.sock", "podman.service", True),
+        ("unix:///run/user/1000/docker.sock", "docker-of-op.service", False),
+        ("tcp://h:2376", "docker-2.service", False),
+        ("ssh://h", "docker-2.service", False),
+    ],
+)
+def test_only_the_engine_that_the_unit_runs_is_restarted(url: str, unit: str, *, ours: bool) -> None:
+    engine = EngineSettings(unit=unit) if unit else EngineSettings()
+    assert is_run_by_unit(Settings(engine=engine), url) is ours
 
 
 @pytest.mark.parametrize(
