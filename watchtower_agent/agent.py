@@ -52,7 +52,8 @@ from watchtower_agent.publishing.outbox import NoBroker, OutboxPublisher
 from watchtower_agent.publishing.topics import Topics
 from watchtower_agent.reloading import Reloading
 from watchtower_agent.schedules import Schedules
-from watchtower_agent.service_manager import ServiceManager, of_this_process
+from watchtower_agent.service import listen_once_policies_are_read, on_hangup, serve_as_service
+from watchtower_agent.service_manager import of_this_process
 from watchtower_agent.serving.commands import Commands
 from watchtower_agent.serving.control import ControlServer
 from watchtower_agent.serving.counts import Counts
@@ -64,7 +65,6 @@ from watchtower_agent.state.totals import Totals
 from watchtower_agent.storage import SqliteStore
 from watchtower_agent.storage.gaps import DeadLetters, OutboxDrop
 from watchtower_agent.tasks import Tasks
-from watchtower_agent.vitals import stuck
 
 log = structlog.get_logger("watchtower_agent")
 
@@ -73,9 +73,6 @@ _DRAIN_MAY_TAKE = 5.0
 """Seconds that the end of the agent waits: for actions under way, then for the broker. What is left is on disk."""
 _STORE_WAITS = 5.0
 """Seconds between tries to open the store on a disk that is full."""
-_POLICIES_MAY_TAKE = 10.0
-"""Seconds that the engine is not listened to at the start until the policies were read. A folder that hangs then does
-not keep the agent deaf: it publishes, and acts once there are policies."""
 
 
 def run(loaded: LoadedSettings, read: Callable[[], LoadedSettings]) -> int:
@@ -270,7 +267,7 @@ class Agent:
             composer=composer,
             http=http,
         )
-        _on_hangup(reloading, folder, self._service, parts)
+        on_hangup(reloading, folder, self._service, parts)
         await control.start()
         sampler.start()
         tasks = Tasks(self._stop)
@@ -278,14 +275,14 @@ class Agent:
             "loop": loop.run(),
             "policy folder": folder.run(),
             "schedules": schedules.run(),
-            "engine session": _once_policies_are_read(folder, session),
+            "engine session": listen_once_policies_are_read(folder, session),
             "inventory": inventory.run(),
             "services": services.run(),
             "sources": sources.run(),
             "commands": commands.run(),
             "publisher": publisher.run(),
             "http": http.run(monitoring) if http is not None else _nothing(self._stop),
-            "service": _serve_as_service(self._service, folder, parts),
+            "service": serve_as_service(self._service, folder, parts),
         }.items():
             tasks.start(work, name)
         try:
@@ -381,45 +378,6 @@ def _gap_of_dead(letters: DeadLetters) -> GapObserved:
         count=letters.count,
         sequences=letters.sequences,
     )
-
-
-async def _once_policies_are_read(folder: PolicyFolder, session: EngineSession) -> None:
-    """Listen to the engine. What it replays at the start sets off the policies in force when it is handled."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(folder.looked.wait(), _POLICIES_MAY_TAKE)
-    await session.run()
-
-
-async def _serve_as_service(service: ServiceManager, folder: PolicyFolder, parts: Parts) -> None:
-    """Ready once policies are in force, the engine or not: to tell that it is away is part of the work."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(folder.looked.wait(), _POLICIES_MAY_TAKE)
-    service.ready(parts.line())
-    vitals = parts.vitals()
-    await service.watch(lambda: stuck(vitals, parts.clock.now().monotonic), parts.line)
-
-
-def _on_hangup(reloading: Reloading, folder: PolicyFolder, service: ServiceManager, parts: Parts) -> None:
-    """SIGHUP: read the settings and the policies now."""
-    running = asyncio.get_running_loop()
-    reloads: set[asyncio.Task[None]] = set()
-    turn = asyncio.Lock()
-
-    async def read() -> None:
-        async with turn:
-            service.reloading(parts.clock.now().monotonic)
-            try:
-                await reloading.reload()
-                await folder.reload()
-            finally:
-                service.ready(parts.line())
-
-    def reload() -> None:
-        task = asyncio.create_task(read(), name="reload on SIGHUP")
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
-    running.add_signal_handler(signal.SIGHUP, reload)
 
 
 async def _nothing(stop: asyncio.Event) -> None:
