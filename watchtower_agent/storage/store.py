@@ -117,7 +117,7 @@ class SqliteStore:
 
     async def open_intents(self) -> Sequence[Intent]:
         """Intents without an outcome, oldest first: what a crash interrupted."""
-        return await self._call(lambda tables: tables.open_intents())
+        return await self._call(lambda tables: tables.ledger.open_intents())
 
     async def history(
         self,
@@ -130,7 +130,7 @@ class SqliteStore:
     ) -> Sequence[LedgerRow]:
         """The newest rows of the ledger, newest first. `target` is a name or an id."""
         return await self._call(
-            lambda tables: tables.history(limit=limit, policy=policy, target=target, verb=verb, result=result)
+            lambda tables: tables.ledger.history(limit=limit, policy=policy, target=target, verb=verb, result=result)
         )
 
     async def facts(self) -> StoreFacts:

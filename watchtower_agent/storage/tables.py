@@ -4,35 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 
 from watchtower_agent.model.commit import Commit
-from watchtower_agent.model.decision import Decision, Verb
 from watchtower_agent.model.engine_event import Cursor
-from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import EventMessage, StateMessage
 from watchtower_agent.model.observation import Resume
-from watchtower_agent.model.outcome import Act, Intent, Outcome, Result
 from watchtower_agent.model.values import dataclass
-from watchtower_agent.ports.store import LedgerRow, StoreFacts
+from watchtower_agent.ports.store import StoreFacts
 from watchtower_agent.storage.gaps import DEAD, GAP_TOPIC_PART, OVERFLOW, RESET, DeadLetters, OutboxDrop, Told
-from watchtower_agent.storage.ledger_text import (
-    decision_from,
-    decision_text,
-    is_verified,
-    moment_from,
-    moment_text,
-    outcome_from,
-    outcome_text,
-    text_of,
-)
+from watchtower_agent.storage.ledger_table import LedgerTable
+from watchtower_agent.storage.ledger_text import text_of
 
 SEEN_KEPT = 2048
-LEDGER_KEPT = 10_000
-"""Rows of actions, and as many of notifications."""
-SHORT_ID = 12
-"""Digits of a container's id that Docker shows, and by which people name it."""
 DEAD_LETTERS_KEPT = 1_000
 DEAD_PAYLOAD_KEPT = 16 * 1024
 """Bytes of a dead letter's payload that are kept: enough to know what it was."""
@@ -55,11 +40,15 @@ class Tables:
     Args:
         connection: Open, at the present schema.
         max_size: Bytes that undelivered events may take; past that the oldest are dropped.
+
+    Attributes:
+        ledger: What was begun, and how it ended.
     """
 
     def __init__(self, connection: sqlite3.Connection, *, max_size: int) -> None:
         self._db = connection
         self._max_size = max_size
+        self.ledger = LedgerTable(connection)
         self.tally = self._counted()
 
     def _counted(self) -> Tally:
@@ -93,12 +82,7 @@ class Tables:
             self.set_meta("cursor", text_of({"time_ns": commit.cursor.time_ns, "event_id": commit.cursor.event_id}))
         if commit.event_ids:
             self._write_seen(commit.event_ids)
-        for intent in commit.intents:
-            self._write_ledger(intent)
-        for outcome in commit.outcomes:
-            self._write_outcome(outcome)
-        for told in {outcome.decision.verb is Verb.NOTIFY for outcome in commit.outcomes}:
-            self._trim_ledger(told=told)
+        self.ledger.write(commit.intents, commit.outcomes)
         for record in commit.records:
             where = (record.kind, record.key)
             if record.value is None:
@@ -126,33 +110,6 @@ class Tables:
     def _write_seen(self, event_ids: Sequence[str]) -> None:
         self._db.executemany("INSERT INTO seen (event_id) VALUES (?)", [(event_id,) for event_id in event_ids])
         self._db.execute("DELETE FROM seen WHERE number <= (SELECT max(number) FROM seen) - ?", (SEEN_KEPT,))
-
-    def _write_ledger(self, intent: Intent) -> None:
-        decision = intent.decision
-        self._db.execute(
-            """INSERT INTO ledger (id, policy, target, target_id, verb, decision, intent_at, started_at_before, begun)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
-            (
-                *(decision.id, decision.policy, decision.target.name, decision.target.id, decision.verb),
-                *(decision_text(decision), intent.at, intent.started_at_before, moment_text(intent.moment)),
-            ),
-        )
-
-    def _write_outcome(self, outcome: Outcome) -> None:
-        # What was never tried has no intent; its row begins and ends here.
-        self._write_ledger(Intent(decision=outcome.decision, at=outcome.started_at))
-        self._db.execute(
-            "UPDATE ledger SET result = ?, outcome = ?, ended = ? WHERE id = ?",
-            (outcome.result, outcome_text(outcome), moment_text(outcome.moment), outcome.decision.id),
-        )
-
-    def _trim_ledger(self, *, told: bool) -> None:
-        """Forget the oldest notifications, or actions. Once a commit: it has to count what is kept."""
-        self._db.execute(
-            """DELETE FROM ledger WHERE result IS NOT NULL AND (verb = 'notify') = :told AND number <=
-            (SELECT number FROM ledger WHERE (verb = 'notify') = :told ORDER BY number DESC LIMIT 1 OFFSET :kept)""",
-            {"told": told, "kept": LEDGER_KEPT},
-        )
 
     def _write_states(self, states: Iterable[StateMessage]) -> None:
         for state in states:
@@ -346,53 +303,8 @@ class Tables:
             install_id=self._meta("install_id") or "",
             retained_topics=tuple(row[0] for row in self._db.execute("SELECT topic FROM retained ORDER BY topic")),
             store_was_reset=self.reset_reason(),
-            acts=tuple(self._acts()),
+            acts=tuple(self.ledger.acts()),
         )
-
-    def _acts(self) -> Iterator[Act]:
-        rows = self._db.execute(
-            """SELECT id, policy, target, target_id, verb, intent_at, coalesce(ended, begun), result, outcome
-            FROM ledger WHERE (verb = 'notify') = 0 AND result IS NOT ? ORDER BY number""",
-            (Result.ABANDONED,),
-        )
-        for decision_id, policy, target, target_id, verb, at, moment, result, outcome in rows:
-            # A row of an older agent has the wall clock alone, and so it is counted by that.
-            known = moment_from(moment) or Instant(wall=at, monotonic=0.0)
-            yield Act(
-                id=decision_id,
-                policy=policy,
-                target=target,
-                target_id=target_id,
-                verb=Verb(verb),
-                at=known,
-                helped=_helped(result, outcome),
-            )
-
-    def open_intents(self) -> list[Intent]:
-        """Intents without an outcome, oldest first."""
-        rows = self._db.execute(
-            "SELECT decision, intent_at, started_at_before, begun FROM ledger WHERE result IS NULL ORDER BY number"
-        )
-        return [_intent(*row) for row in rows]
-
-    def history(
-        self, *, limit: int, policy: str | None, target: str | None, verb: Verb | None, result: Result | None
-    ) -> list[LedgerRow]:
-        """The newest rows, newest first; a target is given by name, by id or by as much of that as Docker shows."""
-        rows = self._db.execute(
-            """SELECT decision, intent_at, started_at_before, begun, result, outcome, ended FROM ledger
-            WHERE (:policy IS NULL OR policy = :policy) AND (:target IS NULL OR :target IN (target, target_id)
-                OR (length(:target) >= :short AND substr(target_id, 1, length(:target)) = :target))
-            AND (:verb IS NULL OR verb = :verb) AND (:result IS NULL OR result = :result)
-            ORDER BY number DESC LIMIT :limit""",
-            {"policy": policy, "target": target, "short": SHORT_ID, "verb": verb, "result": result, "limit": limit},
-        )
-        answer = []
-        for decision, at, before, begun, found, text, ended in rows:
-            intent = _intent(decision, at, before, begun)
-            outcome = None if found is None else outcome_from(intent.decision, found, text, ended)
-            answer.append(LedgerRow(intent=intent, outcome=outcome))
-        return answer
 
     def facts(self) -> StoreFacts:
         """Depth and size of the outbox, and what was dropped."""
@@ -405,15 +317,3 @@ class Tables:
             dropped=int(self._meta("dropped") or 0),
             dead_letters=self._db.execute("SELECT count(*) FROM dead_letters").fetchone()[0],
         )
-
-
-def _helped(result: str | None, outcome: str | None) -> bool | None:
-    """Whether an action was of use; None while that is not known."""
-    if result in {Result.FAILED, Result.INEFFECTIVE}:
-        return False
-    return True if outcome is not None and is_verified(outcome) else None
-
-
-def _intent(decision_text_: str, at: float, started_at_before: float | None, begun: str | None) -> Intent:
-    decision: Decision = decision_from(decision_text_)
-    return Intent(decision=decision, at=at, started_at_before=started_at_before, moment=moment_from(begun))
