@@ -36,7 +36,9 @@ class Ancestry:
         self._silent: frozenset[str] = frozenset()
         self._lock = Lock()
 
-    def told(self, images: Sequence[Image], calls: EngineCalls, what: str) -> tuple[Image, ...]:
+    def told(
+        self, images: Sequence[Image], calls: EngineCalls, what: str, *, patient: bool = True
+    ) -> tuple[Image, ...]:
         """The images with their parents, also where the engine's listing does not tell.
 
         One of which the engine answers an error, or nothing, is marked as unread; the others are asked all the same.
@@ -45,6 +47,7 @@ class Ancestry:
             images: All that there are.
             calls: The blocking API.
             what: What is being done, for errors.
+            patient: Whether those that gave no answer the last time are asked again. It takes the whole time of a call.
 
         Raises:
             EngineRefusedError: The engine is gone.
@@ -56,7 +59,7 @@ class Ancestry:
         unanswered: set[str] = set()
         try:
             for image_id in sorted((each.id for each in images if each.id not in known), key=silent.__contains__):
-                if len(unanswered) >= _MOST_UNANSWERED:
+                if len(unanswered) >= _MOST_UNANSWERED or (not patient and image_id in silent):
                     unread.add(image_id)
                     continue
                 try:

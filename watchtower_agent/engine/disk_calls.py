@@ -71,7 +71,7 @@ def read_disk_contents(calls: EngineCalls, ancestry: Ancestry, *, at: float) -> 
     listing, services = list_containers(calls, _WHAT), read_services(calls, _WHAT)
     return DiskUsage(
         at=at,
-        images=ancestry.told(images, calls, _WHAT),
+        images=ancestry.told(images, calls, _WHAT, patient=False),  # it is asked for before each deletion
         containers=disk_usage.containers_of(listing, networks, None),
         networks=networks,
         volumes=disk_usage.volumes_of(volumes),

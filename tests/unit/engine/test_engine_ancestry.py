@@ -98,11 +98,12 @@ class Answers(EngineCalls):
             raise self.errors[name]
         return {"RootFS": {"Layers": list(self.layers[name])}}
 
-    def told(self, ancestry: Ancestry) -> dict[str, tuple[str, bool]]:
+    def told(self, ancestry: Ancestry, *, patient: bool = True) -> dict[str, tuple[str, bool]]:
         """Name -> name of its parent, and whether it is unread."""
         self.asked.clear()
         names = {sha(name): name for name in self.layers}
-        found = ancestry.told([image(name, f"{name}:1") for name in self.layers], self, "listing")
+        images = [image(name, f"{name}:1") for name in self.layers]
+        found = ancestry.told(images, self, "listing", patient=patient)
         return {names[each.id]: (names.get(each.parent, ""), each.unread) for each in found}
 
 
@@ -128,6 +129,16 @@ def test_of_images_that_hang_a_few_are_waited_for_in_one_listing_and_they_are_as
     del calls.errors["h3"], calls.errors["h4"]
     assert calls.told(ancestry)["app"] == ("base", False)
     assert calls.asked == ["h3", "h4", "base", "app", "h0", "h1", "h2"]
+
+
+def test_who_is_in_a_hurry_asks_none_again_that_hung() -> None:
+    calls, ancestry = Answers({"bad": "x", "base": "a"}), Ancestry()
+    calls.errors["bad"] = EngineTimeoutError("it hangs")
+    calls.told(ancestry)
+    assert calls.told(ancestry, patient=False) == {"bad": ("", True), "base": ("", False)}
+    assert calls.asked == []
+    calls.told(ancestry)
+    assert calls.asked == ["bad"]  # it is not forgotten
 
 
 def test_an_engine_that_is_gone_ends_the_listing() -> None:
