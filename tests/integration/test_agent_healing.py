@@ -71,6 +71,7 @@ async def test_an_unhealthy_container_is_restarted_and_cause_to_outcome_share_on
     engine.docker("exec", "sick", "touch", "/tmp/bad")
 
     (outcome,) = await host.watch.until_told("action", "succeeded", "sick")
+    await host.watch.until_told("container", "start", "sick", count=2)  # the engine may tell it after it has answered
 
     chain = [e for e in host.watch.events if e.correlation == outcome.correlation]
     story = [f"{e.kind}/{e.action}" for e in chain]
