@@ -140,8 +140,6 @@ class MqttLink:
 
     async def _live(self, connection: MqttConnection, serve: Callable[[MqttConnection], Awaitable[None]]) -> bool:
         """One connection's life. True when it ended because everything was said."""
-        self._said = ""
-        self._on_up(f"Connected to the broker at {self.url}.")
         self.subscriptions.opened(connection)
         connection.deliver_to(self.subscriptions.received)
         serving = asyncio.create_task(self._serve(connection, serve), name="mqtt serving")
@@ -175,7 +173,8 @@ class MqttLink:
                 f"Allow this user to write {self._options.base_topic}/v1/{self._options.host}/#.",
             )
         if status.verdict is not Verdict.LOST:
-            self.connected, self.last_error = True, ""
+            self.connected, self.last_error, self._said = True, "", ""
+            self._on_up(f"Connected to the broker at {self.url}.")
         await serve(connection)
 
     def _down(self, sentence: str) -> None:
