@@ -2,7 +2,7 @@
 
 The process in a container is killed from outside, one container after the other; a policy restarts what died. A
 recorder before the engine's socket stamps the event's bytes on their way to the agent, and the restart call on its way
-back. The peer is the shortest loop that the Docker SDK allows: nothing durable, no guards, no broker.
+back. The peer is the shortest loop that the Docker SDK allows: nothing durable, no guards, no broker, and with the same priority.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from report import Figure, machine, options, progress, show, spread
-from stage import Json, Observer, Stage, running
+from stage import NICE, Json, Observer, Stage, running
 
 LIMIT_P99_MS = 10.0
 
@@ -94,7 +94,7 @@ def with_peer(stage: Stage, containers: list[str], count: int) -> list[float]:
     recorder, url = stage.recorder()
     script = Path(stage.directory, "peer.py")
     script.write_text(PEER)
-    with subprocess.Popen([sys.executable, str(script), url], stdout=subprocess.PIPE) as peer:
+    with subprocess.Popen([*NICE, sys.executable, str(script), url], stdout=subprocess.PIPE) as peer:
         try:
             assert peer.stdout is not None
             peer.stdout.readline()

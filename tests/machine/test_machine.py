@@ -19,7 +19,7 @@ import pytest
 from tests.machine.conftest import PASSWORD, Story
 from tests.support.agent import Told
 from tests.support.engine_stats import StatsStream, cpu_percent, not_stolen, settled
-from tests.support.machine import BROKER, Machine
+from tests.support.machine import BROKER, CHECKOUT, Machine
 from tests.support.published import Published
 from tests.support.schema import validate_message
 from tests.support.tape import EngineTape, Recorded, recorded
@@ -39,6 +39,18 @@ OPERATORS_OWN = (
     "s|interval: 10s, per|interval: 1s, per|; s|hold: 5m|hold: 20s|"
 )
 """What the operator changes in the shipped agent.yaml. A hold of 5 min after each start of the engine is long."""
+
+RESTARTS_ENGINE = """
+version: 1
+policies:
+  - name: engine-hangs
+    when: engine.responding == false
+    for: 5s
+    then: {restart_engine: {}}
+    cooldown: 1s
+    backoff: {initial: 1s}
+    budget: {max: 20, per: 1h}
+"""
 
 
 async def run(machine: Machine, name: str, script: str, *options: str) -> str:
@@ -167,6 +179,47 @@ async def test_an_agent_that_hangs_is_started_again_by_the_watchdog(story: Story
     assert machine.unit("NRestarts") == "1"
     assert "Watchdog timeout" in machine.run("journalctl --unit watchtower-agent --no-pager --output cat")
     assert watch.statuses[-2:] == ["offline", "online"]
+
+
+async def test_an_engine_that_hangs_is_restarted_once_systemd_lets_the_agent(story: Story, tmp_path: Path) -> None:
+    machine, watch = story.machine, story.watch
+    policy = tmp_path / "engine.yaml"
+    policy.write_text(RESTARTS_ENGINE)
+    machine.put(policy, "/etc/watchtower-agent/policies/engine.yaml")
+    machine.put(CHECKOUT / "config/polkit/50-watchtower-agent.rules", "/root/agent.rules")
+    machine.run("chmod 644 /etc/watchtower-agent/policies/engine.yaml")
+    machine.run("sed -i 's|restart_engine: false|restart_engine: true|' /etc/watchtower-agent/agent.yaml")
+    times = len(watch.told("agent", "started"))
+    await inside(machine, "systemctl restart watchtower-agent")
+    await started(story, times + 1)
+    hung = machine.run("systemctl show --value --property=MainPID docker")
+
+    # without the rule polkit refuses, and says so; the engine is as it was
+    machine.run("systemctl kill --kill-whom=main --signal=STOP docker")
+    refused, *_ = await watch.until_told("action", "failed", "machine", timeout=LONG)
+    assert "denied" in refused.reason or "authentication" in refused.reason, refused.reason
+    assert machine.run("systemctl show --value --property=MainPID docker") == hung
+
+    # with it the same engine, hanging still, is restarted
+    machine.run("install -m 644 /root/agent.rules /etc/polkit-1/rules.d/50-watchtower-agent.rules")
+    (done,) = await watch.until_told("action", "succeeded", "machine", timeout=LONG)
+    assert done.data["numbers"]["unit"] == "docker.service"
+    assert machine.run("systemctl show --value --property=MainPID docker") != hung
+    assert machine.run("systemctl is-active docker") == "active"
+
+    # the rule is for that one unit and that one verb
+    for command in ("stop docker", "restart ssh", "reboot"):
+        tried = machine.run(f"runuser -u watchtower-agent -- systemctl --no-ask-password {command} 2>&1", check=False)
+        assert "denied" in tried or "authentication" in tried, tried
+
+    # what a person has stopped stays stopped
+    machine.run("systemctl stop docker.socket docker.service")
+    await watch.until_told("action", "abandoned", "machine", timeout=LONG, where=lambda told: "was stopped" in told.reason)
+    assert machine.run("systemctl is-active docker", check=False) == "inactive"
+    machine.run("rm /etc/watchtower-agent/policies/engine.yaml /etc/polkit-1/rules.d/50-watchtower-agent.rules")
+    await inside(machine, "systemctl start docker.socket docker.service")
+    await asyncio.to_thread(machine.reach_engine)
+    await watch.until(lambda _: (watch.state("web") or {}).get("status") == "running", timeout=LONG)
 
 
 @pytest.mark.parametrize("how", ["reboot", "lose_power"])

@@ -14,6 +14,7 @@ from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Intent, Result
 from watchtower_agent.ports.clock import Clock
 from watchtower_agent.ports.store import LedgerRow, StoreFacts
+from watchtower_agent.storage.dead_telling import DeadTelling
 from watchtower_agent.storage.file import StoreFolder
 from watchtower_agent.storage.gaps import DeadLetters, OutboxDrop
 from watchtower_agent.storage.tables import Tables
@@ -44,7 +45,8 @@ class SqliteStore:
             left undeclared. A drop is declared by an `agent/event_gap` event with its cause and count; when that is
             dropped before the broker had it, the next drop counts what it told.
         on_buried: Called in the event loop when an event was moved to the dead letters, and after `load` for those
-            that a crash left undeclared; never for a gap event, whose own loss the next dead letter tells.
+            that a crash left undeclared; many in a row are told together. Never for a gap event, whose own loss the
+            next dead letter tells.
         on_reset: Called in the event loop with one sentence when the file turned out to be damaged while running
             and was set aside: everything but the call that found it is gone, under a new install id. At the start
             `Resume.store_was_reset` says it instead.
@@ -66,7 +68,7 @@ class SqliteStore:
         self._clock = clock
         self._writer = Writer(self._folder, clock=clock, max_size=max_size, on_reset=on_reset or (lambda _reason: None))
         self._on_dropped = on_dropped
-        self._on_buried = on_buried
+        self._dead = DeadTelling(on_buried or (lambda _letters: None))
         self._lazy_events: list[int] = []
         self._lazy_states: list[tuple[str, int]] = []
         self._lazy_timer: asyncio.TimerHandle | None = None
@@ -89,6 +91,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Write what waits and close the file."""
+        self._dead.close()
         self._flush_lazily()
         await self._writer.close()
         self._folder.unlock()
@@ -102,8 +105,8 @@ class SqliteStore:
         )
         if drop is not None and self._on_dropped is not None:
             self._on_dropped(drop)
-        if dead is not None and self._on_buried is not None:
-            self._on_buried(dead)
+        if dead is not None:
+            self._dead.add(dead)
         return resume
 
     async def commit(self, commit: Commit) -> None:
@@ -165,8 +168,8 @@ class SqliteStore:
         """Move an event that the broker will never take to the dead letters."""
         at = self._clock.now().wall
         dead = await self._call(lambda tables: tables.bury(message, reason=reason, at=at))
-        if dead is not None and self._on_buried is not None:
-            self._on_buried(dead)
+        if dead is not None:
+            self._dead.add(dead)
 
     # --- in the event loop -----------------------------------------------------------------------------------------
 

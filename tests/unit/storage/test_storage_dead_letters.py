@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from itertools import pairwise
 from pathlib import Path
 
 from tests.support.core import FakeClock
 from tests.support.store_values import event
+from tests.support.virtual_time import run_in_virtual_time
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.storage import DeadLetters, OutboxDrop, SqliteStore
+from watchtower_agent.storage.dead_telling import DeadTelling
 
 
 class Agent:
@@ -104,6 +108,46 @@ async def test_a_gap_event_that_is_a_dead_letter_itself_is_told_by_the_next_dead
     await agent.bury(event(3))
     assert agent.buried == [DeadLetters(count=3, since=first, until=agent.clock.wall, sequences=(1, 2, 3))]
     await agent.store.close()
+
+
+def test_many_in_a_row_are_told_together_and_ever_more_seldom() -> None:
+    """A policy that notifies of each, on a topic that the broker denies, makes a dead letter of each telling."""
+    told: list[tuple[float, int]] = []
+
+    async def chain() -> None:
+        loop = asyncio.get_running_loop()
+
+        def again(letters: DeadLetters) -> None:
+            told.append((loop.time(), letters.count))
+            loop.call_soon(telling.add, one)
+
+        telling = DeadTelling(again)
+        for _ in range(3):
+            telling.add(one)
+        await asyncio.sleep(3600.0)
+        telling.close()
+
+    one = DeadLetters(count=1, since=0.0, until=0.0)
+    run_in_virtual_time(chain())
+    assert told[:6] == [(0.0, 1), (1.0, 3), (3.0, 1), (7.0, 1), (15.0, 1), (31.0, 1)]
+    later = [at for at, _ in told[6:]]
+    assert {after - before for before, after in pairwise(later)} == {60.0}
+    assert 55 < len(later) <= 60
+
+
+def test_after_a_quiet_while_the_next_is_told_at_once() -> None:
+    told: list[float] = []
+
+    async def seldom() -> None:
+        loop = asyncio.get_running_loop()
+        telling = DeadTelling(lambda _: told.append(loop.time()))
+        for wait in (0.0, 0.5, 100.0, 121.0, 0.5):
+            await asyncio.sleep(wait)
+            telling.add(DeadLetters(count=1, since=0.0, until=0.0))
+        await asyncio.sleep(1.0)
+
+    run_in_virtual_time(seldom())
+    assert told == [0.0, 1.0, 100.5, 221.5, 222.5]
 
 
 async def test_one_that_was_buried_before_is_not_counted_again(tmp_path: Path) -> None:
