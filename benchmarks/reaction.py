@@ -2,7 +2,8 @@
 
 The process in a container is killed from outside, one container after the other; a policy restarts what died. A
 recorder before the engine's socket stamps the event's bytes on their way to the agent, and the restart call on its way
-back. The peer is the shortest loop that the Docker SDK allows: nothing durable, no guards, no broker, and with the same priority.
+back. The peer is the shortest loop that the Docker SDK allows, with the same priority: nothing durable, no guards, no
+broker.
 """
 
 from __future__ import annotations

@@ -214,7 +214,9 @@ async def test_an_engine_that_hangs_is_restarted_once_systemd_lets_the_agent(sto
 
     # what a person has stopped stays stopped
     machine.run("systemctl stop docker.socket docker.service")
-    await watch.until_told("action", "abandoned", "machine", timeout=LONG, where=lambda told: "was stopped" in told.reason)
+    await watch.until_told(
+        "action", "abandoned", "machine", timeout=LONG, where=lambda told: "was stopped" in told.reason
+    )
     assert machine.run("systemctl is-active docker", check=False) == "inactive"
     machine.run("rm /etc/watchtower-agent/policies/engine.yaml /etc/polkit-1/rules.d/50-watchtower-agent.rules")
     await inside(machine, "systemctl start docker.socket docker.service")
