@@ -17,6 +17,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.conditions.closeness import Standing
 from watchtower_agent.policies.conditions.subject import ContainerSubject, HostSubject
+from watchtower_agent.policies.conditions.truth import Truth
 from watchtower_agent.policies.making import container_target, digest, host_target, notification, parameters
 from watchtower_agent.policies.policy import Policy, PolicySet, WhenTrigger
 from watchtower_agent.policies.selector import Choice
@@ -71,9 +72,14 @@ class Conditions:
             if policy.mode is Mode.OFF or not isinstance(policy.trigger, WhenTrigger):
                 continue
             edges.extend(self._changed(policy, now))
-            for target, record, subject in self._subjects(policy, state, now, records, containers):
-                key = (policy.name, target.id)
-                found = self._follow(key, policy, target, subject, now, interval)
+            trigger, host = policy.trigger, host_target(policy, state.host)
+            for record, subject in self._subjects(policy, state, now, records, containers):
+                truth = trigger.condition.evaluate(subject)
+                key = (policy.name, host.id if record is None else record.container.id)
+                if not truth and key not in self._tracked:
+                    continue  # as nearly all are, at nearly every tick
+                target = host if record is None else container_target(record)
+                found = self._follow(policy, trigger, target, subject, now, interval, truth=truth)
                 edges.extend(found)
                 tracked = self._tracked.get(key)
                 if tracked is not None:
@@ -95,16 +101,16 @@ class Conditions:
         now: Instant,
         records: Sequence[ContainerRecord],
         containers: list[Container],
-    ) -> Iterator[tuple[Target, ContainerRecord | None, HostSubject]]:
+    ) -> Iterator[tuple[ContainerRecord | None, HostSubject]]:
         if policy.selector is None:
-            yield host_target(policy, state.host), None, HostSubject(state, now)
+            yield None, HostSubject(state, now)
             return
         choice = self._choices.get(policy.name)
         if choice is None or choice.selector is not policy.selector:
             choice = self._choices[policy.name] = Choice(policy.selector)
         for index in choice.among(containers):
             record = records[index]
-            yield container_target(record), record, ContainerSubject(state, now, record)
+            yield record, ContainerSubject(state, now, record)
 
     def acted(self, target: Target, now: Instant) -> None:
         """The agent acted on the target: every timer about it starts anew."""
@@ -218,18 +224,17 @@ class Conditions:
 
     def _follow(
         self,
-        key: tuple[str, str],
         policy: Policy,
+        trigger: WhenTrigger,
         target: Target,
         subject: HostSubject,
         now: Instant,
         interval: float,
+        *,
+        truth: Truth,
     ) -> list[Edge]:
-        trigger = policy.trigger
-        if not isinstance(trigger, WhenTrigger):
-            return []
+        key = (policy.name, target.id)
         edges = list(self._started_anew(key, trigger, subject, now))
-        truth = trigger.condition.evaluate(subject)
         tracked = self._tracked.get(key)
         if truth:
             if tracked is None:
@@ -244,7 +249,7 @@ class Conditions:
             tracked.unknown_since, tracked.ended, tracked.target = None, None, target
             if not tracked.firing and now.monotonic - tracked.since.monotonic >= trigger.hold - _EARLY * interval:
                 tracked.firing = True
-                tracked.correlation_id = digest(policy.name, target.id, repr(now.wall))
+                tracked.correlation_id = digest(*key, repr(now.wall))
                 tracked.cause_id = _cause_id(trigger, subject)
                 tracked.numbers = trigger.condition.numbers(subject)
                 edges.append(_firing(policy, trigger, tracked, now))
