@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -69,6 +70,38 @@ def test_a_service_shrinks_after_its_window_and_no_sooner() -> None:
     assert host.asked == [(4, 3), (3, 2)]
     host.settle(600)
     assert host.replicas == 2
+
+
+def test_a_shrink_that_waits_for_its_turn_is_given_up_where_more_is_needed_by_then() -> None:
+    host = ScaledHost(scale_policy(), replicas=4, interval=10.0)
+    host.needs(4.0)
+    host.settle(60)
+    host.needs(1.5)
+    host.until_begun()
+    assert host.asked == [(4, 3)]
+
+    host.needs(8.0)
+    host.tick()
+    host.carry_out()
+    assert host.replicas == 4
+    host.settle(60)
+    assert host.replicas == 8
+
+
+def test_a_growth_that_waits_for_its_turn_is_given_up_where_fewer_are_enough_by_then() -> None:
+    host = ScaledHost(scale_policy(), replicas=4)
+    host.needs(4.0)
+    host.settle(60)
+    host.needs(8.0)
+    intent = host.until_begun()
+    scaling = host.pipeline.decisions.scaling
+    assert not scaling.outdated(intent.decision)
+
+    known = scaling.by["web"]
+    assert known.looked is not None
+    fewer = replace(known.looked.recommendation, to=3)
+    known.looked = replace(known.looked, recommendation=fewer)
+    assert scaling.outdated(intent.decision)
 
 
 def test_only_the_leader_acts_and_whoever_leads_next_goes_on_from_what_it_saw() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from watchtower_agent.loop.decisions import Decisions
-from watchtower_agent.model.decision import Dropped, Held, Mode
+from watchtower_agent.model.decision import Dropped, Held, Mode, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.outcome import Intent
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
@@ -43,6 +43,8 @@ def recheck(decisions: Decisions, intent: Intent, now: Instant) -> Held | Droppe
         why = obsolete(waiting, policy, state, now, fires)
         if not why and in_doubt(decision, fires):
             why = "it is not known at this moment whether its condition holds"
+        if not why and decision.verb is Verb.SCALE and decisions.scaling.outdated(decision):
+            why = "by the newest sample it needs another number"
         if not why and is_revert(decision):
             why = no_room(decision.parameters, record, state, now)
     if policy is None or why:

@@ -154,6 +154,14 @@ class Scaling:
         known = self.by.get(policy)
         return None if known is None else known.wants
 
+    def outdated(self, decision: Decision) -> bool:
+        """Whether the newest look wants more than a change that has not begun would leave, or the opposite of it."""
+        known, before, to = self.by.get(decision.policy), decision.parameters.get("from"), decision.parameters.get(TO)
+        if known is None or known.looked is None or not isinstance(before, int) or not isinstance(to, int):
+            return False
+        newest = known.looked.recommendation.to
+        return newest > to if to < before else newest < before < to
+
     def begins(self, decision: Decision, now: Instant) -> None:
         """The agent is about to change a service: that change is nobody else's."""
         self._expect(decision, now)
