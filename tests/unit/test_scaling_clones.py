@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from tests.support.scaled_host import (
+    COMPOSE,
     GIB,
     OF_COMPOSE,
     ScaledHost,
@@ -20,14 +21,19 @@ from tests.support.scaled_host import (
 from tests.unit.test_explaining import explain
 from watchtower_agent.loop.resizing import Resized
 from watchtower_agent.model.container import ContainerDetail, ContainerStatus
-from watchtower_agent.model.decision import Decision, Held
+from watchtower_agent.model.decision import Decision, Held, Mode
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
 from watchtower_agent.model.service import CLONE_OF, CloneFacts
-from watchtower_agent.policies.policy import PolicySet
+from watchtower_agent.policies.contested import contested
+from watchtower_agent.policies.policy import MaintenanceWindow, Policy, PolicySet
 from watchtower_agent.policies.resizing.past import Past
 from watchtower_agent.policies.resizing.standing import Standing
-from watchtower_agent.policies.strategies.scale import ScaleTarget, ServiceKind
+from watchtower_agent.policies.strategies.scale import OwnMetricRule, ScaleStrategy, ScaleTarget, ServiceKind
+from watchtower_agent.policies.survey import Unseen
+from watchtower_agent.policies.times.cron import parse_cron
+from watchtower_agent.policies.times.moments import Schedule
+from watchtower_agent.policies.times.zones import zone_of
 
 MIB = 2**20
 
@@ -372,3 +378,68 @@ def test_a_clone_whose_original_is_gone_takes_its_place() -> None:
     host.settle(1500)
 
     assert host.running == 1
+
+
+def by_memory(mode: Mode = Mode.ENFORCE) -> Policy:
+    """Another one, of a group: who wrote it did not know that the containers are a Compose service's, too."""
+    strategy = ScaleTarget(kind=ServiceKind.GROUP, labels={"app": "web"})
+    by = OwnMetricRule(name="memory.working_set", target=8 * GIB)
+    return replace(scale_policy(strategy, by, mode=mode), name="group")
+
+
+def shared_by(*policies: Policy, needs: float) -> ScaledHost:
+    """A container that is all of these policies', and ten minutes in which that many are needed by CPU."""
+    host = ScaledHost(policies[0])
+    host.policies = PolicySet(policies=policies, digest="e")
+    host.see(host.policies)
+    host.docker.create("shop-web-1", labels={**OF_COMPOSE, "app": "web"}, silent=True)
+    host.connect()
+    host.needs(needs)
+    host.settle(600)
+    return host
+
+
+def test_of_two_policies_that_scale_the_same_containers_the_first_does() -> None:
+    host = shared_by(scale_policy(COMPOSE), by_memory(), needs=3.0)
+
+    assert host.asked == [(1, 2), (2, 3)]
+    why = "policy web scales some of the same containers, and is written before this one"
+    assert host.pipeline.decisions.scaling.by["group"].seen == Unseen(why=why)
+
+    # Once the first is gone the other one has them.
+    host.policies = PolicySet(policies=(by_memory(),), digest="f")
+    host.see(host.policies)
+    host.settle(600)
+    assert host.running == 1
+
+
+WINDOWS = {
+    name: (MaintenanceWindow(opens=Schedule(parse_cron(f"0 {hour} * * *"), zone_of("UTC")), open_for=3600.0),)
+    for name, hour in (("early", 3), ("late", 22))
+}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "left"),
+    [
+        (scale_policy(COMPOSE), by_memory(), {"group": "web"}),
+        (by_memory(), scale_policy(COMPOSE), {"web": "group"}),
+        (scale_policy(COMPOSE, mode=Mode.SHADOW), by_memory(), {}),
+        (scale_policy(COMPOSE), by_memory(Mode.SHADOW), {}),
+        (scale_policy(COMPOSE, windows=WINDOWS["early"]), replace(by_memory(), windows=WINDOWS["late"]), {}),
+        (
+            scale_policy(COMPOSE, windows=WINDOWS["early"]),
+            replace(by_memory(), windows=WINDOWS["early"]),
+            {"group": "web"},
+        ),
+        (scale_policy(), by_memory(), {}),
+    ],
+)
+def test_who_leaves_containers_to_another_policy(first: Policy, second: Policy, left: dict[str, str]) -> None:
+    host = a_project()
+    both = [(each, each.trigger) for each in (first, second) if isinstance(each.trigger, ScaleStrategy)]
+    mine = host.docker.find("shop-web-1")
+    theirs = replace(mine, labels={**mine.labels, "app": "web"})
+
+    assert contested(both, [mine, theirs]) == left
+    assert contested(both, [mine]) == {}

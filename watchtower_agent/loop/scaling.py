@@ -20,6 +20,7 @@ from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import FORBIDDEN, Intent, Outcome, Result
 from watchtower_agent.model.service import Judgement
 from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.contested import contested
 from watchtower_agent.policies.policy import Backoff, Policy, PolicySet
 from watchtower_agent.policies.scaled import NO_LIMITS, TO, litter_decision, scale_decision, shortage, target_of
 from watchtower_agent.policies.scaling.recommendation import Limit
@@ -79,6 +80,8 @@ class Scaling:
     by: dict[str, Scaled] = field(default_factory=dict)
     _policies: tuple[tuple[Policy, ScaleStrategy], ...] = ()
     _interrupted: list[Intent] = field(default_factory=list)
+    _contested: Mapping[str, str] = field(default_factory=dict)
+    """Policy whose containers another one scales, too -> that one."""
     _well: dict[tuple[str, int], float] = field(default_factory=dict)
     """Container and life -> since when it has been well, on the monotonic clock."""
     _looked_before: bool = False
@@ -141,6 +144,7 @@ class Scaling:
     def look(self, now: Instant) -> None:
         """Look at every service once."""
         self._follow_wellness(now)
+        self._contested = contested(self._policies, (each.container for each in self.state.containers.values()))
         self._began = now.monotonic if self._began is None else self._began
         gathers = now.monotonic - self._began < _GATHERS_FOR
         for policy, strategy in self._policies:
@@ -205,7 +209,7 @@ class Scaling:
 
     def _meet(self, policy: Policy, strategy: ScaleStrategy, known: Scaled, now: Instant) -> None:
         """Of its number nothing has to be gathered: what people do to it counts from the first sight on."""
-        seen = self._survey(strategy, known, now)
+        seen = self._survey(policy.name, strategy, known, now)
         if isinstance(seen, Unseen):
             return
         news, first = notice(known, seen, self.state, now), known.memory.wanted is None
@@ -213,12 +217,14 @@ class Scaling:
         if news or first:
             self._remember(policy.name, known, now)
 
-    def _survey(self, strategy: ScaleStrategy, known: Scaled, now: Instant) -> Survey | Unseen:
+    def _survey(self, name: str, strategy: ScaleStrategy, known: Scaled, now: Instant) -> Survey | Unseen:
         known.acts = strategy.clones or self.state.services.leads(now.monotonic)
+        if (first := self._contested.get(name)) is not None:
+            return Unseen(why=f"policy {first} scales some of the same containers, and is written before this one")
         return survey(strategy, self.state, now, lambda record: self._well_for(record, now))
 
     def _look(self, policy: Policy, strategy: ScaleStrategy, known: Scaled, now: Instant) -> None:
-        known.seen = seen = self._survey(strategy, known, now)
+        known.seen = seen = self._survey(policy.name, strategy, known, now)
         if isinstance(seen, Unseen):
             known.promised = 0.0
             return
