@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.scaled_host import (
     COMPOSE,
+    CPU,
     GIB,
     OF_COMPOSE,
     ScaledHost,
@@ -119,6 +120,8 @@ def test_what_an_interrupted_change_left_is_removed() -> None:
 
     (decision,) = host.of(Decision)
     assert decision.reason == "shop-web-2 was made and never started: an interrupted change left it"
+    told = {"replicas.wanted": 1, "to": 1, "left_over": 1, CPU: 60.0, f"{CPU} target": 60.0, "may_grow_in": 0.0}
+    assert decision.numbers.items() >= told.items()
     assert [each.name for each in host.docker.containers.values()] == ["shop-web-1"]
     assert host.limited == []
 

@@ -247,7 +247,8 @@ class Scaling:
                 advice = looked.recommendation
                 self.want(scale_decision(policy, strategy, seen, advice, now, expires_at=lasts, limits=limits), now)
             elif seen.litter:
-                self.want(litter_decision(policy, strategy, seen, now, expires_at=lasts), now)
+                advice = looked.recommendation
+                self.want(litter_decision(policy, strategy, seen, advice, now, expires_at=lasts), now)
         if changed or looked.regretted or now.monotonic - known.remembered >= _REMEMBER_EVERY:
             self._remember(policy.name, known, now)
 

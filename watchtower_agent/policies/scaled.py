@@ -100,7 +100,13 @@ def parameters_of(
 
 
 def litter_decision(
-    policy: Policy, strategy: ScaleStrategy, seen: Survey, now: Instant, *, expires_at: float
+    policy: Policy,
+    strategy: ScaleStrategy,
+    seen: Survey,
+    recommendation: Recommendation,
+    now: Instant,
+    *,
+    expires_at: float,
 ) -> Decision:
     """Remove what is left of clones: they never ran, since a crash of the agent came between, or ended for good."""
     target, names = target_of(strategy), [each.container.name for each in seen.litter]
@@ -115,7 +121,7 @@ def litter_decision(
         target=target,
         verb=Verb.SCALE,
         reason=f"{', '.join(names[:_MOST_NAMED])} {why}",
-        numbers={"replicas.wanted": wanted, "left_over": len(names)},
+        numbers={**recommendation.numbers(), "left_over": len(names)},
         parameters={TO: wanted, "from": wanted, "remove": removed},
         correlation_id=correlation,
         decided_at=now.wall,
