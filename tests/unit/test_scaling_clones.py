@@ -408,6 +408,7 @@ def test_of_two_policies_that_scale_the_same_containers_the_first_does() -> None
     assert host.asked == [(1, 2), (2, 3)]
     why = "policy web scales some of the same containers, and is written before this one"
     assert host.pipeline.decisions.scaling.by["group"].seen == Unseen(why=why)
+    assert host.limited == [f"it leaves its service alone: {why}"]
 
     # Once the first is gone the other one has them.
     host.policies = PolicySet(policies=(by_memory(),), digest="f")

@@ -328,6 +328,19 @@ def scaling_limited(policy: Policy, recommendation: Recommendation, why: str, at
     )
 
 
+def scaled_by_another(policy: Policy, why: str, at: float) -> Notice:
+    """A service is left alone since another policy scales some of its containers."""
+    return Notice(
+        kind=EventKind.POLICY,
+        action="limited",
+        subject=policy.name,
+        severity=Severity.WARNING,
+        reason=f"it leaves its service alone: {why}",
+        data={"policy": policy.name},
+        at=at,
+    )
+
+
 def shrink_regretted(policy: Policy, recommendation: Recommendation, at: float) -> Notice:
     """A service had to grow again soon after a shrink: the next ones come later."""
     return Notice(

@@ -85,6 +85,7 @@ class Scaled:
         shortage_since: Since when.
         told: The limit that people were told of last.
         told_at: When it was last seen to be at work.
+        another: The policy to which its containers were last seen to be left; empty where there is none.
         failures: Changes that failed in a row.
         conflicts: Changes in a row to which somebody else's came first.
         retry_at: When the next one may be tried.
@@ -116,6 +117,7 @@ class Scaled:
     shortage_since: float = -math.inf
     told: Limit | None = None
     told_at: float = -math.inf
+    another: str = ""
     failures: int = 0
     conflicts: int = 0
     retry_at: float = -math.inf

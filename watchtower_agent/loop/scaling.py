@@ -219,12 +219,13 @@ class Scaling:
 
     def _survey(self, name: str, strategy: ScaleStrategy, known: Scaled, now: Instant) -> Survey | Unseen:
         known.acts = strategy.clones or self.state.services.leads(now.monotonic)
-        if (first := self._contested.get(name)) is not None:
-            return Unseen(why=f"policy {first} scales some of the same containers, and is written before this one")
+        if name in self._contested:
+            return Unseen(why=self._by_another(name))
         return survey(strategy, self.state, now, lambda record: self._well_for(record, now))
 
     def _look(self, policy: Policy, strategy: ScaleStrategy, known: Scaled, now: Instant) -> None:
         known.seen = seen = self._survey(policy.name, strategy, known, now)
+        self._tell_of_another(policy, known, now)
         if isinstance(seen, Unseen):
             known.promised = 0.0
             return
@@ -304,6 +305,16 @@ class Scaling:
         elif now.monotonic - known.shortage_since >= (_SETTLED_BY if limit is Limit.SETTLING else _TOLD_AFTER):
             known.told, known.told_at = limit, now.monotonic
             self.say(announcements.scaling_limited(policy, recommendation, why, now.wall), now)
+
+    def _by_another(self, name: str) -> str:
+        return f"policy {self._contested[name]} scales some of the same containers, and is written before this one"
+
+    def _tell_of_another(self, policy: Policy, known: Scaled, now: Instant) -> None:
+        """Once, for as long as it is the same one."""
+        another = self._contested.get(policy.name, "")
+        if another and another != known.another:
+            self.say(announcements.scaled_by_another(policy, self._by_another(policy.name), now.wall), now)
+        known.another = another
 
     def _expect(self, decision: Decision, now: Instant, *, interrupted: bool = False) -> None:
         known, parameters = self.by.get(decision.policy), decision.parameters
