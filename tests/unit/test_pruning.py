@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from tests.support.core import policy_set
-from tests.support.pruned_host import FOUR, POLICY, deleting, full
-from tests.support.pruning import container, image, record
+from tests.support.pruned_host import FOUR, POLICY, PrunedHost, deleting, full
+from tests.support.pruning import MIB, container, image, record
 from watchtower_agent.model.decision import Severity
 from watchtower_agent.model.observation import EngineLost
 from watchtower_agent.model.outcome import Result
@@ -35,6 +36,46 @@ def test_when_space_is_short_it_plans_and_deletes_one_after_the_other_up_to_the_
     assert [each.data["name"] for each in host.notices("pruned")] == host.removals
     host.short(30)
     assert host.removals == ["a:1", "b:1", "c:1"]
+
+
+def test_hundreds_of_records_hide_no_image_and_all_that_goes_was_published() -> None:
+    host = PrunedHost(POLICY.replace("{until:", "{build_cache: {}, until:"))
+    host.has(*(image(f"i{n:02}", f"i{n:02}:1", size=MIB) for n in range(90)))
+    cache = tuple(record(f"r{n:03}", size=0) for n in range(250))
+    host.engine.disk = replace(host.engine.disk, cache=cache)
+    host.used = 0.8
+    host.settled()
+    host.clear()
+    host.short()
+    host.answers()
+
+    (plan,) = host.notices("prune_plan")
+    items: list[dict[str, str]] = plan.data["items"]  # type: ignore[assignment] # JSON
+    assert Counter(each["kind"] for each in items) == {"build_cache": 50, "image": 50}
+    assert plan.data["records"] == [f"r{n:03}" for n in range(50, 250)]
+    assert plan.data["left_out"] == 40
+    published = {each["id"] for each in items} | set(plan.data["records"])
+    (outcome,) = host.outcomes
+    assert (outcome.numbers["deleted.build_cache"], outcome.numbers["deleted.image"]) == (200, 20)
+    assert {each.id for each in host.let_out} <= published
+
+
+def test_what_a_plan_does_not_publish_no_pass_deletes() -> None:
+    host = PrunedHost()
+    host.has(*(image(f"i{n:03}", f"i{n:03}:1", size=MIB) for n in range(110)))
+    host.used = 0.75
+    host.settled()
+    host.clear()
+    host.short()
+    host.until_asked(Removal)
+    host.engine.disk = replace(
+        host.engine.disk, containers=tuple(container(f"c{n}", f"i{n:03}", "created") for n in range(105))
+    )
+    host.answers()
+
+    assert host.notices("prune_plan")[0].data["left_out"] == 10
+    assert len(host.notices("prune_kept")) == 100
+    assert host.notices("pruned") == []
 
 
 def test_space_that_others_free_meanwhile_ends_a_pass_as_well() -> None:

@@ -119,14 +119,14 @@ def _wall(monotonic: float | None, now: Instant) -> float | None:
 
 
 def _pass(going: PrunePass) -> dict[str, object]:
-    course, plan = going.course, going.plan
+    course, objects = going.course, len(going.plan.announced)
     numbers = {} if course is None else end_numbers(course, going.before)
     attempt = None if course is None else course.attempt
     return {
         "plan": going.plan_id,
         "since": going.intent.at,
-        "objects": len(plan.items),
-        "left": len(plan.items) if course is None else len(course.waiting) + len(course.again),
+        "objects": objects,
+        "left": objects if course is None else len(course.waiting) + len(course.again),
         "deleted": numbers.get("deleted", 0),
         "kept": numbers.get("kept", 0),
         "failed": numbers.get("failed", 0),

@@ -13,7 +13,7 @@ from watchtower_agent.model.removal import Kind, Space
 from watchtower_agent.policies.pruned import counted, in_bytes, nothing_to_delete, numbers_of, used_in_words
 from watchtower_agent.policies.pruning.course import Course
 from watchtower_agent.policies.pruning.item import Item, Kept
-from watchtower_agent.policies.pruning.plan import Plan
+from watchtower_agent.policies.pruning.plan import MOST_TOLD, Plan, spread
 from watchtower_agent.policies.pruning.step import Step
 from watchtower_agent.policies.wording import lasting
 
@@ -21,8 +21,6 @@ PLANNED: Final = "prune_plan"
 PRUNED: Final = "pruned"
 KEPT: Final = "prune_kept"
 INEFFECTIVE: Final = "prune_ineffective"
-_TOLD: Final = 100
-"""Objects of each sort in an event: the control socket tells all."""
 
 
 def planned(wish: Decision, plan: Plan, space: Space | None, plan_id: str, now: Instant) -> Notice:
@@ -32,6 +30,7 @@ def planned(wish: Decision, plan: Plan, space: Space | None, plan_id: str, now: 
         what = f"{counted(item.kind for item in plan.items)} may be deleted{more}, {len(plan.kept)} are kept"
     else:
         what = nothing_to_delete(plan)
+    items, records, keeps = plan.told, plan.records, spread(plan.kept, MOST_TOLD)
     return _notice(
         PLANNED,
         wish,
@@ -40,10 +39,12 @@ def planned(wish: Decision, plan: Plan, space: Space | None, plan_id: str, now: 
             "plan": plan_id,
             **numbers_of(plan),
             "used": None if space is None else round(space.used, 4),
-            "items": [item_json(each) for each in plan.items[:_TOLD]],
+            "items": [item_json(each) for each in items],
+            # All that a pass may delete is in its event, be it by its id alone; the control socket tells the rest, too.
+            **({"records": list(records)} if records else {}),
             "protections": {word.value: count for word, count in Counter(k.protection for k in plan.kept).items()},
-            "keeps": [kept_json(each) for each in plan.kept[:_TOLD]],
-            "left_out": max(0, len(plan.items) - _TOLD) + max(0, len(plan.kept) - _TOLD),
+            "keeps": [kept_json(each) for each in keeps],
+            "left_out": len(plan.items) - len(items) - len(records) + len(plan.kept) - len(keeps),
         },
         now,
     )

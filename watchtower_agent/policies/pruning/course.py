@@ -90,7 +90,7 @@ class Course:
             met: There is as much space as the policy wants (`Prune.reached`); None: it wants some, and how much is
                 there is not known.
         """
-        return _going_on(_enough(cls(id=identity, plan=plan, waiting=plan.items, space=space), plan, met=met), now)
+        return _going_on(_enough(cls(id=identity, plan=plan, waiting=plan.announced, space=space), plan, met=met), now)
 
     def next(self, now: Instant) -> Item | None:
         """What is to be deleted next, if it may be still; None: it is over, or is too old (`expired`)."""
