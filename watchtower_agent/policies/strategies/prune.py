@@ -68,7 +68,8 @@ class _Measured:
             case "host.disk.percent":
                 return _percent(space.free, space.total)
             case "host.disk.inodes_percent":
-                return _percent(space.free_inodes, space.inodes)
+                # Where there are as many as fit (btrfs), none are ever short: bytes alone say when it is enough.
+                return _percent(space.free_inodes, space.inodes) if space.inodes or not space.total else 0.0
             case "host.disk.free":
                 return space.free
             case _:

@@ -24,9 +24,10 @@ GIB = 2**30
         ("host.disk.free > 20GiB", Space(total=100 * GIB, free=20 * GIB + 1), True),
         ("host.disk.inodes_percent < 75%", Space(total=100, free=1, inodes=1000, free_inodes=250), False),
         ("host.disk.inodes_percent < 75%", Space(total=100, free=1, inodes=1000, free_inodes=251), True),
-        # a file system without a fixed number of inodes
-        ("host.disk.inodes_percent < 75%", Space(total=100, free=90), None),
-        ("host.disk.percent < 75% and host.disk.inodes_percent < 75%", Space(total=100, free=90), None),
+        # a file system without a fixed number of inodes: they are never short
+        ("host.disk.inodes_percent < 75%", Space(total=100, free=90), True),
+        ("host.disk.inodes_percent < 75%", Space(total=0, free=0), None),
+        ("host.disk.percent < 75% and host.disk.inodes_percent < 75%", Space(total=100, free=90), True),
         ("host.disk.percent < 75% and host.disk.inodes_percent < 75%", Space(total=100, free=1), False),
         ("host.disk.percent < 75% or host.disk.inodes_percent < 75%", Space(total=100, free=90), True),
         ("host.disk.percent < 75%", None, None),
