@@ -270,6 +270,26 @@ def test_a_held_decision_waits_for_15_minutes(passed: int, *, dropped: bool) -> 
     assert bool(agent.did) is not dropped
 
 
+@pytest.mark.parametrize(("again_after", "done"), [(None, False), (14 * 60, True), (16 * 60, True)])
+def test_what_a_newer_event_wants_too_waits_from_then_on(again_after: int | None, *, done: bool) -> None:
+    agent = host(ON_DIE.replace("die", "oom"))
+    agent.see(PauseAsked(what=Paused(scope=PauseScope.AGENT), length=20 * 60.0))
+    agent.docker.oom()
+    agent.deliver()
+    if again_after is not None:
+        agent.tick(again_after)
+        agent.docker.oom()
+        agent.deliver()
+    agent.dies()
+    agent.comes_back()
+    agent.tick(21 * 60 - (again_after or 0))
+
+    assert bool(agent.did) is done
+    assert agent.waiting == []
+    first_is_late = again_after is None or again_after > 15 * 60
+    assert [each.reason for each in agent.of(Dropped)] == ["it waited for 15 min"] * first_is_late
+
+
 @pytest.mark.parametrize(
     ("overtaken_by", "reason"),
     [

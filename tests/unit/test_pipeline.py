@@ -21,6 +21,7 @@ from watchtower_agent.model.observation import (
     GapObserved,
 )
 from watchtower_agent.model.outcome import Result
+from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
 from watchtower_agent.model.sample import LocalEngine
 from watchtower_agent.policies.guards.protection import Protection
 
@@ -196,6 +197,48 @@ def test_notify_acts_on_edges() -> None:
     assert [each.decision.correlation_id for each in agent.told] == [
         e.correlation_id for e in agent.of(Edge) if e.firing
     ]
+
+
+def test_news_that_come_at_once_are_all_told() -> None:
+    breakers = """
+  - {name: revive, select: {name: "w*"}, on: {container: die}, cooldown: 0s, backoff: {initial: 0s}, \
+budget: {max: 1, per: 20m}, then: {restart: {}}}
+  - {name: tell, on: {policy: breaker_open}, then: {notify: {}}}
+"""
+    agent = Host(breakers)
+    for name in ("w1", "w2", "w3"):
+        agent.docker.create(name, silent=True)
+    agent.connect()
+    for _ in range(2):
+        for name in ("w1", "w2", "w3"):
+            agent.docker.crash(name)
+        agent.deliver()
+        agent.carry_out()
+
+    opened = [each.reason for each in agent.of(Notice) if each.action == "breaker_open"]
+    assert len(opened) == 3
+    assert [each.reason for each in agent.told if each.decision.policy == "tell"] == opened
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_of_news_that_are_held_the_newest_wait_and_the_others_are_given_up(*, at_once: bool) -> None:
+    agent = host(TELL.replace("die", "[die, oom]").replace(", message: Look", ""))
+    agent.see(PauseAsked(what=Paused(scope=PauseScope.AGENT), length=500.0 if at_once else 1300.0))
+    for code in (3, 4, 5):
+        agent.docker.crash(code=code)
+        if not at_once:
+            agent.deliver()
+            agent.tick(400)
+        agent.docker.start()
+    agent.docker.crash(code=6)
+    agent.deliver()
+    agent.tick(600)
+
+    assert [each.reason for each in agent.told] == ["exit code 6"]
+    given_up = [(each.decision.reason, each.reason) for each in agent.of(Dropped)]
+    newer = "there is newer news, which waits in its place"
+    assert given_up == [(f"exit code {code}", newer) for code in (3, 4, 5)]
+    assert agent.guards == ["paused"]
 
 
 def test_a_cooldown_of_a_notification_holds_it_and_old_news_is_not_told() -> None:

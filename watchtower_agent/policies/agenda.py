@@ -1,13 +1,14 @@
 """The agenda: decisions that wait for their guards, at most one per policy and target. Pure.
 
 A decision from a condition lives as long as the condition fires and is refreshed at every tick. One from an event
-waits until a guard releases it, until it is obsolete, or for 15 minutes.
+waits until a guard releases it, until it is obsolete, or for 15 minutes since the newest event that wants it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
+from typing import Final
 
 from watchtower_agent.model.decision import Decision, Dropped, Held, Mode, Verb
 from watchtower_agent.model.engine_event import EngineEvent
@@ -26,6 +27,7 @@ from watchtower_agent.policies.verdict import verdict
 from watchtower_agent.policies.waiting import (
     Waiting,
     as_the_conditions,
+    beside,
     is_by_hand,
     is_revert,
     key_of,
@@ -35,6 +37,8 @@ from watchtower_agent.policies.waiting import (
     takes_turns,
 )
 from watchtower_agent.state.record import ContainerRecord
+
+_NEWER: Final = "there is newer news, which waits in its place"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,9 @@ class Agenda:
     def add(self, decision: Decision, event: EngineEvent | None, *, asked: bool = False) -> bool:
         """Put a decision on the agenda, or refresh the one that waits there. Says whether it is new.
 
-        What a person wants takes the place of what anything else wants: it does not depend on that any more.
+        What a person wants takes the place of what anything else wants: it does not depend on that any more. What an
+        event wants that is wanted already waits from this event on. News are not the same news: what no guard was
+        asked about yet waits beside, and takes the place of what is held (`overtaken` has given that up).
 
         Args:
             decision: What is wanted.
@@ -83,6 +89,8 @@ class Agenda:
         if instead:
             kept = replace(decision, id=known.decision.id, correlation_id=known.decision.correlation_id)
             self._put(key, replace(known, decision=kept, event=None))
+        elif decision.from_event and known.decision.from_event:
+            self._add_to(key, known, decision, event)
         elif not known.decision.from_event and not decision.from_event:
             self.waiting[key] = replace(
                 known,
@@ -95,6 +103,18 @@ class Agenda:
                 ),
             )
         return False
+
+    def _add_to(self, key: tuple[str, str], known: Waiting, decision: Decision, event: EngineEvent | None) -> None:
+        """Take in what another event wants where the same is wanted already."""
+        if decision.id == known.decision.id:
+            return
+        if decision.verb is Verb.NOTIFY:
+            news = Waiting(decision=decision, event=event, held=known.held, since=decision.decided_at)
+            self._put(beside(decision) if known.held is None else key, news)
+        elif decision.follows == known.decision.follows and not is_by_hand(known.decision):
+            expires_at = max(known.decision.expires_at, decision.expires_at)
+            later = replace(known.decision, expires_at=expires_at)
+            self._put(key, replace(known, decision=later, event=event or known.event, since=decision.decided_at))
 
     def planned(self, decision: Decision) -> None:
         """The wish that waits there has its plan: the guards are asked about that."""
@@ -139,6 +159,9 @@ class Agenda:
         known = self.waiting.get(key_of(decision))
         if known is None or not known.decision.from_event:
             return []
+        if decision.verb is Verb.NOTIFY:  # its place is taken in `add`: how it is held need not be told again
+            newer = decision.from_event and known.held is not None and decision.id != known.decision.id
+            return [Dropped(decision=known.decision, reason=_NEWER, at=now.wall)] if newer else []
         why = overtaken(known, record, now)
         if not why and not asked and takes_the_place(decision, known.decision):
             why = "it was set off by hand meanwhile"
@@ -276,6 +299,8 @@ class Agenda:
         waiting = self.waiting[key]
         if waiting.held is not None and is_only_late(held):
             return  # what held it when it was new is told, and holds it most likely when it is new again
+        if key != key_of(waiting.decision):
+            key, waiting = self._take_place(key, waiting, reviewed)
         news = worth_telling(waiting.held, held)
         if news:
             reviewed.held.append(held)
@@ -289,6 +314,20 @@ class Agenda:
             reviewed.changed[key] = self.waiting[key] = replace(waiting, decision=decision, held=held)
         else:  # no news, but whoever asks is told how it is now
             self.waiting[key] = replace(waiting, held=held)
+
+    def _take_place(
+        self, key: tuple[str, str], waiting: Waiting, reviewed: _Reviewed
+    ) -> tuple[tuple[str, str], Waiting]:
+        """News that waited beside other news, and are held: of those that are held the newest wait."""
+        del self.waiting[key]
+        self._unsaved.discard(key)
+        place = key_of(waiting.decision)
+        older = self.waiting.get(place)
+        if older is not None:
+            reviewed.dropped.append(Dropped(decision=older.decision, reason=_NEWER, at=waiting.since))
+            waiting = replace(waiting, held=older.held)
+        self._put(place, waiting)
+        return place, waiting
 
 
 @dataclass(slots=True)

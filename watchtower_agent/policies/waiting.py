@@ -42,6 +42,12 @@ def key_of(decision: Decision) -> tuple[str, str]:
     return decision.policy, f"{kind}:{decision.target.id}"
 
 
+def beside(decision: Decision) -> tuple[str, str]:
+    """Where a notification waits until the guards are asked, while another of its policy and target does, too."""
+    policy, place = key_of(decision)
+    return policy, f"{place}:{decision.id}"
+
+
 def keeps_to_the_wall_clock(decision: Decision) -> bool:
     """Whether a schedule wants it: then it is given up an hour after its time of day."""
     return CRON in decision.numbers

@@ -101,6 +101,17 @@ def test_at_most_one_wish_to_act_and_one_to_tell_per_policy_and_target() -> None
     assert [waiting.decision.id for waiting in desk.agenda.waiting.values()] == ["d1", "d3", "d4"]
 
 
+def test_a_wish_from_another_event_waits_as_long_as_the_newest_and_keeps_its_id() -> None:
+    desk = Desk()
+    desk.agenda.add(decision(1), event("die", at=NOW))
+    assert not desk.agenda.add(decision(2, at=NOW + 5), event("oom", at=NOW + 5))
+
+    (waiting,) = desk.agenda.waiting.values()
+    assert waiting.decision == replace(decision(1), expires_at=NOW + 905)
+    assert waiting.event == event("oom", at=NOW + 5)
+    assert waiting.since == NOW + 5
+
+
 def test_a_wish_from_a_condition_is_refreshed_and_keeps_its_id() -> None:
     desk = Desk()
     desk.agenda.add(decision(1, from_event=False), None)
