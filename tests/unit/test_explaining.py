@@ -306,6 +306,44 @@ def test_a_budget_that_is_used_up_opens_its_breaker_and_that_is_said_before() ->
     assert coming(agent, "heal")[1].startswith("restart is held by breaker and budget for 29 min 5")
 
 
+STOPS = "its breaker opens (one more is wanted than the budget allows), and it is stopped (on_open: stop)"
+
+
+def test_a_breaker_that_stops_what_it_holds_says_so_before() -> None:
+    keys = "cooldown: 0s, backoff: {initial: 0s}, budget: {max: 1, per: 20m, on_open: stop}"
+    agent = host(HEAL.replace("then", f"{keys}, then"))
+    sick(agent, seconds=11)
+    agent.carry_out()
+    sick(agent, seconds=8)
+    assert coming(agent, "heal") == (
+        "counting",
+        f"fires in 2 s unless healthy; restart is then held by budget: {STOPS}",
+        None,
+    )
+    agent.see(PauseAsked(what=Paused(scope=PauseScope.POLICY, name="heal"), length=60.0))
+    agent.tick(3)
+    assert coming(agent, "heal") == ("held", f"restart is held by paused for 57 s; then {STOPS}", None)
+    agent.tick(57)
+    assert agent.did == [("restart", "web"), ("stop", "web")]
+
+
+def test_a_stop_that_answers_a_breaker_and_is_held_is_explained() -> None:
+    heal = HEAL.replace("then", "cooldown: 0s, backoff: {initial: 0s}, budget: {max: 1, per: 20m}, then")
+    agent = host(heal + FULL.replace("for: 1m", "budget: {on_open: stop}"))
+    agent.see(PauseAsked(what=Paused(scope=PauseScope.POLICY, name="full"), length=600.0))
+    sick(agent, seconds=11)
+    agent.carry_out()
+    assert row(agent, "full", "web")["wanted"] is None
+    sick(agent, seconds=11)
+
+    found = row(agent, "full", "web")
+
+    assert found["wanted"]["verb"] == "stop"
+    assert found["next"]["words"].startswith("stop is held by paused for 9 min")
+    asked = {each["guard"]: each["answer"] for each in found["guards"]}
+    assert (asked["paused"], asked["budget"]) == ("holds", "not_asked")
+
+
 @pytest.mark.parametrize(
     ("cooldown", "words"),
     [

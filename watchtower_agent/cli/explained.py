@@ -185,7 +185,7 @@ def _in_full(page: Page, policy: Json, target: Json, answer: Json) -> None:
         page.paragraph(words("  "), *_mark(answered), words(f"{guard:{_GUARD_WIDTH}}", style), text=text)
     others = ", ".join(printable(each.get("guard") or "?") for each in guards if each not in asked)
     if others:
-        about = f"not asked about {printable(policy.get('does') or 'it')}: "
+        about = f"not asked about {printable(wanted.get('verb') or policy.get('does') or 'it')}: "
         page.paragraph(words("  "), *_mark("not_asked"), text=about + others, style="dim")
 
 

@@ -292,8 +292,10 @@ class _Ways:
         return mismatches(self._policy.selector, record.container)
 
     def _waiting(self, target_id: str) -> Waiting | None:
-        kind = "act" if self._policy.then.verb is not None else "notify"
-        return self._decisions.agenda.waiting.get((self._policy.name, f"{kind}:{target_id}"))
+        """What is wanted of it. The stop that answers a breaker comes before what that breaker holds."""
+        kinds = ("last", "act") if self._policy.then.verb is not None else ("notify",)
+        waiting = (self._decisions.agenda.waiting.get((self._policy.name, f"{kind}:{target_id}")) for kind in kinds)
+        return next((each for each in waiting if each is not None), None)
 
     def _supposed(self, target: Target, record: ContainerRecord | None) -> Decision:
         """What would be wanted, were it wanted now: the action, or the notification of a policy that only tells."""

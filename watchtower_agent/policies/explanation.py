@@ -109,8 +109,8 @@ class Case:
 
     @property
     def verb(self) -> str:
-        """What the policy does."""
-        verb = self.policy.then.verb
+        """What the policy does, or wants now: the stop that answers a breaker, too."""
+        verb = self.policy.then.verb if self.waiting is None else self.waiting.decision.verb
         return verb.value if verb is not None else "notify"
 
     @property

@@ -188,6 +188,8 @@ def _held(case: Case, holding: Sequence[Statement], wanted_at: float, *, done: s
         wanted_at: When it is wanted, seconds since the epoch.
         done: What is said of its being done, where it is known when.
     """
+    if (stopped := _stopped(case, holding, wanted_at)) is not None:
+        return None, stopped
     tried_at = _tried_at(case, holding, wanted_at)
     timed: dict[str, float] = {}
     open_ended: list[str] = []
@@ -228,15 +230,40 @@ def _until_approved(mode: Statement) -> str:
     return "mode until a person approves it" + (f" (approve {asked})" if asked else "")
 
 
+def _stopped(case: Case, holding: Sequence[Statement], wanted_at: float) -> str | None:
+    """What holds it until the container's breaker opens, which stops the container; None: it is not stopped by that."""
+    asked_at = _asked_at(holding, wanted_at)
+    if asked_at is None or not case.policy.budget.stops:
+        return None
+    before = _before_budget(holding)
+    opens = any(each.scope.is_target and case.now.wall + each.free_in > asked_at for each in case.spent)
+    if not opens or given_up_at(case, before, wanted_at) is not None:
+        return None
+    stops = "its breaker opens (one more is wanted than the budget allows), and it is stopped (on_open: stop)"
+    if not before:
+        return f"budget: {stops}"
+    guards = _joined([each.guard.value for each in before])
+    return f"{guards} for {lasting(asked_at - case.now.wall)}; then {stops}"
+
+
+def _before_budget(holding: Sequence[Statement]) -> list[Statement]:
+    guards = [each.guard for each in holding]
+    return list(holding[: guards.index(Guard.BUDGET)])
+
+
+def _asked_at(holding: Sequence[Statement], wanted_at: float) -> float | None:
+    """When a budget that is used up is asked; None: none is, or what is asked before holds for who knows how long."""
+    if not any(each.guard is Guard.BUDGET for each in holding):
+        return None
+    before = [each.release_at for each in _before_budget(holding)]
+    return None if None in before else max([wanted_at, *(at for at in before if at is not None)])
+
+
 def _tried_at(case: Case, holding: Sequence[Statement], wanted_at: float) -> float | None:
     """When one passes the breakers that open, and the budgets: these are used up when it is asked. None: none opens."""
-    guards = [each.guard for each in holding]
-    if Guard.BUDGET not in guards:
+    asked_at = tried_at = _asked_at(holding, wanted_at)
+    if asked_at is None or tried_at is None:
         return None
-    before = [each.release_at for each in holding[: guards.index(Guard.BUDGET)]]
-    if None in before:
-        return None  # what is asked before it holds for who knows how long
-    asked_at = tried_at = max([wanted_at, *(at for at in before if at is not None)])
     for each in case.spent:
         free_at = case.now.wall + each.free_in
         if free_at > tried_at:
