@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,10 +14,16 @@ from watchtower_agent.policies.guards.pacing import DEFAULT_COOLDOWN
 from watchtower_agent.policies.linter.coverage import covers
 from watchtower_agent.policies.linter.doubt import Doubt
 from watchtower_agent.policies.linter.surroundings import Surroundings
-from watchtower_agent.policies.policy import Budget, Policy, ScheduleTrigger, WhenTrigger
+from watchtower_agent.policies.policy import ENGINE_BUDGET, Budget, Policy, ScheduleTrigger, WhenTrigger
+from watchtower_agent.policies.strategies.prune import MOST_PASSES, PASSES_PER
 from watchtower_agent.policies.wording import as_written
 
 _LEAST_JITTER = 0.8
+_OF_ITS_OWN: Final[Mapping[Verb | None, Budget]] = {
+    Verb.PRUNE: Budget(most=MOST_PASSES, per=PASSES_PER),
+    Verb.RESTART_ENGINE: ENGINE_BUDGET,
+}
+"""What is not about containers has a budget of its own: the usual one, which holds where none is written."""
 _BEGIN: Final = 1_704_067_200.0
 """2024-01-01: a budget counts over a day at most, and how days follow each other does not depend on the year."""
 _YEAR, _WEEK = 366 * 86_400.0, 7 * 86_400.0
@@ -29,6 +36,9 @@ _LATE: Final = 2.5 * 3600.0
 def never_used_up(policy: Policy, policies: Sequence[Policy], surroundings: Surroundings) -> Iterator[Doubt]:
     """Budgets of more than there can be. What is not written is not doubted: it is for all policies."""
     budget, usual = policy.budget, Budget()
+    if policy.then.verb in _OF_ITS_OWN:
+        yield from _never_so_often(policy, policies)
+        return
     if policy.then.verb is None or policy.selector is None or budget == usual:
         return
     host = surroundings.host_budget
@@ -51,6 +61,26 @@ def never_used_up(policy: Policy, policies: Sequence[Policy], surroundings: Surr
             path=("budget",),
             message=f"this budget is never used up: with this {what} at most {fitting} "
             f"{'action begins' if fitting == 1 else 'actions begin'} within {as_written(budget.per)}",
+            remedy=f"write a max of {fitting - 1}, or a longer per" if fitting > 1 else "write a longer per",
+        )
+
+
+def _never_so_often(policy: Policy, policies: Sequence[Policy]) -> Iterator[Doubt]:
+    """Passes of pruning, and restarts of the engine, of which the cooldown lets fewer begin than there may be."""
+    verb, budget = policy.then.verb, policy.budget
+    assert verb is not None
+    others = any(other is not policy and other.then.verb is Verb.RESTART_ENGINE for other in policies)
+    if budget == _OF_ITS_OWN[verb] or (verb is Verb.RESTART_ENGINE and others):
+        return  # restarts of the engine count by whichever policy
+    cooldown = DEFAULT_COOLDOWN[verb] if policy.cooldown is None else policy.cooldown
+    fitting = min(math.ceil(budget.per / cooldown), _scheduled(policy)) if cooldown > 0 else _scheduled(policy)
+    if fitting <= budget.most:
+        by = "schedule" if isinstance(policy.trigger, ScheduleTrigger) else "cooldown"
+        yield Doubt(
+            policy=policy,
+            path=("budget",),
+            message=f"this budget is never used up: with this {by} at most {fitting} "
+            f"{'begins' if fitting == 1 else 'begin'} within {as_written(budget.per)}",
             remedy=f"write a max of {fitting - 1}, or a longer per" if fitting > 1 else "write a longer per",
         )
 

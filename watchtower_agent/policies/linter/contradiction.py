@@ -12,6 +12,7 @@ from watchtower_agent.policies.linter.afterwards import after, ends_or_begins
 from watchtower_agent.policies.linter.coverage import covers
 from watchtower_agent.policies.linter.doubt import Doubt, asked
 from watchtower_agent.policies.linter.logic import cases, clash, implies, possible
+from watchtower_agent.policies.linter.thresholds import DELIBERATE, Thresholds
 from watchtower_agent.policies.policy import OnTrigger, Policy, ScheduleTrigger, WhenTrigger
 from watchtower_agent.policies.selector import Selector
 
@@ -27,8 +28,6 @@ _CONTRARY: Final = frozenset(
     )
 )
 _ACTING: Final = frozenset({Mode.ENFORCE, Mode.APPROVE})
-_DELIBERATE: Final = 600.0
-"""Seconds of `for` after which what undoes another policy's action is meant to: stopped for a while, then started."""
 _MOST_PAIRS: Final = 20_000
 """Of policies that are looked at: a folder with more takes no longer to load."""
 
@@ -36,11 +35,12 @@ _MOST_PAIRS: Final = 20_000
 def contradictions(policies: Iterable[Policy]) -> Iterator[Doubt]:
     """Each pair once, at the policy that is written later."""
     acting = [each for each in policies if each.mode in _ACTING and each.selector is not None and _acts(each)]
+    thresholds = Thresholds()
     pairs = ((one, other) for one, other in combinations(acting, 2) if _verbs(one, other) in _CONTRARY)
     for one, other in islice(pairs, _MOST_PAIRS):
         if not _same_containers(one.selector, other.selector) or _different_windows(one, other):
             continue
-        found = _undone(one, other) or _at_once(one, other)
+        found = _undone(one, other) or _at_once(one, other) or thresholds.to_and_fro(one, other)
         if found:
             message, remedy = found
             yield Doubt(policy=other, path=("then", str(other.then.verb)), message=message, remedy=remedy, at_key=True)
@@ -67,7 +67,7 @@ def _different_windows(one: Policy, other: Policy) -> bool:
 def _undone(one: Policy, other: Policy) -> tuple[str, str] | None:
     for first, second in ((one, other), (other, one)):
         trigger = second.trigger
-        if not isinstance(trigger, WhenTrigger) or trigger.hold >= _DELIBERATE:
+        if not isinstance(trigger, WhenTrigger) or trigger.hold >= DELIBERATE:
             continue
         every = cases(asked(second) or trigger.condition.tree) or ()
         then = after(first.then, same=False)

@@ -153,6 +153,8 @@ START_ENDED = 'select: {compose: {project: shop}}, when: status == "exited", the
 
 BUSY = f"{ALL}, when: cpu.percent > 80%, then: {{pause: {{}}}}"
 IDLE = f"{ALL}, when: cpu.percent < 20%, then: {{unpause: {{}}}}"
+FULL = f"{ALL}, when: host.memory.percent > 80%, then: {{pause: {{}}}}"
+ROOM = f"{ALL}, when: host.memory.percent < 85%, then: {{unpause: {{}}}}"
 REVIVE = f'{ALL}, when: status == "paused", then: {{restart: {{}}}}'
 
 
@@ -195,6 +197,21 @@ REVIVE = f'{ALL}, when: status == "paused", then: {{restart: {{}}}}'
         (BUSY, REVIVE.replace('== "paused"', '!= "running"'), "this undoes the pause"),
         (BUSY, IDLE.replace("unpause", "restart"), "this undoes the pause"),
         (BUSY, BUSY.replace("80", "95").replace("pause", "restart"), "pause by policy p0 .* are contrary"),
+        (FULL, ROOM, r"unpause: this and the pause by policy p0 \(a.yaml:3:5\) go to and fro: .* ask of host.memory"),
+        (ROOM, FULL, "pause: this and the unpause by policy p0 .* go to and fro"),
+        (FULL, ROOM.replace("< 85%", "<= 80%"), "go to and fro"),
+        (FULL, ROOM.replace("85%", "85% and host.load1 < 1"), "go to and fro"),  # wherever load is low
+        (FULL, ROOM.replace("then", "for: 1m, then").replace("85%", '85% and status == "paused"'), "go to and fro"),
+        (
+            FULL.replace("pause", "stop").replace("80%", '80% and status == "running"'),
+            ROOM.replace("unpause", "start").replace("85%", '85% and status == "exited"'),
+            "go to and fro",
+        ),
+        (
+            FULL.replace("host.memory.percent", "avg(host.memory.percent, 1m)"),
+            ROOM.replace("host.memory.percent", "avg(host.memory.percent, 1m)"),
+            r"ask of avg\(host.memory.percent, 1m\)",
+        ),
     ],
 )
 def test_two_policies_against_each_other(one: str, other: str, words: str) -> None:
@@ -230,6 +247,13 @@ def test_two_policies_against_each_other(one: str, other: str, words: str) -> No
         (BUSY, IDLE.replace("then", "for: 10m, then")),
         (BUSY, IDLE.replace("cpu.percent <", "host.cpu.percent <")),
         (BUSY, IDLE.replace("cpu.percent < 20%", "cpu.percent < 20% and pids > 5")),
+        # a gap, a long wait, another number, or something else that has to be so
+        (FULL, ROOM.replace("85%", "70%")),
+        (FULL, ROOM.replace("then", "for: 10m, then")),
+        (FULL, ROOM.replace("memory", "cpu")),
+        (FULL, ROOM.replace("host.memory.percent", "avg(host.memory.percent, 1m)")),
+        (FULL.replace("80%", "80% and pids > 5"), ROOM.replace("85%", "85% and host.load1 < 1")),
+        (FULL, ROOM.replace("unpause", "stop")),
         (BUSY, IDLE.replace("cpu.percent < 20%", "delta(cpu.percent, 1m) < 0%")),
         # paused first, and ended where that was not enough
         (BUSY, BUSY.replace("80", "95").replace("pause", "stop")),
@@ -276,6 +300,31 @@ SICK = 'select: {name: "*"}, when: health == "unhealthy", then: {restart: {}}'
 def test_a_budget_larger_than_its_window_allows(keys: str, fits: str) -> None:
     warnings = said(SICK.replace("then:", f"{keys}, then:"))
     assert [fits in warning for warning in warnings] == [True] * bool(fits)
+    assert all("policies[0].budget: this budget is never used up" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("policy", "fits"),
+    [
+        (
+            "budget: {max: 10, per: 1h}, prune: {PRUNE}",
+            "with this cooldown at most 6 begin within 1h, write a max of 5",
+        ),
+        ("budget: {max: 6, per: 1h}, prune: {PRUNE}", ""),  # the usual one
+        ("budget: {max: 5, per: 1h}, prune: {PRUNE}", ""),
+        ("budget: {max: 5, per: 1h}, cooldown: 1h, prune: {PRUNE}", "at most 1 begins within 1h, write a longer per"),
+        ("budget: {max: 50, per: 1h}, cooldown: 0s, prune: {PRUNE}", ""),
+        ("for: 1m, budget: {max: 30, per: 6h}, then: {restart_engine: {}}", "at most 24 begin within 6h"),
+        ("for: 1m, budget: {max: 9, per: 6h}, cooldown: 1h, then: {restart_engine: {}}", "at most 6 begin within 6h"),
+        ("for: 1m, budget: {max: 9, per: 6h}, then: {restart_engine: {}}", ""),
+        ("for: 1m, then: {restart_engine: {}}", ""),
+    ],
+)
+def test_a_budget_larger_than_the_cooldown_of_what_is_not_about_containers_allows(policy: str, fits: str) -> None:
+    when = "engine.responding == false" if "engine" in policy else "host.disk.percent > 85%"
+    prune = "{until: host.disk.percent < 75%, images: {}}"
+    warnings = said(f"when: {when}, {policy.replace('{PRUNE}', prune)}")
+    assert [fits in warning for warning in warnings] == [True] * bool(fits), warnings
     assert all("policies[0].budget: this budget is never used up" in warning for warning in warnings)
 
 
