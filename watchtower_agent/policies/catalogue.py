@@ -176,7 +176,7 @@ _ENGINE: Final = (
     ("engine.restarts", ValueType.NUMBER, "restarts of the daemon that the agent saw"),
     ("engine.containers.running", ValueType.NUMBER, "containers running"),
     ("engine.containers.paused", ValueType.NUMBER, "containers paused"),
-    ("engine.containers.stopped", ValueType.NUMBER, "containers created, exited or dead"),
+    ("engine.containers.stopped", ValueType.NUMBER, "all others: created, exited, dead, to be restarted"),
     ("engine.images", ValueType.NUMBER, "images, counted twice a minute"),
 )
 _ENGINE_SAMPLED: Final = (

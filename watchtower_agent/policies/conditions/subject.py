@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from watchtower_agent.model.container import Health
+from watchtower_agent.model.container import ContainerStatus, Health
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
@@ -40,6 +40,9 @@ _AGES: Mapping[str, Callable[[HostState, ContainerRecord, Instant], float | None
 }
 """How long ago that was which the engine tells of a container."""
 
+_STOPPED: frozenset[str] = frozenset(ContainerStatus) - {"running", "paused"}
+"""As `docker info` counts: one that waits for its next start does not run, and none is left out."""
+
 _ENGINE: Mapping[str, Callable[[HostState], Value]] = {
     "engine.responding": lambda s: _known(s.engine.responding),
     # Not known before the first try has ended: the agent's start is no loss of the engine.
@@ -47,14 +50,14 @@ _ENGINE: Mapping[str, Callable[[HostState], Value]] = {
     "engine.latency": lambda s: _known(s.engine.latency),
     "engine.event_lag": lambda s: _known(s.engine.event_lag),
     "engine.restarts": lambda s: s.engine.restarts,
-    "engine.containers.running": lambda s: _count(s, {"running"}),
-    "engine.containers.paused": lambda s: _count(s, {"paused"}),
-    "engine.containers.stopped": lambda s: _count(s, {"created", "exited", "dead"}),
+    "engine.containers.running": lambda s: _count(s, frozenset({"running"})),
+    "engine.containers.paused": lambda s: _count(s, frozenset({"paused"})),
+    "engine.containers.stopped": lambda s: _count(s, _STOPPED),
     "engine.images": lambda s: _known(s.engine.images),
 }
 
 
-def _count(state: HostState, statuses: set[str]) -> Value:
+def _count(state: HostState, statuses: frozenset[str]) -> Value:
     if not (state.engine.connected and state.engine.listed):
         return UNKNOWN
     known = [record.container.status for record in state.containers.values()]

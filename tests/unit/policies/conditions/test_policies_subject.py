@@ -75,7 +75,7 @@ def record() -> ContainerRecord:
         ("engine.restarts", 2),
         ("engine.containers.running", 2),
         ("engine.containers.paused", 1),
-        ("engine.containers.stopped", 2),
+        ("engine.containers.stopped", 3),
         ("engine.images", 12),
     ],
 )
@@ -204,6 +204,16 @@ def test_the_agents_own_events() -> None:
     assert (subject.attribute("count"), subject.value("event.signal")) == ("3", UNKNOWN)
 
 
+def test_every_container_is_counted_once_whatever_its_state() -> None:
+    made = HostState("h1")
+    made.engine.connected = made.engine.listed = True
+    for number, status in enumerate(ContainerStatus):
+        each = container(f"c{number}", status=status)
+        made.containers[each.id] = ContainerRecord(container=each)
+    counts = [engine_values(made)[f"engine.containers.{state}"] for state in ("running", "paused", "stopped")]
+    assert counts == [1, 1, len(ContainerStatus) - 2]
+
+
 def test_the_numbers_of_the_engine_in_a_batch_of_metrics() -> None:
     assert engine_values(state()) == {
         "engine.responding": 1.0,
@@ -214,7 +224,7 @@ def test_the_numbers_of_the_engine_in_a_batch_of_metrics() -> None:
         "engine.images": 12.0,
         "engine.containers.running": 2.0,
         "engine.containers.paused": 1.0,
-        "engine.containers.stopped": 2.0,
+        "engine.containers.stopped": 3.0,
         "engine.memory": 2.0**27,
     }
 
