@@ -178,6 +178,18 @@ def test_another_quota_and_another_limit_count_at_once(bench: Bench, tree: FakeT
     assert bench.tick(10)["cpu.throttled"] == pytest.approx(10)
 
 
+def test_what_was_throttled_before_says_nothing_of_a_quota_that_nobody_told_of(bench: Bench, tree: FakeTree) -> None:
+    need(bench, "cpu.throttled")
+    limit_cpu(tree, "50000" if tree.hierarchies else "50000 100000")
+    throttle(tree, 100, 10)
+    bench.tick()
+    limit_cpu(tree, "90000" if tree.hierarchies else "90000 100000")
+    throttle(tree, 200, 60)
+    assert math.isnan(bench.tick(60)["cpu.throttled"])
+    throttle(tree, 210, 61)
+    assert bench.tick()["cpu.throttled"] == pytest.approx(10)
+
+
 def test_throttling_without_a_quota_is_unknown(bench: Bench, tree: FakeTree) -> None:
     need(bench, "cpu.throttled")
     limit_cpu(tree, "max")

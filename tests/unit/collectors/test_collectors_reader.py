@@ -317,6 +317,20 @@ def test_where_the_cpu_time_is_unknown_usage_is_read_at_each_tick(bench: Bench, 
         assert bench.tick()["memory.usage"] == size * MIB
 
 
+def test_usage_that_could_not_be_read_is_tried_at_the_next_tick_though_no_cpu_time_is_used(
+    bench: Bench, tree: FakeTree
+) -> None:
+    use_memory(tree, 10 * MIB, 0)
+    use_cpu(tree, 10.0)
+    bench.tick()
+    file = "memory.usage_in_bytes" if tree.hierarchies else "memory.current"
+    tree.write(PATH, file, "no number\n")
+    use_cpu(tree, 100.0)
+    assert math.isnan(bench.tick()["memory.usage"])
+    use_memory(tree, 20 * MIB, 0)
+    assert bench.tick()["memory.usage"] == 20 * MIB
+
+
 def test_carried_usage_follows_its_container(bench: Bench, tree: FakeTree) -> None:
     ids = [full_id(n) for n in range(1, 4)]
     for number, container_id in enumerate(ids):
