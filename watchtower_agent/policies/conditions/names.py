@@ -48,6 +48,14 @@ _INSTEAD: Final = {
     ConditionScope.DISK: f"{one_of(_NAMES[ConditionScope.DISK])}",
 }
 """What is right in place of a name that is known elsewhere."""
+_OF_SERVICES: Final = "replicas."
+"""How the names of what a decision about a service goes by begin: its events carry them (ADR 52)."""
+_ABOUT: Final = {
+    ConditionScope.WHEN: "containers, their host and its engine",
+    ConditionScope.WHERE: "an event and its container",
+    ConditionScope.HOST: "the host and its engine",
+    ConditionScope.DISK: "the engine's disk",
+}
 _OF_CONTAINERS: Final = frozenset({ConditionScope.WHEN, ConditionScope.WHERE})
 _WORDS: Final = {word: name for name in ("status", "health") for word in CATALOGUE[name].values}
 """What is written alone, or to the left of a sign, by who means what a container is."""
@@ -108,6 +116,9 @@ class Names:
         if name in _WORDS and self._scope in _OF_CONTAINERS:
             self._passage.fail(node, f"unknown name {shown(name)}", f"did you mean {_WORDS[name]} == {quoted(name)}?")
         listed = "watchtower-agent metrics lists all names" if self._scope in _OF_CONTAINERS else _INSTEAD[self._scope]
+        if name.startswith(_OF_SERVICES):
+            message = f"{name} is about a service, and conditions are about {_ABOUT[self._scope]}"
+            self._passage.fail(node, message, "give the service a target and scale, with min and max")
         near = self._meant(name)
         return self._passage.fail(node, f"unknown name {shown(name)}", f"did you mean {near}?" if near else listed)
 

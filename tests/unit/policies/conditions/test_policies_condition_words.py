@@ -38,6 +38,7 @@ from watchtower_agent.policies.conditions.condition import ConditionProblem, Con
         ("unhealthy", 1, 'unknown name "unhealthy"', 'did you mean health == "unhealthy"?'),
         ("event.foo == 1", 1, "what begins with event. is known only of an event", "use it in where, beside on"),
         ("oom", 1, 'unknown name "oom"', "did you mean memory.oom_kills?"),
+        ("replicas.running < 2", 1, "replicas.running is about a service", "give the service a target and scale"),
         ("cpu.percent > inf", 15, 'unknown name "inf"', "watchtower-agent metrics lists all names"),
         ('name == "web*"', 9, 'name is never "web*"', 'put it under select: {name: "web*"}'),
         ('image in ["a", "nginx:*"]', 16, 'image is never "nginx:*"', 'put it under select: {image: "nginx:*"}'),
