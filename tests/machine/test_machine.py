@@ -10,23 +10,20 @@ import asyncio
 import json
 import re
 import subprocess
-from contextlib import ExitStack
-from itertools import pairwise
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.machine.conftest import PASSWORD, Story
 from tests.support.agent import Told
-from tests.support.engine_stats import StatsStream, cpu_percent, not_stolen, settled
+from tests.support.beside_docker_stats import BURN, HELD, compare_cpu, compare_memory
 from tests.support.machine import BROKER, CHECKOUT, Machine
-from tests.support.published import Published
 from tests.support.schema import validate_message
 from tests.support.tape import EngineTape, Recorded, recorded
 
 pytestmark = pytest.mark.only_full
 
-AGREE = 0.02
 LONG = 300.0
 """Seconds that anything may take here."""
 MOST_EXPOSED = 2.0
@@ -102,40 +99,28 @@ async def test_the_package_is_installed_and_the_agent_runs_with_few_rights(story
     assert machine.run("stat -fc %T /sys/fs/cgroup") == "cgroup2fs"
 
 
-async def test_what_is_sampled_is_what_docker_stats_shows(story: Story) -> None:
-    """On cgroup v2. The agent's rates are averaged over exactly the time between two frames of the engine's own."""
-    machine, watch = story.machine, story.watch
-    burner = await run(machine, "burner", "while :; do :; done", "--cpus=0.25")
-    holder = await run(
-        machine,
-        "holder",
-        "dd if=/dev/zero of=/hold/file bs=1M count=40; exec sleep 3600",
-        "--tmpfs=/hold",
-        "--memory=80m",
-    )
-    used, held = Published(watch, burner), Published(watch, holder)
+@pytest.mark.parametrize(
+    "shares",
+    [
+        pytest.param({"b10": 0.1, "b50": 0.5}, id="10+50"),
+        pytest.param({"b100": 1.0}, id="100"),  # all that the machine has
+    ],
+)
+async def test_cpu_is_what_docker_stats_shows_on_cgroup_v2(story: Story, shares: Mapping[str, float]) -> None:
+    machine = story.machine
     try:
-        with ExitStack() as stack:
-            busy, still = (stack.enter_context(StatsStream(machine.engine, each)) for each in (burner, holder))
-            began, _ = await used.until(lambda _, now: "cpu.percent" in now, LONG)
-            await asyncio.to_thread(busy.until, lambda frames: bool(frames) and frames[-1].at > began + 60, LONG)
-            await asyncio.to_thread(still.until, settled, LONG)
-            frame = still.frames[-1]
-        frames = [each for each in busy.frames if each.at >= began]
-        first, last = frames[0], frames[-1]
-        await used.until(lambda at, _: at >= last.at, LONG)
-        agents, engines = (
-            used.average("cpu.percent", first.at, last.at),
-            cpu_percent(first, last) * not_stolen(first, last),
-        )
-        assert agents == pytest.approx(engines, rel=AGREE), [cpu_percent(*pair) for pair in pairwise(frames)]
-        _, now = await held.until(lambda at, _: at > frame.at, LONG)
-        assert now["memory.working_set"] > 36 << 20
-        assert now["memory.usage"] == pytest.approx(frame.usage, rel=AGREE)
-        assert now["memory.working_set"] == pytest.approx(frame.working_set, rel=AGREE)
-        assert now["memory.limit"] == frame.limit
+        burners = {name: await run(machine, name, BURN, f"--cpus={cores:g}") for name, cores in shares.items()}
+        await compare_cpu(machine.engine, story.watch, burners, stretch=60, limit=LONG)
     finally:
-        await asyncio.to_thread(machine.engine.docker, "rm", "--force", "burner", "holder")
+        await asyncio.to_thread(machine.engine.docker, "rm", "--force", *shares)
+
+
+async def test_memory_is_what_docker_stats_shows_on_cgroup_v2(story: Story) -> None:
+    machine = story.machine
+    try:
+        await compare_memory(machine.engine, story.watch, limit=LONG)
+    finally:
+        await asyncio.to_thread(machine.engine.docker, "rm", "--force", *HELD)
 
 
 async def test_what_turns_unhealthy_is_restarted(story: Story) -> None:
