@@ -46,6 +46,14 @@ def judged(
     return tuple(ordered), tuple(judgement.kept.values())
 
 
+def follows_images(rules: CacheRules, disk: DiskUsage, circumstances: Circumstances, now: Instant) -> bool:
+    """Whether records may go that nothing keeps but images which have their bytes, too: the next pass finds them free.
+
+    Of which image a record has the bytes nobody tells.
+    """
+    return any(record.shared and circumstances.age(_used(record), now) >= rules.unused_for for record in disk.cache)
+
+
 def _protection(record: CacheRecord, unused: float, rules: CacheRules, upon: str | None) -> Reason | None:
     if record.in_use:
         return Protection.IN_USE, ""

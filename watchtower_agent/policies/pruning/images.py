@@ -44,8 +44,8 @@ def judged(
 ) -> Images:
     """What becomes of the images: least recently used first, then those with most bytes of their own.
 
-    An image is as recently used as the newest that is built upon it, and is kept when that is. Where the build cache is
-    pruned as well (`cache_goes`), what an image shares with it is free later.
+    An image is as recently used as the newest that is built upon it, and is kept when that is. Where what images share
+    with the build cache may go right after them (`cache_goes`), their bytes are free later.
     """
     images = {image.id: image for image in disk.images}
     lineage = Lineage.of({image.id: (image.parent,) if image.parent else () for image in images.values()})
@@ -58,7 +58,7 @@ def judged(
         images=images,
         known=known,
         newest=_newest(rules, known, images.values(), now),
-        cached=cache_goes and any(record.shared for record in disk.cache),
+        cached=cache_goes,
     )
     for image_id in lineage.order:
         court.judge(images[image_id], lineage.children.get(image_id, ()))

@@ -101,9 +101,8 @@ def plan(rules: Rules, usage: Usage, disk: DiskUsage, circumstances: Circumstanc
 
     of_images = images.Images()
     if rules.images is not None:
-        of_images = images.judged(
-            rules.images, usage.images, disk, holders, now, cache_goes=rules.build_cache is not None
-        )
+        cache_goes = rules.build_cache is not None and cache.follows_images(rules.build_cache, disk, circumstances, now)
+        of_images = images.judged(rules.images, usage.images, disk, holders, now, cache_goes=cache_goes)
     if rules.build_cache is not None:
         take(cache.judged(rules.build_cache, disk, circumstances, now))
     take((of_images.dangling, ()))

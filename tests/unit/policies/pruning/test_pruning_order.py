@@ -59,6 +59,12 @@ def test_what_was_built_here_frees_nothing_yet_while_the_build_cache_has_its_byt
     host.has(cache=(record("layer", shared=True),))
     with_cache = replace(IMAGES, build_cache=CacheRules())
     assert {item.name: item.frees for item in host.plan(with_cache).items} == {"built:1": False, "pulled:1": True}
+    # that was used lately stays for as long as it is asked to: until then no pass lets go of the bytes
+    recent = replace(IMAGES, build_cache=CacheRules(unused_for=DAY))
+    host.has(cache=(record("layer", shared=True, used_at=host.now.wall - DAY / 2),))
+    assert [item.frees for item in host.plan(recent).items] == [True, True]
+    host.wait(DAY / 2)
+    assert {item.name: item.frees for item in host.plan(recent).items} == {"built:1": False, "pulled:1": True}
     alone = host.plan(IMAGES)  # nobody lets the cache go then: what frees nothing is useless, and ends the pass
     assert [item.frees for item in alone.items] == [True, True]
 
