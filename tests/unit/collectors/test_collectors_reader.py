@@ -829,6 +829,12 @@ def test_where_the_limit_on_open_files_may_not_be_raised_it_is_kept(
         assert raise_descriptor_limit() == limits[0]
 
 
+@pytest.mark.parametrize("limit", [300, 65_536, 100])
+def test_of_the_limit_on_open_files_a_part_is_left_for_all_that_is_not_sampling(limit: int) -> None:
+    needed = 64 + 100  # calls of actions and inspections at once; streams, broker, store, subscribers of the socket
+    assert Descriptors.under(limit).limit <= max(0, limit - needed)
+
+
 def test_too_few_descriptors_cost_time_and_no_values(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1\n")
     (tmp_path / "b").write_text("2\n")
@@ -866,11 +872,12 @@ def test_the_hosts_numbers(tmp_path: Path) -> None:
     assert second.host["host.disk.free"] > 0
 
 
-def test_times_that_went_back_leave_the_hosts_cpu_unknown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", ["1 0 1 1 1", "1 0 1 900000 1"], ids=["all of them", "the busy ones alone"])
+def test_times_that_went_back_leave_the_hosts_cpu_unknown(tmp_path: Path, times: str) -> None:
     proc = fake_proc(tmp_path / "proc")
     bench = Bench(v2_tree(tmp_path / "cgroup"), proc)
     bench.tick()
-    (proc / "stat").write_text("cpu  1 0 1 1 1 0 0 0 0 0\ncpu0 0\n")
+    (proc / "stat").write_text(f"cpu  {times} 0 0 0 0 0\ncpu0 0\n")
     assert "host.cpu.percent" not in bench.tick().host
 
 
