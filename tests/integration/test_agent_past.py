@@ -57,7 +57,7 @@ async def test_what_a_container_did_before_it_crashed_is_drawn_after(
     assert "now -" in facts, "it does not run now"
     most = re.search(r"max ([\d.]+) %", facts)
     assert most is not None
-    assert 30 < float(most[1]) < 80
+    assert 20 < float(most[1]) < 80  # of the means that are drawn, a part may be idle
 
     told = json.loads(metrics("memory.working_set", "--of", "busy", "--json").stdout)
     values = [value for _, value in told["points"] if value is not None]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agent import Host
+from tests.support.agent import Host, Json
 from tests.support.broker import PrivateBroker
 from tests.support.engine import IDLE, IMAGE, PrivateEngine
 from tests.support.engine_watch import FAST, EngineWatch, in_thread
@@ -36,6 +36,11 @@ def begin(engine: PrivateEngine) -> None:
     engine.docker("swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1:0")
 
 
+def said(host: Host) -> list[Json]:
+    """What the agent has told of itself and its engine, in order."""
+    return [strict_json(message.payload) for message in host.watch.messages if message.topic.endswith("/info")]
+
+
 async def test_the_agent_publishes_the_events_of_a_swarm_that_began_after_it(
     swarming: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host], tmp_path: Path
 ) -> None:
@@ -43,11 +48,12 @@ async def test_the_agent_publishes_the_events_of_a_swarm_that_began_after_it(
     secret = tmp_path / "secret"
     secret.write_text("hunter2")
     await in_thread(lambda: begin(swarming))
+    # What the Swarm does in the first moments of its own the engine itself does not tell.
+    await host.watch.until(lambda _: any(each["engine"]["swarm_leader"] for each in said(host)), timeout=30)
     await in_thread(lambda: swarming.docker("secret", "create", "first", str(secret)))
     [told] = await host.watch.until_told("secret", "create")
     assert told.data["attributes"]["name"] == "first"
-    said = [strict_json(message.payload) for message in host.watch.messages if message.topic.endswith("/info")]
-    assert said[-1]["engine"]["swarm_leader"]
+    assert said(host)[-1]["engine"]["swarm_leader"]
     assert len(host.watch.told("engine", "up")) == 1
     assert not host.watch.told("agent", "event_gap")
 

@@ -77,6 +77,8 @@ class Subscriptions:
         self._line: Line | None = None
         self._asked = ""
         """Which waits for its answer: one at a time, so that it is known on which a broker hangs up."""
+        self._answer: asyncio.Future[PublishResult] | None = None
+        """That answer."""
         self._confirmed: set[str] = set()
         self._not_now: set[str] = set()
         """Which were refused on this connection, or are left alone."""
@@ -133,7 +135,7 @@ class Subscriptions:
         """It has ended."""
         if self._asked:
             self._hung_up_on(self._asked)
-        self._line, self._asked, self._late_until = None, "", None
+        self._line, self._asked, self._answer, self._late_until = None, "", None, None
         self._confirmed.clear()
         self._not_now.clear()
         self._strays.clear()
@@ -143,6 +145,8 @@ class Subscriptions:
 
     def received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - as the client hands it over
         """A message came over the connection."""
+        if self._line is not None and self._answer is not None and self._answer.done():
+            self._answered(self._line, self._asked, self._answer)  # it was read together with what came right behind it
         found = [each for each, pattern in self._patterns.items() if pattern.fullmatch(topic)]
         if topic in self._exact:
             found.append(topic)
@@ -189,15 +193,17 @@ class Subscriptions:
                 self._later(each)
                 continue
             self._asked = each
-            answer = self._line.subscribe(each, commands=each == self._commands)
+            self._answer = answer = self._line.subscribe(each, commands=each == self._commands)
             answer.add_done_callback(functools.partial(self._answered, self._line, each))
             return
 
     def _answered(self, line: Line, topic_filter: str, answer: asyncio.Future[PublishResult]) -> None:
+        if line is not self._line or answer is not self._answer:
+            return  # of a connection that is over, or taken already
         result = answer.result()
-        if line is not self._line or result.verdict is Verdict.LOST:
+        if result.verdict is Verdict.LOST:
             return
-        self._asked = ""
+        self._asked, self._answer = "", None
         self._hung_up.pop(topic_filter, None)
         if topic_filter in self._wanted:
             if result.verdict is Verdict.DELIVERED:

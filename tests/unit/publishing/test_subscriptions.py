@@ -101,6 +101,26 @@ async def test_nothing_counts_before_it_is_confirmed_but_what_the_broker_had_kep
     assert line.given_up == []
 
 
+async def test_what_is_read_together_with_the_confirmation_is_after_it() -> None:
+    made, heard, _ = subscriptions()
+    made.follow(frozenset({"a", "b"}), heard)
+    line = Line()
+    made.opened(line)
+    line.answers[0].set_result(GRANTED)
+    made.received("a", b"right behind", retained=False)
+    made.received("b", b"from an earlier session", retained=False)
+
+    assert heard.messages == [("a", b"right behind", False)]
+    assert line.asked == ["a", "b"]
+    await asyncio.sleep(0)  # the answer's callback has its turn, too
+    assert line.asked == ["a", "b"]
+    line.answers[1].set_result(REFUSED)
+    made.received("b", b"not to be heard", retained=False)
+    assert [topic for topic, _ in heard.refusals] == ["b"]
+    await asyncio.sleep(0)
+    assert len(heard.refusals) == len(heard.messages) == 1
+
+
 async def test_a_plus_is_one_level_and_no_sign_of_a_pattern() -> None:
     made, heard, _ = subscriptions()
     made.follow(frozenset({"base.x/v1/+/metrics"}), heard)
