@@ -49,7 +49,7 @@ async def test_the_agent_publishes_the_events_of_a_swarm_that_began_after_it(
     secret.write_text("hunter2")
     await in_thread(lambda: begin(swarming))
     # What the Swarm does in the first moments of its own the engine itself does not tell.
-    await host.watch.until(lambda _: any(each["engine"]["swarm_leader"] for each in said(host)), timeout=30)
+    await host.watch.until(lambda _: any(each.get("engine", {}).get("swarm_leader") for each in said(host)), timeout=30)
     await in_thread(lambda: swarming.docker("secret", "create", "first", str(secret)))
     [told] = await host.watch.until_told("secret", "create")
     assert told.data["attributes"]["name"] == "first"
