@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -15,7 +16,7 @@ from watchtower_agent.engine.calls import EngineGreeting
 from watchtower_agent.engine.event_stream import EventStream, StreamEnd
 from watchtower_agent.engine.session import BATCH
 from watchtower_agent.errors import TemporaryError
-from watchtower_agent.model.observation import EventsObserved, GapObserved
+from watchtower_agent.model.observation import EventsObserved, GapObserved, InventoryObserved
 
 RETRY = 2.0
 """Seconds before the second try, of which the jitter leaves at least half."""
@@ -138,3 +139,25 @@ async def test_what_was_lost_and_stamped_before_the_last_audit_is_found_by_the_n
         clock.offset = 0.0
         await watch.until(lambda: [event.actor_id for event in watch.events] == ["late"], timeout=5)
         assert [gap.reason for gap in watch.of(GapObserved)] == ["audit"]
+
+
+class StampsLater(ScriptedEngine):
+    """Changes its state before it stamps the event: one comes right after the second listing was made."""
+
+    stamped = False
+
+    def past_events(self, since_ns: int, until_ns: int) -> Sequence[bytes]:
+        if self.listed == 2 and until_ns > self.clock.now().wall * 1e9 and not self.stamped:
+            self.stamped = True
+            self.happen("late")
+        return super().past_events(since_ns, until_ns)
+
+
+async def test_a_listing_is_told_after_the_events_that_it_may_have_been_ahead_of() -> None:
+    clock = SteppedClock()
+    async with EngineWatch(StampsLater(clock), clock=clock, timing=replace(FAST, settle=0.2)) as watch:
+        await watch.until_listed()
+        watch.session.resync()
+        await watch.until_listed(2)
+        told = [each for each in watch.observations if isinstance(each, EventsObserved | InventoryObserved)]
+        assert [type(each) for each in told] == [InventoryObserved, EventsObserved, InventoryObserved]
