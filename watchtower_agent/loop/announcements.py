@@ -317,26 +317,22 @@ def scaling_limited(policy: Policy, recommendation: Recommendation, why: str, at
     """A service stays as it is though it needs something else."""
     wanted, desired = recommendation.wanted, recommendation.desired
     way = "fewer" if desired < wanted else "more"
-    return Notice(
-        kind=EventKind.POLICY,
-        action="limited",
-        subject=policy.name,
-        severity=Severity.WARNING,
-        reason=f"it stays at {wanted} and gets no {way}: {why}",
-        data={"policy": policy.name, **recommendation.numbers()},
-        at=at,
-    )
+    return _limited(policy, f"it stays at {wanted} and gets no {way}: {why}", recommendation.numbers(), at)
 
 
 def scaled_by_another(policy: Policy, why: str, at: float) -> Notice:
     """A service is left alone since another policy scales some of its containers."""
+    return _limited(policy, f"it leaves its service alone: {why}", {}, at)
+
+
+def _limited(policy: Policy, reason: str, numbers: Mapping[str, object], at: float) -> Notice:
     return Notice(
         kind=EventKind.POLICY,
         action="limited",
         subject=policy.name,
         severity=Severity.WARNING,
-        reason=f"it leaves its service alone: {why}",
-        data={"policy": policy.name},
+        reason=reason,
+        data={"policy": policy.name, **numbers},
         at=at,
     )
 
