@@ -56,13 +56,7 @@ def never_used_up(policy: Policy, policies: Sequence[Policy], surroundings: Surr
         )
     elif not _shared(policy, policies) and (fitting := _fitting(policy)) <= budget.most:
         what = "schedule" if isinstance(policy.trigger, ScheduleTrigger) else "for, cooldown and backoff"
-        yield Doubt(
-            policy=policy,
-            path=("budget",),
-            message=f"this budget is never used up: with this {what} at most {fitting} "
-            f"{'action begins' if fitting == 1 else 'actions begin'} within {as_written(budget.per)}",
-            remedy=f"write a max of {fitting - 1}, or a longer per" if fitting > 1 else "write a longer per",
-        )
+        yield _too_large(policy, budget, what, fitting, "action begins" if fitting == 1 else "actions begin")
 
 
 def _never_so_often(policy: Policy, policies: Sequence[Policy]) -> Iterator[Doubt]:
@@ -76,13 +70,17 @@ def _never_so_often(policy: Policy, policies: Sequence[Policy]) -> Iterator[Doub
     fitting = min(math.ceil(budget.per / cooldown), _scheduled(policy)) if cooldown > 0 else _scheduled(policy)
     if fitting <= budget.most:
         by = "schedule" if isinstance(policy.trigger, ScheduleTrigger) else "cooldown"
-        yield Doubt(
-            policy=policy,
-            path=("budget",),
-            message=f"this budget is never used up: with this {by} at most {fitting} "
-            f"{'begins' if fitting == 1 else 'begin'} within {as_written(budget.per)}",
-            remedy=f"write a max of {fitting - 1}, or a longer per" if fitting > 1 else "write a longer per",
-        )
+        yield _too_large(policy, budget, by, fitting, "begins" if fitting == 1 else "begin")
+
+
+def _too_large(policy: Policy, budget: Budget, by: str, fitting: int, begin: str) -> Doubt:
+    return Doubt(
+        policy=policy,
+        path=("budget",),
+        message=f"this budget is never used up: with this {by} at most {fitting} {begin} within "
+        f"{as_written(budget.per)}",
+        remedy=f"write a max of {fitting - 1}, or a longer per" if fitting > 1 else "write a longer per",
+    )
 
 
 def _never_in_vain(policy: Policy, host: Budget | None) -> Iterator[Doubt]:
