@@ -40,7 +40,8 @@ async def test_names_and_states_that_changed_in_a_gap_are_told_and_nothing_is_ma
 
     (renamed,) = await host.watch.until_told("container", "rename", "shop")
     (paused,) = await host.watch.until_told("container", "pause", "db")
-    await host.watch.until(lambda _: host.watch.state(last) is not None and host.watch.state("web") is None)
+    await host.watch.until(lambda _: bool(host.watch.state(last) and host.watch.state("shop")))
+    await host.watch.until(lambda _: host.watch.state("web") is None)
     assert (renamed.origin, renamed.data["old_name"]) == ("synthetic", "web")
     assert paused.origin == "synthetic"
     state = host.watch.state(last) or {}

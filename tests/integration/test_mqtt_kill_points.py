@@ -31,6 +31,7 @@ from tests.support.publishing import in_order_per_topic, station
 from tests.support.store_values import BASE_TOPIC
 from tests.support.tape import EngineTape
 from watchtower_agent.publishing.broker_options import MqttOptions, MqttProtocol
+from watchtower_agent.publishing.client import WINDOW
 
 POLICIES = "version: 1\npolicies: []\n"
 TAGS = "/event/image/tag/"
@@ -85,6 +86,7 @@ class Drill:
 
     host: Host
     relay: PacketRelay
+    protocol: MqttProtocol
     copies: dict[int, int] = field(default_factory=dict)
 
     def tag(self, times: int = 1) -> None:
@@ -105,17 +107,28 @@ class Drill:
         until(lambda: not waiting(self.host), "it is not deleted")
         self.copies |= dict.fromkeys(set(arrivals(self.host)) - set(self.copies), 1)
 
-    def committed(self) -> None:
+    async def committed(self) -> None:
         """On the disk and not sent: as many as may be are under way before it, none acknowledged."""
         puback = self.relay.hold(puback_on(TAGS))
         self.tag(BURST)
         puback.wait()
         until(lambda: len(waiting(self.host)) == BURST, "not all are on the disk")
+        until(self.under_way_is_full, "fewer are under way than may be")
         on_disk = waiting(self.host)
         sent = sum(publish_on(TAGS)(packet) for packet in tuple(self.relay.packets))
         assert sent < BURST
+        await self.host.watch.until(lambda _: len(arrivals(self.host)) == sent)
         self.over(puback)
         self.copies |= {sequence: 2 if at < sent else 1 for at, sequence in enumerate(on_disk)}
+
+    def under_way_is_full(self) -> bool:
+        """Whether no further event about tags is sent before one is acknowledged, while a PUBACK is held."""
+        packets = tuple(self.relay.packets)
+        if self.protocol is MqttProtocol.V5:
+            return any(publish_on(TAGS)(packet) for packet in packets)  # one of a topic
+        sent = sum(packet.kind is Kind.PUBLISH and packet.number > 0 for packet in packets)
+        passed = sum(packet.kind is Kind.PUBACK for packet in packets) - 1
+        return sent - passed == WINDOW
 
     def published(self) -> None:
         """Sent, and not with the broker yet."""
@@ -156,8 +169,8 @@ async def test_kill_9_between_commit_publish_puback_and_delete(
     with EngineTape(tagging_engine) as tape, PacketRelay(broker.port) as relay:
         settings = {"mqtt": {"protocol": protocol.value}}
         host = make_host(tagging_engine, broker, POLICIES, proxied=False, mqtt_port=relay.port, settings=settings)
-        kills = Drill(host=host, relay=relay)
-        kills.committed()
+        kills = Drill(host=host, relay=relay, protocol=protocol)
+        await kills.committed()
         kills.published()
         kills.taken()
         kills.acknowledged()

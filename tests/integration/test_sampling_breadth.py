@@ -143,8 +143,9 @@ def test_the_stats_api_tells_the_same_numbers(engine: PrivateEngine, sampling: S
     other.start()
     try:
         sampling.until("memory.working_set", lambda used: used > 30 * MIB)
-        by_files = sampling.until("cpu.percent", lambda share: share > 30)
-        by_api = until(batches, lambda batch: batch.columns["cpu.percent"][0] > 30)
+        # On a machine that others use, too, it takes some looks until it gets all that it may.
+        by_files = sampling.until("cpu.percent", lambda share: share == pytest.approx(50, rel=0.3))
+        by_api = until(batches, lambda batch: bool(batch.columns["cpu.percent"][0] == pytest.approx(50, rel=0.3)))
     finally:
         other.stop()
         calls.close()
@@ -153,7 +154,6 @@ def test_the_stats_api_tells_the_same_numbers(engine: PrivateEngine, sampling: S
     for name in ("memory.usage", "memory.working_set", "memory.percent"):
         assert by_api.columns[name][0] == pytest.approx(by_files.columns[name][0], rel=0.05), name
     for batch in (by_api, by_files):
-        assert batch.columns["cpu.percent"][0] == pytest.approx(50, rel=0.3)
         assert batch.columns["cpu.percent_of_limit"][0] == pytest.approx(2 * batch.columns["cpu.percent"][0])
     assert not by_api.failures
 
