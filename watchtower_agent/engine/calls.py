@@ -6,24 +6,21 @@ Every thread may use one EngineCalls. The asyncio side is in `client.py`, `sessi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from http import HTTPStatus
-from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from watchtower_agent.engine.address import EngineAddress
 from watchtower_agent.engine.container import inspected_container, listed_container, parse_time
-from watchtower_agent.engine.endpoints import ours
 from watchtower_agent.engine.event import stamp_text
 from watchtower_agent.engine.feed import EventFeed, split_lines
 from watchtower_agent.engine.heartbeat import Heartbeat
+from watchtower_agent.engine.link import EngineLink
 from watchtower_agent.engine.peer import peer_process, process_age
-from watchtower_agent.engine.podman import is_podman, podman_id
-from watchtower_agent.engine.socket_transport import SocketConnection, SocketTransport
-from watchtower_agent.engine.translation import EngineRefusedError, accepted, translated
-from watchtower_agent.engine.transport import Answer, Transport
+from watchtower_agent.engine.podman import podman_id
+from watchtower_agent.engine.translation import accepted, translated
+from watchtower_agent.engine.transport import Answer
 from watchtower_agent.errors import PermanentError, WatchtowerError
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.observation import EngineInfo
@@ -50,19 +47,7 @@ class EngineGreeting:
     process: tuple[int, int] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Link:
-    """A way to the engine, and the version of the API that is spoken over it."""
-
-    transport: Transport
-    version: str
-    podman: bool = False
-
-    def target(self, path: str, params: Mapping[str, str] | None = None) -> str:
-        return f"/v{self.version}{path}{'?' if params else ''}{urlencode(params or {})}"
-
-
-class EngineCalls:
+class EngineCalls(EngineLink):
     """The engine's API, blocking. Every call raises AbsentError, PermanentError or TemporaryError.
 
     Args:
@@ -75,26 +60,15 @@ class EngineCalls:
     """
 
     def __init__(self, address: EngineAddress, *, clock: Clock, timeout: float = 10.0) -> None:
-        self.address = address
-        self.timeout = timeout
+        super().__init__(address, timeout=timeout)
         self._clock = clock
-        self._way = _way(address, timeout)
-        self._lock = threading.Lock()
-        self._link: _Link | None = None
         self._heartbeat = Heartbeat(address.socket_path, timeout) if address.socket_path else None
         self._without_cgroups = False
         self.clock_offset = 0.0
 
     def connect(self) -> EngineGreeting:
-        """Make a new client, which negotiates the API's version, and ask who answers.
-
-        The version is fixed for a client's life, so this is called after every outage: the daemon may be a new one.
-        """
-        fresh = self._build()
-        with self._lock:
-            old, self._link = self._link, fresh
-        if old is not None:
-            old.transport.close()
+        """Connect anew and ask who answers: called after every outage."""
+        self.connect_anew()
         begun = self._clock.now().wall
         raw = self.get("/info", what="asking for its description")
         if not self.address.socket_path:
@@ -114,24 +88,9 @@ class EngineCalls:
         raw = self.get("/info", what="asking for its description")
         return replace(self._info(raw), pid=before.pid, started_at=before.started_at)
 
-    def not_podman(self, what: str) -> None:
-        """Refuse what has not been made sure of with Podman.
-
-        Args:
-            what: What is refused, as the beginning of a sentence for people.
-
-        Raises:
-            PermanentError: It is Podman.
-        """
-        if self._linked().podman:
-            raise PermanentError(f"{what}: the agent does that with a Docker Engine only, and this is Podman")
-
     def close(self) -> None:
         """Close idle connections."""
-        with self._lock:
-            link, self._link = self._link, None
-        if link is not None:
-            link.transport.close()
+        super().close()
         if self._heartbeat is not None:
             self._heartbeat.close()
 
@@ -146,7 +105,7 @@ class EngineCalls:
             if self._heartbeat is not None:
                 self._heartbeat.ask()
             else:
-                accepted(self._linked().transport.ask("GET", "/_ping", timeout=self.timeout))
+                accepted(self.linked().transport.ask("GET", "/_ping", timeout=self.timeout))
         return self._clock.now().monotonic - begun
 
     def containers(self) -> tuple[Container, ...]:
@@ -188,7 +147,7 @@ class EngineCalls:
         Returns at once when `until_ns` is past on the engine's clock, else then. Skips what is stamped later, and goes
         back no further than to the first event that is stamped earlier.
         """
-        if self._linked().podman:
+        if self.linked().podman:
             return self._podman_log(since_ns, until_ns)
         return self._ring(stamp_text(since_ns), stamp_text(max(since_ns, until_ns)))
 
@@ -198,7 +157,7 @@ class EngineCalls:
         For the engine an end at 0 is past, so it answers at once, and is no limit. Podman's log reaches back for days:
         of that the last hour is asked for.
         """
-        if self._linked().podman:
+        if self.linked().podman:
             return self._podman_log(self._now_ns() - _PODMAN_REACH_NS, 0)
         return self._ring("0", "0")
 
@@ -216,14 +175,14 @@ class EngineCalls:
 
     def _lines(self, params: Mapping[str, str]) -> Sequence[bytes]:
         with translated("reading past events", "GET", "/events"):
-            link = self._linked()
+            link = self.linked()
             answer = accepted(link.transport.ask("GET", link.target("/events", params), timeout=self.timeout))
             return [line for lines in split_lines((answer.content, b"\n")) for line in lines]
 
     def open_events(self, since_ns: int) -> EventFeed:
         """Subscribe, with a replay of what the ring has since that stamp. The feed waits for events without a limit."""
         with translated("subscribing to events", "GET", "/events"):
-            link = self._linked()
+            link = self.linked()
             if link.podman:
                 since_ns = max(since_ns, self._now_ns() - _PODMAN_REACH_NS)
             target = link.target("/events", {"since": stamp_text(since_ns)})
@@ -236,105 +195,13 @@ class EngineCalls:
                 raise
             return EventFeed(stream)
 
-    def get(
-        self, path: str, *, what: str, params: Mapping[str, str] | None = None, timeout: float | None = None
-    ) -> object:
-        """GET a JSON document.
-
-        Args:
-            path: Without the version, quoted.
-            what: What it is for, in words that follow "the engine refused".
-            params: The query.
-            timeout: Seconds until EngineTimeoutError; None for those of every call.
-        """
-        with translated(what, "GET", path):
-            link = self._linked()
-            limit = self.timeout if timeout is None else timeout
-            return accepted(link.transport.ask("GET", link.target(ours("GET", path), params), timeout=limit)).json()
-
-    def head(self, path: str, *, what: str, params: Mapping[str, str] | None = None) -> Mapping[str, str]:
-        """HEAD: what an answer's headers say, by their names in small letters; arguments as of `get`."""
-        with translated(what, "HEAD", path):
-            link = self._linked()
-            target = link.target(ours("HEAD", path), params)
-            return accepted(link.transport.ask("HEAD", target, timeout=self.timeout)).headers
-
-    def post(
-        self,
-        path: str,
-        *,
-        what: str,
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, object] | None = None,
-        timeout: float,
-    ) -> object:
-        """POST, without a body or with JSON.
-
-        Args:
-            path: Without the version, quoted.
-            what: What it is for, in words that follow "the engine refused".
-            params: The query.
-            body: A JSON object.
-            timeout: Seconds until EngineTimeoutError.
-
-        Returns:
-            The answer to JSON, which is JSON; None for nothing.
-        """
-        with translated(what, "POST", path):
-            link = self._linked()
-            target = link.target(ours("POST", path), params)
-            answer = accepted(link.transport.ask("POST", target, body=body, timeout=timeout))
-            return answer.json() if body is not None and answer.content else None
-
-    def delete(self, path: str, *, what: str, params: Mapping[str, str] | None = None, timeout: float) -> None:
-        """DELETE; arguments as of `post`."""
-        with translated(what, "DELETE", path):
-            link = self._linked()
-            target = link.target(ours("DELETE", path), params)
-            accepted(link.transport.ask("DELETE", target, timeout=timeout))
-
-    def _linked(self) -> _Link:
-        with self._lock:
-            link = self._link
-        if link is not None:
-            return link
-        fresh = self._build()
-        with self._lock:
-            if self._link is None:
-                self._link = fresh
-                return fresh
-            link = self._link
-        fresh.transport.close()
-        return link
-
-    def _build(self) -> _Link:
-        """A way whose version is negotiated."""
-        with translated(f"connecting to {self.address.url}", "GET", "/version"):
-            self._look_at_socket()
-            transport = self._way()
-            try:
-                answer = accepted(transport.ask("GET", "/version", timeout=self.timeout))
-                said = _object(answer.json())
-                return _Link(transport=transport, version=str(said["ApiVersion"]), podman=is_podman(said))
-            except BaseException:
-                transport.close()
-                raise
-
-    def _look_at_socket(self) -> None:
-        """Connecting to a file or a folder is refused as if nobody listened: say what is wrong."""
-        path = self.address.socket_path
-        if path and Path(path).exists() and not Path(path).is_socket():
-            raise EngineRefusedError(
-                f"connecting to {self.address.url}: {path} is no socket; set engine.url to the engine's"
-            )
-
     def _info(self, raw: object) -> EngineInfo:
         info = _object(raw)
         swarm = _object(info.get("Swarm"))
         node = str(swarm.get("NodeID") or "")
         manager = bool(node) and swarm.get("ControlAvailable") is True
         self._without_cgroups = info.get("CgroupDriver") == "none"
-        link, name, data_root = self._linked(), str(info.get("Name") or ""), str(info.get("DockerRootDir") or "")
+        link, name, data_root = self.linked(), str(info.get("Name") or ""), str(info.get("DockerRootDir") or "")
         return EngineInfo(
             id=podman_id(name, data_root) if link.podman else str(info.get("ID") or ""),
             name=name,
@@ -359,25 +226,6 @@ class EngineCalls:
         except WatchtowerError:
             return False  # a Swarm without a quorum has no leader, and can't say so
         return _object(_object(raw).get("ManagerStatus")).get("Leader") is True
-
-
-def _way(address: EngineAddress, timeout: float) -> Callable[[], Transport]:
-    """Makes ways to the engine.
-
-    Raises:
-        SettingsError: Its TLS files do not fit.
-    """
-    if address.socket_path:
-        return lambda: SocketTransport(partial(SocketConnection, address.socket_path))
-    if address.ssh is not None:
-        from watchtower_agent.engine.ssh_connection import ssh_transport  # noqa: PLC0415 - few need it
-
-        return partial(ssh_transport, address.ssh, address.ssh_config)
-    # Only an engine elsewhere needs it, and it takes a tenth of the start to load.
-    from watchtower_agent.engine.sdk_transport import SdkTransport, tls_of  # noqa: PLC0415
-
-    tls = tls_of(address)
-    return lambda: SdkTransport(address.url, tls, timeout)
 
 
 def _offset(raw: object, wall: float) -> float:

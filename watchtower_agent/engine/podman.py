@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Final
 
+from watchtower_agent.engine.fields import mapping, sequence, text
 from watchtower_agent.model.engine_event import EventKind
 
 _NAMESPACE: Final = uuid.UUID("5b6c0f0e-9b62-4f0c-8a4e-3f6f0a4f1c55")
@@ -33,15 +34,14 @@ _ADDED: Final = frozenset({"podId", "containerExitCode", "containerInspectData"}
 """Attributes that would be taken for labels."""
 
 
-def is_podman(version: Mapping[str, object]) -> bool:
+def is_podman(version: object) -> bool:
     """Whether that answers.
 
     Args:
         version: Its answer to `/version`.
     """
-    parts = version.get("Components")
-    names = [part.get("Name") for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
-    return any(isinstance(name, str) and name.startswith("Podman") for name in names)
+    parts = sequence(mapping(version).get("Components"))
+    return any(text(mapping(part).get("Name")).startswith("Podman") for part in parts)
 
 
 def podman_id(name: str, data_root: str) -> str:
