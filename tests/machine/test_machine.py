@@ -44,8 +44,7 @@ policies:
     when: engine.responding == false
     for: 5s
     then: {restart_engine: {}}
-    cooldown: 1s
-    backoff: {initial: 1s}
+    cooldown: 1m
     budget: {max: 20, per: 1h}
 """
 
