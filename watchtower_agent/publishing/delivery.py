@@ -242,12 +242,15 @@ class Delivery:
         self._fresh.clear()  # they are on the disk: this page or a later one has them
         self._fresh_overflowed = False
         page = await self._outbox.pending_events(after=self._read_to, limit=_PAGE)
+        if self._read_again_from is not None:
+            self._wake.set()  # a topic is let through since: what waits behind its first event comes before this page
+            return
         done = set(self._acked)  # the outbox has not been told yet
         for event in page:
             self._read_to = event.sequence
             if event.sequence not in self._known and event.sequence not in done:
                 self._take(event)
-        if len(page) < _PAGE and not self._fresh_overflowed and self._read_again_from is None:
+        if len(page) < _PAGE and not self._fresh_overflowed:
             self._behind = False
             self._take_fresh()
         else:

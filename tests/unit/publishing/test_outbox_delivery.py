@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Sequence, Sized
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence, Sized
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -217,6 +217,47 @@ async def test_what_is_told_while_a_page_with_it_is_read_goes_out_once() -> None
     async with asyncio.timeout(patient(30)):
         await bench.delivery.run(bench.draining)
     assert bench.sent == [1, 2, 3]
+
+
+class AllowedMeanwhile(FakeStore):
+    """While one of its pages is read, the broker takes again what it had refused."""
+
+    meanwhile: Callable[[], Coroutine[object, object, None]] | None = None
+
+    async def pending_events(self, *, after: int, limit: int) -> Sequence[EventMessage]:
+        page = await super().pending_events(after=after, limit=limit)
+        if after and self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        return page
+
+
+async def test_what_waits_behind_a_refused_event_is_not_overtaken_by_a_page_that_was_read_meanwhile() -> None:
+    """On the disk: the refused event, one that waits behind it on the first page, one of its topic on the second."""
+    store = AllowedMeanwhile()
+    others = tuple(event(number, topic=f"container/start/{number}") for number in range(3, 301))
+    await store.commit(Commit(events=(event(1), event(2), *others, event(301))))
+    refused = True
+
+    def verdict(sent: Sent) -> Verdict | None:
+        if sent.payload == b"1":
+            return Verdict.LATER if refused else None  # the second time it is answered below
+        return Verdict.DELIVERED
+
+    connection = FakeConnection(verdict=verdict)
+
+    async def allowed() -> None:
+        nonlocal refused
+        refused = False
+        while not connection.open:
+            await asyncio.sleep(0.001)
+        connection.answer(connection.open[0])
+        await settle()
+
+    store.meanwhile = allowed
+    async with running(connection, store=store) as bench:
+        await bench.until(lambda: bench.delivery.delivered == 301)
+        assert [number for number in bench.sent if number in {2, 301}] == [2, 301]
 
 
 async def test_only_the_newest_state_waits_behind_one_on_its_way() -> None:
