@@ -236,13 +236,19 @@ class Delivery:
             await self._read_page()
         self._pump()
 
+    def _step_back(self) -> bool:
+        """Read again from where a topic that is let through left events behind; False: there is no such topic."""
+        if self._read_again_from is None:
+            return False
+        self._read_to, self._read_again_from = min(self._read_to, self._read_again_from), None
+        return True
+
     async def _read_page(self) -> None:
-        if self._read_again_from is not None:
-            self._read_to, self._read_again_from = min(self._read_to, self._read_again_from), None
+        self._step_back()
         self._fresh.clear()  # they are on the disk: this page or a later one has them
         self._fresh_overflowed = False
         page = await self._outbox.pending_events(after=self._read_to, limit=_PAGE)
-        if self._read_again_from is not None:
+        if self._step_back():
             self._wake.set()  # a topic is let through since: what waits behind its first event comes before this page
             return
         done = set(self._acked)  # the outbox has not been told yet

@@ -167,7 +167,16 @@ class SqliteStore:
     async def bury(self, message: EventMessage, *, reason: str) -> None:
         """Move an event that the broker will never take to the dead letters."""
         at = self._clock.now().wall
-        dead = await self._call(lambda tables: tables.bury(message, reason=reason, at=at))
+        self._flush_lazily()
+        answer = self._writer.submit(lambda tables: tables.bury(message, reason=reason, at=at))
+        answer.add_done_callback(self._buried)
+        await asyncio.shield(answer)
+
+    def _buried(self, answer: asyncio.Future[DeadLetters | None]) -> None:
+        # Not after the wait: whoever asked is gone once the connection has ended, and it is to be told all the same.
+        if answer.cancelled() or answer.exception() is not None:
+            return
+        dead = answer.result()
         if dead is not None:
             self._dead.add(dead)
 

@@ -40,16 +40,19 @@ class Tables:
     Args:
         connection: Open, at the present schema.
         max_size: Bytes that undelivered events may take; past that the oldest are dropped.
+        versions_after: Versions of retained topics go on above that one: where the file before this one was set aside
+            while the agent ran, what the broker is still to acknowledge carries that file's.
 
     Attributes:
         ledger: What was begun, and how it ended.
     """
 
-    def __init__(self, connection: sqlite3.Connection, *, max_size: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, max_size: int, versions_after: int = 0) -> None:
         self._db = connection
         self._max_size = max_size
         self.ledger = LedgerTable(connection)
-        self.tally = self._counted()
+        counted = self._counted()
+        self.tally = replace(counted, version=max(counted.version, versions_after))
 
     def _counted(self) -> Tally:
         depth, size = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM outbox").fetchone()

@@ -63,6 +63,8 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: sqlite3.Connection | None = None
         self._tables: Tables | None = None
+        self._versions = 0
+        """The newest version of a retained topic in a file that was set aside."""
 
     @property
     def running(self) -> bool:
@@ -137,7 +139,7 @@ class Writer:
 
     def _open_file(self) -> tuple[sqlite3.Connection, Tables]:
         connection = self._folder.open(self._clock.now().wall)
-        tables = Tables(connection, max_size=self._max_size)
+        tables = Tables(connection, max_size=self._max_size, versions_after=self._versions)
         self._connection, self._tables = connection, tables
         return connection, tables
 
@@ -182,6 +184,8 @@ class Writer:
         try:
             if self._connection is not None:
                 self._connection.close()
+            if self._tables is not None:
+                self._versions = self._tables.tally.version
             self._connection = self._tables = None
             self._folder.set_aside(str(error), self._clock.now().wall)
             results = self._transaction(group)

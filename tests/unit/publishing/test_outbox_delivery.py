@@ -250,7 +250,8 @@ async def test_what_waits_behind_a_refused_event_is_not_overtaken_by_a_page_that
         nonlocal refused
         refused = False
         while not connection.open:
-            await asyncio.sleep(0.001)
+            await connection.news.wait()
+            connection.news.clear()
         connection.answer(connection.open[0])
         await settle()
 

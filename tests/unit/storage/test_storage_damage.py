@@ -169,6 +169,31 @@ async def test_damage_that_appears_while_running_keeps_the_callers_commit(tmp_pa
     await store.close()
 
 
+async def test_a_state_acknowledged_as_the_old_store_knew_it_is_not_taken_for_a_newer_one_of_the_new_store(
+    tmp_path: Path,
+) -> None:
+    await filled(tmp_path)
+    told: list[str] = []
+    store = make(tmp_path, on_reset=told.append)
+    await store.open()
+    for number in range(200):
+        await store.commit(Commit(states=(state("web", b"%d" % number),)))
+    on_its_way = await store.pending_states()
+    with (tmp_path / "store.db").open("r+b") as opened:
+        opened.write(b"\xff" * (tmp_path / "store.db").stat().st_size)
+    for number in range(1000, 1050):  # sooner or later one of them reads a page from the disk
+        await store.commit(Commit(states=(state("web", b"%d" % number),), events=(event(number),)))
+        await store.pending_events(after=0, limit=1000)
+        if told:
+            break
+    assert told
+    await store.commit(Commit(states=(state("web", b"newest"),)))
+    await store.states_delivered(on_its_way)
+    assert [pending.payload for pending in await store.pending_states()] == [b"newest"]
+    assert (await store.pending_states())[0].version > on_its_way[0].version, "what is sent next is the newer one"
+    await store.close()
+
+
 async def test_every_commit_is_on_the_disk_before_it_returns(tmp_path: Path) -> None:
     folder = StoreFolder(tmp_path, max_bytes=10**6)
     connection = folder.open(0.0)

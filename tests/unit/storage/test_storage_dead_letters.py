@@ -72,6 +72,19 @@ async def test_a_dead_letter_is_told_with_the_time_of_its_commit(tmp_path: Path)
     await agent.store.close()
 
 
+async def test_a_dead_letter_is_told_though_the_connection_ended_while_it_was_written(tmp_path: Path) -> None:
+    agent = Agent(tmp_path)
+    await agent.open()
+    await agent.commit(event(1))
+    burying = asyncio.create_task(agent.bury(event(1)))
+    await asyncio.sleep(0)
+    burying.cancel()
+    await asyncio.gather(burying, return_exceptions=True)
+    assert (await agent.store.facts()).dead_letters == 1
+    assert [letters.sequences for letters in agent.buried] == [(1,)]
+    await agent.store.close()
+
+
 async def test_what_a_crash_left_undeclared_is_told_at_the_next_start_and_what_was_declared_is_not(
     tmp_path: Path,
 ) -> None:
