@@ -20,7 +20,7 @@ from tests.support.store_values import BASE, BASE_TOPIC, event, state
 from watchtower_agent.model.message import EventMessage, MetricsMessage
 from watchtower_agent.publishing.broker_options import MqttOptions
 
-MALFORMED, PROTOCOL_ERROR, UNSPECIFIED, BUSY = 0x81, 0x82, 0x80, 0x89
+MALFORMED, PROTOCOL_ERROR, UNSPECIFIED, BUSY, SHUTTING_DOWN = 0x81, 0x82, 0x80, 0x89, 0x8B
 NOT_AUTHORISED, TOPIC_INVALID, TOO_LARGE, QUOTA, PAYLOAD_INVALID = 0x87, 0x90, 0x95, 0x97, 0x99
 QUICK = (0.02, 0.05)
 """Seconds between attempts to connect."""
@@ -138,6 +138,20 @@ async def test_a_connection_that_ends_again_and_again_for_no_fault_of_a_message_
         await agent.settled()
         assert (await agent.store.facts()).dead_letters == 0
     assert sum(packet.kind is Kind.CONNACK for packet in relay.packets) == 13
+    assert in_order_per_topic(sights(subscriber))
+
+
+@pytest.mark.parametrize("code", [SHUTTING_DOWN, QUOTA, BUSY])
+async def test_a_large_event_is_not_blamed_where_the_broker_says_that_it_ends_for_another_reason(
+    tmp_path: Path, relay: PacketRelay, subscriber: PersistentSubscriber, code: int
+) -> None:
+    large = b"8".rjust(5000)
+    relay.disconnect(lambda packet: publish_on("/die/")(packet) and packet.payload == large, code, times=7)
+    async with station(tmp_path / "state", options(relay), delays=QUICK) as agent:
+        await agent.commit(event(7), event(8, payload=large), event(9))
+        await subscriber.until(lambda _: numbers(subscriber) == {7, 8, 9})
+        await agent.settled()
+        assert (await agent.store.facts()).dead_letters == 0
     assert in_order_per_topic(sights(subscriber))
 
 

@@ -42,7 +42,7 @@ class FakeConnection:
         self.reports_refusals = reports_refusals
         self.verdict = verdict
         self.largest_packet = largest_packet
-        self.silent = self.blames_packet = False
+        self.silent = self.blames_packet = self.excuses_packet = False
         self.sent: list[Sent] = []
         self._open: list[Sent] = []
         self.most_open = 0

@@ -56,6 +56,11 @@ class Connection(Protocol):
         ...
 
     @property
+    def excuses_packet(self) -> bool:
+        """Whether it ended for a reason that is none of our packets' (MQTT 5): the broker shuts down, or is busy."""
+        ...
+
+    @property
     def largest_packet(self) -> int | None:
         """Bytes of a packet that the broker takes at most; None where it does not say."""
         ...

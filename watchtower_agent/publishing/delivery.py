@@ -132,7 +132,7 @@ class Delivery:
     @property
     def suspect(self) -> Suspect:
         """What this connection's end says of the message that was on its way."""
-        if self._connection.silent:
+        if self._connection.silent or self._connection.excuses_packet:
             return self._earlier
         return self._evidence.suspect(blamed=self._connection.blames_packet)
 

@@ -19,6 +19,8 @@ from watchtower_agent.publishing.tls import tls_context
 
 _FAREWELL_TIMEOUT = 2.0
 _SESSION_TAKEN_OVER = 0x8E
+_NO_REASON = frozenset({0x00, 0x80})
+"""Success and `unspecified error`: what paho says of an end without a word."""
 
 
 class RefusedError(TemporaryError):
@@ -92,6 +94,12 @@ class MqttConnection:
     def blames_packet(self) -> bool:
         """See `Connection.blames_packet`."""
         return self._client.end_code in NEVER
+
+    @property
+    def excuses_packet(self) -> bool:
+        """See `Connection.excuses_packet`."""
+        code = self._client.end_code
+        return code is not None and code not in NEVER | _NO_REASON
 
     @property
     def taken_over(self) -> bool:
