@@ -128,7 +128,7 @@ class Agent:
             max_size=self._settings.outbox.max_size,
             on_dropped=lambda drop: inbox.put(_gap_of(drop)),
             on_buried=lambda letters: inbox.put(_gap_of_dead(letters)),
-            on_reset=lambda _why: inbox.put(self._reset()),
+            on_reset=lambda why: inbox.put(self._reset(why)),
         )
         if not await self._opened(store):
             return 0
@@ -356,9 +356,9 @@ class Agent:
             at=self._clock.now().wall,
         )
 
-    def _reset(self) -> GapObserved:
+    def _reset(self, why: str) -> GapObserved:
         now = self._clock.now().wall
-        return GapObserved(reason="store_reset", since=now, until=now)
+        return GapObserved(reason="store_reset", since=now, until=now, why=why)
 
     def _listen_to_signals(self) -> None:
         running = asyncio.get_running_loop()

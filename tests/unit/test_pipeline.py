@@ -450,6 +450,7 @@ def test_a_store_that_was_set_aside_is_a_gap() -> None:
     gap = next(each for each in agent.published() if each["topic"].endswith("agent/event_gap/self"))
     assert gap["severity"] == "critical"
     assert "malformed" in gap["data"]["reason"]
+    assert agent.pipeline.state.engine.gaps == 1
 
 
 def test_damaged_records_are_forgotten_not_fatal() -> None:

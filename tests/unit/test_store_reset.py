@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.support.core import INSTALL_ID, Host
 from tests.support.store import FakeStore
 from watchtower_agent.model.observation import GapObserved
@@ -34,6 +36,19 @@ def test_what_is_known_goes_into_the_new_store() -> None:
     topics = {state.topic for state in effects.states}
     assert "watchtower/v1/h1/state/container/web" in topics
     assert "watchtower/v1/h1/info" in topics
+
+
+def test_the_loss_is_told_as_critical_without_a_window_that_nobody_knows() -> None:
+    host = Host(POLICIES)
+    now = host.clock.wall
+    why = "The store was damaged (malformed); it was set aside as store.db.corrupt-1 and a new one was started."
+
+    effects = host.see(GapObserved(reason="store_reset", since=now, until=now, why=why))
+
+    (gap,) = [json.loads(event.payload) for event in effects.events if "/agent/event_gap/" in event.topic]
+    assert gap["severity"] == "critical"
+    assert why in gap["data"].pop("reason")
+    assert gap["data"] == {"cause": "store_reset"}
 
 
 def test_an_action_under_way_is_in_the_new_ledger() -> None:

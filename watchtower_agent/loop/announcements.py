@@ -68,12 +68,13 @@ _NOT_READ = {
 _CONSEQUENCES = {
     "outbox_overflow": "the outbox is full: the oldest that the broker had not taken are gone; see outbox.max_size",
     "dead_letter": "set aside, the log says why (mqtt_dead_letter); look at the broker's limits",
-    "store_reset": "the store was damaged and set aside, a new one is in use: what the broker had not taken is gone",
 }
 
 
 def event_gap(seen: GapObserved, at: float) -> Notice:
     """Events may have been lost."""
+    if seen.reason == "store_reset":
+        return store_reset(seen.why, at)
     many = "events" if seen.count is None else "1 event" if seen.count == 1 else f"{seen.count} events"
     consequence = _CONSEQUENCES.get(seen.reason, _LISTED_ANEW)
     window = f"in {max(0.0, seen.until - seen.since):.1f} s ({seen.reason})"
@@ -98,12 +99,12 @@ def event_gap(seen: GapObserved, at: float) -> Notice:
 
 
 def store_reset(why: str, at: float) -> Notice:
-    """What was not delivered yet is lost with the store that was set aside."""
+    """What was not delivered yet is lost with the store that was set aside: how much, and since when, it alone knew."""
     return Notice(
         kind=EventKind.AGENT,
         action="event_gap",
         severity=Severity.CRITICAL,
-        reason=f"the store was set aside and a new one made ({why}): events that were not delivered yet are lost",
+        reason=f"events that were not delivered yet may be lost with the store: {why}",
         data={"cause": "store_reset"},
         at=at,
     )

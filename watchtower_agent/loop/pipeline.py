@@ -231,6 +231,7 @@ class Pipeline:
         self.pausing.resume(resume, now)
         self._causes.resume(resume, now)
         if resume.store_was_reset:
+            self.state.engine.gaps += 1
             self._say(announcements.store_reset(resume.store_was_reset, now.wall), now)
 
     # --- the step -------------------------------------------------------------------------------------

@@ -185,6 +185,7 @@ class GapObserved:
         until: End of the window, seconds since the epoch.
         count: How many were lost where that is known, else None.
         sequences: Of the agent's own events, where it is known which: the first `SEQUENCES_NAMED` of them.
+        why: Of `store_reset` one sentence that says what became of the store.
     """
 
     reason: str
@@ -192,6 +193,7 @@ class GapObserved:
     until: float
     count: int | None = None
     sequences: tuple[int, ...] = ()
+    why: str = ""
 
     @property
     def seen_by_the_agent(self) -> bool:
