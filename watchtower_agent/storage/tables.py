@@ -248,7 +248,7 @@ class Tables:
             What a gap event has to tell of now. None for a gap event: a broker that takes none would be sent another
             one for ever. That it is gone, and what it told, is told with the next dead letter.
         """
-        lost = self._lost(message, at)
+        lost = self._lost(message)
         self.forget_events((message.sequence,))
         self._db.execute(
             "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -274,13 +274,16 @@ class Tables:
         self._remember_dead("undeclared_dead", lost if before is None else before.joined(lost))
         return lost
 
-    def _lost(self, message: EventMessage, at: float) -> DeadLetters | None:
-        """What its loss adds to what has to be told; None where it was buried before, its end not known."""
+    def _lost(self, message: EventMessage) -> DeadLetters | None:
+        """What its loss adds to what has to be told; None where that was told.
+
+        That is so where it is not in the outbox any more: it was buried before, its end not known; or it was in memory
+        when the byte cap dropped it, and counted there.
+        """
         row = self._db.execute("SELECT committed_at FROM outbox WHERE sequence = ?", (message.sequence,)).fetchone()
-        known = self._db.execute("SELECT 1 FROM dead_letters WHERE sequence = ?", (message.sequence,)).fetchone()
-        if row is None and known is not None:
+        if row is None:
             return None
-        committed = at if row is None else row[0]
+        (committed,) = row
         lost = DeadLetters(count=1, since=committed, until=committed, sequences=(message.sequence,))
         if GAP_TOPIC_PART in message.topic:
             told = Told.by(message.payload)

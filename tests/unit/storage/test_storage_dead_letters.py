@@ -172,6 +172,19 @@ async def test_one_that_was_buried_before_is_not_counted_again(tmp_path: Path) -
     await agent.store.close()
 
 
+async def test_one_that_a_full_outbox_dropped_before_is_not_counted_again(tmp_path: Path) -> None:
+    agent = Agent(tmp_path, max_size=20_000)
+    await agent.open()
+    await agent.commit(event(1))
+    await agent.commit(*(event(number, payload=bytes(1000)) for number in range(2, 34)))
+    (drop,) = agent.drops
+    await agent.bury(event(1))  # it was on its way meanwhile
+    assert agent.buried == []
+    arrived = await agent.store.pending_events(after=0, limit=100)
+    assert drop.count == arrived[0].sequence - 1
+    await agent.store.close()
+
+
 async def test_of_many_the_first_are_named_and_all_are_counted(tmp_path: Path) -> None:
     agent = Agent(tmp_path)
     await agent.open()
