@@ -35,15 +35,21 @@ _BURNS = ("sh", "-c", "while :; do :; done")
 
 
 def _queries() -> dict[str, str]:
-    """Title of the panel and letter of the query -> the query, with what Grafana would put in."""
+    """Title of a panel and letter of a query, or name of a choice -> the query, with what Grafana would put in."""
     dashboard = json.loads((CHECKOUT / "config" / "grafana" / "watchtower-agent.json").read_text())
-    return {
+    queries = {
         f"{panel['title']} {target['refId']}": target["expr"]
-        .replace("$instance", ".*")
-        .replace("$name", ".*")
-        .replace("$__rate_interval", "5s")
         for panel in dashboard["panels"]
         for target in panel.get("targets", [])
+    }
+    for choice in dashboard["templating"]["list"]:
+        if choice["type"] == "query":
+            series, label = re.fullmatch(r"label_values\((.+), (\w+)\)", choice["query"]["query"]).groups()  # type: ignore[union-attr] # another form is an error here
+            having = f'{label}!=""}}'  # one without that label is no choice
+            queries[choice["name"]] = series.replace("}", f",{having}") if "{" in series else f"{series}{{{having}"
+    return {
+        where: query.replace("$instance", ".*").replace("$name", ".*").replace("$__rate_interval", "5s")
+        for where, query in queries.items()
     }
 
 
