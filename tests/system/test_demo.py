@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -165,18 +166,61 @@ def test_ctrl_c_before_it_has_begun_stops_what_was_started(moment: str) -> None:
         assert str(scratch) not in Path("/proc/mounts").read_text()
 
 
-@pytest.mark.parametrize(("command", "argument"), [("mktemp", "-d"), ("sleep", "0.2")])
-def test_ctrl_c_is_answered_whatever_command_it_meets(command: str, argument: str, tmp_path: Path) -> None:
-    shim = tmp_path / command  # the command as it is, hit by a Ctrl-C when it is called with that argument
-    shim.write_text(f'#!/bin/sh\n[ "$1" != {argument} ] || kill -INT 0\nPATH=${{PATH#*:}} exec {command} "$@"\n')
-    shim.chmod(0o755)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_in_the_first_moment_is_answered(number: signal.Signals) -> None:
+    with demo("unix:///nowhere/docker.sock") as (process, scratch):
+        process.send_signal(number)
+        words, _ = process.communicate(timeout=60)
 
-    with demo("unix:///nowhere/docker.sock", path=f"{tmp_path}:{os.environ['PATH']}") as (process, scratch):
+        assert (process.returncode, words) == (-number, "")
+        assert list(scratch.iterdir()) == []
+
+
+PENDING = """[ "$2" = echo ] || exec /usr/bin/env "$1" "$2" "$3" sh -c 'shift 3; kill -INT $$; exec "$@"' - "$@\""""
+"""Python begins with a Ctrl-C that came since signals are kept back."""
+
+
+def shim(folder: Path, command: str, argument: str, hit: str) -> str:
+    """A PATH with the command as it is, but that Ctrl-C comes when it is called with that argument first.
+
+    It survives that itself: bash takes a command that does for one that Ctrl-C was meant for.
+    """
+    path = folder / command
+    path.write_text(f'#!/bin/sh\ntrap : INT\n[ "$1" != {argument} ] || {hit}\nexec {shutil.which(command)} "$@"\n')
+    path.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize(("command", "argument"), [("python3", "-c"), ("env", "--block-signal=INT")])
+def test_ctrl_c_while_a_python_is_looked_for_ends_it_at_once(command: str, argument: str, tmp_path: Path) -> None:
+    path = shim(tmp_path, command, argument, "kill -INT 0")
+
+    with demo("unix:///nowhere/docker.sock", path=path) as (process, scratch):
+        words, _ = process.communicate(timeout=60)
+
+        assert (process.returncode, words) == (-signal.SIGINT, "")
+        assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "argument", "hit"),
+    [
+        pytest.param("bash", "-c", "kill -INT $PPID", id="packages"),
+        pytest.param("setpriv", "--pdeathsig", "kill -INT $PPID", id="service"),
+        pytest.param("env", "--block-signal=INT", PENDING, id="python's start"),
+    ],
+)
+def test_ctrl_c_is_answered_whatever_it_meets(command: str, argument: str, hit: str, tmp_path: Path) -> None:
+    path = shim(tmp_path, command, argument, hit)
+
+    with demo("unix:///nowhere/docker.sock", path=path) as (process, scratch):
         words, _ = process.communicate(timeout=60)
 
         assert process.returncode == 130, words
+        assert "Traceback" not in words
         assert words.splitlines()[-1].startswith("run: ended before it began;")
         assert list(scratch.iterdir()) == []
+        assert str(scratch) not in Path("/proc/mounts").read_text()
 
 
 def test_ctrl_c_ends_an_engine_of_the_demo_s_own_and_all_that_is_on_it() -> None:
