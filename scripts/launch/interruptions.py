@@ -72,7 +72,7 @@ class Interruptions:
 
 
 def as_usual() -> None:
-    """In a child, once it has a session of its own and before its program: signals meet it again, as they do any program.
+    """In a child, once it has a session of its own and before its program: signals meet it again.
 
     Not those that came before it had left the terminal's foreground: this process has them as well, and decides.
     """

@@ -62,7 +62,8 @@ def test_a_command_is_met_by_signals_as_usual(interruptions: Interruptions) -> N
 def test_what_came_before_a_child_had_left_the_foreground_is_its_parent_s(interruptions: Interruptions) -> None:
     words = (
         "import os, signal; from scripts.launch.interruptions import Interruptions, as_usual; Interruptions(); "
-        "os.kill(os.getpid(), signal.SIGINT); as_usual(); print('begins', flush=True); os.kill(os.getpid(), signal.SIGINT)"
+        "os.kill(os.getpid(), signal.SIGINT); as_usual(); print('begins', flush=True); "
+        "os.kill(os.getpid(), signal.SIGINT)"
     )
     assert Processes(interruptions).result([sys.executable, "-c", words]) == (Status.INTERRUPTED, "begins\n")
 
