@@ -24,7 +24,7 @@ MQTT_COMMANDS: Final = ("pause", "resume", "approve", "reject", "trigger", "relo
 
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
 _BASE_TOPIC = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\Z")
-_IMAGE = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*\Z")
+_IMAGE = re.compile(r"[a-z0-9]+(([._-]+|/)[a-z0-9]+)*\Z")
 _UNIT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.@-]*\.service", re.ASCII)
 _LONGEST_UNIT: Final = 255
 """Characters, as systemd has it."""
@@ -288,7 +288,7 @@ def _image_name(value: str) -> str:
     if not _IMAGE.match(value):
         raise WrongValueError(
             f"{shown(value)} is not the bare name of an image",
-            "write its last part without registry, tag and wildcards, like postgres",
+            "write its last part without registry, tag and wildcards, like postgres or mssql/server",
         )
     return value
 

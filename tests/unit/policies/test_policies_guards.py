@@ -17,7 +17,7 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
 from watchtower_agent.policies.guards.ledger import HOST, Scope, ScopeKind
 from watchtower_agent.policies.guards.order import ask
-from watchtower_agent.policies.guards.protected import image_name
+from watchtower_agent.policies.guards.protected import stateful_image
 from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.guards.question import Question
 from watchtower_agent.policies.policy import Backoff, Budget, Policy
@@ -96,6 +96,12 @@ def test_protected(made: Container, protection: Protection, select: str, *, stop
 @pytest.mark.parametrize(
     ("reference", "name"),
     [
+        ("mcr.example.com/mssql/server:2022-latest", "mssql/server"),
+        ("mssql/server", "mssql/server"),
+        ("acme/server:1", ""),
+        ("notmssql/server", ""),
+        ("mssql/server/exporter", ""),
+        ("postgres/exporter", ""),
         ("postgres", "postgres"),
         ("postgres:16", "postgres"),
         ("registry:5000/library/postgres:16@sha256:abc", "postgres"),
@@ -104,8 +110,8 @@ def test_protected(made: Container, protection: Protection, select: str, *, stop
         ("", ""),
     ],
 )
-def test_the_name_of_an_image(reference: str, name: str) -> None:
-    assert image_name(reference) == name
+def test_a_stateful_image_is_known_by_the_end_of_its_name(reference: str, name: str) -> None:
+    assert stateful_image(reference, frozenset({"postgres", "mssql/server"})) == name
 
 
 # --- mode -----------------------------------------------------------------------------------------------------------

@@ -66,8 +66,8 @@ def protected_passes(q: Question) -> Passed:
         of_objects = q.decision.verb is Verb.PRUNE
         return Passed(reason="a plan looks at each object" if of_objects else "there is no container to protect")
     container = q.record.container
-    image = image_name(container.image)
-    if image in q.protection.stateful_images:
+    image = stateful_image(container.image, q.protection.stateful_images)
+    if image:
         why = f"{container.name} runs the stateful image {image}, and the policy selects it by exact name or label"
         return Passed(reason=why, numbers={"stateful_image": image})
     return Passed(reason=f"nothing protects {container.name}")
@@ -87,12 +87,24 @@ def protected_because(record: ContainerRecord, policy: Policy, protection: Prote
         return f"{name} carries the label {PROTECT_LABEL}"
     if is_orchestrated(container.labels):
         return f"{name} is owned by an orchestrator, which replaces it by itself"
-    image = image_name(container.image)
-    if image in protection.stateful_images and not (policy.selector and policy.selector.names_exactly(container)):
+    image = stateful_image(container.image, protection.stateful_images)
+    if image and not (policy.selector and policy.selector.names_exactly(container)):
         return f"{name} runs the stateful image {image}; select it by exact name or label to allow this"
     return ""
 
 
-def image_name(reference: str) -> str:
-    """`postgres` for `registry.example:5000/library/postgres:16@sha256:…`."""
-    return reference.rsplit("/", 1)[-1].split("@", 1)[0].split(":", 1)[0]
+def stateful_image(reference: str, names: frozenset[str]) -> str:
+    """The name by which an image is known to keep state; empty for one that is not.
+
+    Args:
+        reference: Such as `registry.example:5000/library/postgres:16@sha256:…`.
+        names: Last parts of repositories, such as `postgres` or, where that says too little, `mssql/server`.
+    """
+    before, slash, last = reference.split("@", 1)[0].rpartition("/")
+    parts = [*before.split("/")] if slash else []
+    name = last.split(":", 1)[0]
+    while name not in names:
+        if not parts:
+            return ""
+        name = f"{parts.pop()}/{name}"
+    return name

@@ -11,7 +11,7 @@ from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.labels import ORCHESTRATOR_LABELS, PROTECT_LABEL
 from watchtower_agent.model.window import WindowFunction
 from watchtower_agent.policies.conditions.tree import Not
-from watchtower_agent.policies.guards.protected import image_name
+from watchtower_agent.policies.guards.protected import stateful_image
 from watchtower_agent.policies.linter.doubt import Doubt, asked, condition_of, key_of, names_of, place_in
 from watchtower_agent.policies.linter.logic import Case, cases, clash, limits
 from watchtower_agent.policies.linter.surroundings import Surroundings
@@ -164,8 +164,8 @@ def _stateful(selector: Selector, images: frozenset[str]) -> str:
     """The stateful image that is all that it selects; empty when it is not."""
     if selector.images is None or any(map(_names, _exact(selector))):
         return ""
-    found = [image_name(text) for text in selector.images.texts]
-    return found[0] if all(each in images for each in found) else ""
+    found = [stateful_image(text, images) for text in selector.images.texts]
+    return found[0] if all(found) else ""
 
 
 def _exact(selector: Selector) -> Iterator[Patterns]:
