@@ -13,12 +13,13 @@ from tests.support.core import NOW, container, container_id
 from tests.support.numbers import examples
 from tests.support.questions import MOMENT, a_policy, a_question, acted, of_a_service, record_of
 from watchtower_agent.model.container import ContainerStatus, Health
-from watchtower_agent.model.decision import Guard, Number, Verb
+from watchtower_agent.model.decision import Guard, Number, Target, TargetKind, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.pause import Pause, Paused, PauseScope
 from watchtower_agent.model.service import CloneFacts
 from watchtower_agent.model.shared_cause import CauseKind, FailureCount, SharedCause, SharedCauseRule
 from watchtower_agent.policies.guards.account import Stance, Statement, account, first_holding
+from watchtower_agent.policies.guards.circumstances import ENGINE_RESTARTS
 from watchtower_agent.policies.guards.futility import Use
 from watchtower_agent.policies.guards.ledger import HOST, Scope, ScopeKind, policy_scope
 from watchtower_agent.policies.guards.order import ask
@@ -99,6 +100,19 @@ def approved() -> Question:
     approvals.ask(asked.decision, 600.0, MOMENT)
     (waiting,) = approvals.waiting()
     approvals.answer(waiting, approves=True, because="", now=MOMENT)
+    return asked
+
+
+def pruned(*ago: float, verb: Verb = Verb.PRUNE) -> Question:
+    """Passes of the policy, or restarts of the engine, so many seconds ago."""
+    asked = a_question(verb=verb)
+    target = Target(kind=TargetKind.HOST, name="h1")
+    twice = replace(asked.policy, budget=Budget(most=2, per=10800.0), cooldown=None)
+    asked = replace(asked, policy=twice, decision=replace(asked.decision, target=target))
+    circumstances, of_engine = asked.circumstances, verb is Verb.RESTART_ENGINE
+    begun, name = (circumstances.engine_restarts, ENGINE_RESTARTS) if of_engine else (circumstances.passes, "p")
+    for each in ago:
+        begun.began(name, f"before-{each}", Instant(wall=NOW - each, monotonic=MOMENT.monotonic - each))
     return asked
 
 
@@ -210,6 +224,36 @@ HOLDS: Mapping[Guard, Case] = {
         release_in=300.0,
     ),
 }
+
+OTHER_BUDGETS: tuple[tuple[Guard, Case], ...] = (
+    (
+        Guard.BUDGET,
+        Case(
+            asked=lambda: pruned(9000.0, 7000.0),
+            words="pruned 2 times in 3h, which is all that it may (budget)",
+            numbers={"passes": 2, "budget": 2, "per": 10800.0},
+            release_in=1800.0,
+        ),
+    ),
+    (
+        Guard.BUDGET,
+        Case(
+            asked=lambda: pruned(9000.0, 7000.0, verb=Verb.RESTART_ENGINE),
+            words="the engine was restarted 2 times in 3h, which is all that may be (budget): look at it",
+            numbers={"restarts": 2, "budget": 2, "per": 10800.0},
+            release_in=1800.0,
+        ),
+    ),
+    (
+        Guard.COOLDOWN,
+        Case(
+            asked=lambda: pruned(9000.0, 600.0, verb=Verb.RESTART_ENGINE),
+            words="the engine was restarted 10m ago, by another policy",
+            numbers={"since_last_action": 600.0, "cooldown": 900.0},
+            release_in=300.0,
+        ),
+    ),
+)
 
 PASSES: Mapping[Guard, tuple[Case, ...]] = {
     Guard.PROTECTED: (
@@ -378,6 +422,16 @@ PASSES: Mapping[Guard, tuple[Case, ...]] = {
                 "host_oldest_counts_for": 200.0,
             },
         ),
+        Case(
+            asked=lambda: pruned(9000.0),
+            words="pruned 1 of 2 times in 3h",
+            numbers={"passes": 1, "budget": 2, "per": 10800.0},
+        ),
+        Case(
+            asked=lambda: pruned(9000.0, verb=Verb.RESTART_ENGINE),
+            words="the engine was restarted 1 of 2 times in 3h",
+            numbers={"restarts": 1, "budget": 2, "per": 10800.0},
+        ),
     ),
     Guard.SHARED_CAUSE: (
         Case(
@@ -399,15 +453,18 @@ def said_by(guard: Guard, asked: Question) -> Statement:
     return next(each for each in account(asked) if each.guard is guard)
 
 
+def test_of_each_guard_there_is_a_case_that_holds() -> None:
+    assert list(HOLDS) == list(Guard)
+
+
 def test_each_guard_is_asked_once_in_its_order() -> None:
     assert [each.guard for each in account(a_question(record_of()))] == list(Guard)
 
 
-@pytest.mark.parametrize("guard", list(Guard))
-def test_each_guard_that_holds_says_so_with_its_numbers(guard: Guard) -> None:
-    case = HOLDS[guard]
+@pytest.mark.parametrize(("guard", "case"), [*HOLDS.items(), *OTHER_BUDGETS])
+def test_each_guard_that_holds_says_so_with_its_numbers(guard: Guard, case: Case) -> None:
     asked = case.asked()
-    said = said_by(guard, asked)
+    said = next(each for each in account(asked) if each.guard is guard and each.holds)
 
     assert said.stance is Stance.HOLDS
     assert case.words in said.reason
