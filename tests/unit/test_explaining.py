@@ -327,6 +327,35 @@ def test_a_breaker_that_stops_what_it_holds_says_so_before() -> None:
     assert agent.did == [("restart", "web"), ("stop", "web")]
 
 
+def test_a_breaker_that_has_another_policy_stop_it_says_so_before() -> None:
+    heal = HEAL.replace("then", "cooldown: 0s, backoff: {initial: 0s}, budget: {max: 1, per: 20m}, then")
+    agent = host(heal + FULL.replace("for: 1m", "budget: {on_open: stop}"))
+    sick(agent, seconds=11)
+    agent.carry_out()
+    sick(agent, seconds=8)
+    stops = STOPS.replace("it is stopped", "policy full stops it")
+    words = f"fires in 2 s unless healthy; restart is then held by budget: {stops}"
+    assert coming(agent, "heal") == ("counting", words, None)
+    agent.tick(3)
+    assert agent.did == [("restart", "web"), ("stop", "web")]
+
+
+def test_that_another_policy_s_breaker_is_about_to_stop_it_is_said() -> None:
+    keys = "cooldown: 0s, backoff: {initial: 0s}, budget: {max: 1, per: 20m, on_open: stop}"
+    agent = host(HEAL.replace("then", f"{keys}, then") + FULL)
+    sick(agent, seconds=11)
+    agent.carry_out()
+    agent.see(PauseAsked(what=Paused(scope=PauseScope.POLICY, name="heal"), length=60.0))
+    sick(agent, seconds=11)
+    left = coming(agent, "heal")[1].removeprefix("restart is held by ")
+    assert coming(agent, "full")[1].endswith(f"; policy heal wants a restart, held by {left}")
+    assert STOPS in left
+    assert "policy full" not in coming(agent, "heal")[1]
+    agent.tick(60)
+    assert agent.did == [("restart", "web"), ("stop", "web")]
+    assert coming(agent, "full")[1].startswith("stop under way for")
+
+
 def test_a_stop_that_answers_a_breaker_and_is_held_is_explained() -> None:
     heal = HEAL.replace("then", "cooldown: 0s, backoff: {initial: 0s}, budget: {max: 1, per: 20m}, then")
     agent = host(heal + FULL.replace("for: 1m", "budget: {on_open: stop}"))
@@ -342,6 +371,8 @@ def test_a_stop_that_answers_a_breaker_and_is_held_is_explained() -> None:
     assert found["next"]["words"].startswith("stop is held by paused for 9 min")
     asked = {each["guard"]: each["answer"] for each in found["guards"]}
     assert (asked["paused"], asked["budget"]) == ("holds", "not_asked")
+    stops = "; policy full stops it, as its breaker is open (on_open: stop), held by paused"
+    assert coming(agent, "heal")[1].endswith(stops)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.core import Host, container_id, policy_set
+from watchtower_agent.loop.explaining import Asked, explained, named
 from watchtower_agent.model.container import Health
 from watchtower_agent.model.decision import Decision, Dropped
 from watchtower_agent.model.notice import Notice
@@ -385,3 +386,47 @@ def test_a_policy_that_is_gone_takes_them_along() -> None:
     all_done(agent)
 
     assert any("is not in force any more" in dropped.reason for dropped in agent.of(Dropped))
+
+
+# --- how it is explained ---------------------------------------------------------------------------------------------
+
+
+def explain_heal(agent: Host, name: str | None = None) -> list[dict[str, object]]:
+    """The targets that `explain heal` tells of."""
+    policy, record = named(agent.pipeline, "heal", name)
+    work = explained(agent.pipeline, Asked(policy=policy, target=record), agent.clock.now())
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return [{**row, **row["next"]} for row in end.value["targets"]]
+
+
+def test_who_is_to_follow_is_told_before_and_while_it_waits() -> None:
+    agent = host(dep=sharing(), other={})
+    assert explain_heal(agent, "dep")[0]["outlook"] == "not_selected"
+    restarted(agent)
+    agent.tick(3)
+    told = explain_heal(agent, "dep")[0]
+    assert told["outlook"] == "follows"
+    words = "restarted once root is well again, whose network it uses: that was restarted "
+    assert str(told["words"]).startswith(words)
+    assert explain_heal(agent, "other")[0]["outlook"] == "not_selected"
+
+    agent.see(PauseAsked(what=Paused(scope=PauseScope.CONTAINER, name="dep"), length=60.0))
+    agent.docker.health("root", Health.HEALTHY)
+    agent.tick(2)
+    told = explain_heal(agent, "dep")[0]
+    assert (told["outlook"], told["guard"]) == ("held", "paused")
+    assert str(told["words"]).startswith("restart is held by paused for 5")
+    assert told["wanted"] is not None
+    assert "root, whose network it uses, was restarted by policy heal" in str(told["wanted"])
+    agent.tick(60)
+    agent.carry_out()
+    assert followers(agent) == ["dep"]
+
+
+def test_who_is_to_follow_is_among_the_targets_of_the_policy() -> None:
+    agent = host(dep=sharing(), other={})
+    restarted(agent)
+    assert {row["target"] for row in explain_heal(agent)} == {"root", "dep"}

@@ -20,6 +20,7 @@ from watchtower_agent.loop.forms import (
     wanted_json,
 )
 from watchtower_agent.loop.limit_forms import limits_json, next_of_limits
+from watchtower_agent.loop.neighbours import Neighbours
 from watchtower_agent.loop.pipeline import Pipeline
 from watchtower_agent.loop.prune_forms import pruning_json
 from watchtower_agent.loop.readings import cut, known_container
@@ -44,10 +45,10 @@ from watchtower_agent.policies.explanation import Case, Next
 from watchtower_agent.policies.guards.account import Statement, account, first_holding
 from watchtower_agent.policies.guards.budget import Spent, all_used_up
 from watchtower_agent.policies.guards.circles import Circles
-from watchtower_agent.policies.making import container_target
+from watchtower_agent.policies.making import container_target, stopping
 from watchtower_agent.policies.mismatch import mismatches
 from watchtower_agent.policies.obsolescence import as_it_is
-from watchtower_agent.policies.outlook import next_of
+from watchtower_agent.policies.outlook import next_of, stop_by
 from watchtower_agent.policies.policy import Policy, WhenTrigger
 from watchtower_agent.policies.problem import did_you_mean
 from watchtower_agent.policies.service_outlook import next_of_service
@@ -167,7 +168,8 @@ class _Ways:
     """Looks at one policy's targets, one after the other."""
 
     def __init__(self, pipeline: Pipeline, asked: Asked, now: Instant) -> None:
-        self._state, self._decisions = pipeline.state, pipeline.decisions
+        self._pipeline, self._state, self._decisions = pipeline, pipeline.state, pipeline.decisions
+        self._of_others: dict[str, _Ways] = {}
         self._policy, self._by_hand, self._now = asked.policy, asked.by_hand, now
         # A copy: between two targets steps of the loop may change what there is.
         containers = dict(pipeline.state.containers)
@@ -178,6 +180,7 @@ class _Ways:
             circles=Circles(dependencies, containers, self._decisions.policies.policies),
             failures=pipeline.failures(now),
         )
+        self._neighbours = Neighbours(self._decisions, dependencies, now)
 
     def in_order(self) -> Generator[None, None, list[tuple[Target, ContainerRecord | None]]]:
         """All targets: what is done or wanted, then the closest to firing; by name among equals."""
@@ -185,7 +188,7 @@ class _Ways:
             return targets_of(self._policy, self._state)
         keyed = []
         for number, record in enumerate(list(self._state.containers.values())):
-            if may_be_about(self._policy, record):
+            if may_be_about(self._policy, record) or self._neighbours.has(self._policy, record.container.id):
                 keyed.append((-self._rank(record), record.container.name, record))
             if number % _RANKED_AT_ONCE == _RANKED_AT_ONCE - 1:
                 yield
@@ -204,7 +207,7 @@ class _Ways:
 
     def row(self, target: Target, record: ContainerRecord | None) -> dict[str, object]:
         """Everything about one target, as a JSON object."""
-        case = self._case(target, record)
+        case = self.case(target, record)
         waiting, begun, service = case.waiting, case.under_way, self._service
         coming = next_of(case)
         resizes = isinstance(self._policy.trigger, ResizeStrategy)
@@ -246,7 +249,14 @@ class _Ways:
             return next_of_limits(limits, self._now)
         return coming
 
-    def _case(self, target: Target, record: ContainerRecord | None) -> Case:
+    def case(self, target: Target, record: ContainerRecord | None, *, alone: bool = False) -> Case:
+        """How the policy and one target stand.
+
+        Args:
+            target: Which.
+            record: Of a container.
+            alone: Without a look at what others are about to do to it.
+        """
         policy, decisions, now = self._policy, self._decisions, self._now
         unselected = self._mismatches(record)
         condition = condition_of(policy)
@@ -261,7 +271,7 @@ class _Ways:
         waiting = self._waiting(target.id)
         statements: tuple[Statement, ...] = ()
         spent: tuple[Spent, ...] = ()
-        if not unselected and policy.mode is not Mode.OFF:
+        if (waiting is not None or not unselected) and policy.mode is not Mode.OFF:
             decision = waiting.decision if waiting is not None else self._supposed(target, record)
             question = self._evidence.about(decision, policy, record, now)
             statements, spent = account(question), tuple(all_used_up(question))
@@ -279,7 +289,21 @@ class _Ways:
             by_hand=self._by_hand,
             so_already=as_it_is(policy.then.verb, record),
             mismatches=unselected,
+            stops=[] if record is None else [each.name for each in stopping(decisions.policies, record)],
+            follows=self._neighbours.follows(policy, target.id) if record is not None else "",
+            stopped_by=self._stopped_by(target, record) if record is not None and not alone else "",
         )
+
+    def _stopped_by(self, target: Target, record: ContainerRecord) -> str:
+        """What the first of the other policies is about to do to it that ends it."""
+        for policy in self._neighbours.wanting(target.id):
+            if policy.name == self._policy.name:
+                continue
+            if policy.name not in self._of_others:
+                self._of_others[policy.name] = _Ways(self._pipeline, Asked(policy=policy), self._now)
+            if stop := stop_by(self._of_others[policy.name].case(target, record, alone=True)):
+                return stop
+        return ""
 
     @property
     def _service(self) -> Scaled | None:
@@ -293,7 +317,7 @@ class _Ways:
 
     def _waiting(self, target_id: str) -> Waiting | None:
         """What is wanted of it. The stop that answers a breaker comes before what that breaker holds."""
-        kinds = ("last", "act") if self._policy.then.verb is not None else ("notify",)
+        kinds = ("last", "act", "follow") if self._policy.then.verb is not None else ("notify",)
         waiting = (self._decisions.agenda.waiting.get((self._policy.name, f"{kind}:{target_id}")) for kind in kinds)
         return next((each for each in waiting if each is not None), None)
 

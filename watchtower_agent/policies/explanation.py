@@ -46,6 +46,8 @@ class Outlook(StrEnum):
     """An event sets it off."""
     TIME = "time"
     """A time of day sets it off."""
+    FOLLOWS = "follows"
+    """Another container was brought back, and this one is restarted once that is well."""
     NOW = "now"
     """It would be done now, if a person set it off."""
 
@@ -86,6 +88,9 @@ class Case:
         by_hand: A person asks what would happen if they set it off now, whatever its trigger.
         so_already: Why there is nothing to do for the policy's action, as the target is; empty where there is.
         mismatches: What of the policy's selector does not match the target.
+        stops: Names of the policies that have it stopped as its breaker opens.
+        follows: After which container it is to be restarted once that is well, and why; empty: after none.
+        stopped_by: What another policy is about to do to it, which ends it; empty: nothing.
     """
 
     policy: Policy
@@ -101,6 +106,9 @@ class Case:
     by_hand: bool = False
     so_already: str = ""
     mismatches: Sequence[str] = ()
+    stops: Sequence[str] = ()
+    follows: str = ""
+    stopped_by: str = ""
 
     @property
     def holding(self) -> list[Statement]:

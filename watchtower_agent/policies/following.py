@@ -7,10 +7,20 @@ from collections.abc import Iterator
 from watchtower_agent.model.decision import Decision, Verb
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.making import PENDING_FOR, container_target, digest, labelled_stop_timeout
-from watchtower_agent.state.dependencies import Dependencies
+from watchtower_agent.state.dependencies import Dependencies, Need
 from watchtower_agent.state.host_state import HostState
 
 _DONE = {Verb.RESTART: "restarted", Verb.START: "started"}
+
+
+def done_to(decision: Decision) -> str:
+    """What became of a container by it, for people: `restarted`."""
+    return _DONE.get(decision.verb, "acted on")
+
+
+def how(need: Need) -> str:
+    """Why a container is restarted after another one, for people."""
+    return "whose network it uses" if need.network else "which it depends on (restart: true)"
 
 
 def following(decision: Decision, state: HostState, now: Instant) -> Iterator[Decision]:
@@ -23,18 +33,17 @@ def following(decision: Decision, state: HostState, now: Instant) -> Iterator[De
         state: The host.
         now: The present.
     """
-    root, done = decision.target, _DONE.get(decision.verb, "acted on")
+    root, done = decision.target, done_to(decision)
     for container_id, need in Dependencies(state.containers).followers(root.id):
         record = state.containers[container_id]
         if not record.container.running:
             continue
-        how = "whose network it uses" if need.network else "which it depends on (restart: true)"
         yield Decision(
             id=digest("following", decision.id, container_id),
             policy=decision.policy,
             target=container_target(record),
             verb=Verb.RESTART,
-            reason=f"{root.name}, {how}, was {done} by policy {decision.policy}",
+            reason=f"{root.name}, {how(need)}, was {done} by policy {decision.policy}",
             numbers={"follows": root.name},
             parameters={"stop_timeout": labelled_stop_timeout(record)},
             correlation_id=decision.correlation_id,

@@ -122,11 +122,17 @@ def last_resorts(policies: PolicySet, decision: Decision, record: ContainerRecor
         record: The target.
         now: The present.
     """
+    for policy in stopping(policies, record):
+        yield _last_resort(policy, decision, record, now)
+
+
+def stopping(policies: PolicySet, record: ContainerRecord) -> Iterator[Policy]:
+    """Policies that have a container stopped as its breaker opens, by whichever policy's wish."""
     for policy in policies.policies:
         acts = policy.mode in {Mode.ENFORCE, Mode.APPROVE} and policy.then.verb is not None
         selects = policy.selector is not None and policy.selector.matches(record.container)
         if acts and selects and policy.budget.stops:
-            yield _last_resort(policy, decision, record, now)
+            yield policy
 
 
 def _last_resort(policy: Policy, decision: Decision, record: ContainerRecord, now: Instant) -> Decision:

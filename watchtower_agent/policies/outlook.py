@@ -27,11 +27,31 @@ _MAY_ACT: Final = frozenset(
 def next_of(case: Case) -> Next:
     """What comes next."""
     coming = _next(case)
-    return replace(coming, budget=_budget(case)) if coming.outlook in _MAY_ACT else coming
+    words = "; ".join(filter(None, (coming.words, case.stopped_by)))
+    if case.follows and coming.outlook is not Outlook.FOLLOWS:
+        words += f"; {case.follows}"
+    budget = _budget(case) if coming.outlook in _MAY_ACT else ""
+    return replace(coming, words=words, budget=budget)
+
+
+def stop_by(case: Case) -> str:
+    """How what a policy wants of a container is about to have it stopped, as its breaker opens; empty: it is not."""
+    name, waiting = case.policy.name, case.waiting
+    if waiting is None:
+        return ""
+    holding = case.holding
+    final = _final(holding) is not None
+    if waiting.decision.last_resort:
+        held = f", held by {_joined([each.guard.value for each in holding])}" if holding else ""
+        return "" if final else f"policy {name} stops it, as its breaker is open (on_open: stop){held}"
+    stopped = None if final or not holding else _stopped(case, holding, case.now.wall)
+    return "" if stopped is None else f"policy {name} wants a {case.verb}, held by {stopped}"
 
 
 def _next(case: Case) -> Next:  # noqa: PLR0911 - one return per outlook
-    if case.mismatches:
+    if case.mismatches and case.waiting is None and case.follows:
+        return Next(outlook=Outlook.FOLLOWS, words=case.follows)
+    if case.mismatches and case.waiting is None:
         return Next(outlook=Outlook.NOT_SELECTED, words=f"nothing: the policy does not select {case.target.name}")
     if case.policy.mode is Mode.OFF:
         return Next(outlook=Outlook.OFF, words="nothing: the policy is off")
@@ -233,13 +253,14 @@ def _until_approved(mode: Statement) -> str:
 def _stopped(case: Case, holding: Sequence[Statement], wanted_at: float) -> str | None:
     """What holds it until the container's breaker opens, which stops the container; None: it is not stopped by that."""
     asked_at = _asked_at(holding, wanted_at)
-    if asked_at is None or not case.policy.budget.stops:
+    if asked_at is None or not case.stops:
         return None
     before = _before_budget(holding)
     opens = any(each.scope.is_target and case.now.wall + each.free_in > asked_at for each in case.spent)
     if not opens or given_up_at(case, before, wanted_at) is not None:
         return None
-    stops = "its breaker opens (one more is wanted than the budget allows), and it is stopped (on_open: stop)"
+    who = "it is stopped" if case.policy.name in case.stops else f"policy {case.stops[0]} stops it"
+    stops = f"its breaker opens (one more is wanted than the budget allows), and {who} (on_open: stop)"
     if not before:
         return f"budget: {stops}"
     guards = _joined([each.guard.value for each in before])
