@@ -87,10 +87,9 @@ debian_packages() { # WHY PACKAGE...
   say "installing from Debian for $why: ${missing[*]}$services"
   local log
   log=$(mktemp)
-  # 8 and 9 are locks of scripts/run, which a service that this starts must not inherit
   if ! { { $APT_UPDATED || apt-get update -qq; } && APT_UPDATED=true &&
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
-    >"$log" 2>&1 </dev/null 8>&- 9>&-; then
+    >"$log" 2>&1 </dev/null; then
     $interrupted || tail -n 15 "$log" >&2
     rm -f "$log"
     fail 3 "apt-get could not install ${missing[*]}; its last words are above"
