@@ -342,8 +342,9 @@ class World:
         assert "base" not in repositories, "a pattern keeps it"
         assert self.age(image) >= DAY, "it was used"
         assert made.digests or not tags, "nobody can give it back"
-        for name in {each.partition(":")[0] for each in tags}:
+        for name in repositories:
             others = {each for tag, each in self.tags.items() if tag.partition(":")[0] == name}
+            others |= {each.id for each in self.images.values() if any(d.startswith(f"{name}@") for d in each.digests)}
             # Of those made at the same time any may be taken for the newest.
             newer = [each for each in others - {image} if self.images[each].created_at >= made.created_at]
             assert newer, "it is the newest"

@@ -73,9 +73,10 @@ def digests_of(image: object) -> tuple[str, ...]:
     """Where an image can be had again, as a listing or an inspection has it.
 
     An engine that keeps its images in containerd gives each a digest, its own id, also those that were built here and
-    never pushed: that is no sign that any registry has it.
+    never pushed: that is no sign that any registry has it. One without a tag has its name by a digest alone, which a
+    build gives to none.
     """
-    identity = text(mapping(image).get("Id"))
+    identity = text(mapping(image).get("Id")) if tags_of(image) else ""
     digests = map(text, sequence(mapping(image).get("RepoDigests"))[:MAX_OBJECTS])
     return tuple(
         digest

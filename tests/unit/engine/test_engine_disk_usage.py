@@ -105,6 +105,8 @@ def test_what_an_image_shares_is_unknown_where_nothing_tells_it(usage: object) -
         ({"RepoTags": [], "RepoDigests": ["web@sha256:5"]}, (), ("web@sha256:5",)),
         # Its id as its digest: the engine keeps it in containerd, and no registry need have it.
         ({"RepoDigests": [f"web@{WEB}"]}, ("web:1", "web:2"), ()),
+        # But where it has nothing else: it was pulled by that digest.
+        ({"RepoTags": [], "RepoDigests": [f"web@{WEB}"]}, (), (f"web@{WEB}",)),
         ({"RepoTags": ["", 7, "web:1"], "RepoDigests": ["", 7, "web"]}, ("web:1",), ()),
     ],
 )

@@ -81,7 +81,8 @@ class ImagesKeys(Keys):
         default=ImageRules().unused_for, description="How long they have not been used.", json_schema_extra=_DAY
     )
     keep_newest: Newest = Field(
-        default=ImageRules().keep_newest, description="How many of each repository stay, those that were made last."
+        default=ImageRules().keep_newest,
+        description="How many of each repository stay, those that were made last, with a tag or without.",
     )
     keep: Patterns | None = Field(
         default=None, description="Names of images that stay, * ? [ab] [!ab] are wildcards; without a tag, any tag."

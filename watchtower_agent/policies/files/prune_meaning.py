@@ -20,7 +20,7 @@ from watchtower_agent.policies.strategies.prune import COOLDOWN, MOST_PASSES, PA
 KINDS: Final = ("build_cache", "images", "containers", "networks", "volumes")
 """Keys under `prune` that say what is deleted."""
 PRUNE_EXAMPLE: Final = "{until: host.disk.percent < 75%, build_cache: {}, images: {unused_for: 24h}}"
-ONLY_OF_NAMED: Final = ("keep_newest", "without_digest")
+ONLY_OF_NAMED: Final = ("without_digest",)
 """Keys under `prune.images` that are about images with a name alone."""
 NOT_BESIDE_PRUNE: Final[Mapping[str, str]] = {
     **dict.fromkeys(("on", "where"), "leave it out: a pass begins by when, as in engine.images > 200, or by schedule"),

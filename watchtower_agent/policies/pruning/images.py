@@ -162,29 +162,33 @@ class _Court:
         for child in children:
             if child in self.judgement.kept:
                 return Protection.CHILD, _name(self.images[child])
-        return None if image.dangling else self._named(image)
+        return self._counted(image)
 
-    def _named(self, image: Image) -> Reason | None:
-        """Which rule keeps one that has a name. What has none can't be asked for, here or of any registry."""
-        rules = self.rules
-        if rules.dangling:
+    def _counted(self, image: Image) -> Reason | None:
+        """Which rule keeps it that is about whether it has a name, and how many others of its repository are newer."""
+        if self.rules.dangling and not image.dangling:
             return Protection.NAMED, ""
         if image.id in self.newest:
             return Protection.NEWEST, self.newest[image.id]
-        if not image.digests and not rules.without_digest:
+        # One without a name goes all the same: nobody can ask for it, here or of any registry.
+        if not image.dangling and not image.digests and not self.rules.without_digest:
             return Protection.NO_DIGEST, ""
         return None
 
 
 def _newest(rules: ImageRules, known: Mapping[str, _Known], images: Iterable[Image], now: Instant) -> dict[str, str]:
-    """Id -> a repository of which it is one of the newest: made last or, of those made together, used last."""
-    if not rules.keep_newest or rules.dangling:
+    """Id -> a repository of which it is one of the newest: made last or, of those made together, used last.
+
+    An image is of a repository by a tag or by a digest alone: it was pulled so, or its tag went to a newer one, and
+    people go back to it by that digest.
+    """
+    if not rules.keep_newest:
         return {}
     by_repository: dict[str, list[tuple[float, float, str]]] = {}
     for image in images:
         used = known[image.id][0]
         age = (image.created_at, now.monotonic if used is None else used, image.id)
-        for name in {repository(tag) for tag in image.tags}:
+        for name in {repository(each) for each in (*image.tags, *image.digests)}:
             by_repository.setdefault(name, []).append(age)
     newest: dict[str, str] = {}
     for name, ages in by_repository.items():

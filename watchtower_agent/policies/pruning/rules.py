@@ -38,7 +38,7 @@ class ImageRules:
 
     Attributes:
         unused_for: Seconds without a use.
-        keep_newest: So many of each repository stay, those that were made last.
+        keep_newest: So many of each repository stay, those that were made last, by a tag or by a digest alone.
         keep: Patterns of names that stay; one without tag or digest means the whole repository.
         dangling: Only those without a name are deleted.
         without_digest: Those that have a name, and no registry to come back from, may be deleted, too.

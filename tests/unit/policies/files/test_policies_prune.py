@@ -42,6 +42,7 @@ def prune(written: str, trigger: str = NIGHTLY) -> Prune:
         ('images: {keep: ["base/*", debian]}', Rules(images=ImageRules(keep=("base/*", "debian")))),
         ("images: {keep: base/*}", Rules(images=ImageRules(keep=("base/*",)))),
         ("images: {dangling: true}", Rules(images=ImageRules(dangling=True))),
+        ("images: {dangling: true, keep_newest: 0}", Rules(images=ImageRules(dangling=True, keep_newest=0))),
         ("images: {dangling: true, keep: x}", Rules(images=ImageRules(dangling=True, keep=("x",)))),
         ("images: {without_digest: true}", Rules(images=ImageRules(without_digest=True))),
         ("images: {dangling: false, keep_newest: 1}", Rules(images=ImageRules(keep_newest=1))),
@@ -142,10 +143,6 @@ def test_modes_windows_and_approvals_are_as_for_any_action(mode: Mode) -> None:
         ("{images: {keep: 'a['}}", '30: policies[0].prune.images.keep: the bracket in "a[" is never closed'),
         ("{images: {dangling: 1}}", "32: policies[0].prune.images.dangling: this is neither true nor false, write tr"),
         ("{images: {without_digest: yes}}", "38: policies[0].prune.images.without_digest: this is neither true nor"),
-        (
-            "{images: {dangling: true, keep_newest: 3}}",
-            "38: policies[0].prune.images.keep_newest: keep_newest is about images with a name, and dangling: true",
-        ),
         (
             "{images: {without_digest: false, dangling: true}}",
             "22: policies[0].prune.images.without_digest: without_digest is about images with a name, and dangling",

@@ -59,6 +59,7 @@ def loader_refuses(text: str) -> bool:
         pruned("build_cache: {unused_for: 72h}, containers: {finished_for: 7d}, networks: {unused_for: 1h}"),
         pruned("images: {unused_for: 24h, keep_newest: 0, keep: [a, 'b*'], without_digest: true, dangling: false}"),
         pruned("images: {dangling: true, keep: a}, until: host.disk.free > 1GiB"),
+        pruned("images: {dangling: true, keep_newest: 0}"),
         pruned("volumes: {only: ['cache-*'], unattached_for: 7d}"),
     ],
 )
@@ -172,7 +173,6 @@ def test_what_is_right_for_the_loader_is_right_for_editors(policy: str) -> None:
         pruned("images: {keep_newest: 1.5}"),
         pruned("images: {keep: []}"),
         pruned(f"images: {{keep: [{', '.join(f'a{number}' for number in range(101))}]}}"),
-        pruned("images: {dangling: true, keep_newest: 2}"),
         pruned("images: {dangling: true, without_digest: false}"),
         pruned("build_cache: {keep: a}"),
         pruned("volumes: {}"),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 
 from hypothesis import given, settings, strategies as st
 
 from tests.support.numbers import examples
-from tests.support.pruning import BEGIN, EVERYTHING, QUIET, Host, container, image, network, record, volume
+from tests.support.pruning import BEGIN, EVERYTHING, QUIET, Host, container, image, network, record, sha, volume
 from tests.support.pruning_world import Op, World
-from watchtower_agent.model.disk_usage import DiskUsage
+from watchtower_agent.model.disk_usage import DiskUsage, Image
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.removal import Kind
 from watchtower_agent.policies.pruning.circumstances import Cause, Circumstances
@@ -168,6 +169,40 @@ def _steps(items: tuple[Item, ...]) -> list[int]:
         early = item.kind is Kind.IMAGE and not item.tags and steps[-1] <= 1
         steps.append(1 if early else order.index(item.kind))
     return steps[1:]
+
+
+@st.composite
+def repositories(draw: st.DrawFn) -> tuple[Image, ...]:
+    """Images that have tags, digests, both or neither, of few repositories, several of them made together."""
+    return tuple(
+        image(
+            f"i{number}",
+            *draw(st.lists(names, max_size=2)),
+            digests=tuple(f"{each}@{sha(f'i{number}')}" for each in draw(st.sets(st.sampled_from(["web", "api"])))),
+            created_at=draw(stamps),
+        )
+        for number in range(draw(st.integers(1, 8)))
+    )
+
+
+@given(repositories(), st.integers(0, 4), st.booleans())
+def test_of_each_repository_the_newest_stay_whether_by_a_tag_or_by_a_digest(
+    images: tuple[Image, ...], newest: int, dangling: bool
+) -> None:
+    host = Host().has(images=images)
+    host.aged()
+    rules = ImageRules(keep_newest=newest, dangling=dangling, without_digest=True)
+    gone = {item.id for item in host.plan(Rules(images=rules)).items}
+    kept_for_it: set[str] = set()
+    for repository in ("web", "api", "base/go"):
+        ours = [each for each in images if any(re.match(f"{repository}[:@]", n) for n in (*each.tags, *each.digests))]
+        for each in (one for one in ours if one.id in gone):
+            assert sum(one.id not in gone and one.created_at >= each.created_at for one in ours) >= newest
+        edge = sorted(each.created_at for each in ours)[-newest:][:1] if newest else []
+        kept_for_it |= {each.id for each in ours if edge and each.created_at >= edge[0]}
+    kept = {each.id for each in images} - gone
+    named = {each.id for each in images if each.tags} if dangling else set()
+    assert kept <= kept_for_it | named, "and no more than those are kept for it"
 
 
 @given(disks(), rules, circumstances)

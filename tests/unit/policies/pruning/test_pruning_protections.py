@@ -330,6 +330,33 @@ def test_the_newest_are_counted_over_all_of_a_repository() -> None:
     assert names(host.plan(Rules(images=ImageRules())).items) == ["web:3", "web:4"]
 
 
+def test_the_newest_are_counted_with_a_tag_or_by_a_digest_alone() -> None:
+    """What a tag meant before the last pull is what one goes back to, by its digest."""
+    host = Host().has(
+        images=(
+            image("now", "app:latest", created_at=BEGIN - 1 * DAY),
+            image("before", digests=(f"app@{sha('before')}",), created_at=BEGIN - 2 * DAY),
+            image("older", digests=(f"docker.io/library/app@{sha('older')}",), created_at=BEGIN - 3 * DAY),
+            image("release", "app:1.0", created_at=BEGIN - 4 * DAY),
+            image("renamed", "mine:1", digests=(f"app@{sha('renamed')}",), created_at=BEGIN - 5 * DAY),
+            image("newer", "mine:2", "mine:3", created_at=BEGIN - 2 * DAY),
+            image("built", pulled=False, created_at=BEGIN),
+        )
+    )
+    host.aged()
+    made = host.plan(keeping(ImageRules(keep_newest=2)))
+    assert why(made, sha("before")[7:19]) == (Protection.NEWEST, "app")
+    assert why(made, "mine:1") == (Protection.NEWEST, "mine")
+    assert names(made.items) == [sha("built")[7:19], sha("older")[7:19], "app:1.0"]
+    one = host.plan(keeping(ImageRules(keep_newest=1)))
+    assert {*names(one.items)} - {*names(made.items)} == {sha("before")[7:19], "mine:1"}
+    dangling = host.plan(keeping(ImageRules(dangling=True)))
+    assert names(dangling.items) == [sha("built")[7:19], sha("older")[7:19]]
+    assert why(dangling, "app:1.0") == (Protection.NAMED, "")
+    every = host.plan(keeping(ImageRules(dangling=True, keep_newest=0)))
+    assert {*names(every.items)} == {sha(each)[7:19] for each in ("built", "older", "before")}
+
+
 def test_built_images_go_where_the_policy_allows_it_and_those_without_a_name_always() -> None:
     host = Host().has(images=(image("mine", "mine:1", pulled=False), image("lost", pulled=False)))
     host.aged()
