@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -22,6 +23,8 @@ from tests.support.small_disk import (
     engine_on_small_disk,
     fat_image,
     fill,
+    fill_inodes,
+    image_of_many_files,
     imported_image,
     swept,
 )
@@ -152,6 +155,43 @@ async def test_under_pressure_it_frees_to_the_mark_in_order_and_what_is_protecte
         assert {name for name in why if ":" in name} <= all_tags(engine)
         assert engine.docker("volume", "ls", "-q").split() == ["shop_data"]
         assert "held" in engine.docker("network", "ls", "--format={{.Name}}").split()
+
+
+FILES = """
+version: 1
+policies:
+  - name: tidy
+    when: host.disk.percent > 60% or host.disk.inodes_percent > 60%
+    for: 1s
+    prune:
+      until: host.disk.percent < 58% and host.disk.inodes_percent < 58%
+      images: {unused_for: 1s, keep_newest: 0, without_digest: true, keep: ["IMAGE"]}
+""".replace("IMAGE", IMAGE)
+
+
+async def test_where_inodes_are_short_and_bytes_are_not_it_frees_to_the_mark_of_inodes(
+    engine: PrivateEngine, module_broker: PrivateBroker, make_host: Callable[..., Host]
+) -> None:
+    for name in THREE:
+        image_of_many_files(engine, name, 2000)  # 3 % of the inodes
+    host = make_host(engine, module_broker, FILES)
+    assert host.proxy is not None
+    await planned(host, *THREE, policy="tidy")
+    asked = len(host.proxy.seen("GET", "/system/df"))
+    with fill_inodes(engine, 0.62):
+        ended = await until_ended(host)
+        facts = os.statvfs(data_root(engine))
+
+    numbers = ended["numbers"]
+    assert numbers["ending"] == "reached"
+    assert numbers["used_before"] > 0.6
+    assert 0.55 < numbers["used_after"] < 0.58
+    assert 1 - facts.f_ffree / facts.f_files < 0.58
+    assert facts.f_bavail > 0.5 * facts.f_blocks, "bytes were never short"
+    assert numbers["deleted"] == numbers["deleted.image"] == 2
+    assert len(set(THREE) & all_tags(engine)) == 1
+    assert host.watch.told("policy", "prune_ineffective") == []
+    assert len(host.proxy.seen("GET", "/system/df")) == asked + 1
 
 
 async def until_ended(host: Host, result: str = "succeeded") -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -109,6 +110,30 @@ def fill(engine: PrivateEngine, share: float) -> Iterator[None]:
         yield
     finally:
         path.unlink()
+
+
+@contextlib.contextmanager
+def fill_inodes(engine: PrivateEngine, share: float) -> Iterator[None]:
+    """Have files of something else, all of them empty, use the inodes of its file system up to that share."""
+    facts, folder = os.statvfs(data_root(engine)), data_root(engine) / "files"
+    wanted = int(share * facts.f_files) - (facts.f_files - facts.f_ffree)
+    assert wanted > 0, f"{facts.f_ffree} of {facts.f_files} inodes are left already"
+    folder.mkdir()
+    try:
+        for number in range(wanted):
+            (folder / str(number)).touch()
+        yield
+    finally:
+        shutil.rmtree(folder)
+
+
+def image_of_many_files(engine: PrivateEngine, reference: str, count: int) -> str:
+    """An image that takes inodes and next to no bytes; its id."""
+    root = engine.directory / "root.tar"
+    with tarfile.open(root, "w") as tar:
+        for number in range(count):
+            tar.addfile(tarfile.TarInfo(f"{reference.partition(':')[0]}-{number}"))
+    return engine.docker("import", str(root), reference)
 
 
 def all_tags(engine: PrivateEngine) -> set[str]:
