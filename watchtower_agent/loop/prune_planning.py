@@ -15,6 +15,7 @@ from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.removal import DiskListed
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.conditions.subject import HostSubject
+from watchtower_agent.policies.conditions.truth import UNKNOWN, Value
 from watchtower_agent.policies.guards.circumstances import Circumstances as Guarded
 from watchtower_agent.policies.guards.pacing import cooldown_of
 from watchtower_agent.policies.policy import Policy
@@ -23,6 +24,22 @@ from watchtower_agent.policies.pruning.circumstances import Cause, Circumstances
 from watchtower_agent.policies.pruning.plan import plan
 from watchtower_agent.policies.waiting import is_by_hand, keeps_to_the_wall_clock
 from watchtower_agent.state.host_state import HostState
+
+
+class _Sampled(HostSubject):
+    """The host, whose file system is never short of inodes where it has as many as fit (btrfs): none are sampled.
+
+    So it is measured in a pass, too. Unknown they would have the engine count what there is enough of.
+    """
+
+    __slots__ = ()
+
+    def value(self, name: str) -> Value:
+        """The value of a `host.…` or `engine.…` name."""
+        found = super().value(name)
+        if found is UNKNOWN and name == "host.disk.inodes_percent" and self.value("host.disk.percent") is not UNKNOWN:
+            return 0.0
+        return found
 
 
 @dataclass(slots=True)
@@ -66,7 +83,7 @@ class PrunePlanning:
         until = None if policy is None or policy.prune is None else policy.prune.until
         if until is None or is_by_hand(wish) or keeps_to_the_wall_clock(wish):
             return False
-        return until.evaluate(HostSubject(self.state, now)) is True
+        return until.evaluate(_Sampled(self.state, now)) is True
 
     def rest(self, wish: Decision, now: Instant) -> None:
         """There is nothing to do for it: a condition that goes on being true is not planned for at once again."""
