@@ -188,7 +188,9 @@ def _newest(rules: ImageRules, known: Mapping[str, _Known], images: Iterable[Ima
     for image in images:
         used = known[image.id][0]
         age = (image.created_at, now.monotonic if used is None else used, image.id)
-        for name in {repository(each) for each in (*image.tags, *image.digests)}:
+        # Without its digest a reference is one of few, which are parsed once.
+        repositories = {repository(each.partition("@")[0]) for each in (*image.tags, *image.digests)}
+        for name in repositories:
             by_repository.setdefault(name, []).append(age)
     newest: dict[str, str] = {}
     for name, ages in by_repository.items():
