@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from watchtower_agent.model.instant import AHEAD, Instant
 from watchtower_agent.model.observation import ReadingObserved
 from watchtower_agent.model.source import JsonPath
 from watchtower_agent.sources.payload import Number, UnreadableError, number_in
+
+_FIRST_DATE: Final = 1e9
+"""Seconds since the epoch: a `time` before 2001 is how long something took, or no date of anything that runs now."""
 
 
 def published(name: str, payload: bytes, path: JsonPath, now: Instant, *, retained: bool) -> ReadingObserved:
@@ -32,6 +37,9 @@ def published(name: str, payload: bytes, path: JsonPath, now: Instant, *, retain
 def answered(name: str, payload: bytes, path: JsonPath, now: Instant) -> ReadingObserved:
     """An answer that came over HTTP.
 
+    What answers may hand on what somebody wrote long ago (a file, a cache): a date in the answer says so. One that is
+    ahead of this host's clock says nothing against it, nor does what is no date.
+
     Args:
         name: Of the metric.
         payload: Of the answer.
@@ -42,7 +50,9 @@ def answered(name: str, payload: bytes, path: JsonPath, now: Instant) -> Reading
         number = number_in(payload, path)
     except UnreadableError as error:
         return unknown(name, f"the answer can't be used: {error}", now)
-    return ReadingObserved(name=name, value=number.value, moment=now.monotonic)
+    stamp = number.stamp
+    age = max(0.0, now.wall - stamp) if stamp is not None and stamp >= _FIRST_DATE else 0.0
+    return ReadingObserved(name=name, value=number.value, age=age, moment=now.monotonic)
 
 
 def unanswered(name: str, why: str, now: Instant) -> ReadingObserved:

@@ -53,9 +53,20 @@ def test_else_it_is_not_known(payload: bytes, path: tuple[str, ...], why: str) -
     assert (reading.value, reading.why) == (None, f"what was published can't be used: {why}")
 
 
-def test_an_answer_is_true_when_it_comes() -> None:
-    assert answered("m", stamped(NOW - 3600), ("depth",), AT) == ReadingObserved(name="m", value=7.0, moment=1000.0)
+def test_an_answer_without_a_date_is_true_when_it_comes() -> None:
+    assert answered("m", b"7", (), AT) == ReadingObserved(name="m", value=7.0, moment=1000.0)
     assert answered("m", b"[]", (), AT).why == "the answer can't be used: it is a list, not a number"
+
+
+@pytest.mark.parametrize(
+    ("stamp", "age"),
+    [(NOW - 3600, 3600.0), (NOW + 3600, 0.0), (NOW * 1000, 0.0), (0.25, 0.0), ("yesterday", 0.0)],
+    ids=["written an hour ago", "ahead", "milliseconds", "how long it took", "no date"],
+)
+def test_an_answer_is_as_old_as_it_says(stamp: object, age: float) -> None:
+    reading = answered("m", stamped(stamp), ("depth",), AT)
+
+    assert (reading.value, reading.age, reading.why) == (7.0, age, "")
 
 
 def test_nothing_known_has_a_reason() -> None:
