@@ -92,7 +92,7 @@ class _Course:
             bounds=situation.bounds,
             running=len(situation.replicas) if situation.running is None else situation.running,
             room=situation.room.replicas if situation.room is not None else None,
-            may_grow_in=self._cools_for(self.memory.changed, self.rules.up.cooldown),
+            may_grow_in=max(self._cools_for(self.memory.changed, self.rules.up.cooldown), situation.paused_for),
             may_shrink_in=self._shrinks_in(wait),
         )
 
@@ -202,6 +202,11 @@ class _Course:
             if self._cools_for(self.memory.changed, self.rules.up.cooldown):
                 self._limit(Limit.COOLDOWN, wanted)
 
+    def _is_kept(self) -> bool:
+        """Whether something keeps it from shrinking of which nobody knows when it is over."""
+        situation = self.situation
+        return self.needs.missing or situation.short or situation.updating or situation.settling or situation.stopped
+
     def _cools_for(self, since: float | None, cooldown: float) -> float:
         if since is None:
             return 0.0
@@ -209,14 +214,14 @@ class _Course:
         return left if left > EPSILON else 0.0
 
     def _shrinks_in(self, wait: float) -> float | None:
-        """Seconds until what is needed now would make it shrink, as far as windows and cooldown are concerned."""
+        """Seconds until what is needed now would make it shrink; None while what is against it has no end in sight."""
         wanted, down, memory = self.situation.wanted, self.rules.down, self.memory
         bounds, idle, cooldown = (
             self.situation.bounds,
             self.situation.idleness,
-            self._cools_for(memory.shrunk, down.per),
+            max(self._cools_for(memory.shrunk, down.per), self.situation.paused_for),
         )
-        if self.needs.unknown or self.needs.over:
+        if self.needs.unknown or self.needs.over or self._is_kept():
             return None
         if wanted > bounds.most:
             return cooldown

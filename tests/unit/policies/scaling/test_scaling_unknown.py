@@ -185,3 +185,14 @@ def test_what_adds_up_to_no_number_is_not_known() -> None:
 
     assert recommendation.to == 2
     assert recommendation.needs[0].why == "its replicas' values are beyond all numbers"
+
+
+def test_what_keeps_a_service_as_it_is_counts_into_when_it_may_move() -> None:
+    web = idle_since_long(8)
+
+    left_alone = web.needs(4.0, paused_for=800.0)
+    assert (left_alone.may_grow_in, left_alone.may_shrink_in) == (800.0, 800.0)
+    for why in ({"running": 7}, {"updating": True}, {"settling": True}):
+        assert web.needs(4.0, **why).may_shrink_in is None  # nobody knows when that is over
+    assert web.sees([replica(None), *[replica(0.5)] * 7]).may_shrink_in is None
+    assert web.needs(4.0).may_shrink_in == 0.0
