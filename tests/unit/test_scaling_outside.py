@@ -16,6 +16,7 @@ from watchtower_agent.policies.strategies.scale import BoundsRule, IdleRule, Mqt
 from watchtower_agent.policies.times.cron import parse_cron
 from watchtower_agent.policies.times.moments import Schedule
 from watchtower_agent.policies.times.zones import zone_of
+from watchtower_agent.state.services import Services
 
 
 def by_queue(replicas: int, *others: MqttMetricRule, interval: float = 5.0) -> ScaledHost:
@@ -178,3 +179,13 @@ def test_samples_that_come_seldom_are_no_time_in_which_nobody_looked(interval: f
     host.reads(20.0, 900)
 
     assert host.replicas == 1
+
+
+def test_what_the_broker_had_kept_takes_no_newer_numbers_place() -> None:
+    services = Services()
+    services.apply(ReadingObserved(name="queue", value=500.0, moment=1000.0))
+
+    services.apply(ReadingObserved(name="queue", value=0.0, age=50.0, moment=1001.0))
+    assert services.reading("queue") == ReadingObserved(name="queue", value=500.0, moment=1000.0)
+    services.apply(ReadingObserved(name="queue", value=0.0, age=0.5, moment=1001.0))
+    assert services.reading("queue") == ReadingObserved(name="queue", value=0.0, age=0.5, moment=1001.0)

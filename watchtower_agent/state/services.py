@@ -47,6 +47,9 @@ class Services:
 
     def _with_reading(self, seen: ReadingObserved) -> ReadingObserved:
         before = self._readings.get(seen.name)
+        # What a broker had kept comes at each new connection, also when something newer was heard since.
+        if before is not None and None not in {before.value, seen.value}:
+            return before if seen.moment - seen.age < before.moment - before.age else seen
         keeps = seen.silent and before is not None and before.value is not None
         return replace(before, why=seen.why) if before is not None and keeps else seen
 
