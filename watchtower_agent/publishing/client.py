@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import ssl
+import struct
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -33,6 +34,8 @@ _LARGEST_INCOMING: Final = 2**20 + 2**17
 """Bytes of a packet that the broker may send (MQTT 5): a payload of 1 MiB, its topic and properties. paho keeps a
 packet in memory until it is whole."""
 _MOST_EARLY: Final = 100
+_FORGET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER: at its end a socket forgets what it holds, and resets the connection."""
 _LARGEST_EARLY: Final = 2**16
 """Bytes of a payload."""
 
@@ -249,13 +252,21 @@ class MqttClient(aiomqtt.Client):
         """Unsubscribe."""
         self._client.unsubscribe(topic_filter)
 
-    def hang_up(self) -> None:
-        """End the connection without a word, so that the broker sends the will; never blocks."""
+    def hang_up(self, *, take_back: bool = False) -> None:
+        """End the connection without a word, so that the broker sends the will; never blocks.
+
+        Args:
+            take_back: What was written and has not arrived is not to arrive any more. Else the kernel goes on to send
+                it, for minutes where packets are lost.
+        """
         held = self._client.socket()
         if held is None:
             return
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(held.fileno())) as line:
-            line.shutdown(socket.SHUT_RDWR)  # on a copy of the descriptor: a websocket is wrapped and has no shutdown
+            if take_back:
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET)
+            # On a copy of the descriptor: a websocket is wrapped and has no shutdown.
+            line.shutdown(socket.SHUT_RD if take_back else socket.SHUT_RDWR)
         with contextlib.suppress(Exception):  # paho sees the end and closes its socket; how that fails does not matter
             self._client.loop_read()
 

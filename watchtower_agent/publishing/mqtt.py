@@ -232,10 +232,11 @@ async def connect(options: MqttOptions, address: BrokerAddress) -> MqttConnectio
         except OSError as error:  # ssl.SSLError is one
             raise RefusedError(f"The TLS files for {where} can't be used ({error}). Check mqtt.tls.") from None
     client = MqttClient(address, options, context)
+    # A CONNECT of ours that arrives after the next one would throw that one out, as a second client with our id does.
     try:
         await client.__aenter__()
     except aiomqtt.MqttError as error:
-        client.hang_up()
+        client.hang_up(take_back=True)
         if context is not None:
             context.close_last()
         code = reason_value(error)
@@ -247,7 +248,7 @@ async def connect(options: MqttOptions, address: BrokerAddress) -> MqttConnectio
     except ValueError as error:
         raise RefusedError(f"The broker at {where} can't be used: {error}.") from None
     except BaseException:
-        client.hang_up()
+        client.hang_up(take_back=True)
         raise
     return MqttConnection(client, options)
 
