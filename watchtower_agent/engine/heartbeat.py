@@ -24,6 +24,7 @@ class Heartbeat:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._kept: SocketConnection | None = None
+        self._closed = False
 
     def ask(self) -> None:
         """Return once the engine has answered.
@@ -44,8 +45,9 @@ class Heartbeat:
         self._ask(SocketConnection(self._path, self._timeout))
 
     def close(self) -> None:
-        """Close the connection that is kept."""
+        """Close the connection that is kept, and that of who asks at this moment once it was answered."""
         with self._lock:
+            self._closed = True
             connection, self._kept = self._kept, None
         if connection is not None:
             connection.close()
@@ -62,6 +64,6 @@ class Heartbeat:
             connection.close()
             raise OSError(f"it answered {response.status} {response.reason}".rstrip())
         with self._lock:
-            spare, self._kept = self._kept, connection
-        if spare is not None:  # two asked at the same time: one connection is enough
+            spare, self._kept = (connection, None) if self._closed else (self._kept, connection)
+        if spare is not None:  # two asked at the same time, of which one is enough, or nobody will ask again
             spare.close()

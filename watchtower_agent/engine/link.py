@@ -55,6 +55,7 @@ class EngineLink:
         self._way = _way(address, timeout)
         self._lock = threading.Lock()
         self._link: Connected | None = None
+        self._closed = False
 
     def connect_anew(self) -> None:
         """Negotiate the API's version again.
@@ -63,13 +64,14 @@ class EngineLink:
         """
         fresh = self._build()
         with self._lock:
-            old, self._link = self._link, fresh
-        if old is not None:
-            old.transport.close()
+            left, self._link = (fresh, None) if self._closed else (self._link, fresh)
+        if left is not None:
+            left.transport.close()
 
     def close(self) -> None:
-        """Close idle connections."""
+        """Close idle connections. Whoever still asks, in a thread of its own, is answered; nothing is kept after it."""
         with self._lock:
+            self._closed = True
             link, self._link = self._link, None
         if link is not None:
             link.transport.close()
@@ -151,12 +153,12 @@ class EngineLink:
             return link
         fresh = self._build()
         with self._lock:
-            if self._link is None:
+            link = self._link
+            if link is None and not self._closed:
                 self._link = fresh
                 return fresh
-            link = self._link
         fresh.transport.close()
-        return link
+        return link or fresh
 
     def _build(self) -> Connected:
         """A way whose version is negotiated."""

@@ -90,3 +90,17 @@ def test_no_connection_is_left_behind(server: Server, calls: EngineCalls) -> Non
     calls.close()
     server.close()
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+def test_who_asks_while_all_is_closed_is_answered_and_leaves_no_connection_open(
+    server: Server, calls: EngineCalls
+) -> None:
+    version = b'HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\n{"ApiVersion": "1.44"}'
+    info = b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"Images": 3}'
+    calls.close()
+    server.answers = [OK, OK, version, info, version, info]
+    calls.ping()
+    calls.ping()
+    assert server.connections == 2
+    assert (calls.images(), calls.images()) == (3, 3)
+    assert server.connections == 6
