@@ -200,9 +200,11 @@ async def test_what_a_person_did_right_before_the_leader_died_is_respected_by_it
         await in_thread(lambda: first.docker("service", "scale", "--detach", "web=5"))
         swarm.of(first).agent.kill()
         first.kill()
-        queue.values["web"] = 8.0
         second = await in_thread(lambda: leader([each for each in three if each is not first]))
         heir = swarm.of(second)
+        # More is needed only after that: else it could be the dead agent's own doing, as far as anybody knows.
+        await until(lambda: heir.agent.explained("web")["service"]["hands_off_for"] > 0, "the heir sees it", within=60)
+        queue.values["web"] = 8.0
         (limited,) = await heir.watch.until_told("policy", "limited", timeout=90)
 
         why = "somebody else changed its number of replicas, which is left alone for a while"
