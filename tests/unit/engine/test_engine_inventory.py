@@ -27,6 +27,7 @@ class Calls(EngineCalls):
     Attributes:
         hanging: Containers about which it is silent, until `gives_up`.
         refusing: What it raises of any.
+        together: Two containers of which neither is answered before both were asked about.
         asked: In order.
     """
 
@@ -34,6 +35,8 @@ class Calls(EngineCalls):
         super().__init__(EngineAddress(url="unix:///nowhere", source="settings"), clock=SystemClock())
         self.hanging: set[str] = set()
         self.refusing: list[WatchtowerError] = []
+        self.together: set[str] = set()
+        self._both = threading.Barrier(2)
         self.asked: list[str] = []
         self.gives_up = threading.Event()
 
@@ -41,6 +44,8 @@ class Calls(EngineCalls):
         self.asked.append(container_id)
         if self.refusing:
             raise self.refusing.pop(0)
+        if container_id in self.together:
+            self._both.wait(10)
         if container_id in self.hanging:
             self.gives_up.wait(10)
             raise EngineTimeoutError(f"inspecting {container_id}: the engine did not answer in time")
@@ -56,12 +61,12 @@ class Bench:
         told: In order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, patience: float = 0.02) -> None:
         self.calls = Calls()
         self.told: list[object] = []
         self._news = asyncio.Event()
         self.inventory = Inventory(
-            calls=self.calls, clock=SystemClock(), sink=self._sink, position=lambda: 0, patience=0.02
+            calls=self.calls, clock=SystemClock(), sink=self._sink, position=lambda: 0, patience=patience
         )
 
     def _sink(self, observation: object) -> None:
@@ -94,8 +99,8 @@ def giving_up(bench: Bench) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Bench]:
-    bench = Bench()
+async def running(*, patience: float = 0.02) -> AsyncIterator[Bench]:
+    bench = Bench(patience=patience)
     task = asyncio.create_task(bench.inventory.run())
     with giving_up(bench):
         yield bench
@@ -116,7 +121,8 @@ async def test_none_waits_behind_those_that_hang() -> None:
 
 
 async def test_the_urgent_are_first() -> None:
-    async with running() as bench:
+    async with running(patience=60.0) as bench:
+        bench.calls.together = {"e", "c"}
         bench.inventory.request(["a", "b", "c", "d"])
         bench.inventory.request(["e", "c"], urgent={"e", "c"})
         bench.inventory.request(["c"])
