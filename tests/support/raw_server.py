@@ -43,6 +43,11 @@ class Server:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
 
+    def write(self, content: bytes) -> None:
+        """More, on every connection."""
+        for link in self._open:
+            link.sendall(content)
+
     def _accept(self) -> None:
         while True:
             try:

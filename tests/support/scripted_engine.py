@@ -38,10 +38,17 @@ class SteppedClock:
 
 
 class ScriptedFeed(EventFeed):
-    """One open subscription."""
+    """One open subscription.
 
-    def __init__(self, replay: Sequence[bytes]) -> None:
+    Attributes:
+        left: Seconds of each time that it was to be left alone.
+    """
+
+    def __init__(self, replay: Sequence[bytes], *, can_gather: bool) -> None:
+        self.can_gather = can_gather
         self.live: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
+        self.left: list[float] = []
+        self._over = threading.Event()
         if replay:
             self.live.put(list(replay))
 
@@ -49,7 +56,19 @@ class ScriptedFeed(EventFeed):
         while (lines := self.live.get()) is not None:
             yield lines
 
+    @property
+    def gathers(self) -> bool:
+        return self.can_gather
+
+    def leave(self, seconds: float) -> None:
+        self.left.append(seconds)
+        self._over.wait(seconds)
+
+    def more(self) -> bool:
+        return not self.live.empty()
+
     def abort(self) -> None:
+        self._over.set()
         self.live.put(None)
 
     def close(self) -> None:
@@ -67,7 +86,9 @@ class ScriptedEngine(EngineCalls):
         described: How often it was asked for that anew.
         listed: How often its containers were listed.
         looked_back: How often it was asked for past events, which each audit does once.
+        feeds: Its open subscriptions.
         hung: Answers that would have come too late: their end is in the engine's future.
+        can_gather: Its streams can be left alone for a moment, as those over a socket of this host.
         knows_zero: An end at 0 gives the whole ring; else nothing, as an engine might that takes it by its word.
     """
 
@@ -81,9 +102,10 @@ class ScriptedEngine(EngineCalls):
         self.described = 0
         self.listed = 0
         self.looked_back = 0
+        self.can_gather = True
         self.knows_zero = True
         self._kept: list[tuple[int, bytes]] = []
-        self._feeds: list[ScriptedFeed] = []
+        self.feeds: list[ScriptedFeed] = []
         self._state = threading.Lock()
 
     # What a test does.
@@ -95,7 +117,7 @@ class ScriptedEngine(EngineCalls):
         with self._state:
             fresh = [self._line(kind, name, action, scope) for name in names]
             self._kept = [*self._kept, *fresh][-RING:]
-            for feed in self._feeds if not lost else ():
+            for feed in self.feeds if not lost else ():
                 feed.live.put([line for _, line in fresh])
 
     def write(self, *texts: bytes, lost: bool = False) -> None:
@@ -105,15 +127,15 @@ class ScriptedEngine(EngineCalls):
             # The real calls' way of splitting: what is too long is never held whole.
             fresh = [line for lines in split_lines(text + b"\n" for text in texts) for line in lines]
             self._kept = [*self._kept, *((stamp, line) for line in fresh)][-RING:]
-            for feed in self._feeds if not lost else ():
+            for feed in self.feeds if not lost else ():
                 feed.live.put(fresh)
 
     def cut(self) -> None:
         """End every subscription."""
         with self._state:
-            for feed in self._feeds:
+            for feed in self.feeds:
                 feed.abort()
-            self._feeds.clear()
+            self.feeds.clear()
 
     def restart(self) -> None:
         """A new daemon, whose ring is empty."""
@@ -159,8 +181,8 @@ class ScriptedEngine(EngineCalls):
 
     def open_events(self, since_ns: int) -> EventFeed:
         with self._state:
-            feed = ScriptedFeed([line for _, line in self._since(since_ns)])
-            self._feeds.append(feed)
+            feed = ScriptedFeed([line for _, line in self._since(since_ns)], can_gather=self.can_gather)
+            self.feeds.append(feed)
             return feed
 
     def _since(self, since_ns: int) -> list[tuple[int, bytes]]:

@@ -43,6 +43,19 @@ class EventFeed:
         with contextlib.suppress(OSError, HTTPException, ValueError):
             yield from split_lines(self._stream.chunks())
 
+    @property
+    def gathers(self) -> bool:
+        """Whether it can be left for a moment; see `leave` and `more`."""
+        return self._stream.gathers
+
+    def leave(self, seconds: float) -> None:
+        """Let lines come together for so long, or until the stream ends. By the thread that reads."""
+        self._stream.leave(seconds)
+
+    def more(self) -> bool:
+        """Whether more than was read is here already. By the thread that reads."""
+        return self._stream.more()
+
     def abort(self) -> None:
         """Make a blocked read return."""
         self._stream.abort()

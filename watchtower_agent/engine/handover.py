@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
 
 from watchtower_agent.engine.event import Unreadable, parse_event
 from watchtower_agent.model.engine_event import Cursor, EngineEvent, Origin
@@ -146,7 +145,7 @@ class Handover:
             self._seen[event.id] = None
             self.position += 1
             known = origin or (Origin.REPLAY if event.id in self._replayed else Origin.STREAM)
-            fresh.append(replace(event, origin=known, position=self.position))
+            fresh.append(event.handed_over(origin=known, position=self.position))
         while len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
         if fresh:

@@ -90,6 +90,8 @@ class SdkStream:
         response: Of a streaming request whose head was read.
     """
 
+    gathers = False  # what is held between the socket and us, TLS among it, does not tell what it holds
+
     def __init__(self, response: requests.Response) -> None:
         self._response = response
         self._raw: urllib3.HTTPResponse = response.raw
@@ -111,6 +113,13 @@ class SdkStream:
             # A proxy may have turned the chunked answer into one that ends with the connection.
             while data := self._raw.read1(_CHUNK):
                 yield data
+
+    def leave(self, seconds: float) -> None:
+        """Not asked for."""
+
+    def more(self) -> bool:
+        """Not asked for."""
+        return False
 
     def rest(self) -> bytes:
         """What is left of its body, where it has an end after all: within the request's time limit."""

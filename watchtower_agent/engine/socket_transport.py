@@ -140,6 +140,8 @@ class SocketStream:
         response: Its head was read.
     """
 
+    gathers = True
+
     def __init__(self, connection: SocketConnection, link: socket.socket, response: http.client.HTTPResponse) -> None:
         self._connection = connection
         self._link = link
@@ -155,6 +157,26 @@ class SocketStream:
         self._link.settimeout(None)
         while data := self._response.read1(_CHUNK):
             yield data
+
+    def leave(self, seconds: float) -> None:
+        """Let its body come together for so long, or until it ends."""
+        poll = select.poll()
+        poll.register(self._link, select.POLLRDHUP)  # not for what can be read
+        poll.poll(seconds * 1000)
+
+    def more(self) -> bool:
+        """Whether more of its body is here already; never waits."""
+        poll = select.poll()
+        poll.register(self._link, select.POLLIN)
+        if poll.poll(0):
+            return True
+        try:
+            self._link.settimeout(0)
+            held = self._response.fp.peek(1)
+            self._link.settimeout(None)
+        except (OSError, ValueError, AttributeError):
+            return True  # who reads it hears why
+        return bool(held.strip(b"\r\n"))  # what ends a chunk is read with the next one
 
     def rest(self) -> bytes:
         """What is left of its body, where it has an end after all: within the request's time limit."""

@@ -38,7 +38,13 @@ class Answer:
 
 
 class Stream(Protocol):
-    """An answer without an end. One thread reads and closes it; any thread may abort it."""
+    """An answer without an end. One thread reads and closes it; any thread may abort it.
+
+    Attributes:
+        gathers: Whether it can be left for a moment, and tell what has come since.
+    """
+
+    gathers: bool
 
     def status(self) -> int:
         """Of HTTP."""
@@ -46,6 +52,14 @@ class Stream(Protocol):
 
     def chunks(self) -> Iterator[bytes]:
         """Its body as it arrives, waited for without a limit."""
+        ...
+
+    def leave(self, seconds: float) -> None:
+        """Let its body come together for so long, or until it ends. Only where it `gathers`, by who reads it."""
+        ...
+
+    def more(self) -> bool:
+        """Whether more of its body is here already; never waits. Only where it `gathers`, by who reads it."""
         ...
 
     def rest(self) -> bytes:

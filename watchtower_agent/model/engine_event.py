@@ -112,6 +112,22 @@ class EngineEvent:
     origin: Origin = Origin.STREAM
     position: int = 0
 
+    def handed_over(self, *, origin: Origin, position: int) -> EngineEvent:
+        """The same, known in this way and at this place. In full, since each event comes by here."""
+        return EngineEvent(
+            id=self.id,
+            kind=self.kind,
+            action=self.action,
+            detail=self.detail,
+            actor_id=self.actor_id,
+            attributes=self.attributes,
+            time_ns=self.time_ns,
+            swarm=self.swarm,
+            podman=self.podman,
+            origin=origin,
+            position=position,
+        )
+
     @property
     def time(self) -> float:
         """The engine's stamp, seconds since the epoch."""

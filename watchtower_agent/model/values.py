@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from reprlib import recursive_repr
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 T = TypeVar("T")
@@ -104,7 +105,13 @@ def _write_init(cls: Any, *, frozen: bool) -> None:  # noqa: ANN401 - any class
             content = f"__new_{name}()" if default == "__none" else default
         else:
             continue  # whoever wrote the class sets it
-        lines.append(f" __set(__self,{name!r},{content})\n" if frozen else f" __self.{name}={content}\n")
+        if not frozen:
+            lines.append(f" __self.{name}={content}\n")
+        elif isinstance(slot := getattr(cls, name, None), MemberDescriptorType):
+            written[f"__put_{name}"] = slot.__set__  # half of what it takes to find it by its name
+            lines.append(f" __put_{name}(__self,{content})\n")
+        else:
+            lines.append(f" __set(__self,{name!r},{content})\n")
     if hasattr(cls, "__post_init__"):
         lines.append(" __self.__post_init__()\n")
     parameters = ",".join([*positional, *(["*", *named] if named else [])])

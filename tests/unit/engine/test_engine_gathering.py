@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from tests.support.engine_watch import EngineWatch
 from tests.support.scripted_engine import ScriptedEngine, SteppedClock
-from watchtower_agent.engine.event_stream import EventStream
+from watchtower_agent.engine.event_stream import FLOOD, EventStream
 from watchtower_agent.engine.session import BATCH, GATHER
 from watchtower_agent.engine.storm import STORM_AFTER, Storm
 from watchtower_agent.model.observation import EventsObserved
@@ -16,8 +17,10 @@ from watchtower_agent.model.observation import EventsObserved
 ROUNDS, EACH = 300, 5
 
 
-async def test_a_storm_is_handed_over_in_few_steps_and_every_event_in_order() -> None:
+@pytest.mark.parametrize("can_gather", [True, False])
+async def test_a_storm_is_handed_over_in_few_steps_and_every_event_in_order(*, can_gather: bool) -> None:
     engine = ScriptedEngine(SteppedClock())
+    engine.can_gather = can_gather
     async with EngineWatch(engine) as watch:
         await watch.until_listed()
         for number in range(ROUNDS):
@@ -65,8 +68,10 @@ def test_after_a_storm_a_lone_event_is_handed_over_at_once() -> None:
     assert not any(paced(storm, begin=1000.2 + 3 * GATHER, count=10, seconds=3 * GATHER))
 
 
-async def test_gathering_ends_with_the_stream() -> None:
+@pytest.mark.parametrize("can_gather", [True, False])
+async def test_gathering_ends_with_the_stream(*, can_gather: bool) -> None:
     engine = ScriptedEngine(SteppedClock())
+    engine.can_gather = can_gather
     stream = EventStream(engine, since_ns=0)
     await stream.open()
     gathering = asyncio.create_task(stream.gather(60.0))
@@ -76,4 +81,37 @@ async def test_gathering_ends_with_the_stream() -> None:
         await gathering
     assert len(await stream.take(BATCH)) == 1
     assert await stream.take(BATCH) == []
+    await stream.close()
+
+
+async def test_what_comes_while_the_stream_is_left_alone_is_handed_over_together() -> None:
+    engine = ScriptedEngine(SteppedClock())
+    stream = EventStream(engine, since_ns=0)
+    await stream.open()
+    engine.happen("before")
+    assert len(await stream.take(BATCH)) == 1
+    await stream.gather(0.1)
+    begun = time.monotonic()
+    for each in range(5):
+        engine.happen(f"meanwhile-{each}")
+    assert len(await stream.take(BATCH)) == 5
+    assert time.monotonic() - begun >= 0.1
+    begun = time.monotonic()
+    engine.happen("after")
+    assert len(await stream.take(BATCH)) == 1
+    assert time.monotonic() - begun < 0.1, "once, and not again"
+    assert len(engine.feeds[0].left) == 1, "one wake-up for the first, one for all others"
+    await stream.close()
+
+
+async def test_a_flood_is_not_left_in_the_socket() -> None:
+    engine = ScriptedEngine(SteppedClock())
+    stream = EventStream(engine, since_ns=0)
+    await stream.open()
+    engine.happen(*map(str, range(FLOOD)))
+    assert len(await stream.take(BATCH)) == FLOOD
+    await stream.gather(60.0)
+    engine.happen("more")
+    assert len(await stream.take(BATCH)) == 1
+    assert engine.feeds[0].left == []
     await stream.close()

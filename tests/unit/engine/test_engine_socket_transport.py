@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import itertools
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -82,6 +85,45 @@ def test_a_stream_is_waited_for_beyond_the_time_limit_until_it_is_aborted(
     threading.Timer(0.2, stream.abort).start()
     with pytest.raises((StopIteration, http.client.IncompleteRead)):
         next(chunks)
+    stream.close()
+
+
+@pytest.mark.parametrize("head", [CHUNKED, UNTIL_THE_END])
+def test_a_stream_that_is_left_alone_tells_what_has_come_since(
+    server: Server, transport: SocketTransport, head: bytes
+) -> None:
+    def part(text: bytes) -> bytes:
+        return b"%x\r\n%s\r\n" % (len(text), text) if head is CHUNKED else text
+
+    server.answers = [head + part(b"one")]
+    stream = transport.open("/events", timeout=0.05)
+    chunks = stream.chunks()
+    assert stream.gathers
+    assert next(chunks) == b"one"
+    assert not stream.more()
+    threading.Timer(0.05, server.write, [part(b"two") + part(b"three")]).start()
+    begun = time.monotonic()
+    stream.leave(0.2)
+    assert time.monotonic() - begun >= 0.2, "what comes wakes nobody"
+    assert stream.more()
+    assert b"".join(itertools.islice(chunks, 2 if head is CHUNKED else 1)) == b"twothree"
+    assert not stream.more()
+    threading.Timer(0.05, server.hang_up).start()
+    begun = time.monotonic()
+    stream.leave(60.0)
+    assert time.monotonic() - begun < 30, "its end does"
+    with contextlib.suppress(http.client.IncompleteRead):
+        assert list(chunks) == []
+    stream.close()
+
+
+def test_a_stream_that_is_left_alone_can_be_aborted(server: Server, transport: SocketTransport) -> None:
+    server.answers = [CHUNKED]
+    stream = transport.open("/events", timeout=0.5)
+    threading.Timer(0.05, stream.abort).start()
+    begun = time.monotonic()
+    stream.leave(60.0)
+    assert time.monotonic() - begun < 30
     stream.close()
 
 
