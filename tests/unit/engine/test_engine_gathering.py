@@ -61,6 +61,15 @@ def test_what_comes_fast_for_long_is_a_storm_also_while_it_is_gathered() -> None
     assert all(paced(storm, begin=1001.0, count=100, seconds=GATHER, events=200))
 
 
+def test_a_hiccup_does_not_end_a_storm_but_a_lull_does() -> None:
+    storm = Storm()
+    paced(storm, begin=1000.0, count=10 * STORM_AFTER, seconds=0.001)
+    assert paced(storm, begin=1000.25, count=20, seconds=0.001) == 20 * [True], "50 ms in which nothing came"
+    assert not any(paced(storm, begin=1000.27 + 0.1, count=STORM_AFTER, seconds=0.001))
+    paced(storm, begin=1001.0, count=10 * STORM_AFTER, seconds=0.001)
+    assert paced(storm, begin=1001.25, count=6, seconds=0.05) == [True, True, False, False, False, False]
+
+
 def test_after_a_storm_a_lone_event_is_handed_over_at_once() -> None:
     storm = Storm()
     paced(storm, begin=1000.0, count=10 * STORM_AFTER, seconds=0.001)
