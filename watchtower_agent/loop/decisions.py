@@ -293,7 +293,7 @@ class Decisions:
 
     def _stops_pass(self, decision: Decision, now: Instant) -> Held | None:
         """What ends a pass between two of its objects. That its window closes does not, nor that its approval ends."""
-        policy = self._policy(decision.policy)
+        policy = self.policies.named(decision.policy)
         if policy is None:
             return None
         if decision.approval and policy.mode is Mode.APPROVE:
@@ -390,7 +390,7 @@ class Decisions:
         # Of a life that was not inspected yet its event tells when it began.
         before = record.started if record else None
         intent = Intent(decision=decision, at=now.wall, started_at_before=before, moment=now)
-        self.cooling.begins(decision, self._policy(decision.policy), now)
+        self.cooling.begins(decision, self.policies.named(decision.policy), now)
         if decision.verb is Verb.NOTIFY:
             outcome = Outcome(
                 decision=decision,
@@ -468,7 +468,7 @@ class Decisions:
             self.resizing.ended(outcome, now)
         record = self.state.containers.get(decision.target.id)
         name = None if record is None else record.container.name
-        self.cooling.ended(decision, self._policy(decision.policy), now, asked=outcome.asked, name=name)
+        self.cooling.ended(decision, self.policies.named(decision.policy), now, asked=outcome.asked, name=name)
         self.publication.out.outcomes.append(outcome)
         self.publication.tell(outcome, decision.correlation_id, now, record=record)
         if record is not None:
@@ -526,7 +526,9 @@ class Decisions:
             if self.resizing.resizes(policy):
                 return self.resizing.wants(policy, target_id, now)
             before = self.approving.fired_before(policy, target_id)
-            return self.conditions.still_fires(self._policy(policy), target_id, self.state, now, fired_before=before)
+            return self.conditions.still_fires(
+                self.policies.named(policy), target_id, self.state, now, fired_before=before
+            )
 
         return fires
 
@@ -537,7 +539,4 @@ class Decisions:
 
     def answering(self, decision: Decision, record: ContainerRecord | None) -> Policy | None:
         """The policy by which guards go."""
-        return answering(self._policy(decision.policy), decision, record)
-
-    def _policy(self, name: str) -> Policy | None:
-        return next((policy for policy in self.policies.policies if policy.name == name), None)
+        return answering(self.policies.named(decision.policy), decision, record)

@@ -100,7 +100,7 @@ def plans_json(
 
 
 def _held(planned: Planned, decisions: Decisions, now: Instant) -> dict[str, object] | None:
-    policy = next((each for each in decisions.policies.policies if each.name == planned.decision.policy), None)
+    policy = decisions.policies.named(planned.decision.policy)
     held = None if policy is None else ask(decisions.evidence().about(planned.decision, policy, None, now))
     if held is None:
         return None

@@ -98,7 +98,7 @@ def became(
     if record is None or not any(isinstance(fact, Notice) for fact in mine):
         return told
     newest = next((fact for fact in reversed(mine) if _resizes(fact)), None)
-    policy = next((each for each in decisions.policies.policies if each.name == asked.policy), None)
+    policy = decisions.policies.named(asked.policy)
     return told | {
         "set_off": True,
         "limits": [_way_json(each) for each in ways],

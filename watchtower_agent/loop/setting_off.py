@@ -27,7 +27,7 @@ _LONGEST_NAME, _LONGEST_SENTENCE = 120, 300
 
 def set_off(asked: TriggerAsked, decisions: Decisions, say: Callable[[Notice, Instant], None], now: Instant) -> None:
     """Want what a person asks for. Nothing, if the policy or the container has gone meanwhile, or is another one."""
-    policy = next((each for each in decisions.policies.policies if each.name == asked.policy), None)
+    policy = decisions.policies.named(asked.policy)
     if policy is None or policy.mode is Mode.OFF or acts_by_itself(policy):
         return
     targets = _asked_for(asked, policy, decisions)
@@ -59,7 +59,7 @@ def became(asked: TriggerAsked, facts: Sequence[Fact], decisions: Decisions, now
     """
     mine = [fact for fact in facts if correlation_of(fact) == asked.correlation_id]
     told = next((fact for fact in mine if isinstance(fact, Notice)), None)
-    policy = next((each for each in decisions.policies.policies if each.name == asked.policy), None)
+    policy = decisions.policies.named(asked.policy)
     found = [] if told is None or policy is None else list(_targets(asked, policy, mine, decisions))
     return {
         "at": now.wall,

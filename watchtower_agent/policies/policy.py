@@ -254,6 +254,10 @@ class PolicySet:
     loaded_at: float = 0.0
     warnings: tuple[Problem, ...] = ()
 
+    def named(self, name: str) -> Policy | None:
+        """The one of that name."""
+        return next((policy for policy in self.policies if policy.name == name), None)
+
     @property
     def names(self) -> frozenset[str]:
         """Catalogue names that its policies use."""

@@ -104,7 +104,7 @@ class Timetable:
     def take(self, seen: ScheduleDue, policies: PolicySet, now: Instant) -> Run | None:
         """The run that is due; None when it was settled before, or is of a schedule that is not in force any more."""
         known = self._settled.get(seen.policy)
-        policy = next((each for each in policies.policies if each.name == seen.policy), None)
+        policy = policies.named(seen.policy)
         if known is None or policy is None or not isinstance(policy.trigger, ScheduleTrigger):
             return None
         if seen.schedule != known.schedule or seen.due <= known.until <= now.wall + LATE:
