@@ -254,7 +254,7 @@ class Parts:
                 state.containers[target].container.name if target in state.containers else state.host
                 for target in firing
             ],
-            "last_decision": _decision(self.pipeline.decisions.last.get(policy.name)),
+            "last_decision": _decision(self.pipeline.decisions.wishes.last.get(policy.name)),
         }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import field
 
 from watchtower_agent.loop.approving import Approving
 from watchtower_agent.loop.pruning import Pruning
-from watchtower_agent.model.decision import Decision, Dropped, Mode
+from watchtower_agent.loop.wishes import Wishes
+from watchtower_agent.model.decision import Decision, Mode
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.removal import DiskListed, DiskUnlisted, Look, PlanAsked, PruneAsked, Removed, Retagged
 from watchtower_agent.model.values import dataclass
@@ -28,9 +29,7 @@ class PruneWishes:
         agenda: Where they wait.
         pruning: Makes plans and carries them out.
         approving: What people are asked about.
-        want: Takes a decision.
-        give_up: Tells of decisions that are given up.
-        decided: Tells of a decision.
+        wishes: The way onto the agenda, and where it is told who left it.
         policies: Those in force.
     """
 
@@ -38,18 +37,10 @@ class PruneWishes:
     agenda: Agenda
     pruning: Pruning
     approving: Approving
-    want: Callable[[Decision, Instant], None]
-    give_up: Callable[[Sequence[Dropped], Instant], None]
-    decided: Callable[[Decision, Instant], None]
+    wishes: Wishes
     policies: PolicySet = field(default_factory=PolicySet)
     _ready: frozenset[str] = frozenset()
     """Ids of the wishes against which no guard stood when they were last asked."""
-
-    def need_not_wait(self, wish: Decision, now: Instant) -> bool:
-        """Whether a condition wants to prune what it has a plan for, or what there is nothing of."""
-        waiting = self.agenda.waiting.get(key_of(wish))
-        is_planned = waiting is not None and not needs_plan(waiting.decision)
-        return self.pruning.planning.rests(wish, now) or (is_planned and not wish.from_event)
 
     def disk_seen(self, seen: DiskListed | DiskUnlisted | Removed | Retagged, now: Instant) -> None:
         """The engine has told what it keeps, or what came of something that it was asked for."""
@@ -82,15 +73,17 @@ class PruneWishes:
         if self.approving.is_open_about(waiting):
             return  # else its id would be for another plan than they were told of
         if waiting is not None and is_by_hand(waiting.decision) and waiting.decision.id != decision.id:
-            self.give_up(self.agenda.give_up(waiting.decision, "a person wants another plan carried out", now), now)
-        self.want(decision, now)
+            self.wishes.give_up(
+                self.agenda.give_up(waiting.decision, "a person wants another plan carried out", now), now
+            )
+        self.wishes.want(decision, now)
 
     def want_plans(self, wishes: Sequence[Decision], now: Instant) -> None:
         """No guard stands against these: what may be deleted has to be known, unless there is enough space by now."""
         short = [wish for wish in wishes if not self.pruning.planning.has_enough(wish, now)]
         for wish in (each for each in wishes if each not in short):
             self.pruning.planning.rest(wish, now)
-            self.give_up(self.agenda.give_up(wish, "there is as much space as the policy wants", now), now)
+            self.wishes.give_up(self.agenda.give_up(wish, "there is as much space as the policy wants", now), now)
         self._ready = frozenset(wish.id for wish in short)
         if short:
             self.pruning.want_plans()
@@ -102,7 +95,7 @@ class PruneWishes:
             if plan_of(decision) and (why := self.pruning.planning.no_plan(decision, now)):
                 dropped = self.agenda.give_up(decision, why, now)
                 if not (waiting.held and waiting.held.final):
-                    self.give_up(dropped, now)
+                    self.wishes.give_up(dropped, now)
         self.pruning.planning.plans.keep({plan_of(each.decision) for each in self.agenda.waiting.values()})
 
     def _plan(self, seen: DiskListed, now: Instant) -> None:
@@ -111,7 +104,7 @@ class PruneWishes:
         for wish in (each for each in wishes if each.id in self._ready):
             decision = self.pruning.planning.plan(wish, seen, now)
             if decision is None:
-                self.give_up(self.agenda.give_up(wish, "nothing may be deleted", now), now)
+                self.wishes.give_up(self.agenda.give_up(wish, "nothing may be deleted", now), now)
                 continue
             self.agenda.planned(decision)
-            self.decided(decision, now)
+            self.wishes.decided(decision, now)

@@ -49,7 +49,7 @@ def recheck(decisions: Decisions, intent: Intent, now: Instant) -> Held | Droppe
             why = no_room(decision.parameters, record, state, now)
     if policy is None or why:
         return Dropped(decision=decision, reason=why, at=now.wall)
-    decision = decisions.as_called_now(decision)
+    decision = decisions.wishes.as_called_now(decision)
     evidence = replace(decisions.evidence(), cooldowns=Cooldowns())
     held = ask(evidence.about(decision, policy, record, now))
     if held is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
 from typing import Final
 
@@ -27,6 +27,7 @@ from watchtower_agent.policies.resizing.past import FORGOTTEN_AFTER, Past
 from watchtower_agent.policies.resizing.recommendation import Limit, Recommendation, Resource
 from watchtower_agent.policies.resizing.rules import HOUR
 from watchtower_agent.policies.resizing.sizing import Look, look
+from watchtower_agent.policies.reverting import lowered_limits
 from watchtower_agent.policies.strategies.resize import ResizeStrategy
 from watchtower_agent.policies.waiting import is_revert
 from watchtower_agent.state.host_state import HostState
@@ -202,6 +203,10 @@ class Resizing:
     def pasts_of(self, name: str) -> dict[str, Past]:
         """What is remembered of a container of that name, by policy, in force or not."""
         return {policy: known.past for (policy, container), known in self.by.items() if container == name}
+
+    def lowered(self, record: ContainerRecord, now: Instant) -> Mapping[str, Number]:
+        """The limits of a container that the agent has lowered, as others had made them."""
+        return lowered_limits(self.pasts_of(record.container.name).values(), record, now)
 
     def begins(self, decision: Decision, now: Instant) -> None:
         """A change is about to be made. One that a person wants is theirs, whatever was begun before."""

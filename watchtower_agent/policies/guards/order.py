@@ -6,9 +6,11 @@ Asked when a decision is made, again whenever something changes while it waits, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
-from watchtower_agent.model.decision import Held, Verb
+from watchtower_agent.model.decision import Decision, Held, Mode, Verb
+from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.guards.budget import breaker, budget
 from watchtower_agent.policies.guards.dependency import dependency
 from watchtower_agent.policies.guards.engine_restart import engine_budget
@@ -19,9 +21,10 @@ from watchtower_agent.policies.guards.pacing import backoff, cooldown, pass_budg
 from watchtower_agent.policies.guards.permission import mode, outside_window, paused
 from watchtower_agent.policies.guards.preflight import preflight
 from watchtower_agent.policies.guards.protected import protected
-from watchtower_agent.policies.guards.question import Question
+from watchtower_agent.policies.guards.question import Evidence, Question
 from watchtower_agent.policies.guards.readiness import restart_policy, starting
 from watchtower_agent.policies.guards.shared_cause import shared_cause
+from watchtower_agent.policies.policy import Policy
 
 _EVERY: Final = frozenset(Verb)
 _WRITES: Final = _EVERY - {Verb.NOTIFY}
@@ -52,6 +55,7 @@ ORDER: Final[tuple[tuple[Callable[[Question], Held | None], frozenset[Verb]], ..
     (shared_cause, _BY_ENGINE - {Verb.PRUNE}),
 )
 
+_BETWEEN_REMOVALS: Final[tuple[Callable[[Question], Held | None], ...]] = (mode, paused, engine_down)
 
 PACING: Final = frozenset({cooldown, backoff, breaker, budget})
 """What they limit, a last resort ends."""
@@ -79,3 +83,21 @@ def objections(question: Question, *, as_if_approved: bool = False, unpaced: boo
         held = guard(question)
         if held is not None:
             yield held
+
+
+def stops_pass(decision: Decision, policy: Policy, evidence: Evidence, now: Instant) -> Held | None:
+    """What ends a pass of pruning between two of its objects.
+
+    That its window closes does not, nor that its approval ends: a person has approved exactly this, and it has begun
+    in time.
+
+    Args:
+        decision: What is being done.
+        policy: Which policy wanted it.
+        evidence: What the guards go by.
+        now: The present.
+    """
+    if decision.approval and policy.mode is Mode.APPROVE:
+        policy = replace(policy, mode=Mode.ENFORCE)
+    question = evidence.about(decision, policy, None, now)
+    return next((held for guard in _BETWEEN_REMOVALS if (held := guard(question)) is not None), None)
