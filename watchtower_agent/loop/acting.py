@@ -89,7 +89,7 @@ class Acting:
             return
         self.under_way.begins(waiting, intent)
         if decision.verb is Verb.SCALE:
-            self.scaling.begins(decision, now)
+            self.scaling.begins(decision)
         elif decision.verb is Verb.RESIZE:
             self.resizing.begins(decision, now)
         self.engine_restarts.begins(decision, now)

@@ -20,6 +20,8 @@ from watchtower_agent.state.record import ContainerRecord
 
 EXPLAINS_FOR: Final = 30.0
 """Seconds after the end of our own change for which the number may be seen to become what we made it."""
+MISSED: Final = 3
+"""Samples that may be missing between two looks: after more nobody knows what was needed meanwhile."""
 GATHERING: Final = Unseen(why="samples are being gathered since the agent began")
 _LOOKS: Final = 15
 """Looks whose recommendations are remembered."""

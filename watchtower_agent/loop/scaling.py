@@ -2,57 +2,43 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Final
 
-from watchtower_agent.loop import announcements
 from watchtower_agent.loop.interventions import notice
+from watchtower_agent.loop.own_changes import OwnChanges
 from watchtower_agent.loop.publication import Publication
-from watchtower_agent.loop.scaled_service import EXPLAINS_FOR, OwnChange, Scaled
+from watchtower_agent.loop.replica_wellness import ReplicaWellness
+from watchtower_agent.loop.scaled_service import MISSED, Scaled
+from watchtower_agent.loop.scaling_news import ScalingNews, by_another
 from watchtower_agent.model.boots import Boots
 from watchtower_agent.model.commit import Record
-from watchtower_agent.model.decision import Decision, Mode, Number, Target, Verb
+from watchtower_agent.model.decision import Decision, Mode, Number, Target
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import Resume
-from watchtower_agent.model.outcome import FORBIDDEN, Intent, Outcome, Result
+from watchtower_agent.model.outcome import Intent, Outcome
 from watchtower_agent.model.service import Judgement
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.contested import contested
-from watchtower_agent.policies.policy import Backoff, Policy, PolicySet
-from watchtower_agent.policies.scaled import NO_LIMITS, TO, litter_decision, scale_decision, shortage, target_of
-from watchtower_agent.policies.scaling.recommendation import Limit
+from watchtower_agent.policies.policy import Policy, PolicySet
+from watchtower_agent.policies.scaled import NO_LIMITS, TO, litter_decision, scale_decision, target_of
 from watchtower_agent.policies.scaling.rules import Rules
 from watchtower_agent.policies.scaling.situation import Idleness, Situation
-from watchtower_agent.policies.scaling.tracking import Look, look
+from watchtower_agent.policies.scaling.tracking import look
 from watchtower_agent.policies.strategies.scale import ScaleStrategy
 from watchtower_agent.policies.survey import Survey, Unseen, is_idle, survey
-from watchtower_agent.state.attribution import HANDS_OFF
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
-from watchtower_agent.state.wellness import is_well
 
 KIND: Final = "scaling"
 """Of the records that the store keeps."""
 _REMEMBER_EVERY: Final = 5.0
 """Seconds between two records of a service's memory: after a longer gap nobody knows what was needed meanwhile."""
-_TOLD_AFTER, _FORGOTTEN_AFTER = 30.0, 60.0
-"""Seconds for which a shortage has to last before people are told, and has to be over before they are told again."""
-_SETTLED_BY: Final = 300.0
-"""Seconds by which what somebody does to containers is usually over: before that it is nothing to tell."""
 _GATHERS_FOR: Final = 15.0
 """Seconds after the agent's start until the means of its own samples can be known. To look before would be to take
 every metric for unknown, and as many replicas for needed as there are: each restart would put off a shrink."""
-
-
-_MISSED: Final = 3
-"""Samples that may be missing between two looks: after more nobody knows what was needed meanwhile."""
-_TRIES: Final = 3
-"""Changes in a row to which somebody else's may come first, each decided again, until it is waited for longer."""
-_RETRIES: Final = Backoff(initial=30.0, longest=900.0)
-"""The waits after changes that failed: a replica that never gets well would be made again and again."""
 
 
 @dataclass(slots=True)
@@ -79,14 +65,18 @@ class Scaling:
     lowered: Callable[[ContainerRecord, Instant], Mapping[str, Number]]
     by: dict[str, Scaled] = field(default_factory=dict)
     _policies: tuple[tuple[Policy, ScaleStrategy], ...] = ()
-    _interrupted: list[Intent] = field(default_factory=list)
     _contested: Mapping[str, str] = field(default_factory=dict)
     """Policy whose containers another one scales, too -> that one."""
-    _well: dict[tuple[str, int], float] = field(default_factory=dict)
-    """Container and life -> since when it has been well, on the monotonic clock."""
-    _looked_before: bool = False
     _began: float | None = None
     """When services were looked at first, on the monotonic clock."""
+    _changes: OwnChanges = field(init=False)
+    _wellness: ReplicaWellness = field(init=False)
+    _news: ScalingNews = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._changes = OwnChanges(self.by, self.interval)
+        self._wellness = ReplicaWellness(self.state)
+        self._news = ScalingNews(self.say)
 
     def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
         """Take in what the store remembers of an earlier run."""
@@ -95,9 +85,7 @@ class Scaling:
             known = Scaled.restored(stored, now, boots)
             if known is not None:
                 self.by[policy] = known
-        self._interrupted = [each for each in interrupted if each.decision.verb is Verb.SCALE]
-        for intent in self._interrupted:
-            self._expect(intent.decision, now, interrupted=True)
+        self._changes.resume(interrupted, now)
 
     def follow(self, policies: PolicySet) -> None:
         """From now on these are in force."""
@@ -143,7 +131,7 @@ class Scaling:
 
     def look(self, now: Instant) -> None:
         """Look at every service once."""
-        self._follow_wellness(now)
+        self._wellness.follow([each.target for each in self.strategies if each.clones], now)
         self._contested = contested(self._policies, (each.container for each in self.state.containers.values()))
         self._began = now.monotonic if self._began is None else self._began
         gathers = now.monotonic - self._began < _GATHERS_FOR
@@ -166,39 +154,19 @@ class Scaling:
         newest = known.looked.recommendation.to
         return newest > to if to < before else newest < before < to
 
-    def begins(self, decision: Decision, now: Instant) -> None:
+    def begins(self, decision: Decision) -> None:
         """The agent is about to change a service: that change is nobody else's."""
-        self._expect(decision, now)
+        self._changes.begins(decision)
 
     def ended(self, outcome: Outcome, now: Instant) -> None:
         """It has ended, however."""
-        known = self.by.get(outcome.decision.policy)
-        if known is None:
-            return
-        self.publication.out.look_again = True
-        known.ended = now.monotonic
-        conflict = bool(outcome.numbers.get("conflict"))
-        known.own = self._after(known, outcome, now) if known.own is not None else None
-        known.conflicts = known.conflicts + 1 if conflict else 0
-        if outcome.result is Result.SUCCEEDED:
-            known.failures, known.retry_at, known.failed = 0, -math.inf, ""
-        elif outcome.result is Result.FAILED and (not conflict or known.conflicts >= _TRIES):
-            known.conflicts, known.failures, known.failed = 0, known.failures + 1, outcome.reason
-            known.growth_failed = "add" in outcome.decision.parameters
-            # Who is not let through is not a moment later: people are told seldom, by tries that can't succeed.
-            seldom = FORBIDDEN in outcome.numbers
-            wait = _RETRIES.longest if seldom else _RETRIES.delay(known.failures, outcome.decision.id)
-            known.retry_at = now.monotonic + wait
+        if outcome.decision.policy in self.by:
+            self.publication.out.look_again = True
+            self._changes.ended(outcome, now)
 
     def interrupted(self, now: Instant) -> Iterator[Outcome]:
         """What became of changes that an earlier run began and did not end, as far as the services tell by now."""
-        for intent in list(self._interrupted):
-            known = self.by.get(intent.decision.policy)
-            seen = known.seen if known is not None else Unseen(why="no policy scales it any more")
-            if isinstance(seen, Unseen) and known is not None:
-                continue
-            self._interrupted.remove(intent)
-            yield _interrupted(intent, seen, now)
+        return self._changes.interrupted(now)
 
     def remember_again(self, now: Instant) -> None:
         """The store was lost while running: put what it must know into the new one."""
@@ -220,12 +188,12 @@ class Scaling:
     def _survey(self, name: str, strategy: ScaleStrategy, known: Scaled, now: Instant) -> Survey | Unseen:
         known.acts = strategy.clones or self.state.services.leads(now.monotonic)
         if name in self._contested:
-            return Unseen(why=self._by_another(name))
-        return survey(strategy, self.state, now, lambda record: self._well_for(record, now))
+            return Unseen(why=by_another(self._contested[name]))
+        return survey(strategy, self.state, now, lambda record: self._wellness.lasts(record, now))
 
     def _look(self, policy: Policy, strategy: ScaleStrategy, known: Scaled, now: Instant) -> None:
         known.seen = seen = self._survey(policy.name, strategy, known, now)
-        self._tell_of_another(policy, known, now)
+        self._news.of_another(policy, known, self._contested.get(policy.name, ""), now)
         if isinstance(seen, Unseen):
             known.promised = 0.0
             return
@@ -238,7 +206,7 @@ class Scaling:
         known.memory = looked.memory
         known.recommended.append((now.monotonic, looked.recommendation.to))
         if known.acts:
-            self._tell(policy, known, looked, now)
+            self._news.of_look(policy, known, looked, now)
         grows = looked.recommendation.to > looked.recommendation.wanted
         waits = now.monotonic < known.retry_at and (grows or not known.growth_failed)
         if known.acts and not waits and not self.busy(target_of(strategy)) and self._knows(known):
@@ -257,7 +225,7 @@ class Scaling:
         """As the policy has them, with its idle rule, and for looks that are no closer than samples."""
         rules = strategy.rules
         idle_for = None if strategy.idle is None else strategy.idle.idle_for
-        return replace(rules, idle_for=idle_for, gap=max(rules.gap, _MISSED * self.interval))
+        return replace(rules, idle_for=idle_for, gap=max(rules.gap, MISSED * self.interval))
 
     def _knows(self, known: Scaled) -> bool:
         """Whether the Swarm was asked since the agent's last change: what it said before is no reason for another."""
@@ -287,109 +255,8 @@ class Scaling:
             situation, paused_for=paused_for, settling=settling, stopped=stopped, idleness=idleness, room=room
         )
 
-    def _tell(self, policy: Policy, known: Scaled, looked: Look, now: Instant) -> None:
-        recommendation = looked.recommendation
-        if looked.regretted:
-            self.say(announcements.shrink_regretted(policy, recommendation, now.wall), now)
-        why, limit = shortage(recommendation), recommendation.limit
-        if not why:
-            known.shortage, known.shortage_limit = "", None
-            if known.told is not None and now.monotonic - known.told_at >= _FORGOTTEN_AFTER:
-                known.told = None
-            return
-        if known.shortage_limit is not limit:
-            known.shortage_since, known.shortage_limit = now.monotonic, limit
-        known.shortage = why
-        if known.told is limit:
-            known.told_at = now.monotonic
-        elif now.monotonic - known.shortage_since >= (_SETTLED_BY if limit is Limit.SETTLING else _TOLD_AFTER):
-            known.told, known.told_at = limit, now.monotonic
-            self.say(announcements.scaling_limited(policy, recommendation, why, now.wall), now)
-
-    def _by_another(self, name: str) -> str:
-        return f"policy {self._contested[name]} scales some of the same containers, and is written before this one"
-
-    def _tell_of_another(self, policy: Policy, known: Scaled, now: Instant) -> None:
-        """Once, for as long as it is the same one."""
-        another = self._contested.get(policy.name, "")
-        if another and another != known.another:
-            self.say(announcements.scaled_by_another(policy, self._by_another(policy.name), now.wall), now)
-        known.another = another
-
-    def _expect(self, decision: Decision, now: Instant, *, interrupted: bool = False) -> None:
-        known, parameters = self.by.get(decision.policy), decision.parameters
-        before, to = parameters.get("from"), parameters.get(TO)
-        if known is not None and isinstance(to, int) and isinstance(before, int):
-            version = parameters.get("version")
-            known.own = OwnChange(
-                before=before,
-                to=to,
-                version=version if isinstance(version, int) else -1,
-                decision=decision.id,
-                until=now.monotonic + self._explains_for if interrupted else math.inf,
-            )
-
-    def _after(self, known: Scaled, outcome: Outcome, now: Instant) -> OwnChange | None:
-        """What the change, of which the outcome is known, still explains."""
-        own = known.own
-        if own is None:
-            return None
-        if outcome.numbers.get("conflict") or outcome.result is Result.ABANDONED:
-            if known.memory.wanted not in {None, own.before} and own.version >= 0:
-                known.hands_off_until = now.monotonic + HANDS_OFF  # what was seen meanwhile was somebody else's
-            return None  # nothing of it was done
-        made = tuple(each for each in str(outcome.numbers.get("clones") or "").split(",") if each)
-        done = outcome.result is Result.SUCCEEDED
-        # Of one that failed a part may be done.
-        return replace(own, done=done, made=made, until=now.monotonic + self._explains_for)
-
-    @property
-    def _explains_for(self) -> float:
-        """Seconds after the end of our own change until it has been seen for sure."""
-        return max(EXPLAINS_FOR, _MISSED * self.interval)
-
-    # --- how containers are ---------------------------------------------------------------------------
-
-    def _follow_wellness(self, now: Instant) -> None:
-        """One that is well when it is first seen may have been so since it began; else since it was seen to be."""
-        targets = [each.target for each in self.strategies if each.clones]
-        well: dict[tuple[str, int], float] = {}
-        for container_id, record in self.state.containers.items() if targets else ():
-            if is_well(record) and any(target.has(record.container) for target in targets):
-                life = container_id, record.restarts
-                since = self._well.get(life)
-                if since is None:
-                    up = self.state.uptime(record, now)
-                    since = now.monotonic - (up or 0.0) if not self._looked_before else now.monotonic
-                well[life] = since
-        self._well = well
-        self._looked_before = self._looked_before or bool(targets and self.state.engine.listed)
-
-    def _well_for(self, record: ContainerRecord, now: Instant) -> float | None:
-        since = self._well.get((record.container.id, record.restarts))
-        return None if since is None else max(0.0, now.monotonic - since)
-
     # --- remembered -----------------------------------------------------------------------------------
 
     def _remember(self, name: str, known: Scaled, now: Instant) -> None:
         known.remembered = now.monotonic
         self.publication.out.records.append(Record(kind=KIND, key=name, value=known.stored(now)))
-
-
-def _interrupted(intent: Intent, seen: Survey | Unseen, now: Instant) -> Outcome:
-    decision = intent.decision
-    if isinstance(seen, Unseen):
-        reason, numbers = f"the agent ended before it knew: {seen.why}", {}
-    else:
-        there = seen.situation.wanted
-        done = there == decision.parameters.get(TO)
-        what = "the engine did it" if done else f"the engine did not do it, or somebody changed it since: {there} now"
-        reason, numbers = f"the agent ended before it knew: {what}", {"replicas.wanted": there, "engine_did_it": done}
-    return Outcome(
-        decision=decision,
-        result=Result.INTERRUPTED,
-        reason=reason,
-        started_at=intent.at,
-        finished_at=now.wall,
-        numbers=numbers,
-    )
