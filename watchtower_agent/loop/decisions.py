@@ -41,6 +41,7 @@ from watchtower_agent.policies.guards.order import stops_pass
 from watchtower_agent.policies.guards.question import Evidence
 from watchtower_agent.policies.policy import Policy, PolicySet
 from watchtower_agent.policies.reverting import answering
+from watchtower_agent.policies.review import review
 from watchtower_agent.policies.triggers import triggered
 from watchtower_agent.policies.verification import Verdict
 from watchtower_agent.policies.waiting import Waiting
@@ -263,7 +264,8 @@ class Decisions:
         if not self._policies_known:
             return  # what waited in an earlier run is asked about once its policies are there
         self.prune_wishes.without_plan(now)
-        verdicts = self.agenda.review(
+        verdicts = review(
+            self.agenda,
             self.policies,
             self.evidence(),
             now,

@@ -14,10 +14,14 @@ from watchtower_agent.model.container import ContainerStatus
 from watchtower_agent.model.decision import Decision, Guard, Held, Target, TargetKind, Verb
 from watchtower_agent.model.engine_event import EngineEvent, Origin
 from watchtower_agent.model.instant import Instant
-from watchtower_agent.policies.agenda import Agenda, Verdicts
+from watchtower_agent.model.pause import Pause
+from watchtower_agent.policies.agenda import Agenda
+from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.cooldowns import Cooldowns
+from watchtower_agent.policies.guards.pauses import AGENT
 from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.guards.question import Evidence
+from watchtower_agent.policies.review import Verdicts, review
 from watchtower_agent.policies.waiting import Waiting, key_of, stored_forms, waiting_from_json, waiting_json
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
@@ -62,13 +66,16 @@ class Desk:
         )
         self.state.containers[WEB.id] = self.record
         self.cooldowns = Cooldowns()
+        self.circumstances = Circumstances(protection=Protection())
 
     def review(self) -> Verdicts:
-        return self.agenda.review(
+        return review(
+            self.agenda,
             policy_set(self.policies),
             Evidence(
                 state=self.state,
                 cooldowns=self.cooldowns,
+                circumstances=self.circumstances,
                 protection=Protection(),
                 under_way={WEB.id} if self.busy else frozenset(),
             ),
@@ -324,6 +331,18 @@ def test_what_leaves_is_taken_out_of_the_store() -> None:
     desk.agenda.acted(decision(3, policy="r"), Instant(wall=NOW, monotonic=NOW), events_before=NOW)
 
     assert forms(desk.review()) == {"p": False, "q": False}
+
+
+def test_of_two_news_held_in_one_review_the_store_keeps_the_one_that_waits() -> None:
+    desk = Desk()
+    since = Instant(wall=NOW, monotonic=NOW)
+    desk.circumstances.pauses.by[AGENT] = Pause(what=AGENT, since=since, length=1.0)
+    desk.agenda.add(decision(1, verb=Verb.NOTIFY), None)
+    desk.agenda.add(decision(2, verb=Verb.NOTIFY), None)
+    written = dict(stored_forms(desk.review().changed))
+
+    assert [waiting.decision.id for waiting in desk.agenda.waiting.values()] == ["d2"]
+    assert [each and each["id"] for each in written.values()] == ["d2"]
 
 
 def test_what_is_restored_is_asked_about_and_does_not_replace_a_newer_one() -> None:
