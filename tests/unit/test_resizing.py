@@ -205,7 +205,7 @@ def test_who_does_as_a_policy_that_may_not_act_says_has_set_the_limit_themselves
     host.update_by_hand(memory=228 * MIB)
     host.uses(70, memory=100, cores=0.2)
 
-    past = host.pipeline.decisions.resizing.by["right-size", "web"].past
+    past = host.pipeline.decisions.resizing.memory.by["right-size", "web"].past
     assert past.originals == (None, None)
     assert past.changed_by_others.keys() == {"memory"}
 

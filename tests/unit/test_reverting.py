@@ -114,14 +114,14 @@ def test_what_was_recommended_before_does_not_make_it_the_agents() -> None:
     """128 MiB lies between what was recommended since it last changed: it is the person's all the same."""
     host = raised()
     key = "right-size", "web"
-    known = host.pipeline.decisions.resizing.by[key]
+    known = host.pipeline.decisions.resizing.memory.by[key]
     limit = known.past.memory_limit
     assert limit.given == 228 * MIB
     known.past = replace(known.past, memory_limit=limit.begun(100.0 * MIB).begun(300.0 * MIB))
     revert(host)
     host.carry_out()
     host.uses(70, memory=60, cores=0.2)
-    assert host.pipeline.decisions.resizing.by[key].past.originals == (None, None)
+    assert host.pipeline.decisions.resizing.memory.by[key].past.originals == (None, None)
 
 
 @pytest.mark.long

@@ -20,7 +20,7 @@ from tests.support.scaled_host import (
     scale_policy,
 )
 from tests.unit.test_explaining import explain
-from watchtower_agent.loop.resizing import Resized
+from watchtower_agent.loop.resized_containers import Resized
 from watchtower_agent.model.container import ContainerDetail, ContainerStatus
 from watchtower_agent.model.decision import Decision, Held, Mode
 from watchtower_agent.model.notice import Notice
@@ -68,7 +68,7 @@ def test_a_clone_has_what_others_wrote_where_the_agent_has_lowered_it(written: f
     host.relist()
     limit = Standing(limit=128.0 * MIB, given=128.0 * MIB, original=written)
     past = Past(container_id=web.id, looked=host.clock.now().monotonic, memory_limit=limit)
-    host.pipeline.decisions.resizing.by["right-size", web.name] = Resized(past=past)
+    host.pipeline.decisions.resizing.memory.by["right-size", web.name] = Resized(past=past)
     host.needs(1.9)
     host.settle(60)
 

@@ -24,7 +24,7 @@ from watchtower_agent.loop.neighbours import Neighbours
 from watchtower_agent.loop.pipeline import Pipeline
 from watchtower_agent.loop.prune_forms import pruning_json
 from watchtower_agent.loop.readings import cut, known_container
-from watchtower_agent.loop.resizing import Resized
+from watchtower_agent.loop.resized_containers import Resized
 from watchtower_agent.loop.scaled_service import Scaled
 from watchtower_agent.loop.service_forms import service_case, service_json, supposed_change
 from watchtower_agent.model.decision import Decision, Mode, Target
@@ -211,7 +211,7 @@ class _Ways:
         waiting, begun, service = case.waiting, case.under_way, self._service
         coming = next_of(case)
         resizes = isinstance(self._policy.trigger, ResizeStrategy)
-        limits = self._decisions.resizing.of(self._policy.name, target.id) if resizes else None
+        limits = self._decisions.resizing.memory.of(self._policy.name, target.id) if resizes else None
         if waiting is None and begun is None and not case.mismatches:
             coming = self._in_time(service, limits, coming)
         holds = first_holding(case.statements)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from watchtower_agent.loop.forms import LONGEST_SENTENCE
 from watchtower_agent.loop.readings import cut
-from watchtower_agent.loop.resizing import Resized, Resizing
+from watchtower_agent.loop.resized_containers import Resized
+from watchtower_agent.loop.resizing import Resizing
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.explanation import Next, Outlook
 from watchtower_agent.policies.resized import HELD_BY, outlook
@@ -59,7 +60,7 @@ def resized_told(resizing: Resizing) -> Iterator[dict[str, object]]:
     """
     there = {record.container.name for record in resizing.state.containers.values()}
     by: dict[str, list[Resized]] = {}
-    for (policy, name), known in resizing.by.items():
+    for (policy, name), known in resizing.memory.by.items():
         if name in there:
             by.setdefault(policy, []).append(known)
     for policy, each in sorted(by.items()):

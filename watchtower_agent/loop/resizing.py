@@ -9,8 +9,7 @@ from typing import Final
 
 from watchtower_agent.loop import announcements
 from watchtower_agent.loop.publication import Publication
-from watchtower_agent.model.boots import Boots
-from watchtower_agent.model.commit import Record
+from watchtower_agent.loop.resized_containers import LOOK_EVERY, Resized, ResizedContainers
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.decision import Decision, Mode, Number, Target
 from watchtower_agent.model.instant import Instant
@@ -19,64 +18,24 @@ from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.outcome import Outcome, Result
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.asked import goes_on
-from watchtower_agent.policies.making import container_target, digest
+from watchtower_agent.policies.making import container_target
 from watchtower_agent.policies.policy import Backoff, Policy, PolicySet
 from watchtower_agent.policies.resized import CORES, WORKING_SET, are_limits_known, fits, resize_decision, situation_of
-from watchtower_agent.policies.resizing.meter import Meter
-from watchtower_agent.policies.resizing.past import FORGOTTEN_AFTER, Past
 from watchtower_agent.policies.resizing.recommendation import Limit, Recommendation, Resource
 from watchtower_agent.policies.resizing.rules import HOUR
-from watchtower_agent.policies.resizing.sizing import Look, look
+from watchtower_agent.policies.resizing.sizing import look
 from watchtower_agent.policies.reverting import lowered_limits
 from watchtower_agent.policies.strategies.resize import ResizeStrategy
 from watchtower_agent.policies.waiting import is_revert
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.record import ContainerRecord
 
-KIND: Final = "resizing"
-"""Of the records that the store keeps."""
-_LOOK_EVERY: Final = 60.0
-"""Seconds between two looks at a container of which nothing is wanted."""
 _STORED_EVERY: Final = 600.0
 """Seconds between two records of what was used: who loses that lowers later."""
 _SEEN_AFTER: Final = 6.0
 """Seconds after a change by which an inspection has shown it."""
 _RETRIES: Final = Backoff(initial=60.0, longest=3600.0)
 """The waits after changes that failed."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Resized:
-    """One container by one policy, over time. All moments are on the monotonic clock.
-
-    Attributes:
-        meter: What it has used since the last look.
-        past: What it used before.
-        stored: The past as the store has it, and since when.
-        container_id: Of the container that bears the name at present.
-        due: When it is looked at next.
-        told_at_max: When people were told last that only they can help it.
-        told_by_hand: Of which change by somebody else people were told that it is left alone.
-        killed: A process of it was killed for want of memory since the last look.
-        looked: What came of the last look; None before the first.
-        failures: Changes that failed in a row.
-        failed: Why the last one did; empty where it did not.
-        retry_at: When the next may be tried.
-    """
-
-    meter: Meter = field(default_factory=Meter)
-    past: Past = field(default_factory=Past)
-    stored: Past = field(default_factory=Past)
-    stored_at: float = -math.inf
-    container_id: str = ""
-    due: float = -math.inf
-    told_at_max: float = -math.inf
-    told_by_hand: float | None = None
-    killed: bool = False
-    looked: Look | None = None
-    failures: int = 0
-    failed: str = ""
-    retry_at: float = -math.inf
 
 
 @dataclass(slots=True)
@@ -91,7 +50,7 @@ class Resizing:
         busy: Whether an action on that target is under way.
         say: Publishes a notice.
         asked: What people are asked about that a policy wants of a target, or what they answered; None: nothing.
-        by: Names of policy and container -> what is known.
+        memory: What is known of each.
     """
 
     state: HostState
@@ -101,46 +60,31 @@ class Resizing:
     busy: Callable[[Target], bool]
     say: Callable[[Notice, Instant], None]
     asked: Callable[[str, str], Decision | None]
-    by: dict[tuple[str, str], Resized] = field(default_factory=dict)
+    memory: ResizedContainers = field(init=False)
     _policies: tuple[tuple[Policy, ResizeStrategy], ...] = ()
     _at_once: set[str] = field(default_factory=set)
     """Ids of containers that are looked at as soon as can be: a process of each was killed for want of memory."""
     _outdated: set[str] = field(default_factory=set)
     """Ids of containers that were not inspected since a change ended: what is known of their limits may be old."""
-    _names: frozenset[str] | None = None
-    """Of the policies that resize, those that are off among them; None before any are known."""
-    _called: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Policy and id of a container -> the name under which it is known."""
     _selected: dict[str, dict[str, tuple[Container, bool]]] = field(default_factory=dict)
     """Policy -> id -> the container as it was when the policy was last asked about it, and the answer."""
 
+    def __post_init__(self) -> None:
+        self.memory = ResizedContainers(self.state, self.publication)
+
     def resume(self, resume: Resume, now: Instant) -> None:
         """Take in what the store remembers of an earlier run."""
-        boots = Boots.restored(resume.records.get("clock", {}), now)
-        for key, stored in resume.records.get(KIND, {}).items():
-            policy, _, name = key.partition("\0")
-            past = Past.restored(stored, now, boots)
-            if past is not None:
-                self.by[policy, name] = Resized(past=past, stored=past, stored_at=now.monotonic)
+        self.memory.resume(resume, now)
 
     def follow(self, policies: PolicySet) -> None:
-        """From now on these are in force.
-
-        What was learned for a policy that is gone is forgotten, but for the limits that it has changed: for two weeks
-        they can be given back.
-        """
+        """From now on these are in force."""
         self._policies = tuple(
             (policy, policy.trigger)
             for policy in policies.policies
             if policy.mode is not Mode.OFF and isinstance(policy.trigger, ResizeStrategy)
         )
         self._selected.clear()
-        self._names = frozenset(
-            policy.name for policy in policies.policies if isinstance(policy.trigger, ResizeStrategy)
-        )
-        former = [(key, known.past) for key, known in self.by.items() if self._is_former(key[0])]
-        for key in [key for key, past in former if not past.may_have_originals]:
-            self._forget(key)
+        self.memory.follow(policies)
 
     def killed(self, container_id: str, now: Instant) -> None:
         """The kernel killed a process of that container for want of memory."""
@@ -149,10 +93,9 @@ class Resizing:
             return
         for policy, _ in self._policies:
             if _selects(policy, record):
-                self._known(policy, record, now)  # it may be killed before its first sample
-        for (_, name), known in self.by.items():
-            if name == record.container.name:
-                known.killed = True
+                self.memory.known(policy, record, now)  # it may be killed before its first sample
+        for known in self.memory.all_of(record.container.name).values():
+            known.killed = True
         self._at_once.add(container_id)
 
     def inspected(self, container_id: str) -> None:
@@ -168,7 +111,7 @@ class Resizing:
             self._at_once.discard(container_id)
             for policy, strategy in self._policies if record is not None else ():
                 if record is not None and _selects(policy, record):
-                    known = self._known(policy, record, now)
+                    known = self.memory.known(policy, record, now)
                     if known.killed:
                         self._look(policy, strategy, record, known, now)
                     if known.killed:  # its limits are not known yet, or are being changed
@@ -180,18 +123,13 @@ class Resizing:
             for record in self._selection(policy):
                 self._see(policy, strategy, record, now)
 
-    def of(self, policy: str, target_id: str) -> Resized | None:
-        """What is known of a container by a policy; None where nothing is."""
-        record = self.state.containers.get(target_id)
-        return None if record is None else self.by.get((policy, record.container.name))
-
     def resizes(self, policy: str) -> bool:
         """Whether that policy resizes containers."""
         return any(each.name == policy for each, _ in self._policies)
 
     def wants(self, policy: str, target_id: str, now: Instant) -> bool | None:
         """Whether a policy wants a container's limits changed; None while that is not known."""
-        known = self.of(policy, target_id)
+        known = self.memory.of(policy, target_id)
         found = next((each for each in self._policies if each[0].name == policy), None)
         if known is None or known.looked is None or found is None:
             return None
@@ -200,18 +138,14 @@ class Resizing:
             return self._still_asked(by, target_id, advice) is not None
         return fits(strategy.rules, advice, self.state.containers.get(target_id), self.state, now)
 
-    def pasts_of(self, name: str) -> dict[str, Past]:
-        """What is remembered of a container of that name, by policy, in force or not."""
-        return {policy: known.past for (policy, container), known in self.by.items() if container == name}
-
     def lowered(self, record: ContainerRecord, now: Instant) -> Mapping[str, Number]:
         """The limits of a container that the agent has lowered, as others had made them."""
-        return lowered_limits(self.pasts_of(record.container.name).values(), record, now)
+        return lowered_limits(self.memory.pasts_of(record.container.name).values(), record, now)
 
     def begins(self, decision: Decision, now: Instant) -> None:
         """A change is about to be made. One that a person wants is theirs, whatever was begun before."""
         key = decision.policy, decision.target.name
-        known = self.by.get(key)
+        known = self.memory.by.get(key)
         if known is None:
             return
         if is_revert(decision):
@@ -219,12 +153,12 @@ class Resizing:
         else:
             memory, cpu = (_limit(decision.parameters.get(each.value)) for each in (Resource.MEMORY, Resource.CPU))
             known.past = known.past.begun(memory=memory, cpu=cpu)
-        self._remember(key, known, now)
+        self.memory.remember(key, known, now)
 
     def ended(self, outcome: Outcome, now: Instant) -> None:
         """A change has ended, however."""
         key = outcome.decision.policy, outcome.decision.target.name
-        known = self.by.get(key)
+        known = self.memory.by.get(key)
         if known is None:
             return
         known.due = now.monotonic + _SEEN_AFTER
@@ -233,7 +167,7 @@ class Resizing:
             known.meter.alarm = math.inf  # not looked at before the change can be seen
             if outcome.result is Result.SUCCEEDED:
                 known.past = known.past.given_back()
-                self._remember(key, known, now)
+                self.memory.remember(key, known, now)
         elif outcome.result is Result.FAILED:
             known.failures, known.failed = known.failures + 1, outcome.reason
             known.retry_at = now.monotonic + _RETRIES.delay(known.failures, outcome.decision.id)
@@ -244,25 +178,12 @@ class Resizing:
 
     def forget(self, now: Instant) -> None:
         """Names of containers come and go: what counts no more is not kept for ever."""
-        ids = self.state.containers.keys()
-        self._outdated &= ids
-        self._called = {key: name for key, name in self._called.items() if key[1] in ids}
-        names = {record.container.name for record in self.state.containers.values()}
-        for key, known in list(self.by.items()):
-            looked = known.past.looked
-            if key[1] in names and not self._is_former(key[0]):
-                continue
-            if looked is None or now.monotonic - looked > FORGOTTEN_AFTER:
-                self._forget(key)
+        self._outdated &= self.state.containers.keys()
+        self.memory.forget(now)
 
     def remember_again(self, now: Instant) -> None:
         """The store was lost while running: put what it must know into the new one."""
-        for key, known in self.by.items():
-            self._remember(key, known, now)
-
-    def _is_former(self, policy: str) -> bool:
-        """Whether that policy is known to be gone, or to resize nothing any more."""
-        return self._names is not None and policy not in self._names
+        self.memory.remember_again(now)
 
     # --- one container --------------------------------------------------------------------------------
 
@@ -279,24 +200,8 @@ class Resizing:
                 yield record
         self._selected[policy.name] = asked
 
-    def _known(self, policy: Policy, record: ContainerRecord, now: Instant) -> Resized:
-        """What is known of a container, under the name that it has by now."""
-        container = record.container
-        key = policy.name, container.name
-        before = self._called.get((policy.name, container.id))
-        if before not in {None, container.name} and (policy.name, before) in self.by:
-            self._renamed((policy.name, str(before)), key, now)
-        self._called[policy.name, container.id] = container.name
-        known = self.by.get(key)
-        if known is None:
-            known = self.by[key] = Resized()
-        if known.container_id != container.id:
-            known.container_id, known.looked = container.id, None
-            known.due = now.monotonic + _spread(container.id)
-        return known
-
     def _see(self, policy: Policy, strategy: ResizeStrategy, record: ContainerRecord, now: Instant) -> None:
-        known = self._known(policy, record, now)
+        known = self.memory.known(policy, record, now)
         cores, working_set = (
             math.nan if value is None else value
             for value in (self.state.metric(record.container.id, name, now) for name in (CORES, WORKING_SET))
@@ -304,12 +209,6 @@ class Resizing:
         soon = known.meter.see(cores, working_set, self.interval)
         if soon or known.killed or now.monotonic >= known.due:
             self._look(policy, strategy, record, known, now)
-
-    def _renamed(self, before: tuple[str, str], key: tuple[str, str], now: Instant) -> None:
-        """What was learned goes along, and stays under the old name: whoever is made under that goes on with it."""
-        past = self.by[before].past
-        self.by[key] = Resized(past=past, container_id=self.by[before].container_id)
-        self._remember(key, self.by[key], now)
 
     def _look(
         self, policy: Policy, strategy: ResizeStrategy, record: ContainerRecord, known: Resized, now: Instant
@@ -322,7 +221,7 @@ class Resizing:
         situation = situation_of(record, self.state, now, known.meter.take(), killed=known.killed)
         known.looked = looked = look(strategy.rules, situation, known.past, now)
         known.past, known.killed, known.meter.alarm = looked.past, False, looked.alarm
-        known.due = now.monotonic + _LOOK_EVERY
+        known.due = now.monotonic + LOOK_EVERY
         if looked.killed_at_max and now.monotonic - known.told_at_max >= HOUR:  # it may be killed again each second
             known.told_at_max = now.monotonic
             self.say(announcements.killed_at_max(policy, record, looked.recommendation, now.wall), now)
@@ -337,7 +236,7 @@ class Resizing:
             self.want(replace(wanted, expires_at=lasts), now)
         late = now.monotonic - known.stored_at >= _STORED_EVERY
         if late or looked.past.has_to_be_stored(known.stored):
-            self._remember((policy.name, record.container.name), known, now)
+            self.memory.remember((policy.name, record.container.name), known, now)
 
     def _still_asked(self, policy: Policy, target_id: str, advice: Recommendation) -> Decision | None:
         """What people are asked about though the policy wants no change any more, so little less is needed."""
@@ -356,16 +255,6 @@ class Resizing:
             left = act + strategy.rules.hands_off - now.monotonic
             self.say(announcements.limits_left_alone(policy, record, looked.recommendation, left, now.wall), now)
 
-    # --- remembered -----------------------------------------------------------------------------------
-
-    def _remember(self, key: tuple[str, str], known: Resized, now: Instant) -> None:
-        known.stored, known.stored_at = known.past, now.monotonic
-        self.publication.out.records.append(Record(kind=KIND, key="\0".join(key), value=known.past.stored(now)))
-
-    def _forget(self, key: tuple[str, str]) -> None:
-        del self.by[key]
-        self.publication.out.records.append(Record(kind=KIND, key="\0".join(key), value=None))
-
 
 def _selects(policy: Policy, record: ContainerRecord) -> bool:
     return policy.selector is not None and policy.selector.matches(record.container)
@@ -373,8 +262,3 @@ def _selects(policy: Policy, record: ContainerRecord) -> bool:
 
 def _limit(parameter: Number) -> float | None:
     return float(parameter) if isinstance(parameter, int | float) and not isinstance(parameter, bool) else None
-
-
-def _spread(container_id: str) -> float:
-    """Seconds until the first look: hundreds are not looked at in one step."""
-    return int(digest("spread", container_id)[:4], 16) / 0xFFFF * _LOOK_EVERY

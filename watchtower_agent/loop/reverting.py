@@ -115,7 +115,7 @@ def ways_of(asked: RevertAsked, decisions: Decisions, now: Instant) -> tuple[Way
 
 def _ways(decisions: Decisions, record: ContainerRecord, now: Instant) -> Mapping[str, tuple[WayBack, ...]]:
     """Policies that changed limits of it -> which can go back."""
-    pasts = decisions.resizing.pasts_of(record.container.name)
+    pasts = decisions.resizing.memory.pasts_of(record.container.name)
     found = {policy: ways_back(past, record, now) for policy, past in pasts.items()}
     return {policy: ways for policy, ways in found.items() if ways}
 
