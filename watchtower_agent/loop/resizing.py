@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
 from typing import Final
 
-from watchtower_agent.loop import announcements
+from watchtower_agent.loop import strategy_notices
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.loop.resized_containers import LOOK_EVERY, Resized, ResizedContainers
 from watchtower_agent.model.container import Container
@@ -224,7 +224,7 @@ class Resizing:
         known.due = now.monotonic + LOOK_EVERY
         if looked.killed_at_max and now.monotonic - known.told_at_max >= HOUR:  # it may be killed again each second
             known.told_at_max = now.monotonic
-            self.say(announcements.killed_at_max(policy, record, looked.recommendation, now.wall), now)
+            self.say(strategy_notices.killed_at_max(policy, record, looked.recommendation, now.wall), now)
         self._tell_of_hands(policy, strategy, record, known, now)
         lasts = now.wall + 2 * self.interval
         if looked.recommendation.moves:
@@ -253,7 +253,7 @@ class Resizing:
         if any(each.limit is Limit.OPERATOR for each in looked.recommendation.advices):
             known.told_by_hand = act
             left = act + strategy.rules.hands_off - now.monotonic
-            self.say(announcements.limits_left_alone(policy, record, looked.recommendation, left, now.wall), now)
+            self.say(strategy_notices.limits_left_alone(policy, record, looked.recommendation, left, now.wall), now)
 
 
 def _selects(policy: Policy, record: ContainerRecord) -> bool:

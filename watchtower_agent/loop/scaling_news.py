@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from watchtower_agent.loop import announcements
+from watchtower_agent.loop import strategy_notices
 from watchtower_agent.loop.scaled_service import Scaled
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
@@ -35,7 +35,7 @@ class ScalingNews:
         """Tell that a shrink is regretted, and what keeps a service from as many replicas as it needs."""
         recommendation = looked.recommendation
         if looked.regretted:
-            self.say(announcements.shrink_regretted(policy, recommendation, now.wall), now)
+            self.say(strategy_notices.shrink_regretted(policy, recommendation, now.wall), now)
         why, limit = shortage(recommendation), recommendation.limit
         if not why:
             known.shortage, known.shortage_limit = "", None
@@ -49,7 +49,7 @@ class ScalingNews:
             known.told_at = now.monotonic
         elif now.monotonic - known.shortage_since >= (_SETTLED_BY if limit is Limit.SETTLING else _TOLD_AFTER):
             known.told, known.told_at = limit, now.monotonic
-            self.say(announcements.scaling_limited(policy, recommendation, why, now.wall), now)
+            self.say(strategy_notices.scaling_limited(policy, recommendation, why, now.wall), now)
 
     def of_another(self, policy: Policy, known: Scaled, another: str, now: Instant) -> None:
         """Tell that another policy scales the same containers.
@@ -61,7 +61,7 @@ class ScalingNews:
             now: The present.
         """
         if another and another != known.another:
-            self.say(announcements.scaled_by_another(policy, by_another(another), now.wall), now)
+            self.say(strategy_notices.scaled_by_another(policy, by_another(another), now.wall), now)
         known.another = another
 
 
