@@ -1,36 +1,25 @@
-"""From policies and state to decisions: conditions over time (`when` + `for`) and events (`on` + `where`). Pure."""
+"""Conditions over time (`when` + `for`): each followed over every target, from tick to tick. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from watchtower_agent.model.container import Container, Health
-from watchtower_agent.model.decision import (
-    Decision,
-    Edge,
-    Mode,
-    Number,
-    Severity,
-    Target,
-)
+from watchtower_agent.model.container import Container
+from watchtower_agent.model.decision import Decision, Edge, Mode, Target
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.conditions.closeness import Standing
 from watchtower_agent.policies.conditions.subject import ContainerSubject, HostSubject
 from watchtower_agent.policies.conditions.truth import Truth
-from watchtower_agent.policies.making import container_target, digest, host_target, notification, parameters
+from watchtower_agent.policies.firing import began, cause_id, ceased, wanted
+from watchtower_agent.policies.making import container_target, digest, host_target
 from watchtower_agent.policies.policy import Policy, PolicySet, WhenTrigger
 from watchtower_agent.policies.selector import Choice
-from watchtower_agent.policies.tracked import Tracked
-from watchtower_agent.policies.wording import because_no_longer, because_of_condition, because_started_anew
+from watchtower_agent.policies.tracked import Tracked, lasted
+from watchtower_agent.policies.wording import because_no_longer, because_started_anew
 from watchtower_agent.state.host_state import HostState
 from watchtower_agent.state.life import Life, life_of
 from watchtower_agent.state.record import ContainerRecord
-
-_EARLY = 0.1
-"""Share of an interval by which a tick may be early: without it `for: 2s` at one tick a second often means 3 s."""
-
-_ABOUT_HEALTH = frozenset({"health", "health.failing_streak"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +73,7 @@ class Conditions:
                 tracked = self._tracked.get(key)
                 if tracked is not None:
                     alive.add(key)
-                    decisions.extend(self._wanted(policy, target, record, tracked, now, interval, found))
+                    decisions.extend(wanted(policy, target, record, tracked, now, interval, found))
         in_force = {policy.name for policy in policies.policies if policy.mode is not Mode.OFF}
         for key in self._tracked.keys() - alive:
             gone = "the target is gone or not selected any more"
@@ -247,16 +236,16 @@ class Conditions:
             if tracked.ended is not None:
                 tracked.true_since = now
             tracked.unknown_since, tracked.ended, tracked.target = None, None, target
-            if not tracked.firing and now.monotonic - tracked.since.monotonic >= trigger.hold - _EARLY * interval:
+            if not tracked.firing and lasted(now.monotonic - tracked.since.monotonic, trigger.hold, interval):
                 tracked.firing = True
                 tracked.correlation_id = digest(*key, repr(now.wall))
-                tracked.cause_id = _cause_id(trigger, subject)
+                tracked.cause_id = cause_id(trigger, subject)
                 tracked.numbers = trigger.condition.numbers(subject)
-                edges.append(_firing(policy, trigger, tracked, now))
+                edges.append(began(policy, trigger, tracked, now))
             elif tracked.firing:
                 tracked.numbers = trigger.condition.numbers(subject)
                 held_for = now.monotonic - tracked.begun().monotonic
-                tracked.served = tracked.served or held_for >= trigger.hold - _EARLY * interval
+                tracked.served = tracked.served or lasted(held_for, trigger.hold, interval)
         elif tracked is not None:
             edges.extend(self._ceases(key, trigger, tracked, subject, now, interval, known=truth is not None))
         return edges
@@ -280,7 +269,7 @@ class Conditions:
         if tracked.firing:
             tracked.ended = tracked.ended or now
             kept = now.monotonic - tracked.ended.monotonic
-            if kept < trigger.keep - _EARLY * interval:
+            if not lasted(kept, trigger.keep, interval):
                 return
             if trigger.keep:
                 tracked.numbers = {**tracked.numbers, "kept_for": round(kept, 3), "keep_for": trigger.keep}
@@ -291,53 +280,7 @@ class Conditions:
         tracked = self._tracked.pop(key)
         if tracked.firing:
             tracked.firing = False
-            yield Edge(
-                policy=key[0],
-                target=tracked.target,
-                firing=False,
-                severity=Severity.INFO,
-                reason=why,
-                numbers=tracked.numbers,
-                since=tracked.since.wall,
-                at=now.wall,
-                correlation_id=tracked.correlation_id,
-            )
-
-    def _wanted(
-        self,
-        policy: Policy,
-        target: Target,
-        record: ContainerRecord | None,
-        tracked: Tracked,
-        now: Instant,
-        interval: float,
-        edges: list[Edge],
-    ) -> Iterator[Decision]:
-        trigger = policy.trigger
-        if not tracked.firing or not isinstance(trigger, WhenTrigger):
-            return
-        for edge in edges:
-            if edge.firing and policy.then.notify is not None:
-                yield notification(policy, target, edge.reason, edge.numbers, edge.correlation_id, "", now)
-        if policy.then.verb is None or tracked.unknown_since is not None or tracked.ended is not None:
-            return
-        begun = tracked.begun()
-        held_for = now.monotonic - begun.monotonic
-        if held_for < trigger.hold - _EARLY * interval:
-            return
-        yield Decision(
-            id=digest("decision", policy.name, target.id, tracked.correlation_id, repr(begun.wall)),
-            policy=policy.name,
-            target=target,
-            verb=policy.then.verb,
-            reason=because_of_condition(trigger.condition, tracked.numbers, held_for=held_for, hold=trigger.hold),
-            numbers={**tracked.numbers, "true_for": round(held_for, 3), "for": trigger.hold, **_keeps(trigger)},
-            parameters=parameters(policy, record),
-            correlation_id=tracked.correlation_id,
-            cause_id=tracked.cause_id,
-            decided_at=now.wall,
-            expires_at=now.wall + 2 * interval,
-        )
+            yield ceased(key[0], tracked, why, now)
 
 
 def _life(trigger: WhenTrigger, subject: HostSubject) -> Life | None:
@@ -353,30 +296,3 @@ def _runs(subject: HostSubject) -> bool:
         return True
     container = subject.record.container
     return container.running or container.status is None
-
-
-def _firing(policy: Policy, trigger: WhenTrigger, tracked: Tracked, now: Instant) -> Edge:
-    held_for = max(0.0, now.monotonic - tracked.since.monotonic)
-    return Edge(
-        policy=policy.name,
-        target=tracked.target,
-        firing=True,
-        severity=policy.then.notify.severity if policy.then.notify else Severity.WARNING,
-        reason=because_of_condition(trigger.condition, tracked.numbers, held_for=held_for, hold=trigger.hold),
-        numbers=tracked.numbers,
-        since=tracked.since.wall,
-        at=now.wall,
-        correlation_id=tracked.correlation_id,
-        cause_id=tracked.cause_id,
-    )
-
-
-def _keeps(trigger: WhenTrigger) -> dict[str, Number]:
-    return {"keep_for": trigger.keep} if trigger.keep else {}
-
-
-def _cause_id(trigger: WhenTrigger, subject: HostSubject) -> str:
-    """The event behind a condition: of what conditions ask about, only a health check's verdict comes by an event."""
-    if not isinstance(subject, ContainerSubject) or _ABOUT_HEALTH.isdisjoint(trigger.condition.names):
-        return ""
-    return subject.record.unhealthy_by if subject.record.container.health is Health.UNHEALTHY else ""

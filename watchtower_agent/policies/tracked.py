@@ -9,6 +9,20 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.life import Life
 
+_EARLY = 0.1
+"""Share of an interval by which a tick may be early: without it `for: 2s` at one tick a second often means 3 s."""
+
+
+def lasted(seconds: float, asked: float, interval: float) -> bool:
+    """Whether something has lasted for as long as a policy asks.
+
+    Args:
+        seconds: For how long it has.
+        asked: For how long it is to.
+        interval: Seconds between samples.
+    """
+    return seconds >= asked - _EARLY * interval
+
 
 @dataclass(slots=True)
 class Tracked:
