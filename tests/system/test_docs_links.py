@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.support.schema import validate_message
+from watchtower_agent.cli.lines import event_line
 from watchtower_agent.model.decision import Guard, Verb
 from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.policy import PolicySet, WhenTrigger
@@ -121,6 +122,21 @@ def test_the_readme_s_event_is_one_of_that_policy() -> None:
     assert event["data"]["decision_reason"] == reason
     assert event["data"]["decision_numbers"]["for"] == heal.trigger.hold
     assert event["data"]["parameters"] == heal.then.parameters
+
+
+@pytest.mark.parametrize("kind", ["policy.decision", "action.started", "action.succeeded"])
+def test_the_lines_of_a_restarted_engine_are_those_of_what_was_published(kind: str) -> None:
+    event = json.loads((DOCS / "contract" / "examples" / "event" / f"{kind}.restart_engine.json").read_text())
+    assert event["data"]["verb"] == Verb.RESTART_ENGINE
+    page = (DOCS / "policies.md").read_text()
+    section = page.partition("### Restarting the engine\n")[2].partition("\n## ")[0]
+    loaded = load_policies({"policy.yaml": section.partition("```yaml\n")[2].partition("```")[0].encode()})
+    assert isinstance(loaded, PolicySet)
+    (policy,) = loaded.policies
+    assert event["data"]["policy"] == policy.name
+    shown = event_line(f"watchtower/v1/h1/event/{kind.replace('.', '/')}/h1", event)
+    _, _, line = shown.partition(" ")  # without the time, which is local
+    assert line in {each.strip().partition(" ")[2] for each in section.splitlines()}
 
 
 @pytest.mark.parametrize("number", range(13))

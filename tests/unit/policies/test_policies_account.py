@@ -248,7 +248,7 @@ OTHER_BUDGETS: tuple[tuple[Guard, Case], ...] = (
         Guard.COOLDOWN,
         Case(
             asked=lambda: pruned(9000.0, 600.0, verb=Verb.RESTART_ENGINE),
-            words="the engine was restarted 10m ago, by another policy",
+            words="the engine was restarted 10m ago (cooldown, whichever policy did it: 15m)",
             numbers={"since_last_action": 600.0, "cooldown": 900.0},
             release_in=300.0,
         ),

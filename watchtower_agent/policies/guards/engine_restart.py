@@ -23,7 +23,8 @@ def engine_budget(q: Question) -> Held | None:
     if last < wait:
         return q.hold(
             Guard.COOLDOWN,
-            f"the engine was restarted {as_written(round(last))} ago, by another policy",
+            f"the engine was restarted {as_written(round(last))} ago "
+            f"(cooldown, whichever policy did it: {as_written(wait)})",
             numbers={"since_last_action": round(last, 3), "cooldown": wait},
             release_in=wait - last,
         )
