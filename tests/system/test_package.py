@@ -104,3 +104,12 @@ def test_what_was_deleted_stays_so_where_the_package_and_scripts_install_take_tu
     assert (another.configuration / "policies" / CHANGED).read_text() == "# changed\n"
     assert another.hidden() == []
     assert another.told_systemd() == STARTED
+
+
+def test_an_installation_that_fails_leaves_nothing(package: Package, tmp_path: Path) -> None:
+    host = DebianHost(tmp_path / "debian")
+    cut_short = package.build("1")
+    cut_short.write_bytes(cut_short.read_bytes()[:-2000])
+    with pytest.raises(AssertionError, match="unexpected end of file"):
+        host.dpkg("--install", cut_short)
+    assert not host.configuration.exists()
