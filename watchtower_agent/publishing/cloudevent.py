@@ -43,6 +43,8 @@ _SEVERITIES: Final = frozenset(severity.value for severity in Severity)
 _NONCHARACTERS = "\ufdd0-\ufdef" + "".join(f"{chr(last - 1)}{chr(last)}" for last in range(0xFFFF, 0x110000, 0x10000))
 _UNFIT = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_NONCHARACTERS}]")
 """What texts of MQTT must or should not have (section 1.5.4). mosquitto hangs up on a message with one, each time."""
+_ALWAYS_THERE: Final = ("freed",)
+"""Keys of notices that the contract promises always, null where not known: what else is unknown is left out."""
 _MIRRORED = (
     "specversion",
     "id",
@@ -362,6 +364,7 @@ def _outcome_severity(outcome: Outcome) -> str:
 
 def _notice(notice: Notice) -> Draft:
     facts = bounded(notice.data)
+    unknown = {name: None for name in _ALWAYS_THERE if name in notice.data}
     return Draft(
         kind=notice.kind.value,
         action=key(notice.action),
@@ -369,7 +372,7 @@ def _notice(notice: Notice) -> Draft:
         subject=_subject(notice.kind.value, notice.subject),
         time=rfc3339(notice.at),
         severity=notice.severity.value,
-        data={**(facts if isinstance(facts, dict) else {}), "reason": clipped(notice.reason)},
+        data={**unknown, **(facts if isinstance(facts, dict) else {}), "reason": clipped(notice.reason)},
     )
 
 

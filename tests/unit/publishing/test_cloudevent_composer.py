@@ -27,6 +27,7 @@ from tests.support.facts import (
     view,
 )
 from tests.support.schema import strict_json, validate_message
+from watchtower_agent.loop.prune_notices import pruned
 from watchtower_agent.model.decision import Severity, Verb
 from watchtower_agent.model.engine_event import ENGINE_KINDS, SWARM_KINDS, EngineEvent, EventKind, Origin
 from watchtower_agent.model.fact import AgentInfo, ContainerView, Fact
@@ -35,7 +36,11 @@ from watchtower_agent.model.message import EventMessage
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import EngineInfo
 from watchtower_agent.model.outcome import Intent, Result
+from watchtower_agent.model.removal import Kind
 from watchtower_agent.model.sample import SampleBatch
+from watchtower_agent.policies.pruning.course import Course
+from watchtower_agent.policies.pruning.item import Item
+from watchtower_agent.policies.pruning.step import Result as StepResult, Step
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
 from watchtower_agent.publishing.metrics_parts import parts
 
@@ -390,6 +395,16 @@ def batch() -> SampleBatch:
         columns={"cpu.percent": array("d", [1.0])},
         host={"host.cpu.percent": 12.34567, "host.load1": float("nan")},
     )
+
+
+def test_what_a_deletion_freed_is_told_as_not_known_where_the_engines_disk_can_not_be_measured() -> None:
+    image = Item(kind=Kind.IMAGE, id="sha256:1", name="shop:1", size=7, unused=9.0, asked=5.0, tags=("shop:1",))
+    step = Step.of(image, StepResult.DELETED)
+    _, event = compose(
+        pruned(decision(), Course(id="d1", steps=(step,)), step, image, Instant(wall=NOW, monotonic=5.0))
+    )
+    assert event["data"]["freed"] is None, "of an engine elsewhere, say: the contract promises the key"
+    assert "free" not in event["data"]
 
 
 def test_the_batch_of_metrics_in_the_schema_of_the_reference() -> None:
