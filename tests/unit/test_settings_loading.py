@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
@@ -20,6 +22,15 @@ CONFIG = Path(__file__).parents[2] / "config" / "agent.yaml"
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith((ENV_PREFIX, "CREDENTIALS_DIRECTORY"))]:
         monkeypatch.delenv(name)
+
+
+def is_path(path: tuple[str, ...]) -> bool:
+    """Whether a setting is one of a file or a folder."""
+    section: Any = Settings
+    for step in path[:-1]:
+        section = section.model_fields[step].annotation
+    annotation = section.model_fields[path[-1]].annotation
+    return annotation is Path or "Path" in str(annotation)
 
 
 @pytest.fixture
@@ -56,6 +67,21 @@ def test_a_file_is_read_with_its_units_and_relative_paths(file: Path) -> None:
     assert (settings.sampling.interval, settings.outbox.max_size) == (0.5, 2**30)
     assert (settings.mqtt.protocol, settings.mqtt.labels) == ("3.1.1", ("team", "com.*"))
     assert (settings.mqtt.client_id, loaded.source, loaded.file) == ("watchtower-h1", str(file), file)
+
+
+@pytest.mark.parametrize("path", [path for path in value_paths() if is_path(path)], ids=".".join)
+def test_every_path_in_a_file_is_relative_to_it(file: Path, path: tuple[str, ...]) -> None:
+    (file.parent / "there").touch()
+    value: object = "there"
+    for step in reversed(path):
+        value = {step: value}
+    if "tls" in path:
+        value = {path[0]: {"tls": dict.fromkeys(("ca", "cert", "key"), "there")}}
+    file.write_text(json.dumps(value))
+    read: object = load_settings(file, {"host": "h"}).settings
+    for step in path:
+        read = getattr(read, step)
+    assert read == file.parent / "there"
 
 
 def test_yaml_is_read_as_yaml_1_2(file: Path) -> None:
@@ -266,12 +292,45 @@ def test_the_digest_changes_with_the_settings_and_not_with_the_secrets(file: Pat
         "mqtt://broker/path",
         "mqtt://a\x1bb",
         "tcp://b",
+        "wss://broker/mqtt?token=s3cr3t",
+        "wss://broker/mqtt#s3cr3t",
+        "mqtt://broker?token=s3cr3t",
+        "http://broker?token=s3cr3t",
     ],
 )
 def test_wrong_broker_addresses(url: str) -> None:
     (line,) = problems(None, host="h", **{"mqtt.url": url})
+    assert "s3cr3t" not in line
     assert line.startswith("command line: mqtt.url: ")
     assert line.isprintable()
+
+
+@pytest.mark.parametrize("url", ["https://engine:2376/?token=s3cr3t", "tcp://engine:2376#s3cr3t", "x://e?s3cr3t"])
+def test_an_address_of_the_engine_has_no_query(url: str) -> None:
+    (line,) = problems(None, host="h", **{"engine.url": url})
+    assert line.startswith("command line: engine.url: ")
+    assert "s3cr3t" not in line
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "password: @s3cr3t",
+        "password: '%s3cr3t",
+        "password: a: s3cr3t",
+        "passwort: *s3cr3t",
+        "password: !s3cr3t",
+        "password:\n\n    # a comment\n    @s3cr3t",
+        "password:\n  s3cr3t",
+    ],
+)
+def test_a_password_in_the_file_that_is_no_yaml_is_refused_without_being_repeated(file: Path, lines: str) -> None:
+    file.write_text(f"mqtt:\n  username: agent\n  {lines}\n")
+    said = "\n".join(problems(file))
+    assert "s3cr3t" not in said
+    assert "mqtt__password" in said
+    file.write_text(f"host: @h1\nmqtt:\n  {lines}\n")
+    assert '"@h1"' in problems(file)[0], "what is no password is repeated, in quotes as it should be written"
 
 
 @pytest.mark.parametrize("topic", ["", "a//b", "/a", "a/", "a+", "#", "$SYS", "a b", "x" * 101])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from watchtower_agent.engine.ssh import SCHEME as SSH, SshAddress, ssh_address
 from watchtower_agent.errors import SettingsError
-from watchtower_agent.model.shown_address import without_user
+from watchtower_agent.model.shown_address import has_query, without_secrets, without_user
 from watchtower_agent.model.values import dataclass
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
@@ -86,7 +86,7 @@ def resolve_address(
 
 
 def _checked(address: EngineAddress) -> EngineAddress:
-    named = without_user(address.url)
+    named = without_secrets(address.url)
     if not address.url.startswith(SCHEMES):
         raise SettingsError(
             f"engine address {named!r} (from {address.source}): not supported; use {', '.join(SCHEMES)}"
@@ -97,9 +97,10 @@ def _checked(address: EngineAddress) -> EngineAddress:
                 f"engine address (from {address.source}): it has to be ssh://[user@]host[:port][/path/of/the.sock], "
                 "without a password: the agent logs in with a key"
             )
-    elif named != address.url:
+    elif without_user(address.url) != address.url or has_query(address.url):
+        what = "a query" if without_user(address.url) == address.url else "a user"
         raise SettingsError(
-            f"engine address {named!r} (from {address.source}): it holds a user, which the engine's client does not "
+            f"engine address {named!r} (from {address.source}): it holds {what}, which the engine's client does not "
             "take; name the engine, or a proxy before it, without one."
         )
     for file in (address.tls.ca, address.tls.cert, address.tls.key) if address.tls else ():

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from watchtower_agent.errors import SettingsError
-from watchtower_agent.model.shown_address import without_user
+from watchtower_agent.model.shown_address import without_secrets
 from watchtower_agent.model.values import dataclass
 
 _DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
@@ -44,11 +44,11 @@ def parse_broker_url(url: str) -> BrokerAddress:
     except ValueError as error:
         why = "" if "@" in url else f" ({error})"  # the library repeats a part, and that may be part of a password
         raise SettingsError(
-            f"mqtt.url: {without_user(url)!r} is not a URL{why}. Example: mqtt://127.0.0.1:1883"
+            f"mqtt.url: {without_secrets(url)!r} is not a URL{why}. Example: mqtt://127.0.0.1:1883"
         ) from None
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise SettingsError(
-            f"mqtt.url: {without_user(url)!r} must begin with mqtt://, mqtts://, ws:// or wss:// and name a host. "
+            f"mqtt.url: {without_secrets(url)!r} must begin with mqtt://, mqtts://, ws:// or wss:// and name a host. "
             "Example: mqtt://127.0.0.1:1883"
         )
     if parts.username is not None or parts.password is not None:

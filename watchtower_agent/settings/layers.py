@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,11 @@ Tree = dict[str, object]
 
 SECRETS_FOLDER: Final = Path("/run/secrets")
 _LARGEST_SECRET: Final = 64 * 1024
+_OF_A_SECRET: Final = re.compile(rb"pass|secret|token|credential", re.IGNORECASE)
+_UNREPEATED: Final = (
+    "this is no YAML, and is not repeated since it may be a password, "
+    "which does not belong here: use mqtt.password_file or the secret mqtt__password"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +184,17 @@ def read_secret(file: Path) -> str:
         raise ValueError(f"{file} is not UTF-8 text, save it as UTF-8") from None
 
 
+def _may_be_secret(lines: Sequence[bytes], number: int) -> bool:
+    """Whether what stands in a line may belong to a key of a secret: its own, or that of a line above it."""
+    for line in reversed(lines[:number]):
+        if _OF_A_SECRET.search(line):
+            return True
+        before_comment = line.partition(b"#")[0].rstrip()
+        if b": " in before_comment or before_comment.endswith(b":"):
+            return False
+    return False
+
+
 def settings_file(file: Path) -> Layer:
     """agent.yaml, read as strictly as policies are."""
     base = file.absolute().parent
@@ -190,9 +207,11 @@ def settings_file(file: Path) -> Layer:
         return Layer(values={}, base=base, place=joined)
     document, findings = read_yaml(content)
     problems = []
+    lines = content.splitlines()
     for mark, finding in findings:
         path = f"{joined(finding.path)}: " if finding.path else ""
-        problems.append(f"{file}:{mark.line}:{mark.column}: {path}{finding.message}, {finding.remedy}")
+        told = _UNREPEATED if _may_be_secret(lines, mark.line) else f"{finding.message}, {finding.remedy}"
+        problems.append(f"{file}:{mark.line}:{mark.column}: {path}{told}")
     if document is None:
         return Layer(values={}, base=base, place=joined, problems=tuple(problems))
     values = plain_yaml(document.root)

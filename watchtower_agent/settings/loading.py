@@ -37,6 +37,7 @@ _PATHS: Final = frozenset(
         ("engine", "tls", "ca"),
         ("engine", "tls", "cert"),
         ("engine", "tls", "key"),
+        ("engine", "ssh_config"),
         ("sampling", "cgroup_root"),
         ("sampling", "proc_root"),
         ("mqtt", "password_file"),

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
-from watchtower_agent.model.shown_address import without_user
+from watchtower_agent.model.shown_address import has_query, without_secrets, without_user
 from watchtower_agent.policies.catalogue import ValueType
 from watchtower_agent.policies.globs import glob_problem
 from watchtower_agent.policies.problem import one_of, shown
@@ -167,7 +167,7 @@ def _client_id(value: str) -> str:
 
 
 def _engine_url(value: str) -> str:
-    named = without_user(value)
+    named = without_secrets(value)
     scheme, found, rest = value.partition("://")
     if value and (not found or scheme not in ENGINE_SCHEMES or not rest or not value.isprintable()):
         raise WrongValueError(
@@ -176,8 +176,10 @@ def _engine_url(value: str) -> str:
     if scheme == "ssh":
         if ":" in rest.rpartition("@")[0]:
             raise WrongValueError("the address holds a password", "leave it out: the agent logs in with a key")
-    elif named != value:
+    elif without_user(value) != value:
         raise WrongValueError("the address holds a user name", "name the engine, or a proxy before it, without one")
+    elif has_query(value):
+        raise WrongValueError("the address has a query", "name the engine, or a proxy before it, without one")
     return value
 
 
@@ -185,7 +187,7 @@ def _mqtt_url(value: str | None) -> str | None:
     if value is None:
         return None
     remedy = "write it like mqtt://broker:1883 or mqtts://broker:8883, or null for no broker"
-    named = shown(without_user(value))
+    named = shown(without_secrets(value))
     try:
         parts = urlsplit(value)
         port = parts.port
@@ -199,7 +201,9 @@ def _mqtt_url(value: str | None) -> str | None:
         raise WrongValueError("the address holds a user name", "use mqtt.username and mqtt.password_file instead")
     if not parts.hostname or port == 0 or not value.isprintable():
         raise WrongValueError(f"{named} is no address of a broker", remedy)
-    if parts.scheme in {"mqtt", "mqtts"} and (parts.path.strip("/") or parts.query):
+    if has_query(value):
+        raise WrongValueError("the address has a query, which is not sent", "use mqtt.username and mqtt.password_file")
+    if parts.scheme in {"mqtt", "mqtts"} and parts.path.strip("/"):
         raise WrongValueError(f"{named} has a path", "only ws and wss addresses have one")
     return value
 

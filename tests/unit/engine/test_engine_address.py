@@ -31,6 +31,14 @@ def test_the_settings_come_first(tmp_path: Path) -> None:
     assert (found.url, found.source, found.socket_path) == ("unix:///run/mine.sock", "settings", "/run/mine.sock")
 
 
+@pytest.mark.parametrize("url", ["https://h:1/?token=s3cr3t", "tcp://h:1#s3cr3t"])
+def test_a_query_is_refused_wherever_it_comes_from_and_not_repeated(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError, match="it holds a query") as raised:
+        resolve(tmp_path, DOCKER_HOST=url)
+    assert "s3cr3t" not in str(raised.value)
+    assert resolve(tmp_path, "unix:///run/a?b#c.sock").socket_path == "/run/a?b#c.sock"
+
+
 def test_then_docker_host(tmp_path: Path) -> None:
     context(tmp_path, "remote")
     found = resolve(tmp_path, DOCKER_HOST="tcp://h:1", DOCKER_CONTEXT="other")
