@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from http.client import HTTPException, RemoteDisconnected
@@ -20,6 +21,12 @@ from watchtower_agent.errors import (
     UnansweredError,
     WatchtowerError,
 )
+
+_LONGEST = 1000
+"""Characters of the engine's words."""
+_EXECUTED = re.compile(r'exec: "((?:[^"\\]|\\.)*)|executable file `([^`]*)')
+"""How runc and crun name what a container was to run. Where its end was cut off there is no quote."""
+_PROGRAM = re.compile(r"[\w./+-]+", re.ASCII)
 
 NOT_FOUND, TOO_MANY, SERVER_ERROR = 404, 429, 500
 
@@ -64,7 +71,20 @@ def accepted(answer: Answer) -> Answer:
         explanation = str(answer.json()["message"])  # type: ignore[index] # what is no object raises as it should
     except (ValueError, KeyError, TypeError, RecursionError):
         explanation = answer.content.decode("utf-8", "replace").strip()
-    raise RefusalError(answer.status, explanation[:1000])
+    raise RefusalError(answer.status, _without_commands(explanation[:_LONGEST]))
+
+
+def _without_commands(explanation: str) -> str:
+    """The engine's words less what a container was to run, where that is more than a program's name.
+
+    A runtime that can't begin it repeats its first word. Who wrote a whole command line into that, or a variable, may
+    have put a password there, and command lines never leave the agent.
+    """
+    for quoted, ticked in _EXECUTED.findall(explanation):
+        word = quoted or ticked
+        if word and not _PROGRAM.fullmatch(word):
+            explanation = explanation.replace(word, "…")
+    return explanation
 
 
 @contextlib.contextmanager

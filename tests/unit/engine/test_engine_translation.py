@@ -41,6 +41,27 @@ def refused(status: int, explanation: str = "no such thing") -> WatchtowerError:
     return found.value
 
 
+_RUNC = "failed to create task for container: runc create failed: unable to start container process: "
+
+
+@pytest.mark.parametrize(
+    ("said", "told_is"),
+    [
+        ('exec: "nginx": executable file not found in $PATH: unknown', None),
+        ('exec: "/docker-entrypoint.sh": stat /docker-entrypoint.sh: no such file or directory: unknown', None),
+        ("crun: executable file `/bin/x-1.2` not found: No such file or directory", None),
+        ('exec: "PW=s3cr3t run": executable file not found in $PATH', 'exec: "…": executable file not found in $PATH'),
+        ('exec: "/x/PW=s3cr3t": stat /x/PW=s3cr3t: no such file', 'exec: "…": stat …: no such file'),
+        ('exec: "say \\"s3cr3t\\" x": not found', 'exec: "…": not found'),
+        ("crun: executable file `a s3cr3t` not found", "crun: executable file `…` not found"),
+        ('exec: "": executable file not found in $PATH', None),
+        ('exec: "run --password s3cr3t ' + "x" * 5000, 'exec: "…'),
+    ],
+)
+def test_what_a_container_was_to_run_is_repeated_by_its_programs_name_alone(said: str, told_is: str | None) -> None:
+    assert str(refused(400, _RUNC + said)).endswith(f": {_RUNC}{told_is or said}")
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
