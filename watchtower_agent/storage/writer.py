@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from watchtower_agent.errors import TemporaryError, WatchtowerError
+from watchtower_agent.errors import TemporaryError
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.ports.clock import Clock
 from watchtower_agent.storage.file import StoreFolder, damaged, translated
@@ -189,7 +189,7 @@ class Writer:
             self._connection = self._tables = None
             self._folder.set_aside(str(error), self._clock.now().wall)
             results = self._transaction(group)
-        except (sqlite3.Error, WatchtowerError, OSError) as second:
+        except Exception as second:  # noqa: BLE001 - as above: a thread that ends is taken for a disk that does not answer
             return [_Answer(to=call.answer, error=self._known(second)) for call in group]
         return [_Answer(to=call.answer, result=result) for call, result in zip(group, results, strict=True)]
 

@@ -23,6 +23,8 @@ from watchtower_agent.storage import OutboxDrop, SqliteStore
 from watchtower_agent.storage.file import StoreFolder
 from watchtower_agent.storage.ledger_text import decision_text
 from watchtower_agent.storage.schema import APPLICATION_ID, MIGRATIONS
+from watchtower_agent.storage.tables import Tables
+from watchtower_agent.storage.writer import Writer
 
 
 def make(folder: Path, **options: object) -> SqliteStore:
@@ -388,3 +390,23 @@ async def test_nothing_committed_is_lost_to_kill_9(tmp_path: Path) -> None:
         assert resume.last_sequence >= said
         assert resume.cursor == Cursor(time_ns=pending[-1], event_id=str(pending[-1]))
         assert resume.recent_event_ids == tuple(str(number) for number in pending[-2048:])
+
+
+async def test_a_fault_in_what_is_written_anew_after_damage_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    folder = StoreFolder(tmp_path, max_bytes=2**26)
+    folder.lock()
+    writer = Writer(folder, clock=SystemClock(), max_size=2**20, on_reset=lambda _reason: None)
+    await writer.open()
+    corrupt = sqlite3.DatabaseError("database disk image is malformed")
+    corrupt.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    errors: list[Exception] = [corrupt, KeyError("of the agent's own")]
+
+    def work(_tables: Tables) -> None:
+        raise errors.pop(0)
+
+    async with asyncio.timeout(10):
+        with pytest.raises(KeyError):
+            await writer.submit(work)
+        assert await writer.submit(lambda tables: tables.facts().outbox_depth) == 0
+        await writer.close()
+    folder.unlock()
