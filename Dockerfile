@@ -1,6 +1,6 @@
 # The agent in a container.
 #   docker build -t watchtower-agent .
-#   docker run -d --name watchtower-agent --pid host --cgroupns host -e WATCHTOWER_AGENT_HOST="$(hostname)" \
+#   docker run -d --name watchtower-agent --stop-timeout 45 --pid host --cgroupns host -e WATCHTOWER_AGENT_HOST="$(hostname)" \
 #     --group-add "$(stat -c %g /var/run/docker.sock)" -v /var/run/docker.sock:/var/run/docker.sock \
 #     -v /sys/fs/cgroup:/sys/fs/cgroup:ro \
 #     -v watchtower-agent:/var/lib/watchtower-agent -v watchtower-disk:/var/lib/docker:ro \

@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 UNIT = Path(__file__).parents[2] / "config/systemd/watchtower-agent.service"
 MOST_EXPOSED = 2.0
 
@@ -30,8 +32,30 @@ def test_systemd_understands_every_word(tmp_path: Path) -> None:
     assert about_it == [], said
 
 
-def test_it_is_hardly_exposed() -> None:
-    said = analyze("security", "--offline=true", "--no-pager", str(UNIT))
+@pytest.mark.parametrize("name", ["container/compose.yaml", "container/stack.yaml"])
+def test_a_container_is_given_as_long_to_end_as_the_service(name: str) -> None:
+    given = re.findall(r"^ +stop_grace_period: (\d+)s$", (UNIT.parents[1] / name).read_text(), re.MULTILINE)
+    assert given == re.findall(r"^TimeoutStopSec=(\d+)s$", UNIT.read_text(), re.MULTILINE)
+
+
+def exposure(unit: Path) -> float:
+    said = analyze("security", "--offline=true", "--no-pager", str(unit))
     level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
     assert level is not None, said
-    assert float(level[1]) <= MOST_EXPOSED
+    return float(level[1])
+
+
+def test_it_is_hardly_exposed() -> None:
+    assert exposure(UNIT) <= MOST_EXPOSED
+
+
+def test_the_drop_in_for_a_rootless_engine_shows_its_socket_and_leaves_the_rest_as_it_is(tmp_path: Path) -> None:
+    page = (UNIT.parents[2] / "docs/engines.md").read_text()
+    (drop_in,) = re.findall(r"^    \[Service\]\n((?:    .+\n)+)", page, re.MULTILINE)
+    settings = dict(line.strip().split("=", 1) for line in drop_in.splitlines())
+    assert settings["ProtectHome"] == "read-only"
+    lines = [line for line in UNIT.read_text().splitlines() if line.partition("=")[0] not in settings]
+    at = lines.index("[Service]") + 1
+    changed = tmp_path / UNIT.name
+    changed.write_text("\n".join([*lines[:at], *(f"{key}={value}" for key, value in settings.items()), *lines[at:]]))
+    assert exposure(changed) <= MOST_EXPOSED
