@@ -9,6 +9,7 @@ from tests.support.agent import Host, Told
 from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
 from tests.support.engine_watch import in_thread
+from tests.support.troubles import KILLED_CHILD
 
 MIB = 2**20
 POLICIES = """
@@ -19,12 +20,6 @@ policies:
     resize: {memory: {min: 16MiB, max: 200MiB}}
 """
 LABELS = {"size": "true"}
-KILLED_CHILD = (
-    "sh",
-    "-c",
-    "trap 'exit 0' TERM; while :; do if test -e /tmp/go; then rm /tmp/go; tail /dev/zero; fi; sleep 0.05; done",
-)
-"""Its child takes all the memory that there is, when it is told to, and is killed for it; it lives on itself."""
 
 
 def limits(engine: PrivateEngine, name: str) -> tuple[float, float]:

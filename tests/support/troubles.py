@@ -19,6 +19,12 @@ DEAF = ("sleep", "86400")
 """As the main process it ignores TERM: its stop takes the whole stop timeout."""
 MENDS = ("sh", "-c", "rm -f /tmp/bad; exec sleep 86400")
 """Deaf as well, and healthy again after a restart."""
+KILLED_CHILD = (
+    "sh",
+    "-c",
+    "trap 'exit 0' TERM; while :; do if test -e /tmp/go; then rm /tmp/go; tail /dev/zero; fi; sleep 0.05; done",
+)
+"""Its child takes all the memory that there is, when it is told to, and is killed for it; it lives on itself."""
 SICKENS = ("--health-cmd=test ! -e /tmp/bad", "--health-interval=1s", "--health-retries=1")
 
 
