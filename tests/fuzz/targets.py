@@ -19,6 +19,7 @@ from watchtower_agent.collectors.stats_answer import parse_stats
 from watchtower_agent.engine.event import MAX_ATTRIBUTES, MAX_TOTAL, parse_event
 from watchtower_agent.errors import SettingsError
 from watchtower_agent.model.engine_event import EngineEvent
+from watchtower_agent.model.instant import Instant
 from watchtower_agent.policies.catalogue import CATALOGUE
 from watchtower_agent.policies.conditions.condition import parse_condition
 from watchtower_agent.policies.conditions.names import ConditionScope
@@ -27,10 +28,12 @@ from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.times.cron import CronError, parse_cron
 from watchtower_agent.publishing.cloudevent import CloudEventComposer
+from watchtower_agent.serving import http_request
 from watchtower_agent.serving.command import command, document, id_of
 from watchtower_agent.serving.request import RequestError, parsed
 from watchtower_agent.settings import load_settings
 from watchtower_agent.sources.payload import UnreadableError, number_in
+from watchtower_agent.sources.siblings import MOST_ROWS, Siblings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 _LEVEL = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -151,6 +154,27 @@ def _request(line: bytes) -> str:
     except RequestError as error:
         _holds(str(error).isprintable(), str(error))
         return _shape(str(error))
+
+
+def _http_request(head: bytes) -> str:
+    try:
+        found = http_request.parsed(head)
+    except http_request.BadRequestError as error:
+        _holds(400 <= error.status < 500, f"{error.status} is the asker's fault")
+        return str(error)
+    _holds(found.path.startswith("/") and found.path.isascii() and found.path.isprintable(), found.path)
+    return f"{found.head_only} {found.openmetrics}"
+
+
+def _batch(payload: bytes) -> str:
+    found = Siblings("watchtower", "h1").take("h2", payload, Instant(wall=1_790_000_000.0, monotonic=60.0))
+    if found is None:
+        return "none"
+    assert math.isfinite(found.interval)
+    assert len(found.replicas) <= MOST_ROWS
+    for row in found.replicas:
+        assert all(math.isfinite(value) for value in row.means.values()), row
+    return f"{len(found.replicas)} {len(found.judgements)} {sum(len(row.means) for row in found.replicas)}"
 
 
 def _number(payload: bytes) -> str:
@@ -295,6 +319,20 @@ _STATS = json.dumps(
     }
 ).encode()
 
+_OPENMETRICS = b"application/openmetrics-text"
+_BATCH = json.dumps(
+    {
+        "schema": 1,
+        "host": "h2",
+        "time": "2026-09-21T14:13:20Z",
+        "interval": 10,
+        "node": "n1",
+        "sequence": 4,
+        "containers": [{"id": "c" * 64, "service": "s1", "means": {"cpu.percent": 5.0}}],
+        "services": [{"id": "s1", "version": 3, "left_alone_for": 3.5}],
+    }
+).encode()
+
 TARGETS = (
     Target(
         name="policies",
@@ -343,6 +381,16 @@ TARGETS = (
         seeds=(b'{"version": 1, "command": "status", "arguments": {}}', b'{"version": 2}'),
         words=_JSON,
     ),
+    Target(
+        name="http",
+        take=_http_request,
+        seeds=(
+            b"GET /metrics HTTP/1.1\r\nHost: h1:9327\r\nAccept: " + _OPENMETRICS + b";version=1.0.0,text/plain\r\n\r\n",
+            b"HEAD /healthz?a=b HTTP/1.0\r\n\r\n",
+        ),
+        words=(b"\r\n", b": ", b"Accept", b";q=", b"version=", _OPENMETRICS, b"POST ", b" HTTP/1.1"),
+    ),
+    Target(name="batches", take=_batch, seeds=(_BATCH,), words=(*_JSON, b'"means"', b'"parts": 1', b'"part": 1')),
     Target(
         name="payloads",
         take=_number,

@@ -36,5 +36,12 @@ def tls_context(options: MqttOptions) -> TlsContext:
     else:
         context.load_verify_locations(options.tls_ca)
     if options.tls_cert is not None:
-        context.load_cert_chain(options.tls_cert, options.tls_key)
+        context.load_cert_chain(options.tls_cert, options.tls_key, password=_nobody_types)
     return context
+
+
+def _nobody_types() -> str:
+    """Without this OpenSSL asks whoever sits at the terminal, and the connection waits for that."""
+    raise OSError(
+        "the key has a passphrase, and nobody is there to type it: use one without, which only the agent may read"
+    )
