@@ -128,7 +128,7 @@ class Agent:
             max_size=self._settings.outbox.max_size,
             on_dropped=lambda drop: inbox.put(_gap_of(drop)),
             on_buried=lambda letters: inbox.put(_gap_of_dead(letters)),
-            on_reset=lambda why: inbox.put(self._reset(why)),
+            on_reset=lambda reset: inbox.put(reset.gap(self._clock.now().wall)),
         )
         if not await self._opened(store):
             return 0
@@ -355,10 +355,6 @@ class Agent:
             data={"version": __version__, "mode": self._settings.mode},
             at=self._clock.now().wall,
         )
-
-    def _reset(self, why: str) -> GapObserved:
-        now = self._clock.now().wall
-        return GapObserved(reason="store_reset", since=now, until=now, why=why)
 
     def _listen_to_signals(self) -> None:
         running = asyncio.get_running_loop()

@@ -15,6 +15,7 @@ from tests.support.store_values import event
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.errors import TemporaryError
 from watchtower_agent.model.commit import Commit
+from watchtower_agent.model.observation import StoreReset
 from watchtower_agent.storage import SqliteStore
 
 
@@ -48,7 +49,7 @@ async def test_a_full_disk_is_said_and_survived(small_disk: Path) -> None:
 async def test_a_store_that_is_found_damaged_on_a_full_disk_is_told_once_a_new_one_can_be_made(
     small_disk: Path,
 ) -> None:
-    told: list[str] = []
+    told: list[StoreReset] = []
     store = SqliteStore(small_disk / "state", clock=SystemClock(), on_reset=told.append)
     await store.open()
     for number in range(1, 60):
@@ -71,7 +72,7 @@ async def test_a_store_that_is_found_damaged_on_a_full_disk_is_told_once_a_new_o
     assert told == []
     ballast.unlink()
     await store.commit(Commit(events=(event(60),)))
-    assert "was damaged (" in told[0]
+    assert "was damaged (" in told[0].why
     assert (await store.load()).store_was_reset == told[0]
     await store.commit(Commit(events=(event(61),)))
     assert len(told) == 1

@@ -11,7 +11,7 @@ from watchtower_agent.model.decision import Verb
 from watchtower_agent.model.engine_event import Cursor
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.message import EventMessage, StateMessage
-from watchtower_agent.model.observation import Resume
+from watchtower_agent.model.observation import Resume, StoreReset
 from watchtower_agent.model.outcome import Act, Intent, Outcome, Result
 from watchtower_agent.ports.store import LedgerRow, StoreFacts
 
@@ -27,7 +27,7 @@ class FakeStore:
         fail: Raised by the next calls of `commit`, one each, before anything is written.
     """
 
-    def __init__(self, *, install_id: str = "fake", store_was_reset: str = "") -> None:
+    def __init__(self, *, install_id: str = "fake", store_was_reset: StoreReset | None = None) -> None:
         self.commits: list[Commit] = []
         self.fail: list[WatchtowerError] = []
         self._install_id = install_id

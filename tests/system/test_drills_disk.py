@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -23,6 +24,8 @@ from tests.support.tape import EngineTape
 
 POLICIES = "version: 1\npolicies: []\n"
 EVENTS = 400
+LEAF = 0x0D
+"""The first byte of a page of rows, in SQLite's format."""
 
 
 @pytest.fixture
@@ -161,6 +164,8 @@ async def test_what_a_damaged_outbox_held_is_told_to_be_lost_and_nothing_else_is
         await host.watch.until(lambda _: host.agent.status()["outbox"]["depth"] >= EVENTS)
         undelivered = set(tape.published()) - before
         host.agent.stop()
+        rows = host.agent.query("SELECT payload FROM outbox")
+        in_the_outbox = {str(json.loads(payload)["id"]) for (payload,) in rows}
         harm(host.agent.directory / "state" / "store.db")
         host.agent.start(ready=False)
         host.agent.wait_log("engine_up")
@@ -170,10 +175,56 @@ async def test_what_a_damaged_outbox_held_is_told_to_be_lost_and_nothing_else_is
         await all_told(host)
         (gap,) = host.watch.told("agent", "event_gap", where=lambda told: bool(told.data["cause"] == "store_reset"))
         assert gap.document["severity"] == "critical"
+        await host.watch.until(lambda _: not host.agent.query("SELECT 1 FROM outbox"))
+        lost = in_the_outbox - {str(event.document["id"]) for event in host.watch.events}
+        assert lost
+        assert gap.data.get("count") in {None, len(lost)}
+        if harm is corrupted:
+            assert "count" not in gap.data, "all pages are: nothing tells it"
         wanted = set(tape.published()) - undelivered
         await host.watch.until(lambda _: wanted <= set(host.watch.engine_events()))
         stamps: dict[str, dict[str, int]] = {}
-        for event in host.watch.events:  # the new store counts from 1 again: the engine's stamps tell the order
+        for event in host.watch.events:  # the new store may count from 1 again: the engine's stamps tell the order
             if event.origin != "agent":
                 stamps.setdefault(event.topic, {}).setdefault(event.document["id"], event.time_ns)
         assert all(list(first.values()) == sorted(first.values()) for first in stamps.values())
+
+
+def one_page(file: Path) -> None:
+    """Damage a page that is full of events."""
+    content = file.read_bytes()
+    pages = [page for page in range(1, len(content) // 4096) if content[page * 4096] == LEAF]
+    hit = max(pages, key=lambda page: content.count(b'"specversion"', page * 4096, (page + 1) * 4096))
+    with file.open("r+b") as opened:
+        opened.seek(hit * 4096)
+        opened.write(b"\xff" * 64)
+
+
+async def test_one_damaged_page_costs_its_events_alone_and_they_are_counted(
+    tagging_engine: PrivateEngine, make_broker: Callable[..., PrivateBroker], make_host: Callable[..., Host]
+) -> None:
+    broker = make_broker()
+    with EngineTape(tagging_engine) as tape:
+        host = make_host(tagging_engine, broker, POLICIES, proxied=False)
+        broker.stop()
+        host.agent.wait_log("mqtt_down")
+        await asyncio.to_thread(tag_often, tagging_engine, EVENTS // 4)
+        await host.watch.until(lambda _: host.agent.status()["outbox"]["depth"] >= EVENTS // 4)
+        host.agent.stop()
+        rows = host.agent.query("SELECT payload FROM outbox")
+        in_the_outbox = {str(json.loads(payload)["id"]) for (payload,) in rows}
+        one_page(host.agent.directory / "state" / "store.db")
+        tag_often(tagging_engine, 5)  # while the agent is away: the cursor was read back, too
+        host.agent.start(ready=False)
+        host.agent.wait_log("engine_up")
+        broker.start()
+
+        await all_told(host)
+        (gap,) = host.watch.told("agent", "event_gap")
+        await host.watch.until(lambda _: not host.agent.query("SELECT 1 FROM outbox"))
+        seen = {str(event.document["id"]) for event in host.watch.events}
+        lost = in_the_outbox - seen
+        assert 0 < len(lost) < 20
+        assert (gap.data["cause"], gap.data["count"]) == ("store_reset", len(lost))
+        assert len(set(tape.published()) - set(host.watch.engine_events())) <= len(lost)
+        assert in_order(host)

@@ -19,6 +19,7 @@ from watchtower_agent.model.observation import (
     EngineLost,
     EventsObserved,
     GapObserved,
+    StoreReset,
 )
 from watchtower_agent.model.outcome import Result
 from watchtower_agent.model.pause import PauseAsked, Paused, PauseScope
@@ -443,7 +444,7 @@ def test_an_oom_asks_for_the_counter() -> None:
 
 def test_a_store_that_was_set_aside_is_a_gap() -> None:
     agent = Host()
-    agent.store._store_was_reset = "malformed"
+    agent.store._store_was_reset = StoreReset(why="malformed")
     agent.clear()
     agent._boot()
 

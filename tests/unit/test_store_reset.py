@@ -6,7 +6,7 @@ import json
 
 from tests.support.core import INSTALL_ID, Host
 from tests.support.store import FakeStore
-from watchtower_agent.model.observation import GapObserved
+from watchtower_agent.model.observation import GapObserved, StoreReset
 
 POLICIES = """  - name: revive
     select: {name: "*"}
@@ -49,6 +49,22 @@ def test_the_loss_is_told_as_critical_without_a_window_that_nobody_knows() -> No
     assert gap["severity"] == "critical"
     assert why in gap["data"].pop("reason")
     assert gap["data"] == {"cause": "store_reset"}
+
+
+def test_how_many_are_lost_is_told_with_the_window_where_it_is_known() -> None:
+    host = Host(POLICIES)
+    now = host.clock.wall
+    reset = StoreReset(why="It was damaged.", count=3, since=now - 60, until=now - 5)
+
+    for each, expected in (
+        (reset, {"cause": "store_reset", "count": 3, "since": now - 60, "until": now - 5}),
+        (StoreReset(why="It was damaged.", count=0), {"cause": "store_reset", "count": 0}),
+    ):
+        effects = host.see(each.gap(now))
+        (gap,) = [json.loads(event.payload) for event in effects.events if "/agent/event_gap/" in event.topic]
+        reason = gap["data"].pop("reason")
+        assert gap["data"] == expected
+        assert ("3 events" in reason) is (each.count == 3)
 
 
 def test_an_action_under_way_is_in_the_new_ledger() -> None:

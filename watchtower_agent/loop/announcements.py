@@ -71,8 +71,8 @@ _CONSEQUENCES = {
 def event_gap(seen: GapObserved, at: float) -> Notice:
     """Events may have been lost."""
     if seen.reason == "store_reset":
-        return store_reset(seen.why, at)
-    many = "events" if seen.count is None else "1 event" if seen.count == 1 else f"{seen.count} events"
+        return _store_reset(seen, at)
+    many = _events(seen.count)
     consequence = _CONSEQUENCES.get(seen.reason, _LISTED_ANEW)
     window = f"in {max(0.0, seen.until - seen.since):.1f} s ({seen.reason})"
     if seen.reason == "clock_stepped_back":
@@ -95,16 +95,26 @@ def event_gap(seen: GapObserved, at: float) -> Notice:
     )
 
 
-def store_reset(why: str, at: float) -> Notice:
-    """What was not delivered yet is lost with the store that was set aside: how much, and since when, it alone knew."""
+def _store_reset(seen: GapObserved, at: float) -> Notice:
+    """What was not delivered yet and could not be read back is lost with the store that was set aside."""
+    data: dict[str, object] = {"cause": "store_reset"}
+    if seen.count is not None:
+        data["count"] = seen.count
+    if seen.count:
+        data |= {"since": seen.since, "until": seen.until}
+    lost = f"{_events(seen.count)} that {'was' if seen.count == 1 else 'were'} not delivered yet may be lost"
     return Notice(
         kind=EventKind.AGENT,
         action="event_gap",
         severity=Severity.CRITICAL,
-        reason=f"events that were not delivered yet may be lost with the store: {why}",
-        data={"cause": "store_reset"},
+        reason=f"{'no event is lost' if seen.count == 0 else lost} with the store: {seen.why}",
+        data=data,
         at=at,
     )
+
+
+def _events(count: int | None) -> str:
+    return "events" if count is None else "1 event" if count == 1 else f"{count} events"
 
 
 def sampling_degraded(collector: str, why: str, at: float) -> Notice:

@@ -232,7 +232,7 @@ class Pipeline:
         self._causes.resume(resume, now)
         if resume.store_was_reset:
             self.state.engine.gaps += 1
-            self._say(announcements.store_reset(resume.store_was_reset, now.wall), now)
+            self._say(announcements.event_gap(resume.store_was_reset.gap(now.wall), now.wall), now)
 
     # --- the step -------------------------------------------------------------------------------------
 

@@ -185,7 +185,8 @@ class GapObserved:
         until: End of the window, seconds since the epoch.
         count: How many were lost where that is known, else None.
         sequences: Of the agent's own events, where it is known which: the first `SEQUENCES_NAMED` of them.
-        why: Of `store_reset` one sentence that says what became of the store.
+        why: Of `store_reset` one sentence that says what became of the store. Its window is known where its count is,
+            and is not 0.
     """
 
     reason: str
@@ -199,6 +200,42 @@ class GapObserved:
     def seen_by_the_agent(self) -> bool:
         """Whether subscribers alone miss something: the agent had handled those events, and its picture is whole."""
         return self.reason in _SEEN_BY_THE_AGENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreReset:
+    """The store was damaged and set aside.
+
+    Attributes:
+        why: One sentence: what was wrong, and what became of its content.
+        count: Undelivered events that are lost with it; None where that is not known.
+        since: When the oldest of all that were undelivered was committed, seconds since the epoch; None: not known.
+        until: When the newest of them was.
+    """
+
+    why: str
+    count: int | None = None
+    since: float | None = None
+    until: float | None = None
+
+    def after(self, earlier: StoreReset) -> StoreReset:
+        """Both as one: nobody was told of the earlier one."""
+        if self.count is None or earlier.count is None:
+            return StoreReset(why=self.why)
+        begins = [each for each in (earlier.since, self.since) if each is not None]
+        ends = [each for each in (earlier.until, self.until) if each is not None]
+        return StoreReset(
+            why=self.why,
+            count=earlier.count + self.count,
+            since=min(begins, default=None),
+            until=max(ends, default=None),
+        )
+
+    def gap(self, now: float) -> GapObserved:
+        """What is told of it, `now` seconds since the epoch."""
+        since = now if self.since is None else self.since
+        until = now if self.until is None else self.until
+        return GapObserved(reason="store_reset", since=since, until=until, count=self.count, why=self.why)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,7 +284,7 @@ class Resume:
         last_sequence: The highest sequence number ever given to an event.
         install_id: Random, made with the store.
         retained_topics: The manifest: every retained topic that may have content on the broker.
-        store_was_reset: Why an earlier store was set aside, or empty.
+        store_was_reset: What became of an earlier store that was damaged, as long as nobody was told.
         acts: What the ledger tells of actions, those that only told people left out, oldest first.
     """
 
@@ -257,7 +294,7 @@ class Resume:
     last_sequence: int = 0
     install_id: str
     retained_topics: tuple[str, ...] = ()
-    store_was_reset: str = ""
+    store_was_reset: StoreReset | None = None
     acts: tuple[Act, ...] = ()
 
 

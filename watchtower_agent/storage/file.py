@@ -7,17 +7,22 @@ import os
 import secrets
 import sqlite3
 import stat
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from watchtower_agent.errors import FatalError, PermanentError, TemporaryError, WatchtowerError
+from watchtower_agent.model.observation import StoreReset
+from watchtower_agent.storage.gaps import Undelivered
+from watchtower_agent.storage.salvage import Salvaged, salvage
 from watchtower_agent.storage.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
+from watchtower_agent.storage.tables import RottenError, Tables
 
 FILE_NAME = "store.db"
 _PAGE = 4096
 _SIDE_FILES = ("", "-wal", "-shm")
 _SET_ASIDE_KEPT = 3
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_TOOBIG})
 _PASSING = {
     sqlite3.SQLITE_FULL: "the disk, or the room the store may take, is full; free some space there",
     sqlite3.SQLITE_IOERR: "the disk reports an error; look at the kernel's log",
@@ -31,7 +36,9 @@ _PASSING = {
 
 def damaged(error: BaseException) -> bool:
     """Whether SQLite says that the file's content is broken."""
-    return isinstance(error, sqlite3.DatabaseError) and _code(error) in _DAMAGED
+    if isinstance(error, (RottenError, UnicodeDecodeError)):  # the latter while SQLite's own message is read
+        return True
+    return isinstance(error, sqlite3.DatabaseError) and (_code(error) in _DAMAGED or "decode to UTF-8" in str(error))
 
 
 def translated(error: sqlite3.Error, path: Path) -> WatchtowerError:
@@ -59,7 +66,10 @@ class StoreFolder:
         self.file = path / FILE_NAME
         self._max_pages = max(64, max_bytes // _PAGE)
         self._lock = -1
-        self._halfway = ""
+        self._damage = ""
+        """What is wrong with the file, until a new one is there."""
+        self._undelivered: Undelivered | None = None
+        """What the agent, which ran, knew of it."""
 
     def lock(self) -> None:
         """Take the folder for this process.
@@ -100,7 +110,7 @@ class StoreFolder:
             now: Seconds since the epoch, for the name of a file that is set aside.
 
         Returns:
-            The connection. When a store was set aside, the new one's `reset_reason` says why.
+            The connection. When a store was set aside, the new one's `reset` says why.
 
         Raises:
             FatalError: The file comes from a newer agent, or can't be opened.
@@ -108,10 +118,8 @@ class StoreFolder:
         """
         try:
             if not self.file.exists():
-                # Ended between setting a damaged file aside and making the new one? Then the loss is still to be told.
-                halfway = "An earlier store was damaged and set aside; a new one was started."
-                self._create(self._halfway or (halfway if self._set_aside_files() else ""))
-            elif problem := self._problem():
+                self._finish()
+            elif problem := self._damage or self._problem():
                 self.set_aside(problem, now)
             connection = self._connect()
             self._migrate(connection)
@@ -121,22 +129,36 @@ class StoreFolder:
             raise TemporaryError(f"The store {self.file} can't be opened: {error.strerror}.") from None
         return connection
 
-    def set_aside(self, problem: str, now: float) -> None:
-        """Move a damaged store out of the way and start a new one in its place, whose `reset_reason` says so.
+    def set_aside(self, problem: str, now: float, undelivered: Undelivered | None = None) -> None:
+        """Move a damaged store out of the way and start a new one in its place, whose `reset` says so.
+
+        Args:
+            problem: What SQLite says of it.
+            now: Seconds since the epoch.
+            undelivered: What the agent, which runs, knows of the outbox. None: what the file says of it counts.
 
         Raises:
-            sqlite3.Error, OSError: The disk is full or failing; the next `open` goes on from there.
+            sqlite3.Error, OSError: The disk is full or failing; the damaged one is there still, for the next `open`.
         """
+        self._damage, self._undelivered = problem, undelivered or self._undelivered
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
         aside = self.path / f"{FILE_NAME}.corrupt-{stamp}-{secrets.token_hex(2)}"
+        why = f"The store was damaged ({problem}); it was set aside as {aside.name} and a new one was started."
+        try:
+            self._make(why, self.file)
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_FULL:
+                raise
+            self._make(why)  # there may be room for an empty one: to heal goes before what was not delivered
         for side in _SIDE_FILES:
             source = Path(f"{self.file}{side}")
-            if source.exists():
+            if side and source.exists() and (side == "-shm" or not source.stat().st_size):
+                source.unlink()  # reading made it; nothing is in it
+            elif source.exists():
                 source.rename(f"{aside}{side}")
+        self._put_in_place()
+        self._damage, self._undelivered = "", None
         self._forget_old_ones()
-        reason = f"The store was damaged ({problem}); it was set aside as {aside.name} and a new one was started."
-        self._halfway = reason
-        self._create(reason)
 
     def _forget_old_ones(self) -> None:
         for old in self._set_aside_files()[:-_SET_ASIDE_KEPT]:
@@ -147,26 +169,54 @@ class StoreFolder:
         found = self.path.glob(f"{FILE_NAME}.corrupt-*")
         return sorted(path for path in found if not path.name.endswith(_SIDE_FILES[1:]))
 
-    def _create(self, reason: str) -> None:
-        # Under another name until it is whole: an empty file under the real name is always a truncated one.
-        fresh = self.path / f"{FILE_NAME}.new"
+    def _finish(self) -> None:
+        """Start a store where there is none, or finish what a crash interrupted."""
+        if not self._set_aside_files():
+            self._make("")
+        elif not self._is_made():  # by an earlier version: the loss is still to be told
+            self._make("An earlier store was damaged and set aside; a new one was started.")
+        self._put_in_place()
+
+    @property
+    def _fresh(self) -> Path:
+        """A new store has this name until it is whole: an empty file under the real name is always a truncated one."""
+        return self.path / f"{FILE_NAME}.new"
+
+    def _is_made(self) -> bool:
+        """Whether a new one is whole: all of it is one transaction, which sets its version."""
+        if not self._fresh.exists():
+            return False
+        try:
+            with closing(sqlite3.connect(self._fresh, isolation_level=None)) as connection:
+                return bool(connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION)
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            if damaged(error):
+                return False
+            raise
+
+    def _make(self, why: str, wreck: Path | None = None) -> None:
+        """Make a new store, with what can be read of a damaged one."""
         for side in (*_SIDE_FILES, "-journal"):
-            Path(f"{fresh}{side}").unlink(missing_ok=True)
-        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        connection = sqlite3.connect(fresh, isolation_level=None)
+            Path(f"{self._fresh}{side}").unlink(missing_ok=True)
+        os.close(os.open(self._fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        connection = sqlite3.connect(self._fresh, isolation_level=None)
         try:
             connection.execute(f"PRAGMA page_size = {_PAGE}")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute("BEGIN IMMEDIATE")
             self._apply(connection, 0)
             connection.execute("INSERT INTO meta VALUES ('install_id', ?)", (secrets.token_hex(8),))
-            if reason:
-                connection.execute("INSERT INTO meta VALUES ('reset_reason', ?)", (reason,))
+            if why:
+                salvaged = Salvaged() if wreck is None else salvage(wreck, connection)
+                tables = Tables(connection, max_size=0)
+                tables.write_reset(_reset(why, salvaged, self._undelivered))
+                tables.note()
             connection.execute("COMMIT")
         finally:
             connection.close()
-        fresh.rename(self.file)
-        self._halfway = ""
+
+    def _put_in_place(self) -> None:
+        self._fresh.rename(self.file)
         folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -184,8 +234,11 @@ class StoreFolder:
                 return str(answer).splitlines()[-1]
             ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.DatabaseError as error:
-            if damaged(error):
+            if ours and version == SCHEMA_VERSION:
+                Tables(connection, max_size=0).read_all()
+        except (sqlite3.DatabaseError, RottenError, UnicodeDecodeError) as error:
+            # What is asked is always right, so an error of SQLite's general kind is one of the file's content.
+            if damaged(error) or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR:
                 return str(error)
             raise
         finally:
@@ -235,3 +288,26 @@ class StoreFolder:
                 "Give the folder and the file to the agent's user, or name another folder in state_dir."
             )
         return translated(error, self.file)
+
+
+def _reset(why: str, salvaged: Salvaged, known: Undelivered | None) -> StoreReset:
+    """What is to be told of it.
+
+    Args:
+        why: What was wrong.
+        salvaged: What could be read.
+        known: What the agent knew of the outbox, where it ran. Where it did not, and the cursor can't be read, nobody
+            knows what the engine told since: no count is right then.
+    """
+    events = f"{salvaged.events} undelivered event{'' if salvaged.events == 1 else 's'}"
+    if salvaged.memory:
+        why += f" All else that it held was read back, and {events}."
+    elif salvaged.events:
+        why += f" Of what it held, {events} were read back."
+    undelivered = known or (salvaged.undelivered if salvaged.memory else None)
+    if undelivered is None:
+        return StoreReset(why=why)
+    lost = max(0, undelivered.count - salvaged.events)
+    reset = StoreReset(why=why, count=lost, since=undelivered.since, until=undelivered.until)
+    # While the agent runs, the one before is about to be told.
+    return reset if known is not None or salvaged.untold is None else reset.after(salvaged.untold)

@@ -38,6 +38,21 @@ class OutboxDrop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Undelivered:
+    """What is in the outbox, noted with each transaction: where its pages are damaged later, so many are lost.
+
+    Attributes:
+        count: Events.
+        since: When the oldest of them was committed, seconds since the epoch; None without any.
+        until: When the newest of them was.
+    """
+
+    count: int = 0
+    since: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetters:
     """Events that the broker will never take.
 
@@ -84,7 +99,8 @@ class Told:
 
     Attributes:
         cause: `outbox_overflow` and the like; empty when the message can't be read.
-        count: Events of the outbox that did not arrive: dropped, or dead letters. 0 when it speaks of another loss.
+        count: Events of the outbox that did not arrive: dropped, dead letters, or lost with a damaged store. 0 when it
+            speaks of another loss, or does not know.
         sequences: Those of them that it names.
         window: Since when and until when, seconds since the epoch; None where it does not say.
     """
@@ -100,7 +116,7 @@ class Told:
         try:
             data = json.loads(payload)["data"]
             cause = str(data["cause"])
-            count = int(data["count"]) if cause in {OVERFLOW, DEAD} else 0
+            count = int(data.get("count") or 0) if cause in {OVERFLOW, DEAD, RESET} else 0
             known = data.get("since") is not None and data.get("until") is not None
             return cls(
                 cause=cause,

@@ -10,7 +10,7 @@ from typing import TypeVar
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.decision import Verb
 from watchtower_agent.model.message import EventMessage, StateMessage
-from watchtower_agent.model.observation import Resume
+from watchtower_agent.model.observation import Resume, StoreReset
 from watchtower_agent.model.outcome import Intent, Result
 from watchtower_agent.ports.clock import Clock
 from watchtower_agent.ports.store import LedgerRow, StoreFacts
@@ -47,8 +47,8 @@ class SqliteStore:
         on_buried: Called in the event loop when an event was moved to the dead letters, and after `load` for those
             that a crash left undeclared; many in a row are told together. Never for a gap event, whose own loss the
             next dead letter tells.
-        on_reset: Called in the event loop with one sentence when the file turned out to be damaged while running
-            and was set aside: everything but the call that found it is gone, under a new install id. At the start
+        on_reset: Called in the event loop when the file turned out to be damaged while running and was set aside:
+            beside the call that found it there is what could be read back, under a new install id. At the start
             `Resume.store_was_reset` says it instead.
     """
 
@@ -61,7 +61,7 @@ class SqliteStore:
         hard_limit: int | None = None,
         on_dropped: Callable[[OutboxDrop], None] | None = None,
         on_buried: Callable[[DeadLetters], None] | None = None,
-        on_reset: Callable[[str], None] | None = None,
+        on_reset: Callable[[StoreReset], None] | None = None,
     ) -> None:
         max_bytes = 2 * max_size + _HARD_LIMIT_SPARE if hard_limit is None else hard_limit
         self._folder = StoreFolder(directory, max_bytes=max_bytes)

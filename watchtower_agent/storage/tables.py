@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.engine_event import Cursor
 from watchtower_agent.model.message import EventMessage, StateMessage
-from watchtower_agent.model.observation import Resume
+from watchtower_agent.model.observation import Resume, StoreReset
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.ports.store import StoreFacts
-from watchtower_agent.storage.gaps import DEAD, GAP_TOPIC_PART, OVERFLOW, RESET, DeadLetters, OutboxDrop, Told
+from watchtower_agent.storage.gaps import (
+    DEAD,
+    GAP_TOPIC_PART,
+    OVERFLOW,
+    RESET,
+    DeadLetters,
+    OutboxDrop,
+    Told,
+    Undelivered,
+)
 from watchtower_agent.storage.ledger_table import LedgerTable
 from watchtower_agent.storage.ledger_text import text_of
 
@@ -23,6 +32,12 @@ DEAD_PAYLOAD_KEPT = 16 * 1024
 """Bytes of a dead letter's payload that are kept: enough to know what it was."""
 ROW_OVERHEAD = 64
 """Bytes that a row takes beside its topic, payload and properties, roughly."""
+UNDELIVERED = "undelivered"
+_RESET = "reset"
+
+
+class RottenError(Exception):
+    """A row is not what was written: the file is damaged where SQLite, which has no checksums, does not see it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +47,7 @@ class Tally:
     depth: int
     size: int
     version: int
+    noted: Undelivered | None = None
 
 
 class Tables:
@@ -56,7 +72,13 @@ class Tables:
 
     def _counted(self) -> Tally:
         depth, size = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM outbox").fetchone()
-        return Tally(depth=depth, size=size, version=int(self._meta("state_version") or 0))
+        noted = self._meta(UNDELIVERED)
+        return Tally(
+            depth=depth,
+            size=size,
+            version=int(self._meta("state_version") or 0),
+            noted=None if noted is None else Undelivered(**json.loads(noted)),
+        )
 
     def _meta(self, key: str) -> str | None:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -108,6 +130,7 @@ class Tables:
             elif told.cause == DEAD:
                 self._dead_declared(told)
             elif told.cause == RESET:
+                self.set_meta(_RESET, None)
                 self.set_meta("reset_reason", None)
 
     def _write_seen(self, event_ids: Sequence[str]) -> None:
@@ -199,19 +222,38 @@ class Tables:
     def _remember_dead(self, key: str, letters: DeadLetters | None) -> None:
         self.set_meta(key, None if letters is None else text_of(asdict(letters)))
 
-    def reset_reason(self) -> str:
-        """Why the store before this one was set aside, as long as no gap event speaks of it; empty otherwise."""
-        return self._meta("reset_reason") or ""
+    def reset(self) -> StoreReset | None:
+        """What became of the store before this one, as long as no gap event speaks of it."""
+        return read_reset(self._meta)
+
+    def write_reset(self, reset: StoreReset) -> None:
+        """It is to be told."""
+        self.set_meta(_RESET, text_of(asdict(reset)))
+
+    def note(self) -> None:
+        """Note how many events are undelivered, before the transaction ends."""
+        noted = Undelivered()
+        if self.tally.depth:
+            ends = [
+                self._db.execute(f"SELECT committed_at FROM outbox ORDER BY sequence {way} LIMIT 1").fetchone()[0]  # noqa: S608 - one of two fixed words
+                for way in ("ASC", "DESC")
+            ]
+            noted = Undelivered(count=self.tally.depth, since=min(ends), until=max(ends))
+        if noted != self.tally.noted:
+            self.tally = replace(self.tally, noted=noted)
+            self.set_meta(UNDELIVERED, text_of(asdict(noted)))
 
     # --- delivery --------------------------------------------------------------------------------------------------
 
     def forget_events(self, sequences: Iterable[int]) -> None:
         """The broker has them."""
         for sequence in sequences:
-            for (size,) in self._db.execute(
-                "DELETE FROM outbox WHERE sequence = ? RETURNING size", (sequence,)
-            ).fetchall():
+            rows = self._db.execute("DELETE FROM outbox WHERE sequence = ? RETURNING size", (sequence,)).fetchall()
+            for (size,) in rows:
                 self._count(-1, -size)
+            if not rows and (reset := self.reset()) is not None and reset.count:
+                # It was lost with the damaged store, and had arrived: that only was not noted yet.
+                self.write_reset(replace(reset, count=reset.count - 1))
 
     def mark_states(self, versions: Iterable[tuple[str, int]]) -> None:
         """The broker has these versions of these topics."""
@@ -225,15 +267,7 @@ class Tables:
             "SELECT sequence, topic, payload, properties FROM outbox WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (after, limit),
         )
-        return [
-            EventMessage(
-                sequence=sequence,
-                topic=topic,
-                payload=payload,
-                properties=tuple((name, value) for name, value in json.loads(properties)),
-            )
-            for sequence, topic, payload, properties in rows
-        ]
+        return [event_of(*row) for row in rows]
 
     def states(self, *, pending_only: bool) -> list[StateMessage]:
         """Retained topics with their newest content, in order of change."""
@@ -308,9 +342,25 @@ class Tables:
             last_sequence=0 if last is None else last[0],
             install_id=self._meta("install_id") or "",
             retained_topics=tuple(row[0] for row in self._db.execute("SELECT topic FROM retained ORDER BY topic")),
-            store_was_reset=self.reset_reason(),
+            store_was_reset=self.reset(),
             acts=tuple(self.ledger.acts()),
         )
+
+    def read_all(self) -> None:
+        """Read everything that a start reads, so that what is damaged is found before.
+
+        Raises:
+            RottenError: There is something else than what was written.
+        """
+        try:
+            self.resume()
+            self.ledger.open_intents()
+            self.undeclared_drop()
+            self.undeclared_dead()
+            if (silent := self._meta("silent_dead")) is not None:
+                DeadLetters.read(silent)
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise RottenError(f"{type(error).__name__}: {error}") from None
 
     def facts(self) -> StoreFacts:
         """Depth and size of the outbox, and what was dropped."""
@@ -323,3 +373,28 @@ class Tables:
             dropped=int(self._meta("dropped") or 0),
             dead_letters=self._db.execute("SELECT count(*) FROM dead_letters").fetchone()[0],
         )
+
+
+def event_of(sequence: object, topic: object, payload: object, properties: str) -> EventMessage:
+    """The event of a row.
+
+    Raises:
+        RottenError: That is none.
+    """
+    try:
+        pairs = tuple((name, value) for name, value in json.loads(properties))
+    except (ValueError, TypeError, RecursionError):
+        pairs = (("", None),)
+    texts = isinstance(topic, str) and all(isinstance(each, str) for pair in pairs for each in pair)
+    if not (texts and isinstance(sequence, int) and isinstance(topic, str) and isinstance(payload, bytes)):
+        raise RottenError(f"event {sequence} in the outbox is not what was written")
+    return EventMessage(sequence=sequence, topic=topic, payload=payload, properties=pairs)
+
+
+def read_reset(meta: Callable[[str], str | None]) -> StoreReset | None:
+    """What `meta` says of the store before; agents before this one noted the sentence alone."""
+    text = meta(_RESET)
+    if text is not None:
+        return StoreReset(**json.loads(text))
+    why = meta("reset_reason")
+    return StoreReset(why=why) if why else None

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from watchtower_agent.errors import TemporaryError
+from watchtower_agent.model.observation import StoreReset
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.ports.clock import Clock
 from watchtower_agent.storage.file import StoreFolder, damaged, translated
+from watchtower_agent.storage.gaps import Undelivered
 from watchtower_agent.storage.tables import Tables
 
 _GROUP = 512
@@ -53,7 +55,9 @@ class Writer:
         on_reset: Called in the event loop when a damaged file was replaced while running.
     """
 
-    def __init__(self, folder: StoreFolder, *, clock: Clock, max_size: int, on_reset: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: StoreFolder, *, clock: Clock, max_size: int, on_reset: Callable[[StoreReset], None]
+    ) -> None:
         self._folder = folder
         self._clock = clock
         self._max_size = max_size
@@ -156,24 +160,28 @@ class Writer:
         return [_Answer(to=call.answer, result=result) for call, result in zip(group, results, strict=True)]
 
     def _transaction(self, group: Sequence[_Call]) -> list[Any]:
-        reset = ""
-        if self._connection is None or self._tables is None:  # a damaged file was set aside
+        fresh = self._connection is None or self._tables is None  # a damaged file was set aside
+        if self._connection is None or self._tables is None:
             connection, tables = self._open_file()
-            reset = tables.reset_reason()
         else:
             connection, tables = self._connection, self._tables
-        if reset and self._loop is not None:  # told as soon as the new store is there, also when this write fails
-            self._loop.call_soon_threadsafe(self._on_reset, reset)
-        tally = tables.tally
+        tally, changes = tables.tally, connection.total_changes
         try:
             connection.execute("BEGIN IMMEDIATE")
             results = [call.work(tables) for call in group]
+            if connection.total_changes != changes:
+                tables.note()
             connection.execute("COMMIT")
         except BaseException:
             tables.tally = tally
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        finally:
+            # Told as soon as the new store is there, also when this write fails; of what it says to be acknowledged
+            # nothing is lost.
+            if fresh and self._loop is not None and (reset := tables.reset()) is not None:
+                self._loop.call_soon_threadsafe(self._on_reset, reset)
         return results
 
     def _after_damage(self, group: Sequence[_Call], error: BaseException) -> list[_Answer]:
@@ -184,10 +192,13 @@ class Writer:
         try:
             if self._connection is not None:
                 self._connection.close()
+            undelivered = None
             if self._tables is not None:
-                self._versions = self._tables.tally.version
+                tally = self._tables.tally
+                self._versions = tally.version
+                undelivered = tally.noted or Undelivered(count=tally.depth)
             self._connection = self._tables = None
-            self._folder.set_aside(str(error), self._clock.now().wall)
+            self._folder.set_aside(str(error), self._clock.now().wall, undelivered)
             results = self._transaction(group)
         except Exception as second:  # noqa: BLE001 - as above: a thread that ends is taken for a disk that does not answer
             return [_Answer(to=call.answer, error=self._known(second)) for call in group]

@@ -19,6 +19,7 @@ from watchtower_agent.clock import SystemClock
 from watchtower_agent.errors import FatalError, TemporaryError
 from watchtower_agent.model.commit import Commit, Record
 from watchtower_agent.model.engine_event import Cursor
+from watchtower_agent.model.observation import StoreReset
 from watchtower_agent.storage import OutboxDrop, SqliteStore
 from watchtower_agent.storage.file import StoreFolder
 from watchtower_agent.storage.ledger_text import decision_text
@@ -92,10 +93,10 @@ async def test_a_damaged_file_is_set_aside_and_a_new_one_started(
     store = make(tmp_path)
     await store.open()
     resume = await store.load()
-    assert "set aside" in resume.store_was_reset
-    assert problem in resume.store_was_reset
+    assert resume.store_was_reset is not None
+    assert "set aside" in resume.store_was_reset.why
+    assert problem in resume.store_was_reset.why
     assert resume.install_id != install_id
-    assert resume.last_sequence == 0
     assert len(set_aside(tmp_path)) == 1
     await store.commit(Commit(events=(event(1),)))
     await store.close()
@@ -125,7 +126,10 @@ async def test_a_crash_between_setting_aside_and_starting_anew_is_told_too(tmp_p
     (tmp_path / "store.db").rename(tmp_path / "store.db.corrupt-20260101T000000Z-aaaa")
     store = make(tmp_path)
     await store.open()
-    assert "damaged" in (await store.load()).store_was_reset
+    reset = (await store.load()).store_was_reset
+    assert reset is not None
+    assert "damaged" in reset.why
+    assert reset.count is None
     await store.close()
 
 
@@ -141,7 +145,7 @@ async def test_only_a_few_damaged_files_are_kept(tmp_path: Path) -> None:
 
 async def test_damage_that_appears_while_running_keeps_the_callers_commit(tmp_path: Path) -> None:
     await filled(tmp_path)
-    told: list[str] = []
+    told: list[StoreReset] = []
     store = make(tmp_path, on_reset=told.append)
     await store.open()
     before = await store.load()
@@ -161,7 +165,7 @@ async def test_damage_that_appears_while_running_keeps_the_callers_commit(tmp_pa
         await store.pending_events(after=0, limit=1000)
         if told:
             break
-    assert "set aside" in told[0]
+    assert "set aside" in told[0].why
     after = await store.load()
     assert after.cursor == Cursor(time_ns=number, event_id=f"e{number}")
     assert after.last_sequence == number
@@ -175,7 +179,7 @@ async def test_a_state_acknowledged_as_the_old_store_knew_it_is_not_taken_for_a_
     tmp_path: Path,
 ) -> None:
     await filled(tmp_path)
-    told: list[str] = []
+    told: list[StoreReset] = []
     store = make(tmp_path, on_reset=told.append)
     await store.open()
     for number in range(200):
@@ -277,7 +281,7 @@ async def test_a_file_of_an_older_agent_is_brought_up_to_date_with_all_that_it_h
     resume = await store.load()
     await store.commit(Commit(outcomes=(outcome(made),)))
 
-    assert (resume.install_id, resume.store_was_reset) == ("abc", "")
+    assert (resume.install_id, resume.store_was_reset) == ("abc", None)
     assert [(act.id, act.at.wall, act.at.boot) for act in resume.acts] == [("d1", 1001.5, "")]
     (row,) = await store.history(limit=5)
     assert row.outcome == outcome(made)
@@ -344,6 +348,7 @@ from pathlib import Path
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.engine_event import Cursor
+from watchtower_agent.model.observation import StoreReset
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.storage import SqliteStore
 
