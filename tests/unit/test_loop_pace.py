@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -45,24 +47,45 @@ def test_a_clock_that_stands_still_or_goes_back_earns_nothing() -> None:
     assert pace.wait(5.0) == pytest.approx(1.0)
 
 
+def settling(*, at_once: int = 10, burst: int = 10, interval: float = 0.1) -> Settling:
+    return Settling(quiet=0.2, longest=1.0, at_once=at_once, pace=Pace(burst=burst, interval=interval))
+
+
+def nobody(_: Iterable[str]) -> frozenset[str]:
+    """None is urgent."""
+    return frozenset()
+
+
 def test_who_is_quiet_is_due_and_turmoil_ends_the_wait_at_last() -> None:
-    settling = Settling(quiet=0.2, longest=1.0, at_once=10)
-    settling.want(["calm", "wild"], 0.0)
+    asked = settling()
+    asked.want(["calm", "wild"], 0.0)
     for tenth in range(1, 10):
-        settling.want(["wild"], tenth / 10)
-    assert settling.due(0.15, {"calm", "wild"}) == []
-    assert settling.due(0.25, {"calm", "wild"}) == ["calm"]
-    assert settling.due(0.95, {"calm", "wild"}) == []
-    assert settling.due(1.0, {"calm", "wild"}) == ["wild"]
-    assert not settling
+        asked.want(["wild"], tenth / 10)
+    assert asked.due(0.15, {"calm", "wild"}, nobody) == []
+    assert asked.due(0.25, {"calm", "wild"}, nobody) == ["calm"]
+    assert asked.due(0.95, {"calm", "wild"}, nobody) == []
+    assert asked.due(1.0, {"calm", "wild"}, nobody) == ["wild"]
+    assert not asked
 
 
 def test_only_so_many_are_due_at_a_time_and_who_is_gone_is_forgotten() -> None:
-    settling = Settling(quiet=0.2, longest=1.0, at_once=2)
-    settling.want(["a", "b", "c", "gone"], 0.0)
-    assert settling.due(1.0, {"a", "b", "c"}) == ["a", "b"]
-    assert settling.due(1.0, {"a", "b", "c"}) == ["c"]
-    assert not settling
+    asked = settling(at_once=2)
+    asked.want(["a", "b", "c", "gone"], 0.0)
+    assert asked.due(1.0, {"a", "b", "c"}, nobody) == ["a", "b"]
+    assert asked.due(1.0, {"a", "b", "c"}, nobody) == ["c"]
+    assert not asked
+
+
+def test_when_many_are_quiet_those_that_something_waits_for_come_first_and_the_others_by_and_by() -> None:
+    asked = settling(burst=2, interval=0.1)
+    known = {"a", "b", "c", "d", "e"}
+    asked.want(["a", "b", "c", "d", "e"], 0.0)
+    assert asked.due(0.2, known, lambda ids: known & set(ids) & {"e"}) == ["a", "b", "e"]
+    assert asked.due(0.25, known, nobody) == []
+    assert asked.due(0.31, known, nobody) == ["c"]
+    asked.want(["d"], 0.9)
+    assert asked.due(1.0, known, nobody) == ["d"], "none waits for longer than that"
+    assert not asked
 
 
 def host(names: int = 1) -> Host:

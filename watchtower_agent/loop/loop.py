@@ -11,7 +11,7 @@ from watchtower_agent.loop.durable import LAST_WRITE_MAY_TAKE, Durable
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.journal import log_fact
-from watchtower_agent.loop.pace import Settling
+from watchtower_agent.loop.pace import Pace, Settling
 from watchtower_agent.loop.pipeline import Observation, Pipeline
 from watchtower_agent.model.fact import Fact
 from watchtower_agent.model.message import EventMessage
@@ -28,6 +28,9 @@ _INSPECT_AFTER, _INSPECT_LATEST = 0.2, 5.0
 """Seconds that an inspection waits: until its container was quiet for so long, but no longer than that."""
 _INSPECTIONS_AT_ONCE = 25
 """Inspections asked for at a time, so that a fresh start on a full host does not crowd out its first samples."""
+_BETWEEN_INSPECTIONS = 0.05
+"""Seconds, once that many were asked for: of containers that nothing waits for. Each costs the engine and the agent
+more than the event that it follows."""
 _HEARTBEAT = 1.5
 """Intervals between samples after which the loop goes on though nothing came. Some ticks take longer than the one
 before: a heartbeat of one interval would often be just ahead of a sample, and wake the loop for nothing."""
@@ -158,7 +161,12 @@ class Loop:
         self._metrics_interval = metrics_interval
         self._committed = committed
         self._told = told
-        self._to_inspect = Settling(quiet=_INSPECT_AFTER, longest=_INSPECT_LATEST, at_once=_INSPECTIONS_AT_ONCE)
+        self._to_inspect = Settling(
+            quiet=_INSPECT_AFTER,
+            longest=_INSPECT_LATEST,
+            at_once=_INSPECTIONS_AT_ONCE,
+            pace=Pace(burst=_INSPECTIONS_AT_ONCE, interval=_BETWEEN_INSPECTIONS),
+        )
         self._inspect_timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self._awaited: dict[int, tuple[Observation, asyncio.Future[Effects]]] = {}
@@ -279,7 +287,8 @@ class Loop:
 
     def _inspect_now(self) -> None:
         self._inspect_timer = None
-        due = self._to_inspect.due(asyncio.get_running_loop().time(), self._pipeline.state.containers)
+        now = asyncio.get_running_loop().time()
+        due = self._to_inspect.due(now, self._pipeline.state.containers, self._pipeline.urgent)
         if due:
             self._inspections.request(due, urgent=self._pipeline.urgent(due))
         self._look_after_inspections()

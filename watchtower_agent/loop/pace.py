@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 
 
 class Pace:
@@ -46,12 +46,15 @@ class Settling:
         quiet: Seconds without another request after which one is due.
         longest: Seconds after the first request when it is due in any case.
         at_once: How many are due at a time, so that a full host does not crowd out everything else.
+        pace: Of those that are quiet but that nobody waits for; in a lasting turmoil of a hundred containers each is
+            quiet for a moment now and then.
     """
 
-    def __init__(self, *, quiet: float, longest: float, at_once: int) -> None:
+    def __init__(self, *, quiet: float, longest: float, at_once: int, pace: Pace) -> None:
         self._quiet = quiet
         self._longest = longest
         self._at_once = at_once
+        self._pace = pace
         self._waiting: dict[str, tuple[float, float]] = {}
 
     def __bool__(self) -> bool:
@@ -64,15 +67,25 @@ class Settling:
             _, first = self._waiting.get(each, (0.0, now))
             self._waiting[each] = (min(now + self._quiet, first + self._longest), first)
 
-    def due(self, now: float, known: Container[str]) -> list[str]:
+    def due(self, now: float, known: Container[str], urgent: Callable[[Iterable[str]], Container[str]]) -> list[str]:
         """Take those whose time has come, in the order of their first request, without those that are gone.
 
         Args:
             now: Monotonic.
             known: Who still exists.
+            urgent: Of these ids, those that something waits for.
         """
         self._waiting = {each: times for each, times in self._waiting.items() if each in known}
-        ready = [each for each, (at, _) in self._waiting.items() if at <= now][: self._at_once]
-        for each in ready:
+        quiet = [(each, first) for each, (at, first) in self._waiting.items() if at <= now]
+        waited_for = urgent(each for each, _ in quiet)
+        ready: list[str] = []
+        for each, first in quiet:
+            if len(ready) == self._at_once:
+                break
+            if each not in waited_for and now < first + self._longest:
+                if self._pace.wait(now):
+                    continue
+                self._pace.went(now)
+            ready.append(each)
             del self._waiting[each]
         return ready
