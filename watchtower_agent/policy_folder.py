@@ -16,7 +16,7 @@ from typing import Final
 from watchtower_agent.model.observation import PoliciesRejected
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.files.load import digest_of, load_policies
-from watchtower_agent.policies.files.yaml_nodes import LARGEST_FILE
+from watchtower_agent.policies.files.yaml_reader import LARGEST_FILE
 from watchtower_agent.policies.linter.surroundings import UNTOLD, Surroundings
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.problem import Problem

@@ -9,7 +9,8 @@ from typing import Any
 from watchtower_agent.cli.text import counted
 from watchtower_agent.identity import surroundings_of
 from watchtower_agent.model.values import dataclass
-from watchtower_agent.policies.files.yaml_nodes import LARGEST_FILE, MappingNode, read_yaml
+from watchtower_agent.policies.files.yaml_nodes import MappingNode
+from watchtower_agent.policies.files.yaml_reader import LARGEST_FILE, read_yaml
 from watchtower_agent.policies.linter.surroundings import UNTOLD
 from watchtower_agent.policies.problem import Problem
 from watchtower_agent.policy_folder import check_folder

@@ -14,7 +14,8 @@ from pydantic_settings import EnvSettingsSource
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from watchtower_agent.model.values import dataclass
-from watchtower_agent.policies.files.yaml_nodes import plain as plain_yaml, read_yaml
+from watchtower_agent.policies.files.core_schema import plain as plain_yaml
+from watchtower_agent.policies.files.yaml_reader import read_yaml
 from watchtower_agent.policies.problem import Path as KeyPath, did_you_mean, joined, shown
 from watchtower_agent.settings.model import ENV_PREFIX, Settings, known_keys, value_paths
 

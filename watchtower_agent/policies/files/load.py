@@ -11,18 +11,13 @@ from typing import Final
 from pydantic import ValidationError
 
 from watchtower_agent.model.values import dataclass
+from watchtower_agent.policies.files.core_schema import Plain, plain
 from watchtower_agent.policies.files.document import FileKeys
 from watchtower_agent.policies.files.meaning import Meaning
 from watchtower_agent.policies.files.remainder import VERBATIM, keys_of
 from watchtower_agent.policies.files.validation import findings_of
-from watchtower_agent.policies.files.yaml_nodes import (
-    MappingNode,
-    Plain,
-    ScalarNode,
-    YamlText,
-    plain,
-    read_yaml,
-)
+from watchtower_agent.policies.files.yaml_nodes import MappingNode, ScalarNode, YamlText
+from watchtower_agent.policies.files.yaml_reader import read_yaml
 from watchtower_agent.policies.linter.circles import circles
 from watchtower_agent.policies.linter.doubt import Doubt
 from watchtower_agent.policies.linter.linter import doubts

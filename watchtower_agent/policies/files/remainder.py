@@ -7,9 +7,10 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from watchtower_agent.policies.files.core_schema import Plain
 from watchtower_agent.policies.files.document import PolicyKeys
 from watchtower_agent.policies.files.validation import findings_of
-from watchtower_agent.policies.files.yaml_nodes import MappingNode, Plain, SequenceNode, YamlText
+from watchtower_agent.policies.files.yaml_nodes import MappingNode, SequenceNode, YamlText
 from watchtower_agent.policies.problem import Finding, Path, shown
 
 VERBATIM: Final = frozenset({"labels", "value"})

@@ -10,9 +10,10 @@ from jsonschema import Draft202012Validator
 
 from tests.support.policies import loaded
 from watchtower_agent.policies.catalogue import CATALOGUE, ValueType
+from watchtower_agent.policies.files.core_schema import plain
 from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.files.schema import policy_schema
-from watchtower_agent.policies.files.yaml_nodes import plain, read_yaml
+from watchtower_agent.policies.files.yaml_reader import read_yaml
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.policies.strategies.scale import (
     HttpMetricRule,

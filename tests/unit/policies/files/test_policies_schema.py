@@ -11,10 +11,11 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
 from tests.support.policies import GOOD, examples
+from watchtower_agent.policies.files.core_schema import plain
 from watchtower_agent.policies.files.document import FileKeys
 from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.files.schema import policy_schema
-from watchtower_agent.policies.files.yaml_nodes import plain, read_yaml
+from watchtower_agent.policies.files.yaml_reader import read_yaml
 from watchtower_agent.policies.policy import PolicySet
 
 CHECKOUT = Path(__file__).resolve().parents[4]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from jsonschema import Draft202012Validator
 
+from watchtower_agent.policies.files.core_schema import plain
 from watchtower_agent.policies.files.load import load_policies
 from watchtower_agent.policies.files.schema import policy_schema
-from watchtower_agent.policies.files.yaml_nodes import plain, read_yaml
+from watchtower_agent.policies.files.yaml_reader import read_yaml
 from watchtower_agent.policies.policy import PolicySet
 
 CPU = "{metric: cpu.percent, target: 60%}"
