@@ -11,8 +11,9 @@ from watchtower_agent.policies.conditions.closeness import Compared
 from watchtower_agent.policies.conditions.tree import Comparison, Literal, Name, Tree
 from watchtower_agent.policies.explanation import Case, Next, Outlook
 from watchtower_agent.policies.guards.account import Statement
-from watchtower_agent.policies.patience import given_up_at, holding_at, open_at
+from watchtower_agent.policies.patience import holding_at
 from watchtower_agent.policies.policy import OnTrigger, ScheduleTrigger, WhenTrigger
+from watchtower_agent.policies.release import final_of, held_by, listed, stopped_by
 from watchtower_agent.policies.wording import lasting, valued
 
 _MOST: Final = 2
@@ -40,11 +41,11 @@ def stop_by(case: Case) -> str:
     if waiting is None:
         return ""
     holding = case.holding
-    final = _final(holding) is not None
+    final = final_of(holding) is not None
     if waiting.decision.last_resort:
-        held = f", held by {_joined([each.guard.value for each in holding])}" if holding else ""
+        held = f", held by {listed([each.guard.value for each in holding])}" if holding else ""
         return "" if final else f"policy {name} stops it, as its breaker is open (on_open: stop){held}"
-    stopped = None if final or not holding else _stopped(case, holding, case.now.wall)
+    stopped = None if final or not holding else stopped_by(case, holding, case.now.wall)
     return "" if stopped is None else f"policy {name} wants a {case.verb}, held by {stopped}"
 
 
@@ -83,9 +84,9 @@ def _waits(case: Case) -> Next:
     holding = case.holding
     if not holding:
         return Next(outlook=Outlook.TURN, words=f"{case.verb} is wanted, and is done when its turn comes")
-    if (final := _final(holding)) is not None:
+    if (final := final_of(holding)) is not None:
         return _never(f"{case.verb} is wanted, and is not done", final)
-    at, how = _held(case, holding, case.now.wall, done=f", then done{_unless(case)}")
+    at, how = held_by(case, holding, case.now.wall, done=f", then done{_unless(case)}")
     return Next(outlook=Outlook.HELD, words=f"{case.verb} is held by {how}", at=at)
 
 
@@ -95,9 +96,9 @@ def _by_hand(case: Case) -> Next:
         return Next(outlook=Outlook.NOTHING, words=f"nothing: {case.so_already}")
     if not holding:
         return Next(outlook=Outlook.NOW, words=f"{case.does} at once", at=case.now.wall)
-    if (final := _final(holding)) is not None:
+    if (final := final_of(holding)) is not None:
         return _never(f"{case.verb} would not be done", final)
-    at, how = _held(case, holding, case.now.wall, done=", then done")
+    at, how = held_by(case, holding, case.now.wall, done=", then done")
     return Next(outlook=Outlook.HELD, words=f"{case.verb} would be held by {how}", at=at)
 
 
@@ -136,9 +137,9 @@ def _counting(case: Case, left: float, unless: str) -> Next:
     if not holding:
         words = f"{case.does} {soon}{unless}"
         return Next(outlook=Outlook.COUNTING, words=words, at=fires_at)
-    if (final := _final(holding)) is not None:
+    if (final := final_of(holding)) is not None:
         return _never(f"fires {soon}{unless}; {case.verb} is then not done", final)
-    at, how = _held(case, holding, fires_at, done=", then done")
+    at, how = held_by(case, holding, fires_at, done=", then done")
     words = f"fires {soon}{unless}; {case.verb} is then held by {how}"
     return Next(outlook=Outlook.COUNTING, words=words, at=at)
 
@@ -181,9 +182,9 @@ def _then(case: Case, when: str, moment: float, outlook: Outlook, *, at: float |
     holding = holding_at(case, moment)
     if not holding:
         return Next(outlook=outlook, words=f"{case.does} {when}", at=at)
-    if (final := _final(holding)) is not None:
+    if (final := final_of(holding)) is not None:
         return _never(f"{case.verb} is wanted {when}, and is not done", final)
-    released, how = _held(case, holding, moment)
+    released, how = held_by(case, holding, moment)
     words = f"{case.verb} is wanted {when}; as things are it would be held by {how}"
     return Next(outlook=outlook, words=words, at=None if at is None else released)
 
@@ -191,109 +192,8 @@ def _then(case: Case, when: str, moment: float, outlook: Outlook, *, at: float |
 # --- guards -----------------------------------------------------------------------------------------------------------
 
 
-def _final(holding: Sequence[Statement]) -> Statement | None:
-    return next((each for each in holding if each.final), None)
-
-
 def _never(words: str, final: Statement) -> Next:
     return Next(outlook=Outlook.NEVER, words=f"{words}: {final.reason}")
-
-
-def _held(case: Case, holding: Sequence[Statement], wanted_at: float, *, done: str = "") -> tuple[float | None, str]:
-    """When it is done at the earliest, None where it is not, or one can't tell; and which guards hold it, for how long.
-
-    Args:
-        case: The policy and its target.
-        holding: The guards that hold it, none of them for good.
-        wanted_at: When it is wanted, seconds since the epoch.
-        done: What is said of its being done, where it is known when.
-    """
-    if (stopped := _stopped(case, holding, wanted_at)) is not None:
-        return None, stopped
-    tried_at = _tried_at(case, holding, wanted_at)
-    timed: dict[str, float] = {}
-    open_ended: list[str] = []
-    parts: list[str] = []
-    for each in holding:
-        at = tried_at if tried_at is not None and each.guard is Guard.BUDGET else each.release_at
-        if at is not None:
-            timed[each.guard.value] = at
-        elif each.guard is Guard.MODE:
-            parts.append(_until_approved(each))
-        else:
-            open_ended.append(each.guard.value)
-    if open_ended:
-        parts.append(f"{_joined(open_ended)} for as long as that lasts")
-    latest = max(timed.values(), default=None)
-    if latest is not None and (opens_at := open_at(case.policy, latest)) > latest:
-        timed[Guard.OUTSIDE_WINDOW.value] = latest = opens_at  # its window is closed by then
-    known = latest if not parts else None
-    if latest is not None:
-        least = " at the earliest" if len(timed) + len(parts) > 1 else ""
-        opens = " (its breaker opens: one more is wanted than the budget allows)" if tried_at is not None else ""
-        parts.append(f"{_joined(list(timed))} for {lasting(latest - case.now.wall)}{least}{opens}")
-    how = ", and by ".join(parts)
-    if (given_up := given_up_at(case, holding, wanted_at)) is not None:
-        return None, how + _given_up(case, given_up, wanted_at, certain=known is not None)
-    return known, how if known is None else f"{how}{done}"
-
-
-def _given_up(case: Case, at: float, wanted_at: float, *, certain: bool) -> str:
-    """That it waits no longer than until then; it may be let pass before, where that is not certain."""
-    waits = f"in {lasting(at - case.now.wall)}" if case.waiting is not None else f"after {lasting(at - wanted_at)}"
-    return f", and given up {waits}{'' if certain else ' if it still is'}"
-
-
-def _until_approved(mode: Statement) -> str:
-    """The one mode that lets go: a person has to say yes."""
-    asked = mode.numbers.get("approval")
-    return "mode until a person approves it" + (f" (approve {asked})" if asked else "")
-
-
-def _stopped(case: Case, holding: Sequence[Statement], wanted_at: float) -> str | None:
-    """What holds it until the container's breaker opens, which stops the container; None: it is not stopped by that."""
-    asked_at = _asked_at(holding, wanted_at)
-    if asked_at is None or not case.stops:
-        return None
-    before = _before_budget(holding)
-    opens = any(each.scope.is_target and case.now.wall + each.free_in > asked_at for each in case.spent)
-    if not opens or given_up_at(case, before, wanted_at) is not None:
-        return None
-    who = "it is stopped" if case.policy.name in case.stops else f"policy {case.stops[0]} stops it"
-    stops = f"its breaker opens (one more is wanted than the budget allows), and {who} (on_open: stop)"
-    if not before:
-        return f"budget: {stops}"
-    guards = _joined([each.guard.value for each in before])
-    return f"{guards} for {lasting(asked_at - case.now.wall)}; then {stops}"
-
-
-def _before_budget(holding: Sequence[Statement]) -> list[Statement]:
-    guards = [each.guard for each in holding]
-    return list(holding[: guards.index(Guard.BUDGET)])
-
-
-def _asked_at(holding: Sequence[Statement], wanted_at: float) -> float | None:
-    """When a budget that is used up is asked; None: none is, or what is asked before holds for who knows how long."""
-    if not any(each.guard is Guard.BUDGET for each in holding):
-        return None
-    before = [each.release_at for each in _before_budget(holding)]
-    return None if None in before else max([wanted_at, *(at for at in before if at is not None)])
-
-
-def _tried_at(case: Case, holding: Sequence[Statement], wanted_at: float) -> float | None:
-    """When one passes the breakers that open, and the budgets: these are used up when it is asked. None: none opens."""
-    asked_at = tried_at = _asked_at(holding, wanted_at)
-    if asked_at is None or tried_at is None:
-        return None
-    for each in case.spent:
-        free_at = case.now.wall + each.free_in
-        if free_at > tried_at:
-            tried_at = max(tried_at + each.budget.probe_after, free_at)  # what is tried needs room, too
-    return tried_at if tried_at > asked_at else None
-
-
-def _joined(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
 def _budget(case: Case) -> str:
@@ -331,7 +231,7 @@ def _names(comparisons: Sequence[Compared], *, truth: bool | None) -> str:
     """The comparisons of that truth, with their values: `memory.percent is 81.0 % (it takes > 90%)`."""
     found = [each for each in comparisons if each.truth is truth]
     if truth is None:
-        return _joined([each.name for each in found[:_MOST]])
+        return listed([each.name for each in found[:_MOST]])
     said = [f"{each.name} is {valued(each.name, each.value)} (it takes {_takes(each)})" for each in found]
     return "; ".join(said[:_MOST]) + ("; …" if len(said) > _MOST else "")
 
