@@ -43,13 +43,23 @@ class Undelivered:
 
     Attributes:
         count: Events.
-        since: When the oldest of them was committed, seconds since the epoch; None without any.
-        until: When the newest of them was.
+        since: When the oldest since the outbox was last empty was committed, seconds since the epoch; None without any.
+        until: When the newest was.
     """
 
     count: int = 0
     since: float | None = None
     until: float | None = None
+
+    def text(self) -> str:
+        """As the store keeps it. Written with nearly every transaction, so not by way of a dictionary."""
+        return json.dumps([self.count, self.since, self.until])
+
+    @classmethod
+    def read(cls, text: str) -> Undelivered:
+        """What the store keeps."""
+        count, since, until = json.loads(text)
+        return cls(count=count, since=since, until=until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,7 +92,7 @@ class _Salvage:
         meta = self._meta()
         events = self._copy_events()
         try:
-            undelivered = Undelivered(**json.loads(meta[UNDELIVERED]))
+            undelivered = Undelivered.read(meta[UNDELIVERED])
         except (KeyError, ValueError, TypeError):
             undelivered = None
         memory = self._copy_memory(meta)

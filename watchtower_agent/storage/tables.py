@@ -67,6 +67,8 @@ class Tables:
         self._db = connection
         self._max_size = max_size
         self.ledger = LedgerTable(connection)
+        self._wrote_at: float | None = None
+        """When events were committed last."""
         counted = self._counted()
         self.tally = replace(counted, version=max(counted.version, versions_after))
 
@@ -77,7 +79,7 @@ class Tables:
             depth=depth,
             size=size,
             version=int(self._meta("state_version") or 0),
-            noted=None if noted is None else Undelivered(**json.loads(noted)),
+            noted=None if noted is None else Undelivered.read(noted),
         )
 
     def _meta(self, key: str) -> str | None:
@@ -152,6 +154,7 @@ class Tables:
         self.set_meta("state_version", str(self.tally.version))
 
     def _write_events(self, events: Sequence[EventMessage], at: float) -> None:
+        self._wrote_at = at
         rows = []
         for event in events:
             properties = json.dumps(event.properties, ensure_ascii=False, separators=(",", ":"))
@@ -232,16 +235,18 @@ class Tables:
 
     def note(self) -> None:
         """Note how many events are undelivered, before the transaction ends."""
+        before = self.tally.noted
         noted = Undelivered()
-        if self.tally.depth:
-            ends = [
-                self._db.execute(f"SELECT committed_at FROM outbox ORDER BY sequence {way} LIMIT 1").fetchone()[0]  # noqa: S608 - one of two fixed words
-                for way in ("ASC", "DESC")
-            ]
-            noted = Undelivered(count=self.tally.depth, since=min(ends), until=max(ends))
+        if self.tally.depth and before is None:  # of an earlier version, or new
+            since, until = self._db.execute("SELECT min(committed_at), max(committed_at) FROM outbox").fetchone()
+            noted = Undelivered(count=self.tally.depth, since=since, until=until)
+        elif self.tally.depth and before is not None:
+            since = before.since if before.count else self._wrote_at
+            until = before.until if self._wrote_at is None else self._wrote_at
+            noted = Undelivered(count=self.tally.depth, since=since, until=until)
         if noted != self.tally.noted:
             self.tally = replace(self.tally, noted=noted)
-            self.set_meta(UNDELIVERED, text_of(asdict(noted)))
+            self.set_meta(UNDELIVERED, noted.text())
 
     # --- delivery --------------------------------------------------------------------------------------------------
 

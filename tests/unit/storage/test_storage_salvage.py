@@ -314,3 +314,56 @@ async def test_a_crash_between_setting_aside_and_putting_the_new_one_in_place_lo
     assert await reset_of(store) == reset
     assert await waiting(store) == there
     await store.close()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE outbox SET topic = CAST(x'77ff77' AS TEXT) WHERE sequence = 7",
+        "UPDATE outbox SET topic = x'77ff77' WHERE sequence = 7",
+        "UPDATE outbox SET properties = '[[\"id\"' WHERE sequence = 7",
+        "UPDATE outbox SET properties = '[[\"id\",1]]' WHERE sequence = 7",
+    ],
+)
+async def test_an_event_that_is_none_costs_itself_alone_where_sqlite_sees_no_damage(tmp_path: Path, harm: str) -> None:
+    await filled(tmp_path, 20)
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        connection.execute(harm)
+        connection.commit()
+    told: list[StoreReset] = []
+    store = await opened(tmp_path, told)
+    assert (await store.load()).store_was_reset is None
+
+    assert await waiting(store) == [number for number in range(1, 21) if number != 7]
+
+    assert [reset.count for reset in told] == [1]
+    assert (await store.load()).cursor is not None
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE records SET value = '{\"at' WHERE key = '7'",
+        "UPDATE meta SET value = '{}' WHERE key = 'cursor'",
+        "UPDATE ledger SET verb = 'restirt' WHERE id = 'd1'",
+        "UPDATE ledger SET decision = '[]' WHERE id = 'd2'",
+        "UPDATE seen SET event_id = CAST(x'ff' AS TEXT) WHERE number = 3",
+    ],
+)
+async def test_a_memory_that_is_not_what_was_written_does_not_keep_the_agent_from_starting(
+    tmp_path: Path, harm: str
+) -> None:
+    await filled(tmp_path, 20)
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        connection.execute(harm)
+        connection.commit()
+
+    store = await opened(tmp_path)
+
+    resume = await store.load()
+    assert (resume.cursor, resume.records, resume.acts) == (None, {}, ())
+    assert resume.store_was_reset is not None
+    assert await store.open_intents() == []
+    assert await waiting(store) == list(range(1, 21))
+    await store.close()
