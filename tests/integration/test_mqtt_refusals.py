@@ -155,6 +155,23 @@ async def test_a_second_agent_with_our_id_is_said_and_events_wait(
     assert in_order_per_topic(sights[1:])
 
 
+async def test_once_the_other_client_is_gone_the_agent_publishes_again_by_itself_and_has_told_it_once(
+    tmp_path: Path, broker: PrivateBroker, subscriber: PersistentSubscriber
+) -> None:
+    same = options(broker.url)
+    async with station(tmp_path / "first", same, takeover=(0.2, 60.0)) as first:
+        for turn in (1, 2, 3):
+            await first.until(lambda: first.publisher.facts().connected)
+            async with station(tmp_path / "second", same) as second:  # waits for minutes: it does not fight
+                await first.until(lambda turn=turn: first.link.pause == 0.1 * 2**turn)  # type: ignore[misc] # mypy can't infer a default's type
+                await first.commit(event(turn))
+                await first.settled()
+                assert [name for name, _ in second.alarms] == ["mqtt_session_taken_over"], "thrown out in its turn"
+                assert second.link.pause == 300.0
+        assert [name for name, _ in first.alarms] == ["mqtt_session_taken_over"]
+    assert [message.payload for message in subscriber.on("/event/")] == [b"1", b"2", b"3"]
+
+
 async def test_nothing_listening_is_said_once(tmp_path: Path, make_broker: MakeBroker) -> None:
     broker = make_broker()
     broker.stop()

@@ -77,6 +77,7 @@ async def station(
     drain: float = 2.0,
     delays: tuple[float, float] = (0.5, 30.0),
     stable_after: float = 10.0,
+    takeover: tuple[float, float] = (300.0, 1800.0),
 ) -> AsyncIterator[Station]:
     """A running station; at the end it drains and says goodbye."""
     store = SqliteStore(folder, clock=SystemClock())
@@ -94,7 +95,15 @@ async def station(
         alarms.append((name, sentence))
         news.set()
 
-    link = MqttLink(options, delays=delays, stable_after=stable_after, on_up=say, on_down=say, on_alarm=alarm)
+    link = MqttLink(
+        options,
+        delays=delays,
+        stable_after=stable_after,
+        takeover=takeover,
+        on_up=say,
+        on_down=say,
+        on_alarm=alarm,
+    )
     publisher = OutboxPublisher(store, link, clock=SystemClock(), retry=retry, park=park)
     running = asyncio.create_task(publisher.run())
     try:

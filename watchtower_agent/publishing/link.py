@@ -24,6 +24,8 @@ class MqttLink:
         options: How to reach the broker.
         delays: Seconds (first, longest) between attempts to connect, with jitter.
         stable_after: Seconds after which a connection counts as good and the delays begin anew.
+        takeover: Seconds (first, longest) until it tries again after another client took its id; doubled each time,
+            until a connection lasted for the longest. So two agents with one id take turns, and never fight.
         on_up: Called with one sentence at each connection.
         on_down: Called with one sentence when the broker is lost or can't be reached; the same sentence is not
             repeated while it stays away.
@@ -45,6 +47,7 @@ class MqttLink:
         *,
         delays: tuple[float, float] = (0.5, 30.0),
         stable_after: float = 10.0,
+        takeover: tuple[float, float] = (300.0, 1800.0),
         on_up: Callable[[str], None] | None = None,
         on_down: Callable[[str], None] | None = None,
         on_alarm: Callable[[str, str], None] | None = None,
@@ -52,6 +55,8 @@ class MqttLink:
         self._options = options
         self._first_delay, self._longest_delay = delays
         self._stable_after = stable_after
+        self._takeover = takeover
+        self._taken_over = 0
         self._address = parse_broker_url(options.url)
         self._on_up = on_up or (lambda _sentence: None)
         self._on_down = on_down or (lambda _sentence: None)
@@ -96,10 +101,7 @@ class MqttLink:
             else:
                 if connection is None or await self._live(connection, serve):
                     return
-                if connection.taken_over:
-                    await self._give_up()
-                    return
-                self.pause = self._ended(connection)
+                self.pause = self._yielded(connection) if connection.taken_over else self._ended(connection)
             self._delay = min(self._longest_delay, self._delay * 2)
             with contextlib.suppress(TimeoutError):
                 jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads agents over time, keeps no secret
@@ -183,14 +185,22 @@ class MqttLink:
             self._said = sentence
             self._on_down(sentence)
 
-    async def _give_up(self) -> None:
+    def _yielded(self, connection: MqttConnection) -> float:
+        """Say that another client took our id, and return the seconds to wait."""
+        first, longest = self._takeover
+        if connection.age >= longest:
+            self._taken_over = 0
+        pause = float(min(longest, first * 2 ** min(self._taken_over, 20)))
+        self._taken_over += 1
         self.last_error = (
             f"Another client connected to {self.url} with this agent's client id {self._options.client_id!r} and threw "
-            "it out. Publishing stops until the agent is restarted; events wait in the outbox and the agent goes on "
-            "healing. Give each agent a host name or an mqtt.client_id of its own."
+            f"it out. Publishing pauses for up to {pause / 60:g} min (later {longest / 60:g}, if that happens again) "
+            "so that the two don't fight; events wait in the outbox and the agent goes on healing. "
+            "Give each agent a host name or an mqtt.client_id of its own."
         )
-        self.alarm("mqtt_session_taken_over", self.last_error)
-        await self._stopping.wait()
+        if self._taken_over == 1:  # the same is not told every few minutes
+            self.alarm("mqtt_session_taken_over", self.last_error)
+        return pause
 
     def _pause_publishing(self) -> float:
         """Say so, and return the seconds to wait: the evidence is circumstantial, so not for ever."""
