@@ -121,6 +121,7 @@ class Monitoring:
             yield _one(table.OUTBOX_OLDEST, 0.0 if oldest is None else max(0.0, now.wall - oldest))
             yield _one(table.OUTBOX_DROPPED, facts.dropped)
             yield _one(table.OUTBOX_DEAD, facts.dead_letters)
+            yield _one(table.OUTBOX_BURIED, facts.buried)
 
     def _of_broker(self) -> Iterator[Reading]:
         publisher = self.parts.publisher

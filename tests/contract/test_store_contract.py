@@ -310,4 +310,4 @@ async def test_a_buried_event_is_gone_from_the_outbox_and_counted(store: StoreAn
     await store.bury(messages[0], reason="too large")
     assert await sequences(store) == [2]
     facts = await store.facts()
-    assert (facts.outbox_depth, facts.dead_letters) == (1, 1)
+    assert (facts.outbox_depth, facts.dead_letters, facts.buried) == (1, 1, 1)

@@ -143,6 +143,7 @@ class FakeStore:
             outbox_oldest=0.0 if self._events else None,
             dropped=0,
             dead_letters=len(self.dead),
+            buried=len(self.dead),
         )
 
     # --- port Outbox -----------------------------------------------------------------------------------------------

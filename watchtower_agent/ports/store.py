@@ -30,7 +30,8 @@ class StoreFacts:
         outbox_bytes: Their size.
         outbox_oldest: The oldest one's commit time, seconds since the epoch; None when empty.
         dropped: Events dropped by the byte cap since the store was made.
-        dead_letters: Events that the broker will never take.
+        dead_letters: Events that the broker will never take, as many as are kept.
+        buried: How many there were since the store was made.
     """
 
     outbox_depth: int
@@ -38,6 +39,7 @@ class StoreFacts:
     outbox_oldest: float | None
     dropped: int
     dead_letters: int
+    buried: int
 
 
 class Store(Protocol):

@@ -178,7 +178,12 @@ OUTBOX_OLDEST: Final = _gauge("watchtower_outbox_oldest_seconds", "age of the ol
 OUTBOX_DROPPED: Final = _counter(
     "watchtower_outbox_dropped", "events dropped to stay within outbox.max_size, since the state folder was made"
 )
-OUTBOX_DEAD: Final = _gauge("watchtower_outbox_dead_letters", "events that the broker refused for good, at most 1,000")
+OUTBOX_DEAD: Final = _gauge(
+    "watchtower_outbox_dead_letters", "events that the broker refused for good and that are kept, at most 1,000"
+)
+OUTBOX_BURIED: Final = _counter(
+    "watchtower_outbox_buried", "events that the broker refused for good, since the state folder was made"
+)
 MQTT_CONNECTED: Final = _gauge("watchtower_mqtt_connected", "1 while the broker is connected; none without a broker")
 MQTT_DELIVERED: Final = _counter("watchtower_mqtt_delivered", "events that the broker acknowledged")
 MQTT_IN_FLIGHT: Final = _gauge("watchtower_mqtt_in_flight", "messages that wait for its acknowledgement")
@@ -225,7 +230,7 @@ STORE: Final = _gauge("watchtower_store_working", "1 while the state folder can 
 OWN: Final[tuple[Metric, ...]] = (
     *(metric for metric, _, _ in HOST),
     *(CONTAINERS, AGENT, AGENT_STARTED, EVENTS, EVENT_GAPS, RECONNECTS),
-    *(OUTBOX_DEPTH, OUTBOX_BYTES, OUTBOX_OLDEST, OUTBOX_DROPPED, OUTBOX_DEAD),
+    *(OUTBOX_DEPTH, OUTBOX_BYTES, OUTBOX_OLDEST, OUTBOX_DROPPED, OUTBOX_DEAD, OUTBOX_BURIED),
     *(MQTT_CONNECTED, MQTT_DELIVERED, MQTT_IN_FLIGHT, MQTT_PARKED, MQTT_PUBACK),
     *(SAMPLES, SAMPLE_DURATION, SAMPLE_OVERRUNS, COLLECTOR_DURATION, COLLECTOR_SUCCESS),
     *(DECISIONS, ACTIONS, ACTIONS_RUNNING, PENDING, POLICIES, POLICY_FIRING, POLICY_RELOAD, POLICY_PROBLEMS),

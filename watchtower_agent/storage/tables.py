@@ -288,6 +288,8 @@ class Tables:
             one for ever. That it is gone, and what it told, is told with the next dead letter.
         """
         lost = self._lost(message)
+        if lost is not None:
+            self.set_meta("buried", str(self._buried() + 1))
         self.forget_events((message.sequence,))
         self._db.execute(
             "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -312,6 +314,9 @@ class Tables:
         before = self.undeclared_dead()
         self._remember_dead("undeclared_dead", lost if before is None else before.joined(lost))
         return lost
+
+    def _buried(self) -> int:
+        return int(self._meta("buried") or 0)
 
     def _lost(self, message: EventMessage) -> DeadLetters | None:
         """What its loss adds to what has to be told; None where that was told.
@@ -377,6 +382,7 @@ class Tables:
             else None,
             dropped=int(self._meta("dropped") or 0),
             dead_letters=self._db.execute("SELECT count(*) FROM dead_letters").fetchone()[0],
+            buried=self._buried(),
         )
 
 

@@ -149,8 +149,13 @@ async def test_dead_letters_are_bounded_in_number_and_size(tmp_path: Path) -> No
     store = SqliteStore(tmp_path, clock=SystemClock())
     await store.open()
     for number in range(1, 1101):
-        await store.bury(event(number, payload=bytes(20_000)), reason="too large")
-    assert (await store.facts()).dead_letters == 1000
+        letter = event(number, payload=bytes(20_000))
+        await store.commit(Commit(events=(letter,)))
+        await store.bury(letter, reason="too large")
+        if number % 100 == 0:
+            await store.bury(letter, reason="its end was not known")
+    facts = await store.facts()
+    assert (facts.dead_letters, facts.buried) == (1000, 1100)
     await store.close()
     connection = sqlite3.connect(tmp_path / "store.db")
     row = connection.execute("SELECT min(sequence), max(length(payload)), max(size) FROM dead_letters").fetchone()
