@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from watchtower_agent.engine import client, inventory
+
 UNIT = Path(__file__).parents[2] / "config/systemd/watchtower-agent.service"
 MOST_EXPOSED = 2.0
 
@@ -36,6 +38,12 @@ def test_systemd_understands_every_word(tmp_path: Path) -> None:
 def test_a_container_is_given_as_long_to_end_as_the_service(name: str) -> None:
     given = re.findall(r"^ +stop_grace_period: (\d+)s$", (UNIT.parents[1] / name).read_text(), re.MULTILINE)
     assert given == re.findall(r"^TimeoutStopSec=(\d+)s$", UNIT.read_text(), re.MULTILINE)
+
+
+def test_there_is_room_for_every_thread_that_the_agent_may_have() -> None:
+    (most,) = re.findall(r"^TasksMax=(\d+)$", UNIT.read_text(), re.MULTILINE)
+    hanging = inventory.AT_ONCE + inventory.HELD_UP
+    assert int(most) >= 2 * (client.THREADS + hanging), "over ssh each call has a process of its own, too"
 
 
 def exposure(unit: Path) -> float:

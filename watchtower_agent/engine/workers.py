@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Generic, ParamSpec, TypeVar
 
+from watchtower_agent.errors import TemporaryError
 from watchtower_agent.model.values import dataclass
 
 IDLE = 30.0
@@ -80,6 +81,9 @@ class Workers:
         """Run it in one of the threads, when one is free.
 
         Cancelling stops the waiting, not the call: it must bring its own timeout.
+
+        Raises:
+            TemporaryError: There is no thread, and none can be started.
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
@@ -90,8 +94,21 @@ class Workers:
             one_more = self._threads < min(self._count, self._open)
             self._threads += one_more
         if one_more:
-            threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
+            self._start(answer)
         return await answer
+
+    def _start(self, answer: asyncio.Future[T]) -> None:
+        """One more thread; where none can be had, the call waits for those that there are."""
+        thread = threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the host, or the unit (TasksMax), has no room for another
+            with self._lock:
+                self._threads -= 1
+                alone = self._threads == 0
+            if alone:
+                answer.cancel()  # whoever comes to the job later leaves it
+                raise TemporaryError(f"no thread can be started for {self._name}: {error}") from error
 
     def close(self) -> None:
         """Let idle threads end; busy ones end with their call."""

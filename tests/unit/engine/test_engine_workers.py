@@ -6,9 +6,12 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+import pytest
+
 from watchtower_agent.actions.executor import AT_ONCE
 from watchtower_agent.engine import client
 from watchtower_agent.engine.workers import Workers
+from watchtower_agent.errors import TemporaryError
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -69,3 +72,37 @@ async def test_idle_threads_end_and_a_later_call_is_answered_all_the_same() -> N
 
 def test_there_is_a_thread_for_each_action() -> None:
     assert client.THREADS >= AT_ONCE
+
+
+def refused(_: threading.Thread) -> None:
+    """As at TasksMax."""
+    raise RuntimeError("can't start new thread")
+
+
+async def test_a_call_for_which_no_thread_can_be_started_waits_for_those_that_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workers, gate = Workers("test", 3), threading.Event()
+    (first,) = await hung(workers, gate, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        second = asyncio.create_task(workers.call(lambda: "answered"))
+        await asyncio.sleep(0)
+    gate.set()
+    assert await asyncio.wait_for(second, 5) == "answered"
+    await first
+    workers.close()
+
+
+async def test_without_any_thread_a_call_fails_and_the_next_is_answered_once_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workers, done = Workers("test", 1), list[str]()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(TemporaryError, match="no thread can be started"):
+            await workers.call(done.append, "what was given up")
+    assert await asyncio.wait_for(workers.call(lambda: "answered"), 5) == "answered"
+    assert done == []
+    workers.close()
+    await until(lambda: workers.threads == 0)
