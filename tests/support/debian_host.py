@@ -29,6 +29,7 @@ agent_tree() {
 """
 _SYSTEMCTL: Final = """#!/bin/sh
 [ "$1" != is-active ] || exec test -e /active
+[ "$1" != is-failed ] || exec test -e /failed
 echo "$*" >>/calls
 """
 
@@ -95,6 +96,11 @@ class DebianHost:
             note.touch()
         else:
             note.unlink(missing_ok=True)
+
+    def fails(self) -> None:
+        """The agent has given up: its unit failed too often."""
+        self.runs(active=False)
+        (self.root / "failed").touch()
 
     def dpkg(self, *arguments: str | Path) -> str:
         """Run dpkg without a person who could answer it; what it and the package's scripts said."""

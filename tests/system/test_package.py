@@ -70,6 +70,18 @@ def test_what_runs_is_left_to_run_where_the_new_version_does_not_accept_the_conf
     assert f"try-restart {UNIT}" in host.told_systemd()
 
 
+def test_what_had_failed_too_often_is_started_by_an_upgrade_and_what_was_stopped_stays_so(
+    host: DebianHost, package: Package
+) -> None:
+    host.runs(active=False)
+    host.dpkg("--install", package.build("2"))
+    assert f"start {UNIT}" not in host.told_systemd()
+
+    host.fails()
+    host.dpkg("--install", package.build("3"))
+    assert host.told_systemd()[-2:] == [f"reset-failed {UNIT}", f"start {UNIT}"]
+
+
 def test_purged_nothing_stays_but_a_rule_of_somebodys_which_is_told(host: DebianHost) -> None:
     rule = host.root / "etc/polkit-1/rules.d/50-watchtower-agent.rules"
     rule.parent.mkdir(parents=True)
