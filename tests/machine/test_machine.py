@@ -18,7 +18,7 @@ import pytest
 from tests.machine.conftest import PASSWORD, Story
 from tests.support.agent import Told
 from tests.support.beside_docker_stats import BURN, HELD, compare_cpu, compare_memory
-from tests.support.machine import BROKER, CHECKOUT, Machine
+from tests.support.machine import BROKER, CHECKOUT, CPUS, Machine
 from tests.support.schema import validate_message
 from tests.support.tape import EngineTape, Recorded, recorded
 
@@ -102,13 +102,17 @@ async def test_the_package_is_installed_and_the_agent_runs_with_few_rights(story
     "shares",
     [
         pytest.param({"b10": 0.1, "b50": 0.5}, id="10+50"),
-        pytest.param({"b100": 1.0}, id="100"),  # all that the machine has
+        pytest.param({"b100": 1.0}, id="100"),  # all that the machine has, unless it is given more
+        *([pytest.param({"b150": 1.5}, id="150")] if CPUS > 1 else []),
     ],
 )
 async def test_cpu_is_what_docker_stats_shows_on_cgroup_v2(story: Story, shares: Mapping[str, float]) -> None:
     machine = story.machine
     try:
-        burners = {name: await run(machine, name, BURN, f"--cpus={cores:g}") for name, cores in shares.items()}
+        burners = {
+            name: await run(machine, name, f"{BURN} & {BURN}" if cores > 1 else BURN, f"--cpus={cores:g}")
+            for name, cores in shares.items()
+        }
         await compare_cpu(machine.engine, story.watch, burners, stretch=60, limit=LONG)
     finally:
         await asyncio.to_thread(machine.engine.docker, "rm", "--force", *shares)

@@ -17,6 +17,8 @@ from tests.support.engine import EngineFailedError, PrivateEngine
 CHECKOUT = Path(__file__).resolve().parents[2]
 SLOW = 20.0
 """How many times slower than a usual machine an emulated one may be."""
+CPUS = int(os.environ.get("WATCHTOWER_MACHINE_CPUS", "1"))
+"""How many processors it has."""
 BROKER = "mqtt://10.0.2.100:1883"
 """Where the machine finds the broker that runs here."""
 
