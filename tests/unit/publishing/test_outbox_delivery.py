@@ -261,6 +261,32 @@ async def test_what_waits_behind_a_refused_event_is_not_overtaken_by_a_page_that
         assert [number for number in bench.sent if number in {2, 301}] == [2, 301]
 
 
+async def test_what_is_acknowledged_while_a_page_with_it_is_read_is_not_sent_again() -> None:
+    """On the disk: a refused event, one that waits behind it, and one on another topic, which the broker has."""
+    store = AllowedMeanwhile()
+    await store.commit(Commit(events=(event(1), event(2), event(3, topic="container/start/db"))))
+    refused = True
+
+    def verdict(sent: Sent) -> Verdict | None:
+        if sent.payload == b"3":
+            return None
+        return Verdict.LATER if refused and sent.payload == b"1" else Verdict.DELIVERED
+
+    connection = FakeConnection(verdict=verdict)
+
+    async def acknowledged() -> None:
+        (last,) = connection.open
+        connection.answer(last)
+        await settle()
+
+    async with running(connection, store=store) as bench:
+        await bench.until(lambda: 3 in bench.sent)
+        store.meanwhile, refused = acknowledged, False
+        await bench.until(lambda: bench.delivery.delivered >= 3)
+        await settle()
+        assert [number for number in bench.sent if number != 1] == [3, 2]
+
+
 async def test_only_the_newest_state_waits_behind_one_on_its_way() -> None:
     connection = FakeConnection(verdict=silent)
     async with running(connection) as bench:
