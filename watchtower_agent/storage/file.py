@@ -236,7 +236,9 @@ class StoreFolder:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if ours and version == SCHEMA_VERSION:
                 Tables(connection, max_size=0).read_all()
-        except (sqlite3.DatabaseError, RottenError, UnicodeDecodeError) as error:
+        except (RottenError, ValueError, TypeError) as error:  # UnicodeDecodeError, of SQLite's message, is one
+            return str(error)
+        except sqlite3.DatabaseError as error:
             # What is asked is always right, so an error of SQLite's general kind is one of the file's content.
             if damaged(error) or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR:
                 return str(error)

@@ -346,6 +346,7 @@ async def test_an_event_that_is_none_costs_itself_alone_where_sqlite_sees_no_dam
     [
         "UPDATE records SET value = '{\"at' WHERE key = '7'",
         "UPDATE meta SET value = '{}' WHERE key = 'cursor'",
+        "UPDATE meta SET value = 'many' WHERE key = 'state_version'",
         "UPDATE ledger SET verb = 'restirt' WHERE id = 'd1'",
         "UPDATE ledger SET decision = '[]' WHERE id = 'd2'",
         "UPDATE seen SET event_id = CAST(x'ff' AS TEXT) WHERE number = 3",
@@ -365,5 +366,20 @@ async def test_a_memory_that_is_not_what_was_written_does_not_keep_the_agent_fro
     assert (resume.cursor, resume.records, resume.acts) == (None, {}, ())
     assert resume.store_was_reset is not None
     assert await store.open_intents() == []
+    assert await waiting(store) == list(range(1, 21))
+    await store.close()
+
+
+@pytest.mark.parametrize("note", ["[", "7", "[1]"])
+async def test_a_note_that_is_not_what_was_written_leaves_the_count_unknown(tmp_path: Path, note: str) -> None:
+    await filled(tmp_path, 20)
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'undelivered'", (note,))
+        connection.commit()
+
+    store = await opened(tmp_path)
+
+    assert (await reset_of(store)).count is None
+    assert (await store.load()).cursor is not None
     assert await waiting(store) == list(range(1, 21))
     await store.close()
