@@ -17,6 +17,7 @@ from watchtower_agent.state.clock_steps import MOST, ClockSteps
 
 HOURS = 3600.0
 OLD = '  - {name: old, select: {name: "*"}, when: uptime > 2h, then: {notify: {}}}\n'
+NEW = '  - {name: new, select: {name: "*"}, when: age < 5m, then: {notify: {}}}\n'
 MADE = '  - {name: made, select: {name: "*"}, when: age > 2h, then: {notify: {}}}\n'
 WEEKLY = '  - {name: weekly, select: {name: "*"}, when: uptime > 7d, then: {restart: {}}}\n'
 GRACE = '  - {name: hot, select: {name: "*"}, when: memory.percent > 90% and uptime > 12m, then: {restart: {}}}\n'
@@ -273,22 +274,125 @@ def test_the_clock_of_an_engine_elsewhere_is_not_set_with_ours() -> None:
     assert uptime(agent) == pytest.approx(20, abs=1), "on its own clock it started 20 s ago"
 
 
+# --- a clock that was set back shows times again ----------------------------------------------------------------------
+
+
+def shows_its_start_again(agent: Host) -> None:
+    """The container ran for ten minutes; the clock is set back by an hour, and 50 minutes pass."""
+    agent.clock.step_wall(-HOURS)
+    agent.tick()
+    agent.clock.advance(HOURS - 602)
+    agent.tick()
+
+
+@pytest.mark.parametrize("away", [0.0, 5.0], ids=["while it runs", "and the agent starts anew"])
+def test_what_ran_before_is_no_younger_when_the_clock_shows_its_start_again(away: float) -> None:
+    agent = host(NEW + OLD)
+    agent.clear()
+    shows_its_start_again(agent)
+    if away:
+        agent.dies(away=away)
+        agent.comes_back()
+    for _ in range(10):
+        agent.tick()
+        assert uptime(agent) == pytest.approx(agent.clock.monotonic - 1000, abs=1)
+    assert agent.told == []
+
+
+def test_nor_where_the_clock_was_set_while_the_agent_was_away() -> None:
+    agent = host(NEW)
+    agent.clear()
+    agent.dies(away=10)
+    agent.clock.step_wall(-610)
+    agent.comes_back()
+    agent.tick(3)
+    assert uptime(agent) == pytest.approx(614, abs=1)
+    assert agent.told == []
+
+
+def test_its_health_check_does_not_have_its_time_to_start_again() -> None:
+    agent = host(SICK, check=True)
+    shows_its_start_again(agent)
+    agent.docker.health()
+    agent.tick(2)
+    assert agent.of(Held) == []
+    assert agent.did == [("restart", "web")]
+
+
+def test_what_starts_in_the_hour_that_is_shown_twice_is_young() -> None:
+    agent = host(NEW)
+    agent.clear()
+    shows_its_start_again(agent)
+    agent.clock.step_wall(NOW - agent.clock.wall)
+    agent.docker.create("db")  # at the very time of the clock at which the first was made
+    agent.deliver()
+    assert agent.record("db").started == agent.record("web").started
+    agent.docker.restart()
+    agent.deliver()
+    agent.tick(2)
+    assert {row["name"]: row["uptime"] for row in agent.top()["containers"]} == pytest.approx(
+        {"web": 2, "db": 2}, abs=1
+    )
+    assert [outcome.decision.target.name for outcome in agent.told] == ["db"]
+
+
+def test_what_an_inspection_tells_more_exactly_was_known_as_well() -> None:
+    """It was asked for when the event came, and answered once the clock was set."""
+    agent = Host(first_start=True)
+    agent.connect()
+    made = agent.docker.create()
+    assert made.detail is not None
+    earlier = replace(made.detail, started_at=NOW - 0.2)
+    agent.docker.containers[made.id] = replace(made, created_at=NOW - 0.3, detail=earlier)
+    agent.read()
+    agent.clock.advance(10)
+    agent.clock.step_wall(-HOURS)
+    agent.see(agent.sample({}))
+    agent.inspect()
+    agent.clock.advance(HOURS)
+    agent.tick()
+    record, now = agent.record(), agent.clock.now()
+    assert record.started == NOW - 0.2
+    assert agent.pipeline.state.uptime(record, now) == pytest.approx(HOURS + 11, abs=0.3)
+    created = agent.pipeline.state.age(record.container.created_at, now, made.id)
+    assert created == pytest.approx(HOURS + 11, abs=0.4)
+
+
+def test_which_stamps_were_known_is_written_when_that_changes_and_learnt_anew_by_a_new_store() -> None:
+    agent = host(OLD)
+    agent.clock.step_wall(-HOURS)
+    (kept,) = [each for each in agent.see(agent.sample({})).commit().records if each.key == "stamps"]
+    for _ in range(70):
+        agent.clock.advance(1)
+        assert [each for each in agent.see(agent.sample({})).commit().records if each.key == "stamps"] == []
+    agent.remember("clock", "stamps", {})
+    agent.see(GapObserved(reason="store_reset", since=agent.clock.wall, until=agent.clock.wall))
+    assert agent.store_records("clock")["stamps"] == kept.value
+    agent.clock.reboot(60)
+    agent.comes_back()
+    assert agent.store_records("clock")["stamps"] == {"boot": "boot-1+1", "known": []}
+
+
 # --- whatever happens to the clock ------------------------------------------------------------------------------------
 
-happenings = st.lists(
-    st.one_of(
-        st.tuples(st.just("advance"), st.floats(0.5, 1e6)),
-        st.tuples(st.just("step"), st.floats(2.0, 1e8)),
+
+def happening(*, both_ways: bool = False) -> st.SearchStrategy[tuple[str, float]]:
+    """What may happen to a clock: it is set forwards only; or both ways and by little, so that it shows times again."""
+    by = st.floats(2.0, 900.0 if both_ways else 1e8)
+    return st.one_of(
+        st.tuples(st.just("advance"), st.floats(0.5, 900.0 if both_ways else 1e6)),
+        st.tuples(st.just("step"), by | by.map(lambda forwards: -forwards) if both_ways else by),
         st.tuples(st.just("suspend"), st.floats(1.0, 1e6)),
         st.tuples(st.just("stamp"), st.just(0.0)),
         st.tuples(st.just("restart"), st.just(0.0)),
-    ),
-    max_size=MOST,
-)
+    )
 
 
-def ages(clock: FakeClock, what: list[tuple[str, float]]) -> list[tuple[float, float]]:
-    """Of every stamp that was made: how old it is, and what is said of it."""
+happenings = st.lists(happening(), max_size=MOST)
+
+
+def ages(clock: FakeClock, what: list[tuple[str, float]], *, known: bool = False) -> list[tuple[float, float]]:
+    """Of every stamp that was made: how old it is, and what is said of it; known: by who has each from then on."""
     steps = ClockSteps()
     stamps: list[tuple[float, float]] = []
     steps.look(clock.now())
@@ -298,11 +402,15 @@ def ages(clock: FakeClock, what: list[tuple[str, float]]) -> list[tuple[float, f
             stamps.append((clock.wall, clock.monotonic + clock.asleep))
             clock.advance(0.5)
         elif happening == "restart":
-            steps = ClockSteps.restored(json.loads(json.dumps(steps.stored())))
+            steps = ClockSteps.restored(
+                json.loads(json.dumps(steps.stored())), json.loads(json.dumps(steps.stored_stamps()))
+            )
         else:
             {"advance": clock.advance, "step": clock.step_wall, "suspend": clock.suspend}[happening](seconds)
-        steps.look(clock.now())
-    found = [(clock.monotonic + clock.asleep - made, steps.age(stamp, clock.now())) for stamp, made in stamps]
+        steps.look(clock.now(), [(f"{made}", stamp) for stamp, made in stamps] if known else ())
+    found = [
+        (clock.monotonic + clock.asleep - made, steps.age(stamp, clock.now(), f"{made}")) for stamp, made in stamps
+    ]
     return [(true, said) for true, said in found if said is not None]
 
 
@@ -310,6 +418,19 @@ def ages(clock: FakeClock, what: list[tuple[str, float]]) -> list[tuple[float, f
 def test_however_often_the_clock_is_set_forward_all_is_as_old_as_it_is(what: list[tuple[str, float]]) -> None:
     for true, said in ages(FakeClock(), what):
         assert said == pytest.approx(true, abs=0.01)
+
+
+@given(what=st.lists(happening(both_ways=True), max_size=MOST))
+def test_however_the_clock_is_set_what_was_known_before_is_as_old_as_it_is(what: list[tuple[str, float]]) -> None:
+    for true, said in ages(FakeClock(), what, known=True):
+        assert said == pytest.approx(true, abs=0.01)
+
+
+def test_of_very_many_steps_back_what_was_known_before_all_of_them_is_as_old_as_it_is() -> None:
+    happened = [("stamp", 0.0), *[("step", -10.0), ("stamp", 0.0)] * (3 * MOST)]
+    found = ages(FakeClock(), happened, known=True)
+    assert found[0][1] == pytest.approx(found[0][0], abs=0.01)
+    assert all(said == pytest.approx(true, abs=0.01) for true, said in found[-MOST:])
 
 
 def test_of_very_many_steps_the_oldest_are_taken_together_and_nothing_is_too_old() -> None:
@@ -343,11 +464,12 @@ json_values = st.recursive(
     stored=json_values.map(lambda value: value if isinstance(value, dict) else {})
     | st.fixed_dictionaries(
         {"boot": st.just("boot-1") | json_values, "ahead": json_values, "steps": json_values, "looked": json_values}
-    )
+    ),
+    stamps=st.fixed_dictionaries({"boot": st.just("boot-1") | json_values, "known": json_values}),
 )
-def test_whatever_the_store_says_an_age_is_a_number(stored: dict[str, object]) -> None:
+def test_whatever_the_store_says_an_age_is_a_number(stored: dict[str, object], stamps: dict[str, object]) -> None:
     clock = FakeClock()
-    steps = ClockSteps.restored(stored)
+    steps = ClockSteps.restored(stored, stamps)
     steps.look(clock.now())
     age = steps.age(NOW - 100, clock.now())
     assert age is not None

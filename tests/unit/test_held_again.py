@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from tests.support.core import Host
 from watchtower_agent.model.decision import Decision, Guard, Held, Target, TargetKind, Verb
@@ -144,6 +144,8 @@ CAUSES: dict[str, tuple[str, Callable[[Host], None]]] = {
 @pytest.mark.parametrize("cause", CAUSES)
 @settings(max_examples=10)
 @given(pauses=st.lists(st.integers(1, 180), min_size=40, max_size=40), steps=st.lists(st.floats(-4e4, 4e4), max_size=2))
+@example(pauses=[1] * 40, steps=[-3602.0])  # to the moment at which the containers started
+@example(pauses=[1] * 40, steps=[-3640.0])  # which the clock shows again in the middle
 def test_one_cause_is_told_once(cause: str, pauses: list[int], steps: list[float]) -> None:
     policies, held_by = CAUSES[cause]
     agent = sick(policies, held_by=held_by)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
 from typing import Final
 
 from watchtower_agent.loop.publication import Publication
@@ -10,7 +12,7 @@ from watchtower_agent.model.commit import Record
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.values import dataclass
-from watchtower_agent.state.clock_steps import ClockSteps
+from watchtower_agent.state.clock_steps import ClockSteps, Stamped
 from watchtower_agent.state.host_state import HostState
 
 KIND: Final = "clock"
@@ -36,12 +38,15 @@ class ClockWatch:
     """Earlier boots of the host, on the monotonic clock of this one. Durable."""
     _kept: float | None = None
     """When that was written last, on the monotonic clock."""
+    _kept_stamps: Mapping[Stamped, float] = field(default_factory=dict)
+    """Which stamps from before steps were written last. They may be thousands, and are not written each minute."""
 
     def resume(self, resume: Resume, now: Instant) -> float:
         """Take in what an earlier run stored. Gives the seconds by which the wall clock was stepped since."""
         known = resume.records.get(KIND, {})
         self._seen, self._boots = Instant.restored(known.get("seen")), Boots.restored(known, now)
-        self.state.clock = ClockSteps.restored(known.get("steps", {}))
+        self.state.clock = ClockSteps.restored(known.get("steps", {}), known.get("stamps", {}))
+        self._kept_stamps = self.state.clock.known
         return now.stepped_since(self._seen)
 
     def look(self, now: Instant, *, last: bool = False) -> float:
@@ -64,11 +69,14 @@ class ClockWatch:
         if self.state.look_at_clock(now) or step or anew or due or last:
             self._kept = now.monotonic
             self._remember()
+        if self.state.clock.known is not self._kept_stamps:
+            self._remember_stamps()
         return step
 
     def remember_again(self) -> None:
         """The store was lost while running: put what it must know into the new one."""
         self._remember()
+        self._remember_stamps()
         self._remember_boots()
 
     def _remember(self) -> None:
@@ -76,6 +84,10 @@ class ClockWatch:
             records = self.publication.out.records
             records.append(Record(kind=KIND, key="seen", value=self._seen.stored()))
             records.append(Record(kind=KIND, key="steps", value=self.state.clock.stored()))
+
+    def _remember_stamps(self) -> None:
+        self._kept_stamps = self.state.clock.known
+        self.publication.out.records.append(Record(kind=KIND, key="stamps", value=self.state.clock.stored_stamps()))
 
     def _remember_boots(self) -> None:
         """With the clock of a new boot: else what was done to it before would be forgotten by the next start."""

@@ -6,7 +6,7 @@ listings) comes back as synthetic events.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import field, replace
 
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus
@@ -18,10 +18,11 @@ from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.attribution import HANDS_OFF, EndCause
 from watchtower_agent.state.averages import Averages
-from watchtower_agent.state.clock_steps import ClockSteps
+from watchtower_agent.state.clock_steps import ClockSteps, Stamped
 from watchtower_agent.state.differences import Difference, appeared, changes, conclude, given_up, is_named, vanished
 from watchtower_agent.state.engine_state import EngineState
 from watchtower_agent.state.history import History
+from watchtower_agent.state.life import TOLD_WITHIN
 from watchtower_agent.state.own_action import own_action
 from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, ended_by_itself, judge_signal_anew, met
 from watchtower_agent.state.sampled import OF_LIMITS, learn_oom_kills, sampled
@@ -214,7 +215,7 @@ class HostState:
             return False, events
         detail = fresh.detail
         if detail is not None:
-            record.started = detail.started_at or record.started
+            self._started(record, detail.started_at)
             record.exit_code = detail.exit_code if not fresh.running else record.exit_code
             record.ended = detail.finished_at or record.ended
             record.settled_after_end = fresh.status is ContainerStatus.EXITED
@@ -231,7 +232,17 @@ class HostState:
             judge_signal_anew(record, uncertain_until=self.engine.uncertain_until)
         return False, events
 
+    def _started(self, record: ContainerRecord, at: float | None) -> None:
+        """An inspection tells exactly what an event told."""
+        if not at:
+            return
+        if record.started is not None and 0 <= record.started - at <= TOLD_WITHIN:
+            self.clock.told_anew(record.container.id, at, record.started)
+        record.started = at
+
     def _redescribe(self, record: ContainerRecord, fresh: Container) -> None:
+        # A listing tells whole seconds of when it was created, an inspection more.
+        self.clock.told_anew(fresh.id, fresh.created_at, record.container.created_at)
         if fresh.name != record.container.name:
             self.names_gone.add(record.container.name)
         record.container = fresh
@@ -349,15 +360,31 @@ class HostState:
 
     def look_at_clock(self, now: Instant) -> bool:
         """Look whether the wall clock was set. Gives whether the next run must know of what was seen."""
-        step = self.clock.look(now)
+        step = self.clock.look(now, self._stamps())
         if step and self.engine.elsewhere:
             self.engine.clock_offset -= step  # its clock was not set with ours
         return step is not None
 
-    def age(self, stamp: float, now: Instant) -> float | None:
-        """Seconds since the engine made a stamp, however often the clock was set since; None for one of the future."""
+    def _stamps(self) -> Iterator[Stamped]:
+        """All that stay, and whose age is asked for."""
+        yield "", self.engine.since
+        if self.engine.info is not None and self.engine.info.started_at is not None:
+            yield "", self.engine.info.started_at
+        for container_id, record in self.containers.items():
+            yield container_id, record.container.created_at
+            if record.started is not None:
+                yield container_id, record.started
+
+    def age(self, stamp: float, now: Instant, of: str = "") -> float | None:
+        """Seconds since the engine made a stamp, however often the clock was set since; None for one of the future.
+
+        Args:
+            stamp: Seconds since the epoch.
+            now: The present.
+            of: Id of the container in whose record it stands: then it is known to be no younger than that.
+        """
         if not self.engine.elsewhere:
-            return self.clock.age(stamp, now)
+            return self.clock.age(stamp, now, of)
         age = now.wall + self.engine.clock_offset - stamp
         return max(0.0, age) if age >= -AHEAD else None
 
@@ -365,7 +392,7 @@ class HostState:
         """Seconds since a container's present life began; None when it does not run, or that is not known."""
         if record.started is None or not record.container.running:
             return None
-        return self.age(record.started, now)
+        return self.age(record.started, now, record.container.id)
 
     # --- values -------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Final
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.record import ContainerRecord
 
-_TOLD_WITHIN: Final = 1.0
+TOLD_WITHIN: Final = 1.0
 """Seconds from a container's StartedAt to the stamp of the event that tells of it, on the engine's own clock."""
 
 
@@ -37,11 +37,11 @@ class Life:
         if now == self:
             return self
         if self.inspected is None and now.inspected is not None:
-            same = self.started is None or now.inspected <= self.started + _TOLD_WITHIN
+            same = self.started is None or now.inspected <= self.started + TOLD_WITHIN
         elif now.inspected is not None:
             same = now.inspected == self.inspected
         elif self.inspected is not None and now.started is not None:
-            same = 0 <= now.started - self.inspected <= _TOLD_WITHIN  # its event came after the inspection
+            same = 0 <= now.started - self.inspected <= TOLD_WITHIN  # its event came after the inspection
         else:
             same = now.started == self.started
         if not same:

@@ -35,7 +35,7 @@ _CONTAINER: Mapping[str, Callable[[ContainerRecord], Value]] = {
 """What the engine tells of a container. The health of one that does not run is `none`: nothing checks it."""
 
 _AGES: Mapping[str, Callable[[HostState, ContainerRecord, Instant], float | None]] = {
-    "age": lambda state, r, now: state.age(r.container.created_at, now),
+    "age": lambda state, r, now: state.age(r.container.created_at, now, r.container.id),
     "uptime": lambda state, r, now: state.uptime(r, now),
 }
 """How long ago that was which the engine tells of a container."""
