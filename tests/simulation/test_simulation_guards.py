@@ -12,7 +12,7 @@ from tests.support.numbers import FULL, drill
 from tests.support.simulation.invariants import INVARIANTS, Invariant, NothingOfAPolicyThatIsOfNoUse
 from tests.support.simulation.simulation import Simulation, busy, simulation
 from tests.support.simulation.workload import STEADY, crash_loop, falls_sick
-from watchtower_agent.loop import pipeline
+from watchtower_agent.loop import engine_intake
 from watchtower_agent.model.decision import Held, Verb
 from watchtower_agent.model.pause import Paused, PauseScope
 from watchtower_agent.policies.guards import order
@@ -120,6 +120,6 @@ def test_no_rename_frees_a_container_of_what_is_counted_for_it(monkeypatch: pyte
     assert [of_names(renamed_in_trouble(seed)) for seed in range(seeds)] == [set()] * seeds
     if not FULL:
         return  # that it does see who is freed takes twice as long again
-    monkeypatch.setattr(pipeline, "renamed", lambda *_: None)
+    monkeypatch.setattr(engine_intake, "renamed", lambda *_: None)
     freed = set().union(*(of_names(renamed_in_trouble(seed)) for seed in range(5)))
     assert freed >= {"backoff", "budget", "breaker"}

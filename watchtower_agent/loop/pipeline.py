@@ -12,12 +12,11 @@ from watchtower_agent.loop import announcements, settings_news
 from watchtower_agent.loop.clock_watch import ClockWatch
 from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
-from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineTold, EngineWatch
-from watchtower_agent.loop.hang_watch import HangWatch
+from watchtower_agent.loop.engine_intake import DiskTold, EngineIntake
+from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineTold
 from watchtower_agent.loop.pausing import Pausing
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.loop.rechecking import recheck
-from watchtower_agent.loop.renaming import renamed
 from watchtower_agent.loop.reverting import revert
 from watchtower_agent.loop.sample_watch import SampleWatch
 from watchtower_agent.loop.scheduling import KIND, Scheduling
@@ -25,16 +24,13 @@ from watchtower_agent.loop.setting_off import set_off
 from watchtower_agent.loop.settings_news import SettingsRejected, SettingsTaken
 from watchtower_agent.loop.shared_causes import SharedCauses
 from watchtower_agent.model.approval import ApprovalAnswered
-from watchtower_agent.model.commit import Record
 from watchtower_agent.model.decision import Dropped, Held
-from watchtower_agent.model.engine_event import EXEC_ACTIONS, Cursor, EngineEvent, EventKind, Origin
+from watchtower_agent.model.engine_event import EXEC_ACTIONS
 from watchtower_agent.model.fact import AgentInfo
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
     ContainerObserved,
-    EngineFound,
-    EngineLost,
     EngineObservation,
     EventsObserved,
     GapObserved,
@@ -49,7 +45,7 @@ from watchtower_agent.model.observation import (
 )
 from watchtower_agent.model.outcome import Intent, Outcome, Unsettled
 from watchtower_agent.model.pause import PauseAsked, ResumeAsked
-from watchtower_agent.model.removal import DiskListed, DiskUnlisted, PlanAsked, PruneAsked, Removed, Retagged
+from watchtower_agent.model.removal import PlanAsked, PruneAsked
 from watchtower_agent.model.revert import RevertAsked
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.model.shared_cause import FailureCount, SharedCauseRule
@@ -62,13 +58,7 @@ from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.ports.delivery import Composer
 from watchtower_agent.state.averages import USUAL, Averages
-from watchtower_agent.state.differences import is_named
-from watchtower_agent.state.host_state import INSPECT_AFTER, READ_ANEW_AFTER, HostState
-from watchtower_agent.state.record import is_ours
-from watchtower_agent.state.remembered import record_from_json
-
-DiskTold = DiskListed | DiskUnlisted | Removed | Retagged
-"""What the engine tells of its disk."""
+from watchtower_agent.state.host_state import HostState
 
 Told = Notice | PauseAsked | ResumeAsked | ApprovalAnswered | TriggerAsked | RevertAsked | PlanAsked | PruneAsked
 """What people want, and what parts of the agent have to say."""
@@ -148,12 +138,10 @@ class Pipeline:
     problems: tuple[str, ...] = ()
     problem_count: int = 0
     _tick: bool = False
-    _cursor: Cursor | None = None
-    _engine: EngineWatch = field(init=False)
-    _hangs: HangWatch = field(init=False)
     _sampler: SampleWatch = field(init=False)
     _scheduling: Scheduling = field(init=False)
     _causes: SharedCauses = field(init=False)
+    _engine: EngineIntake = field(init=False)
     _sources: SourcesWanted | None = None
     _asks_siblings: bool | None = None
     _clock: ClockWatch = field(init=False)
@@ -174,8 +162,7 @@ class Pipeline:
             excuse=self.decisions.breaking.excuse,
         )
         self._clock = ClockWatch(self.state, self.publication)
-        self._engine = EngineWatch(self.state, self.publication, self._say)
-        self._hangs = HangWatch(self.state, self._say)
+        self._engine = EngineIntake(self.state, self.publication, self.decisions, self.pausing, self._causes)
         self._sampler = SampleWatch(options.interval, self._say)
         self._scheduling = Scheduling(self.state, self.publication, self.decisions, self._say)
 
@@ -197,7 +184,7 @@ class Pipeline:
     @property
     def hanging(self) -> Mapping[str, float]:
         """Container -> since when its inspection hangs, seconds since the epoch."""
-        return self._hangs.since
+        return self._engine.hangs.since
 
     def urgent(self, container_ids: Iterable[str]) -> frozenset[str]:
         """Those of them that something waits for: they were never inspected, or a decision about them is held."""
@@ -218,14 +205,7 @@ class Pipeline:
     def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
         """Take in what the store remembers of an earlier run. Called once, before the first step."""
         self.publication.resume(resume)
-        self._cursor = resume.cursor
-        for container_id, stored in resume.records.get("container", {}).items():
-            record = record_from_json(stored)
-            if record is not None:
-                self.state.containers[container_id] = record
-        if self.state.containers:
-            self.publication.watch()  # those that run still have a cgroup, whether or not the engine answers
-        self.state.baseline = bool(resume.records.get("baseline"))
+        self._engine.resume(resume)
         self.decisions.resume(resume, interrupted, now, stepped=self._clock.resume(resume, now))
         self._scheduling.resume(resume.records.get(KIND, {}))
         self.pausing.resume(resume, now)
@@ -281,7 +261,7 @@ class Pipeline:
             self.decisions.resizing.forget(now)
             judgements = self.decisions.scaling.judgements(now)
             self.publication.metrics(now, self.options.interval, self.options.metrics_interval, judgements)
-            self._inspect(self.decisions.to_inspect(now))
+            self.publication.out.inspect.update(dict.fromkeys(self.decisions.to_inspect(now)))
             self._tick = False
         self.decisions.pruning.tracking.remember(now)
         self.publication.states(self._info(), now, last=last)
@@ -304,19 +284,17 @@ class Pipeline:
             self._asks_siblings = asks_siblings
             self.publication.out.sources = replace(self._sources, siblings=self._sources.siblings and asks_siblings)
 
-    def _inspect(self, container_ids: Iterable[str]) -> None:
-        self.publication.out.inspect.update(dict.fromkeys(container_ids))
-
     def _take(self, observation: Observation, now: Instant) -> None:
         match observation:
             case EventsObserved():
-                self._engine_events(observation, now)
+                self._engine.events(observation, now)
             case SampleBatch():
                 self._samples(observation, now)
             case InventoryObserved():
-                self._inventory(observation, now)
+                self._engine.inventory(observation, now)
+                self._scheduling.listed = True
             case ContainerObserved():
-                self._inspection(observation, now)
+                self._engine.inspection(observation, now)
             case Outcome() | Unsettled():
                 self.decisions.returned(observation, now)
             case PolicySet() | PoliciesRejected() | SettingsTaken() | SettingsRejected():
@@ -356,77 +334,19 @@ class Pipeline:
             case PauseAsked() | ResumeAsked():
                 self.pausing.take(told, now)
 
-    def _engine_events(self, seen: EventsObserved, now: Instant) -> None:
-        self.state.engine.event_lag = seen.lag
-        self._engine.alive(now, ago=seen.lag)
-        for event in seen.events:
-            self._engine_event(event, now)
-
-    def _engine_event(self, event: EngineEvent, now: Instant) -> None:
-        known = self.state.containers.get(event.actor_id) if event.kind is EventKind.CONTAINER else None
-        own = known.own if known is not None and is_ours(known, event) else None
-        name = known.container.name if known is not None and is_named(known.container) else ""
-        record = self.state.apply_event(event)
-        if record is not None and name and record.container.name != name:
-            renamed(name, record, self.decisions, self.pausing, now)
-        if event.origin is not Origin.SYNTHETIC:
-            self._handled(Cursor(time_ns=event.time_ns, event_id=event.id))
-            self.publication.out.event_ids.append(event.id)
-        by_us = own.correlation_id if own is not None else self.decisions.pruning.caused(event, now)
-        correlation = by_us or event.id
-        self._engine.event(event)
-        self.decisions.pruning.tracking.event(event, now)
-        self.publication.tell(event, correlation, now, record=record)
-        if event.action in EXEC_ACTIONS:
-            return
-        self.publication.out.look_again |= event.kind is EventKind.SERVICE
-        if event.kind is EventKind.CONTAINER and event.action == "destroy":
-            self._hangs.gone(event.actor_id)
-            self.decisions.under_way.settling.gone(event.actor_id, now)
-        if (known is None or event.action in INSPECT_AFTER) and event.actor_id in self.state.containers:
-            self._inspect([event.actor_id])
-        if event.kind is EventKind.CONTAINER and event.action in READ_ANEW_AFTER:
-            self.publication.out.anew.append(event.actor_id)
-        if event.kind is EventKind.CONTAINER:
-            self.decisions.sees(event.actor_id, now, killed=event.action == "oom")
-        if record is not None:
-            self._causes.take(event, record, now)
-        if own is None and not by_us:  # what the agent itself caused triggers nothing
-            self.decisions.trigger(event, record, correlation, now)
-
-    def _handled(self, cursor: Cursor) -> None:
-        self._cursor = self.publication.out.cursor = cursor
+    def _engine_room(self, seen: EngineTold | DiskTold | InspectionHung, now: Instant) -> None:
+        if isinstance(seen, GapObserved) and seen.reason == "store_reset":
+            self._remember_again(now)
+        self._engine.told(seen, now)
 
     def recheck(self, intent: Intent, now: Instant) -> Held | Dropped | None:
         """Whether it is wanted still, and every guard once more, immediately before the write."""
         self._look_at_clock(now)
         return recheck(self.decisions, intent, now)
 
-    # --- what the engine room tells ---------------------------------------------------------------------
-
-    def _engine_room(self, seen: EngineTold | DiskTold | InspectionHung, now: Instant) -> None:
-        if isinstance(seen, InspectionHung):
-            self._hangs.hung(seen, now)
-            return
-        if isinstance(seen, DiskTold):
-            self.decisions.prune_wishes.disk_seen(seen, now)
-            return
-        if isinstance(seen, GapObserved) and seen.reason == "store_reset":
-            self._remember_again(now)
-        if isinstance(seen, EngineFound) and seen.restarted:
-            self._causes.engine_restarted()
-        if isinstance(seen, EngineLost):
-            self._hangs.engine_lost()
-        self._engine.take(seen, now)
-        self.decisions.pruning.tracking.engine(seen, now)
-
     def _remember_again(self, now: Instant) -> None:
         """The store turned out to be damaged and was set aside: what the next start must know goes into the new one."""
-        if self.state.baseline:
-            self.publication.out.records.append(Record(kind="baseline", key="made", value={"at": now.wall}))
-        if self._cursor is not None:
-            self._handled(self._cursor)
-        self.state.changed.update(self.state.containers)
+        self._engine.remember_again(now)
         self._clock.remember_again()
         self.publication.publish_again()
         self.decisions.remember_again()
@@ -435,37 +355,6 @@ class Pipeline:
         self._scheduling.remember_again()
         self.pausing.remember_again()
         self._causes.remember_again()
-
-    def _inventory(self, inventory: InventoryObserved, now: Instant) -> None:
-        self._engine.alive(now)
-        first = not self.state.baseline
-        if inventory.listening_since is not None:
-            self._handled(inventory.listening_since)
-        for event in self.state.apply_inventory(inventory):
-            self._engine_event(event, now)
-        if first:
-            self.publication.out.records.append(Record(kind="baseline", key="made", value={"at": inventory.at}))
-            self._causes.listed_first(now)
-        self.decisions.under_way.settling.engine_is_back(now)
-        self.publication.clear_ghosts()
-        self._engine.listed(now)
-        self._scheduling.listed = True
-        self._inspect(self.state.containers)
-        for target in list(self.decisions.under_way.settling.intents):
-            if target not in self.state.containers:
-                self.decisions.under_way.settling.gone(target, now)
-
-    def _inspection(self, seen: ContainerObserved, now: Instant) -> None:
-        self._engine.alive(now)
-        self._hangs.answered(seen, now)
-        again, events = self.state.apply_inspection(seen)
-        if again:
-            self._inspect([seen.container_id])
-            return
-        self.decisions.resizing.inspected(seen.container_id)
-        for event in events:
-            self._engine_event(event, now)
-        self.decisions.under_way.settling.settle(seen, now)
 
     # --- samples ----------------------------------------------------------------------------------------
 
