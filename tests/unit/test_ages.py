@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from tests.support.core import INFO, NOW, FakeClock, Host
 from watchtower_agent.loop.overview import Sort
-from watchtower_agent.model.decision import Guard, Held
+from watchtower_agent.model.decision import Dropped, Guard, Held
 from watchtower_agent.model.observation import EngineFound, GapObserved
 from watchtower_agent.state.clock_steps import MOST, ClockSteps
 
@@ -319,6 +319,40 @@ def test_its_health_check_does_not_have_its_time_to_start_again() -> None:
     assert agent.did == [("restart", "web")]
 
 
+AGAIN = pytest.mark.parametrize("again", [False, True], ids=["one run", "the agent starts anew"])
+
+
+@AGAIN
+def test_what_is_measured_just_before_its_start_is_shown_again_is_of_its_present_life(*, again: bool) -> None:
+    agent = host('  - {name: hot, select: {name: "*"}, when: memory.percent > 90%, for: 3s, then: {restart: {}}}\n')
+    agent.clock.step_wall(-640)
+    agent.tick()
+    if again:
+        agent.dies()
+        agent.comes_back()
+    agent.tick(5, memory_percent=95.0)
+    assert agent.did == [("restart", "web")]
+    agent.carry_out()
+    assert agent.record().comparable_start(agent.clock.wall) == agent.record().started
+
+
+@AGAIN
+def test_nor_is_what_fails_then_taken_for_started_since(*, again: bool) -> None:
+    agent = host(
+        '  - {name: sick, select: {name: "*"}, on: {container: health_status}, then: {restart: {}}}\n', check=True
+    )
+    agent.clock.step_wall(-640)
+    agent.tick()
+    if again:
+        agent.dies()
+        agent.comes_back()
+    agent.docker.health()
+    agent.deliver()
+    agent.tick(3)
+    assert agent.did == [("restart", "web")]
+    assert agent.of(Dropped) == []
+
+
 def test_what_starts_in_the_hour_that_is_shown_twice_is_young() -> None:
     agent = host(NEW)
     agent.clear()
@@ -353,6 +387,7 @@ def test_what_an_inspection_tells_more_exactly_was_known_as_well() -> None:
     agent.tick()
     record, now = agent.record(), agent.clock.now()
     assert record.started == NOW - 0.2
+    assert record.comparable_start(now.wall) is None
     assert agent.pipeline.state.uptime(record, now) == pytest.approx(HOURS + 11, abs=0.3)
     created = agent.pipeline.state.age(record.container.created_at, now, made.id)
     assert created == pytest.approx(HOURS + 11, abs=0.4)

@@ -47,6 +47,7 @@ class ClockWatch:
         self._seen, self._boots = Instant.restored(known.get("seen")), Boots.restored(known, now)
         self.state.clock = ClockSteps.restored(known.get("steps", {}), known.get("stamps", {}))
         self._kept_stamps = self.state.clock.known
+        self.state.mark_starts()
         return now.stepped_since(self._seen)
 
     def look(self, now: Instant, *, last: bool = False) -> float:

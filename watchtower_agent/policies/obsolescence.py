@@ -150,7 +150,7 @@ def overtaken(waiting: Waiting, record: ContainerRecord | None, now: Instant) ->
     name = record.container.name
     if waiting.event is not None and not still_true(waiting.event, record, now):
         return f"{name} has been {'started' if record.container.running else 'stopped'} meanwhile"
-    begun = record.started if record.started is not None and now.may_be_past(record.started) else None
+    begun = record.comparable_start(now.wall)
     cause = waiting.event.time if waiting.event is not None else decision.decided_at
     if decision.verb in {Verb.RESTART, Verb.START} and begun is not None and begun > cause:
         return f"{name} has been started meanwhile"

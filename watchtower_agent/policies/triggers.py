@@ -129,8 +129,8 @@ def still_true(event: EngineEvent, record: ContainerRecord | None, now: Instant)
             true = record.container.running and record.container.health.value == event.detail
         case "oom" | "kill":
             # It happened to that life of the container, which may go on.
-            started = record.started
-            true = started is None or started <= event.time or not now.may_be_past(started)
+            started = record.comparable_start(now.wall)
+            true = started is None or started <= event.time
         case "start" | "restart" | "unpause":
             true = status is ContainerStatus.RUNNING
         case "pause":

@@ -238,6 +238,8 @@ class HostState:
             return
         if record.started is not None and 0 <= record.started - at <= TOLD_WITHIN:
             self.clock.told_anew(record.container.id, at, record.started)
+            if record.set_back_since == record.started:
+                record.set_back_since = at
         record.started = at
 
     def _redescribe(self, record: ContainerRecord, fresh: Container) -> None:
@@ -360,10 +362,18 @@ class HostState:
 
     def look_at_clock(self, now: Instant) -> bool:
         """Look whether the wall clock was set. Gives whether the next run must know of what was seen."""
-        step = self.clock.look(now, self._stamps())
+        step = self.clock.look(now, () if self.engine.elsewhere else self._stamps())
         if step and self.engine.elsewhere:
             self.engine.clock_offset -= step  # its clock was not set with ours
+        elif step:
+            self.mark_starts()
         return step is not None
+
+    def mark_starts(self) -> None:
+        """Of containers whose start the clock may show again: what is stamped from now on may seem to be earlier."""
+        for container_id, record in self.containers.items():
+            if record.started is not None and (container_id, record.started) in self.clock.known:
+                record.set_back_since = record.started
 
     def _stamps(self) -> Iterator[Stamped]:
         """All that stay, and whose age is asked for."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from watchtower_agent.model.container import Container, ContainerStatus, Health
 from watchtower_agent.model.engine_event import EngineEvent, Origin
+from watchtower_agent.model.instant import AHEAD
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.attribution import (
     EndCause,
@@ -86,6 +87,7 @@ class ContainerRecord:
         restarting: When Podman told that somebody restarts it, seconds since the epoch, which it does before the end;
             None if it did not in this life.
         unhealthy_by: Id of the event that told that it is unhealthy; empty when none did in this life and this run.
+        set_back_since: The start since which the clock was set back, so that it may show that time again; None: none.
     """
 
     container: Container
@@ -106,6 +108,12 @@ class ContainerRecord:
     doubted: float | None = None
     restarting: float | None = None
     unhealthy_by: str = ""
+    set_back_since: float | None = None
+
+    def comparable_start(self, now: float) -> float | None:
+        """`started`, where stamps of now (wall time) can be compared with it: not if the clock was set back since."""
+        started = self.started
+        return None if started is None or started == self.set_back_since or started > now + AHEAD else started
 
 
 def met(event: EngineEvent) -> ContainerRecord:

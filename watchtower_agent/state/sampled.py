@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence, Set as AbstractSet
 
 from watchtower_agent.model.engine_event import EngineEvent
 from watchtower_agent.model.fact import MetricsTable
-from watchtower_agent.model.instant import AHEAD
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.state.record import ContainerRecord
 
@@ -37,9 +36,10 @@ def sampled(
 def of_earlier_life(batch: SampleBatch, record: ContainerRecord, now: float) -> bool:
     """Whether the tick was before the container's present start.
 
-    A start far later than `now` (wall time) was stamped before the clock was stepped back, and tells nothing.
+    A start that was stamped before the clock was stepped back tells nothing; `now` in wall time.
     """
-    return record.started is not None and batch.at.wall < record.started <= now + AHEAD
+    begun = record.comparable_start(now)
+    return begun is not None and batch.at.wall < begun
 
 
 def row(batch: SampleBatch, slot: int | None, record: ContainerRecord, now: float) -> dict[str, float]:
