@@ -18,7 +18,7 @@ from pathlib import Path
 
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.loop.inbox import Inbox
-from watchtower_agent.loop.pipeline import Observation
+from watchtower_agent.loop.observations import Observation
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.observation import EnginePinged
 from watchtower_agent.model.sample import SampleBatch

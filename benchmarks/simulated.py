@@ -26,7 +26,9 @@ from watchtower_agent.collectors.files import RESERVE, raise_descriptor_limit
 from watchtower_agent.collectors.reader import Reader
 from watchtower_agent.collectors.request import Demand, Request
 from watchtower_agent.loop.effects import Effects
-from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOptions
+from watchtower_agent.loop.observations import Observation
+from watchtower_agent.loop.pipeline import Pipeline
+from watchtower_agent.loop.pipeline_options import PipelineOptions
 from watchtower_agent.model.observation import (
     ContainerObserved,
     EngineFound,

@@ -37,7 +37,8 @@ from watchtower_agent.identity import protection, settled_host, surroundings_of
 from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.lag import TimedSelector
 from watchtower_agent.loop.loop import Loop
-from watchtower_agent.loop.pipeline import Pipeline, PipelineOptions
+from watchtower_agent.loop.pipeline import Pipeline
+from watchtower_agent.loop.pipeline_options import PipelineOptions
 from watchtower_agent.loop.turns import Turns
 from watchtower_agent.model.decision import Severity
 from watchtower_agent.model.engine_event import EventKind

@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 
 from tests.support.store import FakeStore
 from watchtower_agent.loop.effects import Effects
+from watchtower_agent.loop.observations import Observation
 from watchtower_agent.loop.overview import Page, overview
-from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOptions
+from watchtower_agent.loop.pipeline import Pipeline
+from watchtower_agent.loop.pipeline_options import PipelineOptions
 from watchtower_agent.model.commit import Commit, Record
 from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus, Health
 from watchtower_agent.model.decision import Decision, Held, Verb

@@ -11,7 +11,7 @@ from tests.support.fake_engine import FakeEngine
 from tests.support.pruning import MIB, image
 from watchtower_agent.actions.disk import Answer, Disk
 from watchtower_agent.loop.effects import Effects
-from watchtower_agent.loop.pipeline import Observation
+from watchtower_agent.loop.observations import Observation
 from watchtower_agent.model.decision import Decision, Verb
 from watchtower_agent.model.disk_usage import DiskUsage, Image
 from watchtower_agent.model.engine_event import Origin

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from tests.support.core import INFO, Host, ended
 from tests.support.numbers import examples
 from watchtower_agent.loop.effects import Effects
-from watchtower_agent.loop.pipeline import Observation
+from watchtower_agent.loop.observations import Observation
 from watchtower_agent.model.observation import EngineFound, EngineLost
 from watchtower_agent.model.outcome import Outcome, Result
 from watchtower_agent.policies.guards.protection import Protection

@@ -11,7 +11,7 @@ import pytest
 from tests.support.core import INFO, NOW, container_id, event, policy_set
 from tests.support.store_values import intent, outcome
 from watchtower_agent.loop.inbox import Inbox
-from watchtower_agent.loop.pipeline import Observation
+from watchtower_agent.loop.observations import Observation
 from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice

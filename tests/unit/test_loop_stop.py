@@ -21,7 +21,9 @@ from watchtower_agent.engine.client import DockerEngine
 from watchtower_agent.errors import TemporaryError
 from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.loop import Loop
-from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOptions
+from watchtower_agent.loop.observations import Observation
+from watchtower_agent.loop.pipeline import Pipeline
+from watchtower_agent.loop.pipeline_options import PipelineOptions
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.message import EventMessage, MetricsMessage, StateMessage
 from watchtower_agent.model.pause import PauseAsked

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from tests.support.core import INFO, Docker, Host, ended
 from tests.support.numbers import examples
 from watchtower_agent.loop.effects import Effects
-from watchtower_agent.loop.pipeline import Observation
+from watchtower_agent.loop.observations import Observation
 from watchtower_agent.model.container import Container, ContainerStatus, Health
 from watchtower_agent.model.engine_event import EngineEvent, Origin
 from watchtower_agent.model.observation import EngineFound, EngineLost, EventsObserved, GapObserved

@@ -7,6 +7,7 @@ from dataclasses import field
 from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.engine_watch import EngineTold, EngineWatch
 from watchtower_agent.loop.hang_watch import HangWatch
+from watchtower_agent.loop.observations import DiskTold
 from watchtower_agent.loop.pausing import Pausing
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.loop.renaming import renamed
@@ -23,15 +24,11 @@ from watchtower_agent.model.observation import (
     InventoryObserved,
     Resume,
 )
-from watchtower_agent.model.removal import DiskListed, DiskUnlisted, Removed, Retagged
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.differences import is_named
 from watchtower_agent.state.host_state import INSPECT_AFTER, READ_ANEW_AFTER, HostState
 from watchtower_agent.state.record import is_ours
 from watchtower_agent.state.remembered import record_from_json
-
-DiskTold = DiskListed | DiskUnlisted | Removed | Retagged
-"""What the engine tells of its disk."""
 
 KIND = "baseline"
 """Of the records that the store keeps."""

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 
-from watchtower_agent.loop.pipeline import Observation
+from watchtower_agent.loop.observations import Observation
 from watchtower_agent.loop.settings_news import SettingsTaken
 from watchtower_agent.model.approval import ApprovalAnswered
 from watchtower_agent.model.notice import Notice

@@ -11,8 +11,9 @@ from watchtower_agent.loop.durable import LAST_WRITE_MAY_TAKE, Durable
 from watchtower_agent.loop.effects import Effects
 from watchtower_agent.loop.inbox import Inbox
 from watchtower_agent.loop.journal import log_fact
+from watchtower_agent.loop.observations import Observation
 from watchtower_agent.loop.pace import Pace, Settling
-from watchtower_agent.loop.pipeline import Observation, Pipeline
+from watchtower_agent.loop.pipeline import Pipeline
 from watchtower_agent.model.fact import Fact
 from watchtower_agent.model.message import EventMessage
 from watchtower_agent.model.removal import Fate, Look, Removal, Removed, Retagging

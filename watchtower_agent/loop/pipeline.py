@@ -12,9 +12,11 @@ from watchtower_agent.loop import announcements, settings_news
 from watchtower_agent.loop.clock_watch import ClockWatch
 from watchtower_agent.loop.decisions import Decisions
 from watchtower_agent.loop.effects import Effects
-from watchtower_agent.loop.engine_intake import DiskTold, EngineIntake
+from watchtower_agent.loop.engine_intake import EngineIntake
 from watchtower_agent.loop.engine_watch import SIGNS_MISSED, EngineTold
+from watchtower_agent.loop.observations import DiskTold, Observation, Told
 from watchtower_agent.loop.pausing import Pausing
+from watchtower_agent.loop.pipeline_options import PipelineOptions
 from watchtower_agent.loop.publication import Publication
 from watchtower_agent.loop.rechecking import recheck
 from watchtower_agent.loop.reverting import revert
@@ -31,7 +33,6 @@ from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import (
     ContainerObserved,
-    EngineObservation,
     EventsObserved,
     GapObserved,
     InspectionHung,
@@ -48,7 +49,7 @@ from watchtower_agent.model.pause import PauseAsked, ResumeAsked
 from watchtower_agent.model.removal import PlanAsked, PruneAsked
 from watchtower_agent.model.revert import RevertAsked
 from watchtower_agent.model.sample import SampleBatch
-from watchtower_agent.model.shared_cause import FailureCount, SharedCauseRule
+from watchtower_agent.model.shared_cause import FailureCount
 from watchtower_agent.model.source import SourcesWanted
 from watchtower_agent.model.trigger import TriggerAsked
 from watchtower_agent.model.values import dataclass
@@ -57,56 +58,8 @@ from watchtower_agent.policies.guards.circumstances import Circumstances
 from watchtower_agent.policies.guards.protection import Protection
 from watchtower_agent.policies.policy import PolicySet
 from watchtower_agent.ports.delivery import Composer
-from watchtower_agent.state.averages import USUAL, Averages
+from watchtower_agent.state.averages import Averages
 from watchtower_agent.state.host_state import HostState
-
-Told = Notice | PauseAsked | ResumeAsked | ApprovalAnswered | TriggerAsked | RevertAsked | PlanAsked | PruneAsked
-"""What people want, and what parts of the agent have to say."""
-
-Observation = (
-    EngineObservation
-    | SampleBatch
-    | Outcome
-    | Unsettled
-    | PolicySet
-    | PoliciesRejected
-    | ScheduleDue
-    | ServicesObserved
-    | ReadingObserved
-    | SiblingObserved
-    | DiskTold
-    | SettingsTaken
-    | SettingsRejected
-    | Told
-)
-"""Everything that can reach the inbox."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineOptions:
-    """What the agent's settings say to the pipeline.
-
-    Attributes:
-        host: The host's name in topics and payloads.
-        mode: The agent's mode.
-        interval: Seconds between samples.
-        ping_interval: Seconds between signs of life that the engine is asked for.
-        metrics_interval: Seconds between metrics batches.
-        keep: Seconds of the past that are kept for people who look back; 0 for none.
-        protection: What no policy may touch.
-        shared_cause: When many failures are taken for one.
-        settings_digest: Hash over the settings, for the `info` topic.
-    """
-
-    host: str
-    mode: str
-    interval: float
-    ping_interval: float = 5.0
-    metrics_interval: float
-    keep: float = USUAL
-    protection: Protection
-    shared_cause: SharedCauseRule = field(default_factory=SharedCauseRule)
-    settings_digest: str = ""
 
 
 def _tells_nothing(observation: Observation) -> bool:
@@ -200,7 +153,7 @@ class Pipeline:
         """How many containers failed lately, as the search for shared causes counts them."""
         return self._causes.count(self.policies, now)
 
-    # --- start ----------------------------------------------------------------------------------------
+    # --- start, and a lost store -----------------------------------------------------------------------
 
     def resume(self, resume: Resume, interrupted: Sequence[Intent], now: Instant) -> None:
         """Take in what the store remembers of an earlier run. Called once, before the first step."""
@@ -213,6 +166,18 @@ class Pipeline:
         if resume.store_was_reset:
             self.state.engine.gaps += 1
             self._say(announcements.event_gap(resume.store_was_reset.gap(now.wall), now.wall), now)
+
+    def _remember_again(self, now: Instant) -> None:
+        """The store turned out to be damaged and was set aside: what the next start must know goes into the new one."""
+        self._engine.remember_again(now)
+        self._clock.remember_again()
+        self.publication.publish_again()
+        self.decisions.remember_again()
+        self.decisions.scaling.remember_again(now)
+        self.decisions.resizing.remember_again(now)
+        self._scheduling.remember_again()
+        self.pausing.remember_again()
+        self._causes.remember_again()
 
     # --- the step -------------------------------------------------------------------------------------
 
@@ -277,6 +242,11 @@ class Pipeline:
         """Seconds after which a step is worth it though nothing was observed; `now` is monotonic."""
         return self.publication.rest(now, at_most=at_most)
 
+    def recheck(self, intent: Intent, now: Instant) -> Held | Dropped | None:
+        """Whether it is wanted still, and every guard once more, immediately before the write."""
+        self._look_at_clock(now)
+        return recheck(self.decisions, intent, now)
+
     def _follow_sources(self) -> None:
         """What is wanted of others: batches of other agents only where this one may come to lead the Swarm."""
         asks_siblings = bool(self.state.engine.manager())
@@ -317,6 +287,11 @@ class Pipeline:
             case _:
                 self._engine_room(observation, now)
 
+    def _engine_room(self, seen: EngineTold | DiskTold | InspectionHung, now: Instant) -> None:
+        if isinstance(seen, GapObserved) and seen.reason == "store_reset":
+            self._remember_again(now)
+        self._engine.told(seen, now)
+
     def _told(self, told: Told, now: Instant) -> None:
         match told:
             case Notice():
@@ -333,28 +308,6 @@ class Pipeline:
                 self.decisions.prune_wishes.prune_asked(told, now)
             case PauseAsked() | ResumeAsked():
                 self.pausing.take(told, now)
-
-    def _engine_room(self, seen: EngineTold | DiskTold | InspectionHung, now: Instant) -> None:
-        if isinstance(seen, GapObserved) and seen.reason == "store_reset":
-            self._remember_again(now)
-        self._engine.told(seen, now)
-
-    def recheck(self, intent: Intent, now: Instant) -> Held | Dropped | None:
-        """Whether it is wanted still, and every guard once more, immediately before the write."""
-        self._look_at_clock(now)
-        return recheck(self.decisions, intent, now)
-
-    def _remember_again(self, now: Instant) -> None:
-        """The store turned out to be damaged and was set aside: what the next start must know goes into the new one."""
-        self._engine.remember_again(now)
-        self._clock.remember_again()
-        self.publication.publish_again()
-        self.decisions.remember_again()
-        self.decisions.scaling.remember_again(now)
-        self.decisions.resizing.remember_again(now)
-        self._scheduling.remember_again()
-        self.pausing.remember_again()
-        self._causes.remember_again()
 
     # --- samples ----------------------------------------------------------------------------------------
 

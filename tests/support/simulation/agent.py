@@ -13,7 +13,9 @@ from typing import Final
 from tests.support.core import INFO, INSTALL_ID, ended, now, policy_set
 from tests.support.simulation.world import World
 from tests.support.store import FakeStore
-from watchtower_agent.loop.pipeline import Observation, Pipeline, PipelineOptions
+from watchtower_agent.loop.observations import Observation
+from watchtower_agent.loop.pipeline import Pipeline
+from watchtower_agent.loop.pipeline_options import PipelineOptions
 from watchtower_agent.model.approval import Approval, ApprovalAnswered, ApprovalState
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.decision import Edge, Held
