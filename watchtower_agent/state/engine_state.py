@@ -55,6 +55,11 @@ class EngineState:
     clock_offset: float = 0.0
 
     @property
+    def id(self) -> str:
+        """Which it is; empty before it was first found."""
+        return self.info.id if self.info else ""
+
+    @property
     def elsewhere(self) -> bool:
         """Whether it has, as far as is known, a host and a clock of its own."""
         return self.info is not None and not self.info.url.startswith("unix:")

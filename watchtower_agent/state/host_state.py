@@ -6,10 +6,10 @@ listings) comes back as synthetic events.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import field, replace
 
-from watchtower_agent.model.container import Container, ContainerDetail, ContainerStatus
+from watchtower_agent.model.container import Container, ContainerDetail
 from watchtower_agent.model.engine_event import EXEC_ACTIONS, EngineEvent, EventKind, Origin
 from watchtower_agent.model.instant import AHEAD, Instant
 from watchtower_agent.model.observation import ContainerObserved, InventoryObserved
@@ -19,18 +19,23 @@ from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.attribution import HANDS_OFF, EndCause
 from watchtower_agent.state.averages import Averages
 from watchtower_agent.state.clock_steps import ClockSteps, Stamped
-from watchtower_agent.state.differences import Difference, appeared, changes, conclude, given_up, is_named, vanished
+from watchtower_agent.state.differences import appeared, changes, vanished
 from watchtower_agent.state.engine_state import EngineState
 from watchtower_agent.state.history import History
 from watchtower_agent.state.life import TOLD_WITHIN
 from watchtower_agent.state.own_action import own_action
-from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, ended_by_itself, judge_signal_anew, met
+from watchtower_agent.state.record import ContainerRecord, change, end_not_seen, judge_signal_anew, met
 from watchtower_agent.state.sampled import OF_LIMITS, learn_oom_kills, sampled
 from watchtower_agent.state.services import Services
-
-_EVENT_MAY_LAG = 1.5
-"""Seconds by which an inspection may be ahead of the event that tells the same. Longer than an interruption of the
-event stream that is not told as a loss: after one the event comes in a replay."""
+from watchtower_agent.state.sightings import (
+    as_inspected,
+    concluded,
+    described_anew,
+    may_be_on_its_way,
+    not_told,
+    take_as_baseline,
+    under_its_image,
+)
 
 _TOMBSTONES = 4096
 """Removed containers that are remembered, so that what was asked about them before does not bring them back."""
@@ -128,6 +133,7 @@ class HostState:
         if not self.baseline:
             self._take_as_baseline(inventory)
             return []
+        engine_id = self.engine.id
         events = self._vanished(inventory)
         for container in inventory.containers:
             known = self.containers.get(container.id)
@@ -135,11 +141,11 @@ class HostState:
                 if self._tombstones.get(container.id, -1) > inventory.after_position:
                     continue  # removed since the listing was asked for
                 self._adopt(container)
-                events.extend(self._concluded(container, appeared(container), inventory.at))
+                events.extend(concluded(container, appeared(container), inventory.at, engine_id=engine_id))
             elif known.last_position <= inventory.after_position:
-                seen = _under_its_image(known, container)
-                events.extend(self._concluded(seen, changes(known.container, seen), inventory.at))
-                self._describe_anew(known, seen)
+                seen = under_its_image(known, container)
+                events.extend(concluded(seen, changes(known.container, seen), inventory.at, engine_id=engine_id))
+                self._redescribe(known, described_anew(known, seen))
         return events
 
     def _take_as_baseline(self, inventory: InventoryObserved) -> None:
@@ -152,9 +158,7 @@ class HostState:
             if container is None:
                 self._forget(record)
                 continue
-            record.container = replace(_under_its_image(record, container), detail=record.container.detail)
-            if record.end_cause is EndCause.NONE:
-                record.end_cause = end_not_seen(container)
+            take_as_baseline(record, container)
             self.changed.add(container.id)
         for container in listed.values():
             if self._tombstones.get(container.id, -1) <= inventory.after_position:
@@ -166,32 +170,12 @@ class HostState:
             event
             for container_id, record in self.containers.items()
             if record.last_position <= inventory.after_position and container_id not in listed
-            for event in self._concluded(record.container, vanished(record.container), inventory.at)
+            for event in concluded(record.container, vanished(record.container), inventory.at, engine_id=self.engine.id)
         ]
-
-    def _describe_anew(self, known: ContainerRecord, listed: Container) -> None:
-        """Networks and labels of a listing are newer than what is known; names and states come with the events."""
-        was = known.container
-        if was.status is None:
-            was = replace(was, status=listed.status, health=listed.health)
-            known.end_cause = end_not_seen(listed)
-        fresh = replace(
-            listed,
-            name=was.name if is_named(was) or not is_named(listed) else listed.name,
-            status=was.status,
-            health=was.health,
-            published_ports=listed.published_ports or was.published_ports,  # a listing has none of a stopped one
-            detail=was.detail,
-        )
-        self._redescribe(known, fresh)
 
     def _adopt(self, container: Container) -> None:
         self.containers[container.id] = ContainerRecord(container=container, end_cause=end_not_seen(container))
         self.changed.add(container.id)
-
-    def _concluded(self, container: Container, happened: Iterable[Difference], at: float) -> list[EngineEvent]:
-        engine_id = self.engine.info.id if self.engine.info else ""
-        return [conclude(container, difference, at, engine_id=engine_id) for difference in happened]
 
     def apply_inspection(self, seen: ContainerObserved) -> tuple[bool, list[EngineEvent]]:
         """Take one inspection in.
@@ -205,29 +189,18 @@ class HostState:
             return False, []
         if record.last_position > seen.after_position:
             return True, []
-        events = self._missed(record, seen)
+        events = not_told(record, seen, baseline=self.baseline, engine_id=self.engine.id)
         # Until the engine was listed anew, what it told meanwhile may still be replayed.
-        if events and (not self.engine.listed or self._may_be_on_its_way(record, seen.at)):
+        if events and (not self.engine.listed or may_be_on_its_way(record, seen.at)):
             return True, []
         record.doubted = None
         fresh = seen.container
         if fresh is None:
             return False, events
-        detail = fresh.detail
-        if detail is not None:
-            self._started(record, detail.started_at)
-            record.exit_code = detail.exit_code if not fresh.running else record.exit_code
-            record.ended = detail.finished_at or record.ended
-            record.settled_after_end = fresh.status is ContainerStatus.EXITED
-        if record.container.status is None:
-            record.end_cause = end_not_seen(fresh)
-        told = {event.action for event in events}
-        if told - {"rename"}:  # the states come with the events
-            fresh = replace(fresh, status=record.container.status, health=record.container.health)
-        if "rename" in told or not is_named(fresh):
-            fresh = replace(fresh, name=record.container.name)
+        if fresh.detail is not None:
+            self._started(record, fresh.detail.started_at)
         uninspected = record.container.detail is None
-        self._redescribe(record, fresh)
+        self._redescribe(record, as_inspected(record, fresh, {event.action for event in events}))
         if uninspected:
             judge_signal_anew(record, uncertain_until=self.engine.uncertain_until)
         return False, events
@@ -249,24 +222,6 @@ class HostState:
             self.names_gone.add(record.container.name)
         record.container = fresh
         self.changed.add(fresh.id)
-
-    @staticmethod
-    def _may_be_on_its_way(record: ContainerRecord, at: float) -> bool:
-        """The engine changes a container before it tells: what differs once may only be ahead of its event."""
-        if record.doubted is None:
-            record.doubted = at
-        return 0 <= at - record.doubted < _EVENT_MAY_LAG
-
-    def _missed(self, record: ContainerRecord, seen: ContainerObserved) -> list[EngineEvent]:
-        known, fresh = record.container, seen.container
-        if fresh is None:
-            return self._concluded(known, vanished(known), seen.at)
-        if not self.baseline:
-            return []
-        events = self._concluded(fresh, changes(known, fresh), seen.at)
-        if ended_by_itself(record) and all(event.action == "rename" for event in events):
-            events += self._concluded(fresh, given_up(known, fresh, record.restarts), seen.at)
-        return events
 
     # --- samples, actions ---------------------------------------------------------------------------
 
@@ -427,12 +382,3 @@ class HostState:
         """What only an inspection told of a container, if there was one."""
         record = self.containers.get(container_id)
         return record.container.detail if record else None
-
-
-def _under_its_image(known: ContainerRecord, listed: Container) -> Container:
-    """A listing tells an id instead of the image's name once the name was given to another image.
-
-    An inspection and an event go on telling the name under which the container was made. What protects or selects it
-    by that name does so still.
-    """
-    return replace(listed, image=known.container.image or listed.image)
