@@ -271,7 +271,7 @@ class EngineSession:
     async def _pump(self, stream: EventStream) -> Cause:
         storm = Storm()
         while lines := await stream.take(BATCH):
-            raging = storm.rages(len(lines), self._clock.now().monotonic)
+            raging = storm.rages(lines, self._clock.now().monotonic)
             await self._handover.lines(lines)
             if raging and len(lines) < BATCH:
                 await stream.gather(GATHER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 
 import pytest
@@ -37,9 +38,13 @@ async def test_a_storm_is_handed_over_in_few_steps_and_every_event_in_order(*, c
         assert max(steps) <= BATCH
 
 
-def paced(storm: Storm, *, begin: float, count: int, seconds: float, events: int = 1) -> list[bool]:
+LINE = b'{"Type":"container","Action":"die"}'
+CHECK = b'{"Type":"container","Action":"exec_start: curl -f http://localhost"}'
+
+
+def paced(storm: Storm, *, begin: float, count: int, seconds: float, events: int = 1, line: bytes = LINE) -> list[bool]:
     """Whether it rages at each of so many handovers, so far apart."""
-    return [storm.rages(events, begin + number * seconds) for number in range(count)]
+    return [storm.rages(events * [line], begin + number * seconds) for number in range(count)]
 
 
 @pytest.mark.parametrize("seconds", [1.0, 1 / 60, 1 / 99])
@@ -47,17 +52,34 @@ def test_lone_events_are_never_a_storm(seconds: float) -> None:
     assert not any(paced(Storm(), begin=1000.0, count=10 * STORM_AFTER, seconds=seconds))
 
 
+def test_health_checks_are_no_storm_however_many() -> None:
+    storm = Storm()
+    assert not any(paced(storm, begin=1000.0, count=1000, seconds=1 / 400, line=CHECK))
+    mixed = [storm.rages([LINE, CHECK, CHECK], 1003.0 + number / 90) for number in range(200)]
+    assert not any(mixed)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_uneven_pauses_hide_no_storm(seed: int) -> None:
+    chance, storm, now = random.Random(seed), Storm(), 1000.0
+    raging = []
+    for _ in range(300):
+        now += min(chance.expovariate(150), 0.09)
+        raging.append(storm.rages([LINE], now))
+    assert raging[STORM_AFTER:].count(True) > 200
+
+
 def test_a_burst_is_no_storm_yet() -> None:
     storm = Storm()
     assert not any(paced(storm, begin=1000.0, count=STORM_AFTER, seconds=0.001))
-    assert not storm.rages(1, 1010.0), "it is over"
-    assert not any(paced(storm, begin=1010.001, count=STORM_AFTER, seconds=0.001))
+    assert not storm.rages([LINE], 1010.0), "it is over"
+    assert not any(paced(storm, begin=1010.001, count=STORM_AFTER - 1, seconds=0.001))
 
 
 def test_what_comes_fast_for_long_is_a_storm_also_while_it_is_gathered() -> None:
     storm = Storm()
     raging = paced(storm, begin=1000.0, count=STORM_AFTER + 10, seconds=1 / 110)
-    assert raging[-10:] == [False] + 9 * [True]  # the first one of all follows nothing
+    assert raging == STORM_AFTER * [False] + 10 * [True]
     assert all(paced(storm, begin=1001.0, count=100, seconds=GATHER, events=200))
 
 
@@ -67,13 +89,13 @@ def test_a_hiccup_does_not_end_a_storm_but_a_lull_does() -> None:
     assert paced(storm, begin=1000.25, count=20, seconds=0.001) == 20 * [True], "50 ms in which nothing came"
     assert not any(paced(storm, begin=1000.27 + 0.1, count=STORM_AFTER, seconds=0.001))
     paced(storm, begin=1001.0, count=10 * STORM_AFTER, seconds=0.001)
-    assert paced(storm, begin=1001.25, count=6, seconds=0.05) == [True, True, False, False, False, False]
+    assert paced(storm, begin=1001.25, count=6, seconds=0.05) == [True, True, True, False, False, False]
 
 
 def test_after_a_storm_a_lone_event_is_handed_over_at_once() -> None:
     storm = Storm()
     paced(storm, begin=1000.0, count=10 * STORM_AFTER, seconds=0.001)
-    assert storm.rages(1, 1000.2)
+    assert storm.rages([LINE], 1000.2)
     assert not any(paced(storm, begin=1000.2 + 3 * GATHER, count=10, seconds=3 * GATHER))
 
 
