@@ -240,6 +240,7 @@ class Stage:
         # Short, because the path of a unix socket has at most 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="wt-bench-"))
         self.engine = PrivateEngine()
+        self._others: list[PrivateEngine] = []
         self.broker = PrivateBroker(directory=self.directory / "broker")
         self._observers: list[Observer | Subscriber] = []
         self._agents: list[Agent] = []
@@ -264,7 +265,8 @@ class Stage:
         for observer in self._observers:
             observer.close()
         self.broker.stop()
-        self.engine.close()
+        for engine in (self.engine, *self._others):
+            engine.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     # Observers.
@@ -280,9 +282,9 @@ class Stage:
         listen = self.directory / f"recorder-{self._number}.sock"
         return self._observe("recorder", str(listen), str(self.engine.socket)), f"unix://{listen}"
 
-    def oracle(self) -> Observer:
-        """An event stream of its own."""
-        return self._observe("oracle", str(self.engine.socket))
+    def oracle(self, engine: PrivateEngine | None = None) -> Observer:
+        """An event stream of its own, of another engine where one is given."""
+        return self._observe("oracle", str((engine or self.engine).socket))
 
     def subscriber(self, topic: str) -> Subscriber:
         """A subscriber at the broker."""
@@ -318,8 +320,19 @@ class Stage:
 
     # The engine.
 
-    def idle_containers(self, prefix: str, count: int, *, labels: Mapping[str, str] | None = None) -> list[str]:
-        """Containers that wait for ever; their ids."""
+    def second_engine(self) -> PrivateEngine:
+        """One more engine, started."""
+        engine = PrivateEngine()
+        self._others.append(engine)
+        engine.start()
+        engine.load_image()
+        return engine
+
+    def idle_containers(
+        self, prefix: str, count: int, *, labels: Mapping[str, str] | None = None, engine: PrivateEngine | None = None
+    ) -> list[str]:
+        """Containers that wait for ever, of another engine where one is given; their ids."""
+        where = engine or self.engine
         body = {
             "Image": "busybox:local",
             "Cmd": ["sleep", "100000000"],
@@ -328,8 +341,8 @@ class Stage:
         }
 
         def one(number: int) -> str:
-            made = self.engine.api("POST", "/containers/create", body, name=f"{prefix}{number}")
-            self.engine.api("POST", f"/containers/{made['Id']}/start")
+            made = where.api("POST", "/containers/create", body, name=f"{prefix}{number}")
+            where.api("POST", f"/containers/{made['Id']}/start")
             return str(made["Id"])
 
         with ThreadPoolExecutor(4) as pool:

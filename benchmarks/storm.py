@@ -1,9 +1,13 @@
 """A storm of container events: is any lost, is any counted twice, and does the engine notice that somebody listens?
 
-A client renames containers as fast as the engine answers, in pairs of runs: once with the agent connected, once
-without. What really happened is what an event stream of its own has seen, which is there in both runs. The same is
-then done by several clients at once that leave no core idle: what the agent takes, with its broker and a subscriber on
-the same machine, is then missing to the engine.
+Clients rename containers as fast as the engine answers. Two engines take turns, a part of the storm each: one with
+the agent connected, one without, and from storm to storm they change places. A part takes a second or two, and what
+the machine is worth changes over more than that, so the two parts beside each other can be compared where two whole
+storms, one after the other, can't. What really happened is what an event stream of its own has seen, which both
+engines have.
+
+The same is then done by several clients at once that leave no core idle: what the agent takes, with its broker and a
+subscriber on the same machine, is then missing to the engine.
 """
 
 from __future__ import annotations
@@ -11,19 +15,22 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from renames import Clients
 from report import Figure, machine, options, progress, show
 from stage import EVENTS, Agent, Json, Stage, running
 
+from tests.support.engine import PrivateEngine
 from watchtower_agent.engine.event import normalise_event
 
 LEAST_PACE = 0.9
+BETWEEN = 0.1
+"""Seconds from one engine's part to the other's: what the agent still has to do for the former is over by then."""
 
 POLICIES = """
 version: 1
@@ -38,34 +45,28 @@ policies:
     then: {notify: {severity: warning}}
 """
 
-CLIENT = """
-import http.client, socket, sys
-path, count, containers = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
-connection = http.client.HTTPConnection("engine")
-connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-connection.sock.connect(path)
-print("ready", flush=True)
-sys.stdin.readline()
-for number in range(count):
-    container = containers[number % len(containers)]
-    connection.request("POST", f"/containers/{container}/rename?name={container[:12]}-{number}", body="")
-    answer = connection.getresponse()
-    answer.read()
-    assert answer.status < 300, answer.status
-"""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """An engine, and what is renamed there."""
+
+    engine: PrivateEngine
+    containers: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storm:
-    """One run with the agent.
+    """One storm.
 
     Attributes:
-        happened: Container events that the oracle has seen.
+        happened: Container events that the oracle has seen on the agent's engine.
         lost: Of these, not one message for them arrived.
         doubled: Messages beyond the first for one event.
         miscounted: What the agent counted beside what the engine sent.
         behind: Seconds after the storm's end until the last message arrived.
         cpu: Seconds of CPU that the agent took.
+        times: Seconds of each part on the agent's engine.
+        alone: Seconds of each part on the other.
     """
 
     happened: int
@@ -74,51 +75,48 @@ class Storm:
     miscounted: int
     behind: float
     cpu: float
+    times: tuple[float, ...]
+    alone: tuple[float, ...]
+
+    @property
+    def ratios(self) -> list[float]:
+        """The engine's pace with the agent by that without, part by part."""
+        return [alone / time for time, alone in zip(self.times, self.alone, strict=True)]
 
 
-def storm(stage: Stage, containers: list[str], count: int, clients: int) -> float:
-    """Let the clients do so many renames together; the seconds that it took."""
-    each = count // clients
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", CLIENT, str(stage.engine.socket), str(each), *containers[number::clients]],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        for number in range(clients)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        process.stdout.readline()
-    begun = time.monotonic()
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.close()
-    codes = [process.wait(120) for process in processes]
-    taken = time.monotonic() - begun
-    for process in processes:
-        assert process.stdout is not None
-        process.stdout.close()
-    assert not any(codes), f"a client failed: {codes}"
-    return taken
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How large a storm is.
+
+    Attributes:
+        events: On each engine.
+        parts: In which they are made.
+        clients: At once.
+    """
+
+    events: int
+    parts: int
+    clients: int
 
 
-def with_agent(stage: Stage, containers: list[str], count: int, clients: int, engine_id: str) -> tuple[float, Storm]:
+def storm(stage: Stage, heard: Side, alone: Side, size: Size) -> Storm:
+    """A storm, with an agent on the engine `heard`."""
     subscriber = stage.subscriber(EVENTS)
-    agent = stage.agent(POLICIES)
+    agent = stage.agent(POLICIES, engine_url=heard.engine.url)
     with running(stage, agent):
         time.sleep(2)  # the inspections of the start are over
         counted = agent.status()["engine"]["events"]
         cpu = cpu_seconds(agent)
-        oracle = stage.oracle()
+        oracle, other = stage.oracle(heard.engine), stage.oracle(alone.engine)
         before = subscriber.count()
-        taken = storm(stage, containers, count, clients)
-        ended = time.monotonic_ns()
+        times, times_alone, ended = in_turn(heard, alone, size)
+        other.close()
         expected = oracle.count()
         subscriber.wait_count(before + expected, within=30)
         time.sleep(0.5)  # what is published twice comes later
         cpu = cpu_seconds(agent) - cpu
         counted = agent.status()["engine"]["events"] - counted
+    engine_id = heard.engine.api("GET", "/info")["ID"]
     happened = [
         event.id
         for seen in oracle.end()
@@ -126,22 +124,32 @@ def with_agent(stage: Stage, containers: list[str], count: int, clients: int, en
     ]
     arrived = subscriber.end()
     messages = Counter(json.loads(message["payload"])["id"] for message in arrived)
-    return taken, Storm(
+    return Storm(
         happened=len(happened),
         lost=sum(1 for event_id in happened if event_id not in messages),
         doubled=sum(messages[event_id] - 1 for event_id in happened if event_id in messages),
         miscounted=counted - expected,
         behind=max(0.0, (_last(arrived, set(happened)) - ended) / 1e9),
         cpu=cpu,
+        times=tuple(times),
+        alone=tuple(times_alone),
     )
 
 
-def without_agent(stage: Stage, containers: list[str], count: int, clients: int) -> float:
-    oracle = stage.oracle()
-    try:
-        return storm(stage, containers, count, clients)
-    finally:
-        oracle.close()
+def in_turn(heard: Side, alone: Side, size: Size) -> tuple[list[float], list[float], int]:
+    """The parts of both; seconds of each part, and when the last one on the agent's engine ended, in nanoseconds."""
+    clients = {side.engine: Clients(side.engine, side.containers, size.clients) for side in (heard, alone)}
+    times: dict[PrivateEngine, list[float]] = {engine: [] for engine in clients}
+    ended = {}
+    for part in range(size.parts):
+        # Which of the two goes first alternates: what changes with time favours neither.
+        for side in (heard, alone) if part % 2 == 0 else (alone, heard):
+            begun, ended[side.engine] = clients[side.engine].rename(size.events // size.parts)
+            times[side.engine].append((ended[side.engine] - begun) / 1e9)
+            time.sleep(BETWEEN)
+    for each in clients.values():
+        each.close()
+    return times[heard.engine], times[alone.engine], ended[heard.engine]
 
 
 def cpu_seconds(agent: Agent) -> float:
@@ -155,82 +163,81 @@ def _last(arrived: list[Json], ids: set[str]) -> int:
     return max((m["monotonic"] for m in arrived if json.loads(m["payload"])["id"] in ids), default=0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
-    """Runs in pairs.
-
-    Attributes:
-        storms: With the agent.
-        times: Seconds of each storm with the agent.
-        alone: Seconds of each storm without.
-    """
-
-    storms: list[Storm]
-    times: list[float]
-    alone: list[float]
-
-    @property
-    def ratios(self) -> list[float]:
-        """The engine's pace with the agent by that without."""
-        return [alone / time for time, alone in zip(self.times, self.alone, strict=True)]
-
-
-def in_pairs(stage: Stage, containers: list[str], count: int, clients: int, pairs: int) -> Pairs:
-    engine_id = stage.engine.api("GET", "/info")["ID"]
-    seen = Pairs(storms=[], times=[], alone=[])
-    for pair in range(pairs):
-        # Which of the two goes first alternates: what changes with time favours neither.
-        for agent_first in (pair % 2 == 0, pair % 2 != 0):
-            if agent_first:
-                taken, run = with_agent(stage, containers, count, clients, engine_id)
-                seen.times.append(taken)
-                seen.storms.append(run)
-            else:
-                seen.alone.append(without_agent(stage, containers, count, clients))
-        times = f"{seen.times[-1]:.2f} s with the agent, {seen.alone[-1]:.2f} s without"
-        progress(f"  pair {pair + 1}: {times}; {seen.storms[-1]}")
+def storms(stage: Stage, sides: tuple[Side, Side], size: Size, count: int) -> list[Storm]:
+    """So many of them, with the agent on one engine and on the other in turn."""
+    seen = []
+    for number in range(count):
+        heard, alone = sides if number % 2 == 0 else sides[::-1]
+        seen.append(run := storm(stage, heard, alone, size))
+        pace = f"{sum(run.times):.2f} s with the agent, {sum(run.alone):.2f} s without"
+        middle = statistics.median(run.ratios)
+        progress(
+            f"  storm {number + 1}: {pace}, middle of {size.parts} parts {middle:.2f}; {run.happened} events, lost"
+            f" {run.lost}, doubled {run.doubled}, miscounted {run.miscounted}; {run.cpu:.2f} s of CPU"
+        )
     return seen
 
 
-def pace(name: str, seen: Pairs, limit: float | None = None) -> Figure:
-    ratios = seen.ratios
-    note = f"median of {len(ratios)} pairs, {min(ratios):.2f} to {max(ratios):.2f}"
+def pace(name: str, seen: list[Storm], limit: float | None = None) -> Figure:
+    """The median of all parts of these storms."""
+    ratios = [ratio for run in seen for ratio in run.ratios]
+    low, _, high = statistics.quantiles(ratios)
+    by_storm = [sum(run.alone) / sum(run.times) for run in seen]
+    note = (
+        f"median of {len(ratios)} parts, half of them {low:.2f} to {high:.2f};"
+        f" whole storms {min(by_storm):.2f} to {max(by_storm):.2f}"
+    )
     return Figure(name=name, value=statistics.median(ratios), unit="", limit=limit, at_least=True, note=note)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=4000, help="events in a run (default: 4000)")
-    parser.add_argument("--pairs", type=int, default=7, help="pairs of runs (default: 7)")
+    parser.add_argument("--n", type=int, default=4000, help="events in a storm (default: 4000)")
+    parser.add_argument("--parts", type=int, default=8, help="in which the engines take turns (default: 8)")
+    parser.add_argument("--storms", type=int, default=8, help="how many (default: 8)")
     parser.add_argument("--clients", type=int, default=4, help="at once, where no core is left idle (default: 4)")
     parser.add_argument("--containers", type=int, default=40, help="that are renamed in turn (default: 40)")
     chosen = options(parser)
     host = machine()
     with Stage() as stage:
-        progress(f"making {chosen.containers} containers")
-        containers = stage.idle_containers("c", chosen.containers)
+        progress(f"making {chosen.containers} containers on each of two engines")
+        first, second = (
+            Side(engine=engine, containers=stage.idle_containers("c", chosen.containers, engine=engine))
+            for engine in (stage.engine, stage.second_engine())
+        )
         progress("one client")
-        one = in_pairs(stage, containers, chosen.n, 1, chosen.pairs)
+        size = Size(events=chosen.n, parts=chosen.parts, clients=1)
+        one = storms(stage, (first, second), size, chosen.storms)
         progress(f"{chosen.clients} clients")
-        many = in_pairs(stage, containers, chosen.n, chosen.clients, max(1, chosen.pairs // 2))
-    storms = one.storms + many.storms
-    happened = sum(run.happened for run in storms)
+        size = Size(events=chosen.n, parts=chosen.parts, clients=chosen.clients)
+        many = storms(stage, (first, second), size, max(2, chosen.storms // 2))
+    every = one + many
+    happened = sum(run.happened for run in every)
     figures = [
-        Figure(name="events lost", value=sum(run.lost for run in storms), unit="", limit=0, note=f"of {happened}"),
-        Figure(name="events delivered twice", value=sum(run.doubled for run in storms), unit="", limit=0),
-        Figure(name="events miscounted", value=sum(abs(run.miscounted) for run in storms), unit="", limit=0),
+        Figure(name="events lost", value=sum(run.lost for run in every), unit="", limit=0, note=f"of {happened}"),
+        Figure(name="events delivered twice", value=sum(run.doubled for run in every), unit="", limit=0),
+        Figure(name="events miscounted", value=sum(abs(run.miscounted) for run in every), unit="", limit=0),
         pace("engine's pace with the agent / without", one, LEAST_PACE),
-        Figure(name="a storm with the agent", value=statistics.median(one.times), unit="s", note=f"{chosen.n} events"),
-        Figure(name="a storm without", value=statistics.median(one.alone), unit="s"),
-        pace(f"pace with / without, {chosen.clients} clients", many),
-        Figure(name=f"a storm with, {chosen.clients} clients", value=statistics.median(many.times), unit="s"),
-        Figure(name=f"a storm without, {chosen.clients} clients", value=statistics.median(many.alone), unit="s"),
         Figure(
-            name="last message after the storm", value=max(run.behind for run in storms), unit="s", note="the worst run"
+            name="a storm with the agent",
+            value=_middle([run.times for run in one]),
+            unit="s",
+            note=f"{chosen.n} events",
         ),
-        Figure(name="agent's CPU for a storm", value=statistics.median(run.cpu for run in storms), unit="s"),
+        Figure(name="a storm without", value=_middle([run.alone for run in one]), unit="s"),
+        pace(f"pace with / without, {chosen.clients} clients", many),
+        Figure(name=f"a storm with, {chosen.clients} clients", value=_middle([run.times for run in many]), unit="s"),
+        Figure(name=f"a storm without, {chosen.clients} clients", value=_middle([run.alone for run in many]), unit="s"),
+        Figure(
+            name="last message after the storm", value=max(run.behind for run in every), unit="s", note="the worst run"
+        ),
+        Figure(name="agent's CPU for a storm", value=statistics.median(run.cpu for run in one), unit="s"),
     ]
     return show("Storm", figures, host, as_json=chosen.json)
+
+
+def _middle(storms: list[tuple[float, ...]]) -> float:
+    return statistics.median(map(sum, storms))
 
 
 if __name__ == "__main__":
