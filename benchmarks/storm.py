@@ -6,6 +6,9 @@ the machine is worth changes over more than that, so the two parts beside each o
 storms, one after the other, can't. What really happened is what an event stream of its own has seen, which both
 engines have.
 
+What the shortest way from the engine to the subscriber costs, Docker's own client and mosquitto's, which keeps nothing,
+counts nothing and knows nothing, is measured in the same way: more than that nobody can leave to the engine.
+
 The same is then done by several clients at once that leave no core idle: what the agent takes, with its broker and a
 subscriber on the same machine, is then missing to the engine.
 """
@@ -15,9 +18,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +60,26 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Storm:
-    """One storm.
+class Parts:
+    """How long they took.
+
+    Attributes:
+        times: Seconds of each part on the engine that is listened to.
+        alone: Seconds of each part on the other.
+    """
+
+    times: tuple[float, ...]
+    alone: tuple[float, ...]
+
+    @property
+    def ratios(self) -> list[float]:
+        """The engine's pace with somebody listening by that without, part by part."""
+        return [alone / time for time, alone in zip(self.times, self.alone, strict=True)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storm(Parts):
+    """One storm with the agent.
 
     Attributes:
         happened: Container events that the oracle has seen on the agent's engine.
@@ -65,8 +88,6 @@ class Storm:
         miscounted: What the agent counted beside what the engine sent.
         behind: Seconds after the storm's end until the last message arrived.
         cpu: Seconds of CPU that the agent took.
-        times: Seconds of each part on the agent's engine.
-        alone: Seconds of each part on the other.
     """
 
     happened: int
@@ -75,13 +96,6 @@ class Storm:
     miscounted: int
     behind: float
     cpu: float
-    times: tuple[float, ...]
-    alone: tuple[float, ...]
-
-    @property
-    def ratios(self) -> list[float]:
-        """The engine's pace with the agent by that without, part by part."""
-        return [alone / time for time, alone in zip(self.times, self.alone, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +123,7 @@ def storm(stage: Stage, heard: Side, alone: Side, size: Size) -> Storm:
         cpu = cpu_seconds(agent)
         oracle, other = stage.oracle(heard.engine), stage.oracle(alone.engine)
         before = subscriber.count()
-        times, times_alone, ended = in_turn(heard, alone, size)
+        parts, ended = in_turn(heard, alone, size)
         other.close()
         expected = oracle.count()
         subscriber.wait_count(before + expected, within=30)
@@ -131,13 +145,39 @@ def storm(stage: Stage, heard: Side, alone: Side, size: Size) -> Storm:
         miscounted=counted - expected,
         behind=max(0.0, (_last(arrived, set(happened)) - ended) / 1e9),
         cpu=cpu,
-        times=tuple(times),
-        alone=tuple(times_alone),
+        times=parts.times,
+        alone=parts.alone,
     )
 
 
-def in_turn(heard: Side, alone: Side, size: Size) -> tuple[list[float], list[float], int]:
-    """The parts of both; seconds of each part, and when the last one on the agent's engine ended, in nanoseconds."""
+def shortest(stage: Stage, heard: Side, alone: Side, size: Size) -> Parts:
+    """A storm, with the shortest way to a subscriber from the engine `heard`."""
+    subscriber = stage.subscriber(EVENTS)
+    events = subprocess.Popen(
+        ["docker", "--host", heard.engine.url, "events", "--format", "{{json .}}"], stdout=subprocess.PIPE
+    )
+    broker = ["-h", "127.0.0.1", "-p", str(stage.broker.port)]
+    publish = subprocess.Popen(
+        ["mosquitto_pub", *broker, "-V", "5", "-q", "1", "-l", "-t", EVENTS.replace("#", "any")], stdin=events.stdout
+    )
+    time.sleep(1)  # both are connected
+    oracle, other = stage.oracle(heard.engine), stage.oracle(alone.engine)
+    before = subscriber.count()
+    parts, _ = in_turn(heard, alone, size)
+    other.close()
+    expected = oracle.count()
+    come = subscriber.wait_count(before + expected, within=30) - before
+    for process in (events, publish):
+        process.terminate()
+        process.wait(10)
+    oracle.close()
+    subscriber.close()
+    assert come >= expected, f"the shortest way lost {expected - come} events"
+    return parts
+
+
+def in_turn(heard: Side, alone: Side, size: Size) -> tuple[Parts, int]:
+    """A storm on each; how long its parts took, and when the last one on `heard` ended, in nanoseconds."""
     clients = {side.engine: Clients(side.engine, side.containers, size.clients) for side in (heard, alone)}
     times: dict[PrivateEngine, list[float]] = {engine: [] for engine in clients}
     ended = {}
@@ -149,7 +189,7 @@ def in_turn(heard: Side, alone: Side, size: Size) -> tuple[list[float], list[flo
             time.sleep(BETWEEN)
     for each in clients.values():
         each.close()
-    return times[heard.engine], times[alone.engine], ended[heard.engine]
+    return Parts(times=tuple(times[heard.engine]), alone=tuple(times[alone.engine])), ended[heard.engine]
 
 
 def cpu_seconds(agent: Agent) -> float:
@@ -178,7 +218,7 @@ def storms(stage: Stage, sides: tuple[Side, Side], size: Size, count: int) -> li
     return seen
 
 
-def pace(name: str, seen: list[Storm], limit: float | None = None) -> Figure:
+def pace(name: str, seen: Sequence[Parts], limit: float | None = None) -> Figure:
     """The median of all parts of these storms."""
     ratios = [ratio for run in seen for ratio in run.ratios]
     low, _, high = statistics.quantiles(ratios)
@@ -208,9 +248,14 @@ def main() -> int:
         progress("one client")
         size = Size(events=chosen.n, parts=chosen.parts, clients=1)
         one = storms(stage, (first, second), size, chosen.storms)
+        fewer = max(2, chosen.storms // 2)
+        progress("one client, and the shortest way in place of the agent")
+        least = [
+            shortest(stage, *((first, second) if number % 2 == 0 else (second, first)), size) for number in range(fewer)
+        ]
         progress(f"{chosen.clients} clients")
         size = Size(events=chosen.n, parts=chosen.parts, clients=chosen.clients)
-        many = storms(stage, (first, second), size, max(2, chosen.storms // 2))
+        many = storms(stage, (first, second), size, fewer)
     every = one + many
     happened = sum(run.happened for run in every)
     figures = [
@@ -218,6 +263,7 @@ def main() -> int:
         Figure(name="events delivered twice", value=sum(run.doubled for run in every), unit="", limit=0),
         Figure(name="events miscounted", value=sum(abs(run.miscounted) for run in every), unit="", limit=0),
         pace("engine's pace with the agent / without", one, LEAST_PACE),
+        pace("pace with the shortest way / without", least),
         Figure(
             name="a storm with the agent",
             value=_middle([run.times for run in one]),
