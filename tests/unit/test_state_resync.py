@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -213,6 +214,21 @@ def test_a_rename_whose_event_comes_after_the_inspection_is_told_once() -> None:
     agent.tick(3)
 
     assert agent.actions_seen("shop") == [("rename", "stream")]
+
+
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [({"name": "shop"}, False), ({"name": ""}, True), ({"name": "shop", "podman": True}, True)],
+    ids=["whole", "without the name", "by Podman"],
+)
+def test_a_rename_is_inspected_where_its_event_does_not_tell_all(told: dict[str, Any], *, asked: bool) -> None:
+    agent = host()
+    agent.inspect()
+    renamed = event("rename", told["name"], identity=container_id("web"), old_name="web", position=99)
+    agent.see(EventsObserved(events=(replace(renamed, podman=told.get("podman", False)),)))
+
+    assert (container_id("web") in agent.to_inspect) is asked
+    assert agent.record(told["name"] or container_id("web")).container.id == container_id("web")
 
 
 def test_a_rename_that_nobody_heard_hides_no_state() -> None:

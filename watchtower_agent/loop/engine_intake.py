@@ -26,7 +26,7 @@ from watchtower_agent.model.observation import (
 )
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.state.differences import is_named
-from watchtower_agent.state.host_state import INSPECT_AFTER, READ_ANEW_AFTER, HostState
+from watchtower_agent.state.host_state import READ_ANEW_AFTER, HostState, inspected_after
 from watchtower_agent.state.record import is_ours
 from watchtower_agent.state.remembered import record_from_json
 
@@ -123,7 +123,7 @@ class EngineIntake:
         if of_container and event.action == "destroy":
             self.hangs.gone(container_id)
             decisions.under_way.settling.gone(container_id, now)
-        if (known is None or event.action in INSPECT_AFTER) and container_id in self.state.containers:
+        if record is not None and (known is None or inspected_after(event)) and container_id in self.state.containers:
             out.inspect[container_id] = None
         if of_container and event.action in READ_ANEW_AFTER:
             out.anew.append(container_id)

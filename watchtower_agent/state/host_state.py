@@ -40,11 +40,20 @@ from watchtower_agent.state.sightings import (
 _TOMBSTONES = 4096
 """Removed containers that are remembered, so that what was asked about them before does not bring them back."""
 
-INSPECT_AFTER = frozenset({"create", "start", "restart", "die", "rename", "update", "health_status", "oom"})
+_INSPECT_AFTER = frozenset({"create", "start", "restart", "die", "update", "health_status", "oom"})
 """Actions after which an inspection tells something that the event did not."""
 
 READ_ANEW_AFTER = frozenset({"start", "update", "oom"})
 """Actions after which what the sampler reads seldom is out of date: limits, the count of OOM kills."""
+
+
+def inspected_after(event: EngineEvent) -> bool:
+    """Whether an inspection tells something that this event of a container did not.
+
+    A rename tells all that it changes: Docker Engine's with the new name, which no label can hide.
+    """
+    renamed = event.action == "rename" and (event.podman or event.name == event.actor_id)
+    return renamed or event.action in _INSPECT_AFTER
 
 
 @dataclass(slots=True)
