@@ -10,34 +10,24 @@ import pytest
 from tests.support import plans
 from tests.support.agent import Host
 from tests.support.broker import PrivateBroker, free_port, throwaway_ca
-from tests.support.engine import IMAGE, PrivateEngine
+from tests.support.elsewhere import BEGIN, HEAL, MEASURED, REVIVE
+from tests.support.engine import IMAGE, PrivateEngine, over_tls
 from tests.support.engine_watch import in_thread
 from tests.support.ssh_server import SshServer
 from tests.support.troubles import KILLED_CHILD, SICKENS
 
 MIB = 2**20
-POLICIES = """
-version: 1
-policies:
-  - name: heal
-    select: {name: web}
-    when: health == "unhealthy"
-    then: {restart: {stop_timeout: 1s}}
-  - name: revive
-    select: {name: stopped}
-    on: {container: die}
-    then: {restart: {stop_timeout: 1s}}
-  - name: measured
-    select: {name: web}
-    when: memory.working_set > 1KiB and cpu.percent >= 0%
-    then: {notify: {severity: info}}
+RIGHT_SIZE = """\
   - name: right-size
     select: {name: hog}
     resize: {memory: {min: 16MiB, max: 200MiB}}
+"""
+BY_HAND = """\
   - name: by-hand
     schedule: {cron: "0 0 29 2 *", timezone: UTC}
     prune: {images: {unused_for: 1s, keep_newest: 0, without_digest: true, keep: [IMAGE]}}
 """.replace("IMAGE", f'"{IMAGE}"')
+POLICIES = BEGIN + HEAL + REVIVE + MEASURED + RIGHT_SIZE + BY_HAND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +46,9 @@ class Elsewhere:
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
-    files, port = throwaway_ca(tmp_path_factory.mktemp("tls")), free_port()
-    options = [
-        f"--host=tcp://127.0.0.1:{port}",
-        "--tlsverify",
-        f"--tlscacert={files.ca}",
-        f"--tlscert={files.cert}",
-        f"--tlskey={files.key}",
-    ]
+    files, url = throwaway_ca(tmp_path_factory.mktemp("tls")), f"tcp://127.0.0.1:{free_port()}"
     tls = {"ca": str(files.ca), "cert": str(files.client_cert), "key": str(files.client_key)}
-    url = f"tcp://127.0.0.1:{port}"
-    with PrivateEngine(options=options) as engine, SshServer() as server:
+    with PrivateEngine(options=over_tls(files, url=url)) as engine, SshServer() as server:
         yield Elsewhere(
             engine=engine,
             settings={

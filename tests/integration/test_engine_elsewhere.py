@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.agent import Host
 from tests.support.broker import PrivateBroker, free_port, throwaway_ca
-from tests.support.engine import PrivateEngine
+from tests.support.elsewhere import BEGIN, HEAL, MEASURED, REVIVE
+from tests.support.engine import PrivateEngine, over_tls
 from tests.support.engine_watch import engine_calls, in_thread
 from tests.support.rootless import RootlessEngine
 from tests.support.ssh_server import SshServer
@@ -26,22 +27,7 @@ from watchtower_agent.model.container import ContainerStatus
 
 pytestmark = pytest.mark.only_full
 
-POLICIES = """
-version: 1
-policies:
-  - name: heal
-    select: {name: web}
-    when: health == "unhealthy"
-    then: {restart: {stop_timeout: 1s}}
-  - name: revive
-    select: {name: stopped}
-    on: {container: die}
-    then: {restart: {}}
-  - name: measured
-    select: {name: web}
-    when: memory.working_set > 1KiB and cpu.percent >= 0%
-    then: {notify: {severity: info}}
-"""
+POLICIES = BEGIN + HEAL + REVIVE + MEASURED
 MIB = 2**20
 
 
@@ -67,8 +53,7 @@ class Elsewhere:
 
 def behind_tls(stack: ExitStack, folder: Path) -> Elsewhere:
     files, url = throwaway_ca(folder / "ca"), f"tcp://127.0.0.1:{free_port()}"
-    options = ("--tlsverify", f"--tlscacert={files.ca}", f"--tlscert={files.cert}", f"--tlskey={files.key}")
-    engine = stack.enter_context(PrivateEngine(options=[f"--host={url}", *options]))
+    engine = stack.enter_context(PrivateEngine(options=over_tls(files, url=url)))
     tls = TlsFiles(ca=files.ca, cert=files.client_cert, key=files.client_key)
     said = {"ca": str(tls.ca), "cert": str(tls.cert), "key": str(tls.key)}
     address = EngineAddress(url=url, source="settings", tls=tls)

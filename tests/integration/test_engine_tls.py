@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.broker import free_port, throwaway_ca
-from tests.support.engine import PrivateEngine
+from tests.support.engine import PrivateEngine, over_tls
 from tests.support.engine_watch import EngineWatch, in_thread
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.engine.address import EngineAddress, TlsFiles
@@ -18,17 +18,11 @@ from watchtower_agent.model.observation import EngineFound
 
 
 async def test_the_session_speaks_tls_and_refuses_a_stranger(tmp_path: Path) -> None:
-    files, stranger, port = throwaway_ca(tmp_path / "own"), throwaway_ca(tmp_path / "stranger"), free_port()
-    options = [
-        f"--host=tcp://127.0.0.1:{port}",
-        "--tlsverify",
-        f"--tlscacert={files.ca}",
-        f"--tlscert={files.cert}",
-        f"--tlskey={files.key}",
-    ]
+    files, stranger = throwaway_ca(tmp_path / "own"), throwaway_ca(tmp_path / "stranger")
+    url = f"tcp://127.0.0.1:{free_port()}"
     own = TlsFiles(ca=files.ca, cert=files.client_cert, key=files.client_key)
-    address = EngineAddress(url=f"tcp://127.0.0.1:{port}", source="settings", tls=own)
-    with PrivateEngine(options=options) as engine:
+    address = EngineAddress(url=url, source="settings", tls=own)
+    with PrivateEngine(options=over_tls(files, url=url)) as engine:
         async with EngineWatch(address, timeout=5) as watch:
             await watch.until_listed()
             assert watch.of(EngineFound)[0].info.url == address.url

@@ -17,11 +17,14 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
 from tests.support.bridge import Bridge
 from tests.support.patience import patient
+
+if TYPE_CHECKING:
+    from tests.support.broker import TlsFiles
 
 IMAGE = "busybox:local"
 IDLE = ("sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done")
@@ -43,6 +46,12 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(os.fspath(self._path))
+
+
+def over_tls(files: TlsFiles, *, url: str) -> list[str]:
+    """Options with which dockerd also listens there (`tcp://…`), to those whose certificate is of that authority."""
+    own = [f"--tlscacert={files.ca}", f"--tlscert={files.cert}", f"--tlskey={files.key}"]
+    return [f"--host={url}", "--tlsverify", *own]
 
 
 class PrivateEngine:
