@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,7 +114,6 @@ def test_the_agent_runs_with_the_shipped_configuration_until_ctrl_c(
             timeout=20,
             check=True,
         )
-        began = time.monotonic()
         second = subprocess.run(
             ["scripts/run"],
             cwd=CHECKOUT,
@@ -125,7 +123,6 @@ def test_the_agent_runs_with_the_shipped_configuration_until_ctrl_c(
             timeout=20,
             check=False,
         )
-        took = time.monotonic() - began
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=30)
 
@@ -141,7 +138,6 @@ def test_the_agent_runs_with_the_shipped_configuration_until_ctrl_c(
         f"run: scripts/run runs here already, as process {process.pid}; end that one first: "
         f"Ctrl-C in its terminal, or kill {process.pid}\n"
     )
-    assert took < 2
 
 
 def test_a_service_that_does_not_start_is_told_before_another_way_is_gone(bare: Path) -> None:
