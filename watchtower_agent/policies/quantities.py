@@ -107,13 +107,7 @@ def parse_quantity(text: str) -> Quantity:
             )
         return Quantity(value=size, type=ValueType.BYTES)
     if unit not in {"", "%"}:
-        near = _nearest_unit(unit)
-        if re.fullmatch(r"[kKMGT]?(bits?|bps)", unit):
-            raise QuantityError(f"unknown unit {shown(unit)}", "write bytes, as in 1MB: rates are bytes per second")
-        if re.fullmatch(r"w|weeks?", unit) and len(digits) < 4:  # noqa: PLR2004 - ten years have 522
-            raise QuantityError(f"unknown unit {shown(unit)}", f"write {float(digits) * 7:g}d")
-        hint = f"did you mean {digits}{near}?" if near else f"the units are {', '.join(_UNITS)}"
-        raise QuantityError(f"unknown unit {shown(unit)}", hint)
+        raise QuantityError(f"unknown unit {shown(unit)}", _right_unit(digits, unit))
     return Quantity(value=exact, type=ValueType.PERCENT if unit else ValueType.NUMBER)
 
 
@@ -127,11 +121,19 @@ def _exact(digits: str, value: float) -> float | int:
     return -int(bare) if value < 0 else int(bare)
 
 
-def _nearest_unit(unit: str) -> str | None:
-    """`Mi` means MiB, `sec` means s."""
+def _right_unit(digits: str, unit: str) -> str:
+    """What to write in place of a number with that unit, which is not known."""
+    if unit == "M":  # Docker's own spelling of a size
+        return f"write {digits}MiB if it is bytes, or {digits}m if it is minutes"
+    if re.fullmatch(r"[kKMGT]?(bits?|bps)", unit):
+        return "write bytes, as in 1MB: rates are bytes per second"
+    if re.fullmatch(r"w|weeks?", unit) and len(digits) < 4:  # noqa: PLR2004 - ten years have 522
+        return f"write {float(digits) * 7:g}d"
+    # A word comes first: what looks most like `mins` is `ms`, and that is no minute.
+    words = [known for word, known in _WORDS_FOR_UNITS if re.fullmatch(word, unit, re.IGNORECASE)]
     longer = [known for known in _UNITS if known.lower().startswith(unit.lower())]
-    shorter = [known for words, known in _WORDS_FOR_UNITS if re.fullmatch(words, unit, re.IGNORECASE)]
-    return next(iter(longer), None) or nearest(unit, _UNITS) or max(shorter, key=len, default=None)
+    near = next(iter(words + longer), None) or nearest(unit, _UNITS)
+    return f"did you mean {digits}{near}?" if near else f"the units are {', '.join(_UNITS)}"
 
 
 _SHORT_UNITS: Final = {"percent": "%", "ki": "KiB", "mi": "MiB", "gi": "GiB", "ti": "TiB"}
