@@ -209,7 +209,7 @@ class StoreFolder:
             if why:
                 salvaged = Salvaged() if wreck is None else salvage(wreck, connection)
                 tables = Tables(connection, max_size=0)
-                tables.write_reset(_reset(why, salvaged, self._undelivered))
+                tables.losses.write_reset(_reset(why, salvaged, self._undelivered))
                 tables.note()
             connection.execute("COMMIT")
         finally:

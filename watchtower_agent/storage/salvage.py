@@ -13,8 +13,9 @@ from urllib.parse import quote
 from watchtower_agent.model.observation import StoreReset
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.storage.gaps import Undelivered
+from watchtower_agent.storage.losses import read_reset
 from watchtower_agent.storage.schema import APPLICATION_ID, SCHEMA_VERSION
-from watchtower_agent.storage.tables import ROW_OVERHEAD, UNDELIVERED, RottenError, Tables, event_of, read_reset
+from watchtower_agent.storage.tables import ROW_OVERHEAD, UNDELIVERED, RottenError, Tables, event_of
 
 _BATCH: Final = 256
 _MOST_TRIED: Final = 50_000

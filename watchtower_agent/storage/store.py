@@ -101,7 +101,7 @@ class SqliteStore:
     async def load(self) -> Resume:
         """Everything an earlier run left."""
         resume, drop, dead = await self._call(
-            lambda tables: (tables.resume(), tables.undeclared_drop(), tables.undeclared_dead())
+            lambda tables: (tables.resume(), tables.losses.drop(), tables.losses.dead())
         )
         if drop is not None and self._on_dropped is not None:
             self._on_dropped(drop)

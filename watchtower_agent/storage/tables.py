@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from watchtower_agent.model.commit import Commit
 from watchtower_agent.model.engine_event import Cursor
 from watchtower_agent.model.message import EventMessage, StateMessage
-from watchtower_agent.model.observation import Resume, StoreReset
+from watchtower_agent.model.observation import Resume
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.ports.store import StoreFacts
-from watchtower_agent.storage.gaps import (
-    DEAD,
-    GAP_TOPIC_PART,
-    OVERFLOW,
-    RESET,
-    DeadLetters,
-    OutboxDrop,
-    Told,
-    Undelivered,
-)
+from watchtower_agent.storage.gaps import GAP_TOPIC_PART, DeadLetters, OutboxDrop, Told, Undelivered
 from watchtower_agent.storage.ledger_table import LedgerTable
 from watchtower_agent.storage.ledger_text import text_of
+from watchtower_agent.storage.losses import Losses
+from watchtower_agent.storage.meta import Meta
 
 SEEN_KEPT = 2048
 DEAD_LETTERS_KEPT = 1_000
@@ -33,7 +26,6 @@ DEAD_PAYLOAD_KEPT = 16 * 1024
 ROW_OVERHEAD = 64
 """Bytes that a row takes beside its topic, payload and properties, roughly."""
 UNDELIVERED = "undelivered"
-_RESET = "reset"
 
 
 class RottenError(Exception):
@@ -61,12 +53,15 @@ class Tables:
 
     Attributes:
         ledger: What was begun, and how it ended.
+        losses: What was lost, and is to be told.
     """
 
     def __init__(self, connection: sqlite3.Connection, *, max_size: int, versions_after: int = 0) -> None:
         self._db = connection
         self._max_size = max_size
+        self._meta = Meta(connection)
         self.ledger = LedgerTable(connection)
+        self.losses = Losses(self._meta)
         self._wrote_at: float | None = None
         """When events were committed last."""
         counted = self._counted()
@@ -74,24 +69,13 @@ class Tables:
 
     def _counted(self) -> Tally:
         depth, size = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM outbox").fetchone()
-        noted = self._meta(UNDELIVERED)
+        noted = self._meta.get(UNDELIVERED)
         return Tally(
             depth=depth,
             size=size,
-            version=int(self._meta("state_version") or 0),
+            version=self._meta.count("state_version"),
             noted=None if noted is None else Undelivered.read(noted),
         )
-
-    def _meta(self, key: str) -> str | None:
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
-
-    def set_meta(self, key: str, value: str | None) -> None:
-        """Remember it, or forget it."""
-        if value is None:
-            self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
-        else:
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     # --- commits -------------------------------------------------------------------------------------------------
 
@@ -106,7 +90,7 @@ class Tables:
             What the byte cap dropped to make room.
         """
         if commit.cursor is not None:
-            self.set_meta("cursor", text_of({"time_ns": commit.cursor.time_ns, "event_id": commit.cursor.event_id}))
+            self._meta.set("cursor", text_of({"time_ns": commit.cursor.time_ns, "event_id": commit.cursor.event_id}))
         if commit.event_ids:
             self._write_seen(commit.event_ids)
         self.ledger.write(commit.intents, commit.outcomes)
@@ -119,21 +103,10 @@ class Tables:
         if commit.states:
             self._write_states(commit.states)
         if commit.events:
-            self._declare(commit.events)
+            self.losses.declare(commit.events)
             self._write_events(commit.events, at)
             return self._make_room()
         return None
-
-    def _declare(self, events: Iterable[EventMessage]) -> None:
-        """What the gap events among them tell needs no other one."""
-        for told in (Told.by(event.payload) for event in events if GAP_TOPIC_PART in event.topic):
-            if told.cause == OVERFLOW:
-                self._drop_declared(told.count)
-            elif told.cause == DEAD:
-                self._dead_declared(told)
-            elif told.cause == RESET:
-                self.set_meta(_RESET, None)
-                self.set_meta("reset_reason", None)
 
     def _write_seen(self, event_ids: Sequence[str]) -> None:
         self._db.executemany("INSERT INTO seen (event_id) VALUES (?)", [(event_id,) for event_id in event_ids])
@@ -151,7 +124,7 @@ class Tables:
                 ON CONFLICT (topic) DO UPDATE SET payload = excluded.payload, version = excluded.version""",
                 (state.topic, state.payload, version),
             )
-        self.set_meta("state_version", str(self.tally.version))
+        self._meta.set("state_version", str(self.tally.version))
 
     def _write_events(self, events: Sequence[EventMessage], at: float) -> None:
         self._wrote_at = at
@@ -193,45 +166,9 @@ class Tables:
             dropped = dropped.joined(Told.by(payload).carried())
         self._db.execute("DELETE FROM outbox WHERE sequence <= ?", (last,))
         self._count(-count, -size)
-        self.set_meta("dropped", str(int(self._meta("dropped") or 0) + count))
-        whole = dropped.joined(self.undeclared_drop())
-        self.set_meta("undeclared_drop", text_of(asdict(whole)))
+        self._meta.add("dropped", count)
+        self.losses.dropped(dropped)
         return dropped
-
-    # --- losses that nobody was told of yet ------------------------------------------------------------------------
-
-    def undeclared_drop(self) -> OutboxDrop | None:
-        """Dropped events that no gap event speaks of yet."""
-        text = self._meta("undeclared_drop")
-        return None if text is None else OutboxDrop(**json.loads(text))
-
-    def _drop_declared(self, count: int) -> None:
-        """A gap event of so many was committed; what was dropped since stays undeclared."""
-        whole = self.undeclared_drop()
-        left = 0 if whole is None else whole.count - count
-        # The window stays: among what was dropped since may be a gap event whose own window reaches further back.
-        text = None if whole is None or left <= 0 else text_of({**asdict(whole), "count": left})
-        self.set_meta("undeclared_drop", text)
-
-    def undeclared_dead(self) -> DeadLetters | None:
-        """Dead letters that no gap event speaks of yet."""
-        text = self._meta("undeclared_dead")
-        return None if text is None else DeadLetters.read(text)
-
-    def _dead_declared(self, told: Told) -> None:
-        whole = self.undeclared_dead()
-        self._remember_dead("undeclared_dead", whole and whole.without(told.count, told.sequences))
-
-    def _remember_dead(self, key: str, letters: DeadLetters | None) -> None:
-        self.set_meta(key, None if letters is None else text_of(asdict(letters)))
-
-    def reset(self) -> StoreReset | None:
-        """What became of the store before this one, as long as no gap event speaks of it."""
-        return read_reset(self._meta)
-
-    def write_reset(self, reset: StoreReset) -> None:
-        """It is to be told."""
-        self.set_meta(_RESET, text_of(asdict(reset)))
 
     def note(self) -> None:
         """Note how many events are undelivered, before the transaction ends."""
@@ -246,7 +183,7 @@ class Tables:
             noted = Undelivered(count=self.tally.depth, since=since, until=until)
         if noted != self.tally.noted:
             self.tally = replace(self.tally, noted=noted)
-            self.set_meta(UNDELIVERED, noted.text())
+            self._meta.set(UNDELIVERED, noted.text())
 
     # --- delivery --------------------------------------------------------------------------------------------------
 
@@ -256,9 +193,8 @@ class Tables:
             rows = self._db.execute("DELETE FROM outbox WHERE sequence = ? RETURNING size", (sequence,)).fetchall()
             for (size,) in rows:
                 self._count(-1, -size)
-            if not rows and (reset := self.reset()) is not None and reset.count:
-                # It was lost with the damaged store, and had arrived: that only was not noted yet.
-                self.write_reset(replace(reset, count=reset.count - 1))
+            if not rows:
+                self.losses.arrived()
 
     def mark_states(self, versions: Iterable[tuple[str, int]]) -> None:
         """The broker has these versions of these topics."""
@@ -284,12 +220,11 @@ class Tables:
         """Move it to the dead letters.
 
         Returns:
-            What a gap event has to tell of now. None for a gap event: a broker that takes none would be sent another
-            one for ever. That it is gone, and what it told, is told with the next dead letter.
+            What a gap event has to tell of now (`Losses.buried`). None where its loss was told: it is not in the outbox
+            any more, as it was buried before, its end not known; or it was in memory when the byte cap dropped it, and
+            counted there.
         """
-        lost = self._lost(message)
-        if lost is not None:
-            self.set_meta("buried", str(self._buried() + 1))
+        row = self._db.execute("SELECT committed_at FROM outbox WHERE sequence = ?", (message.sequence,)).fetchone()
         self.forget_events((message.sequence,))
         self._db.execute(
             "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -303,44 +238,16 @@ class Tables:
             (SELECT sequence FROM dead_letters ORDER BY sequence DESC LIMIT ?)""",
             (DEAD_LETTERS_KEPT,),
         )
-        if lost is None:
-            return None
-        silent = self._meta("silent_dead")
-        lost = lost if silent is None else DeadLetters.read(silent).joined(lost)
-        if GAP_TOPIC_PART in message.topic:
-            self._remember_dead("silent_dead", lost)
-            return None
-        self._remember_dead("silent_dead", None)
-        before = self.undeclared_dead()
-        self._remember_dead("undeclared_dead", lost if before is None else before.joined(lost))
-        return lost
-
-    def _buried(self) -> int:
-        return int(self._meta("buried") or 0)
-
-    def _lost(self, message: EventMessage) -> DeadLetters | None:
-        """What its loss adds to what has to be told; None where that was told.
-
-        That is so where it is not in the outbox any more: it was buried before, its end not known; or it was in memory
-        when the byte cap dropped it, and counted there.
-        """
-        row = self._db.execute("SELECT committed_at FROM outbox WHERE sequence = ?", (message.sequence,)).fetchone()
         if row is None:
             return None
-        (committed,) = row
-        lost = DeadLetters(count=1, since=committed, until=committed, sequences=(message.sequence,))
-        if GAP_TOPIC_PART in message.topic:
-            told = Told.by(message.payload)
-            if told.window is not None:
-                since, until = told.window
-                lost = DeadLetters(count=told.count, since=since, until=until, sequences=told.sequences).joined(lost)
-        return lost
+        self._meta.add("buried", 1)
+        return self.losses.buried(message, row[0])
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def resume(self) -> Resume:
         """Everything that an earlier run left."""
-        cursor = self._meta("cursor")
+        cursor = self._meta.get("cursor")
         records: dict[str, dict[str, dict[str, object]]] = {}
         for kind, key, value in self._db.execute("SELECT kind, key, value FROM records"):
             records.setdefault(kind, {})[key] = json.loads(value)
@@ -350,9 +257,9 @@ class Tables:
             recent_event_ids=tuple(row[0] for row in self._db.execute("SELECT event_id FROM seen ORDER BY number")),
             records=records,
             last_sequence=0 if last is None else last[0],
-            install_id=self._meta("install_id") or "",
+            install_id=self._meta.get("install_id") or "",
             retained_topics=tuple(row[0] for row in self._db.execute("SELECT topic FROM retained ORDER BY topic")),
-            store_was_reset=self.reset(),
+            store_was_reset=self.losses.reset(),
             acts=tuple(self.ledger.acts()),
         )
 
@@ -365,10 +272,7 @@ class Tables:
         try:
             self.resume()
             self.ledger.open_intents()
-            self.undeclared_drop()
-            self.undeclared_dead()
-            if (silent := self._meta("silent_dead")) is not None:
-                DeadLetters.read(silent)
+            self.losses.read_all()
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise RottenError(f"{type(error).__name__}: {error}") from None
 
@@ -380,9 +284,9 @@ class Tables:
             outbox_oldest=self._db.execute("SELECT committed_at FROM outbox ORDER BY sequence LIMIT 1").fetchone()[0]
             if self.tally.depth
             else None,
-            dropped=int(self._meta("dropped") or 0),
+            dropped=self._meta.count("dropped"),
             dead_letters=self._db.execute("SELECT count(*) FROM dead_letters").fetchone()[0],
-            buried=self._buried(),
+            buried=self._meta.count("buried"),
         )
 
 
@@ -400,12 +304,3 @@ def event_of(sequence: object, topic: object, payload: object, properties: str) 
     if not (texts and isinstance(sequence, int) and isinstance(topic, str) and isinstance(payload, bytes)):
         raise RottenError(f"event {sequence} in the outbox is not what was written")
     return EventMessage(sequence=sequence, topic=topic, payload=payload, properties=pairs)
-
-
-def read_reset(meta: Callable[[str], str | None]) -> StoreReset | None:
-    """What `meta` says of the store before; agents before this one noted the sentence alone."""
-    text = meta(_RESET)
-    if text is not None:
-        return StoreReset(**json.loads(text))
-    why = meta("reset_reason")
-    return StoreReset(why=why) if why else None

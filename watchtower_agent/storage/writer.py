@@ -180,7 +180,7 @@ class Writer:
         finally:
             # Told as soon as the new store is there, also when this write fails; of what it says to be acknowledged
             # nothing is lost.
-            if fresh and self._loop is not None and (reset := tables.reset()) is not None:
+            if fresh and self._loop is not None and (reset := tables.losses.reset()) is not None:
                 self._loop.call_soon_threadsafe(self._on_reset, reset)
         return results
 
