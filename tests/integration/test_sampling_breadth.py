@@ -177,9 +177,8 @@ def test_auto_asks_the_engine_where_no_cgroup_is_to_be_found(engine: PrivateEngi
 
 
 def test_the_stats_api_of_a_frozen_engine_holds_up_nothing_and_is_told(own_engine: PrivateEngine) -> None:
-    calls = EngineCalls(
-        resolve_address(own_engine.url, None, environment={}), clock=SystemClock(), timeout=patient(0.5)
-    )
+    timeout = patient(0.5)
+    calls = EngineCalls(resolve_address(own_engine.url, None, environment={}), clock=SystemClock(), timeout=timeout)
     batches: queue.Queue[SampleBatch] = queue.Queue()
     reader = Reader(clock=SystemClock(), interval=patient(0.2), source=Source.STATS_API, ask=calls.stats)
     sampler = Sampler(reader=reader, deliver=batches.put)
@@ -199,7 +198,7 @@ def test_the_stats_api_of_a_frozen_engine_holds_up_nothing_and_is_told(own_engin
         for batch in (frozen, lost):  # the host and the engine's process are read still
             assert batch.host["host.memory.available"] > 0
             assert batch.host["engine.threads"] > 1
-        assert sampler.counters.left_out == 0, "a tick does not wait for an answer"
+        assert sampler.counters.longest_duration < timeout, "a tick does not wait for an answer"
         own_engine.thaw()
         thawed = until(batches, lambda batch: known(batch) and not batch.failures)
     finally:
