@@ -102,6 +102,7 @@ class Names:
         name = str(node.children[0])
         entry = CATALOGUE.get(name)
         if entry is not None and name in self._names:
+            self._passage.mention(name)
             return Named(Name(name), entry)
         if entry is not None:
             self._passage.fail(node, self._misplaced(entry), _INSTEAD[self._scope])
@@ -114,12 +115,15 @@ class Names:
             message = "what begins with event. is known only of an event"
             self._passage.fail(node, message, _INSTEAD[self._scope])
         if name in _WORDS and self._scope in _OF_CONTAINERS:
+            self._passage.mention(_WORDS[name])
             self._passage.fail(node, f"unknown name {shown(name)}", f"did you mean {_WORDS[name]} == {quoted(name)}?")
         listed = "watchtower-agent metrics lists all names" if self._scope in _OF_CONTAINERS else _INSTEAD[self._scope]
         if name.startswith(_OF_SERVICES):
             message = f"{name} is about a service, and conditions are about {_ABOUT[self._scope]}"
             self._passage.fail(node, message, "give the service a target and scale, with min and max")
         near = self._meant(name)
+        if near:
+            self._passage.mention(near)
         return self._passage.fail(node, f"unknown name {shown(name)}", f"did you mean {near}?" if near else listed)
 
     def _meant(self, name: str) -> str:
@@ -139,6 +143,7 @@ class Names:
         for container in (LABELS, ATTRIBUTES):
             if name == container or name.startswith(container + "."):
                 self._of_a_host(node, container)
+                self._passage.mention(container)
                 key = name[len(container) + 1 :] or "key"
                 self._passage.fail(node, f"{name} needs a key in brackets", f"write {container}[{quoted(key)}]")
 
@@ -163,6 +168,7 @@ class Names:
         if name in {LABELS, ATTRIBUTES}:
             self._of_a_host(node, name)
         if name == LABELS:
+            self._passage.mention(name)
             return Named(Label(key), entry)
         if name == ATTRIBUTES and self._scope is ConditionScope.WHERE:
             return Named(Attribute(key), entry)

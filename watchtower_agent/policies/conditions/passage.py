@@ -23,9 +23,12 @@ class ConditionProblem(Exception):  # noqa: N818 - a problem in an operator's fi
         message: What is wrong.
         remedy: What would be right.
         also: Further mistakes in the same text, in the order of their places.
+        names: What the whole text is about all the same: names of the catalogue that are understood, or most likely
+            meant, `labels` among them.
     """
 
     also: tuple[ConditionProblem, ...] = ()
+    names: frozenset[str] = frozenset()
 
     def __init__(self, text: str, offset: int, message: str, remedy: str) -> None:
         super().__init__(f"{message}, {remedy}")
@@ -50,6 +53,11 @@ class Passage:
     def __init__(self, text: str) -> None:
         self._text = text
         self._problems: list[ConditionProblem] = []
+        self._names: set[str] = set()
+
+    def mention(self, name: str) -> None:
+        """The text is about that, whether all of it is right or not."""
+        self._names.add(name)
 
     def of(self, node: ParseTree[Token]) -> str:
         """What a node was written as, on one line, cut where it is long."""
@@ -90,4 +98,5 @@ class Passage:
         if self._problems:
             first, *others = sorted(self._problems, key=lambda problem: problem.offset)
             first.also = tuple(others)
+            first.names = frozenset(self._names)
             raise first

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
-from watchtower_agent.policies.files.document import PolicyKeys
-from watchtower_agent.policies.files.findings import Findings
-from watchtower_agent.policies.policy import ENGINE_BUDGET, Budget, Trigger, WhenTrigger
+from watchtower_agent.policies.files.part import PolicyPart
+from watchtower_agent.policies.files.trigger_meaning import TriggerMeaning
+from watchtower_agent.policies.policy import ENGINE_BUDGET, Budget
 
 _ABOUT: Final = "engine."
 _EXAMPLE: Final = "when: engine.responding == false"
@@ -16,22 +15,12 @@ _LEAST_COOLDOWN: Final = 60.0
 _NOT_BESIDE: Final = ("select", "depends", "restart_stopped")
 
 
-class EngineMeaning:
-    """Finds out what a policy with `restart_engine` means.
+class EngineMeaning(PolicyPart):
+    """Finds out what a policy with `restart_engine` means."""
 
-    Args:
-        keys: The policy's.
-        given: Whether a key is written, broken or not.
-        findings: Takes what is wrong.
-    """
-
-    def __init__(self, keys: PolicyKeys, given: Callable[[str], bool], findings: Findings) -> None:
-        self._keys = keys
-        self._given = given
-        self._findings = findings
-
-    def together(self, trigger: Trigger | None) -> None:
+    def together(self, trigger: TriggerMeaning) -> None:
         """What trigger and action must have to do with each other: only an engine in trouble is restarted."""
+        condition = trigger.when.condition
         for key in _NOT_BESIDE:
             if self._given(key):
                 message = f"{key} is about containers, and restart_engine is about the engine"
@@ -39,12 +28,10 @@ class EngineMeaning:
         if self._keys.cooldown is not None and self._keys.cooldown < _LEAST_COOLDOWN:
             message = "an engine that was restarted needs longer than this to come up"
             self._findings.find(("cooldown",), message, "write 1m at least, or leave it out: 15m")
-        if trigger is None:
-            return
-        if not isinstance(trigger, WhenTrigger):
+        if not self._given("when") and (self._given("on") or self._given("schedule")):
             message = "restart_engine is for an engine that is in trouble, and no condition says so"
             self._findings.find(("then", "restart_engine"), message, f"use {_EXAMPLE}, and for: 30s", at_key=True)
-        elif not any(name.startswith(_ABOUT) for name in trigger.condition.names):
+        elif condition is not None and not any(name.startswith(_ABOUT) for name in condition.names):
             message = "the condition says nothing of the engine, which is to be restarted"
             self._findings.find(("when",), message, f"ask about the engine, as in {_EXAMPLE}")
 

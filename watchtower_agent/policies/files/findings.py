@@ -34,6 +34,10 @@ class Findings:
         """Whether nothing was refused there, below, or in what it is part of: what is left of it says all of it."""
         return not any(path[: len(each)] == each[: len(path)] for each in self._broken)
 
+    def broken_below(self, key: str) -> set[str]:
+        """Keys under that key of the policy below which something was refused."""
+        return {str(each[1]) for each in self._broken if len(each) > 1 and each[0] == key}
+
     def indexes(self, *path: str | int) -> Iterator[int]:
         """Where in a list its items are written, one after the other: items that were taken out left a gap."""
         gone = {each[-1] for each in self._broken if each[: len(path)] == path and len(each) == len(path) + 1}

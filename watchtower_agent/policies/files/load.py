@@ -69,7 +69,9 @@ def _warnings(read: list[_File], policies: tuple[Policy, ...], surroundings: Sur
 def _refused(read: list[_File], policies: tuple[Policy, ...]) -> Iterator[Problem]:
     """What would wait for itself for ever, or undo what another policy does, is no doubt but a mistake."""
     files = {file.name: file for file in read}
-    for doubt in chain(circles(policies), islice(rivals(policies), MOST_WARNINGS)):
+    outlines = [outline for file in read for outline in file.outlines]
+    known = sorted((*policies, *outlines), key=lambda each: (each.place.file, each.place.line, each.place.column))
+    for doubt in chain(circles(known), islice(rivals(known), MOST_WARNINGS)):
         yield replace(files[doubt.policy.place.file].warning(doubt), warning=False)
 
 
@@ -90,6 +92,8 @@ class _File:
     name: str
     problems: list[Problem] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
+    outlines: list[Policy] = field(default_factory=list)
+    """Of policies with mistakes, what other policies can be held against all the same."""
     names: list[tuple[str, Problem]] = field(default_factory=list)
     """Every well-formed name, with the problem that it would be if it were taken already."""
     _refused: frozenset[tuple[int, int]] = frozenset()
@@ -147,9 +151,10 @@ class _File:
         meaning = Meaning(keys, root, broken)
         policy = meaning.policy(Place(file=self.name, line=line, column=column))
         self._find(text, meaning.findings)
-        if policy is not None:
-            self.policies.append(policy)
-            self._roots[policy.name] = root
+        known, into = (meaning.outline(), self.outlines) if policy is None else (policy, self.policies)
+        if known is not None:
+            into.append(known)
+            self._roots[known.name] = root
 
     def warning(self, doubt: Doubt) -> Problem:
         """What is doubtful about one of its policies, with its place."""

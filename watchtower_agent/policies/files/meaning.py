@@ -27,6 +27,7 @@ from watchtower_agent.policies.policy import (
     Budget,
     MaintenanceWindow,
     Notify,
+    OnTrigger,
     Place,
     Policy,
     Then,
@@ -39,6 +40,8 @@ from watchtower_agent.policies.times.moments import Schedule
 
 _KEYS: Final = frozenset(info.alias or name for name, info in PolicyKeys.model_fields.items())
 _VERBS: Final = tuple(verb for verb in Verb if verb in ThenKeys.model_fields and verb is not Verb.NOTIFY)
+_OUTLINE: Final = frozenset({"name", "mode", "select", "target", "depends", "then"})
+_UNTOLD: Final = OnTrigger(events=frozenset(), where=None)
 _OF_ITS_SUBSTANCE: Final = frozenset({"select", "when", "hold", "keep_for", "on", "where", "then"})
 
 
@@ -54,6 +57,8 @@ class Meaning:
             broken: Where in it something is written, but wrong in itself: its key counts as given, no more is said.
         """
         self._gathered = Findings(root, broken)
+        self._root = root
+        self._read: Policy | None = None
         self._find = self._gathered.find
         self._keys = keys
         # What an unknown key most likely stands for is not missing on top of that.
@@ -81,30 +86,30 @@ class Meaning:
             guards.permission(then)
         elif prunes.meant:
             trigger = prunes.trigger()
-            prune, then = prunes.prune(trigger), Then(verb=Verb.PRUNE)
+            prune, then = prunes.prune(), Then(verb=Verb.PRUNE)
             cooldown, budget = prunes.cooldown, prunes.budget()
             guards.permission(None)
         else:
             strategies.misplaced_target()
-            trigger = TriggerMeaning(self._keys, self._given, self._gathered).trigger()
-            then = self._then()
+            triggers = TriggerMeaning(self._keys, self._given, self._gathered)
+            trigger, then = triggers.trigger(), self._then()
             if then is not None and then.verb is Verb.RESTART_ENGINE:
                 restarts = EngineMeaning(keys, self._given, self._gathered)
-                restarts.together(trigger)
+                restarts.together(triggers)
                 budget = restarts.budget()
             else:
-                SubjectMeaning(keys, self._given, self._gathered).together(trigger, then)
+                SubjectMeaning(keys, self._given, self._gathered).together(triggers, then)
                 guards.dependencies(then)
             guards.pace(then)
             guards.permission(then)
-        if self.findings or self._broken or trigger is None or then is None:
+        if then is None:
             return None
-        return Policy(
+        self._read = Policy(
             name=keys.name,
             description=keys.description,
             mode=keys.mode,
             selector=selector,
-            trigger=trigger,
+            trigger=_UNTOLD if trigger is None else trigger,
             then=then,
             prune=prune,
             windows=tuple(
@@ -120,6 +125,16 @@ class Meaning:
             place=place,
             digest=_digest(keys),
         )
+        return None if self.findings or self._broken or trigger is None else self._read
+
+    def outline(self) -> Policy | None:
+        """Of a policy with mistakes what is certain: whom it acts on, what it does to them, and for whom it waits.
+
+        Returns:
+            What is never in force, and can be held against other policies; None where one of these is not certain.
+        """
+        wrong = self._broken | {str(each.path[len(self._root)]) for each in self.findings if each.path != self._root}
+        return None if self._read is None or wrong & _OUTLINE else self._read
 
     def _given(self, key: str) -> bool:
         return key in self._broken or ("hold" if key == "for" else key) in self._keys.model_fields_set

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from watchtower_agent.policies.catalogue import CATALOGUE, ValueType
 from watchtower_agent.policies.conditions.condition import Condition, ConditionScope
 from watchtower_agent.policies.conditions.tree import Literal, Name, Not
+from watchtower_agent.policies.files.document import PolicyKeys
+from watchtower_agent.policies.files.findings import Findings
 from watchtower_agent.policies.files.part import PolicyPart
 from watchtower_agent.policies.files.prune_keys import PruneKeys
 from watchtower_agent.policies.files.trigger_meaning import TriggerMeaning, condition_at
 from watchtower_agent.policies.linter.doubt import place_in
 from watchtower_agent.policies.linter.logic import Part, cases, possible
-from watchtower_agent.policies.policy import Budget, Trigger, WhenTrigger
+from watchtower_agent.policies.policy import Budget, Trigger
 from watchtower_agent.policies.pruning.rules import Rules
 from watchtower_agent.policies.strategies.prune import COOLDOWN, MOST_PASSES, PASSES_PER, Prune
 
@@ -36,6 +38,10 @@ _TRIGGER_EXAMPLE: Final = "add when: host.disk.percent > 85%, or schedule: {cron
 class PruneMeaning(PolicyPart):
     """Finds out what one policy prunes."""
 
+    def __init__(self, keys: PolicyKeys, given: Callable[[str], bool], findings: Findings) -> None:
+        super().__init__(keys, given, findings)
+        self._when: frozenset[str] = frozenset()
+
     @property
     def meant(self) -> bool:
         """Whether the policy prunes."""
@@ -48,28 +54,26 @@ class PruneMeaning(PolicyPart):
                 self._findings.find((key,), f"{key} can't stand beside prune", remedy, at_key=True)
         if self._given("on") and not self._given("when") and not self._given("schedule"):
             return None
-        return TriggerMeaning(
+        trigger = TriggerMeaning(
             self._keys.model_copy(update={"on": None, "where": None}),
             lambda key: key not in NOT_BESIDE_PRUNE and self._given(key),
             self._findings,
             scope=ConditionScope.HOST,
             missing=_TRIGGER_EXAMPLE,
-        ).trigger()
+        )
+        self._when = trigger.when.names
+        return trigger.trigger()
 
-    def prune(self, trigger: Trigger | None) -> Prune | None:
-        """What a pass does, or None when there are findings.
-
-        Args:
-            trigger: What sets it off; None where that is not known.
-        """
+    def prune(self) -> Prune | None:
+        """What a pass does, or None when there are findings; asked after what sets it off."""
         keys = self._keys.prune
         if keys is None:
             return None
         self._named(keys)
         self._images(keys)
         until = None if keys.until is None else self._until(keys.until)
-        if keys.until is None and self._findings.intact("prune", "until") and isinstance(trigger, WhenTrigger):
-            self._endless(trigger.condition)
+        if keys.until is None and self._findings.intact("prune", "until"):
+            self._endless(self._when)
         return Prune(
             rules=Rules(
                 build_cache=keys.build_cache.value() if keys.build_cache else None,
@@ -116,9 +120,9 @@ class PruneMeaning(PolicyPart):
 
     # --- until --------------------------------------------------------------------------------------------------------
 
-    def _endless(self, when: Condition) -> None:
+    def _endless(self, when: frozenset[str]) -> None:
         """For want of space all of a plan would be deleted, where a part of it is enough."""
-        names = [name for name, entry in CATALOGUE.items() if entry.of_disk and name in when.names]
+        names = [name for name, entry in CATALOGUE.items() if entry.of_disk and name in when]
         if names:
             example = " and ".join(_example(name) for name in names)
             message = "when is about the disk, and nothing says when there is enough space"
@@ -126,7 +130,7 @@ class PruneMeaning(PolicyPart):
 
     def _until(self, text: str) -> Condition | None:
         path = ("prune", "until")
-        condition = condition_at(path, text, ConditionScope.DISK, self._findings)
+        condition = condition_at(path, text, ConditionScope.DISK, self._findings).condition
         every = None if condition is None else cases(condition.tree)
         if condition is None or every is None:
             return condition

@@ -86,19 +86,19 @@ class ScaleMeaning:
         self._findings = findings
 
     def strategy(self) -> ScaleStrategy | None:
-        """What it says; None when something is missing. What else is wrong is among the findings."""
+        """What it says, None where the service is not known; whatever is wrong with the rest is among the findings."""
         keys = self._keys
         metrics = tuple(self._metrics())
         self._bounds(metrics)
         self._clones()
         rules = self._rules()
         schedule = tuple(self._schedule())
-        if self._target is None or keys.least is None or keys.most is None:
+        if self._target is None:
             return None
         return ScaleStrategy(
             target=self._target,
-            least=keys.least,
-            most=keys.most,
+            least=keys.least or 0,
+            most=keys.most or 0,
             metrics=metrics,
             rules=rules,
             schedule=schedule,
