@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
-_BLANK: Final = " \t\r\n"
+_BLANK: Final = " \t\r\n\x85\u2028\u2029"
+"""White space and all that YAML takes for the end of a line."""
+_ESCAPE: Final = re.compile(
+    r"""\\(?:x(?P<two>[0-9A-Fa-f]{2})|u(?P<four>[0-9A-Fa-f]{4})|U(?P<eight>[0-9A-Fa-f]{8})
+    |(?P<joint>(?:\r\n|[\n\x85\u2028\u2029])[ \t]*)|(?P<letter>.))""",
+    re.VERBOSE | re.DOTALL,
+)
+_LETTERS: Final = MappingProxyType(
+    {
+        **dict(zip("0abtnvfre", "\0\a\b\t\n\v\f\r\x1b", strict=True)),
+        **dict(zip("N_LP", "\x85\xa0\u2028\u2029", strict=True)),
+    }
+)
+"""What an escaped letter stands for in double quotes; any other character for itself. YAML 1.1, 5.7."""
+
+
+class _Unit(NamedTuple):
+    """As much of the source as stands for one character: an escape is longer than that."""
+
+    character: str
+    """Empty for an escaped line break, which joins two lines."""
+    end: int
 
 
 def position_inside(source: str, start: int, text: str, offset: int) -> tuple[int, int]:
-    r"""Line and column (from 1) of a character of a scalar, however the scalar is written.
+    """Line and column (from 1) of a character of a scalar, however the scalar is written.
 
     Source and text are walked together: a run of white space in one matches a run in the other (folding, indentation),
-    quotes and block headers are stepped over, and so are the backslash of an escaped quote and a doubled single quote.
-    Where they part for another reason (`\x41`), the last place that agreed is the answer.
+    quotes and block headers are stepped over, escapes count as what they stand for.
 
     Args:
-        source: The whole file.
+        source: The whole file, its lines ended by a line feed, with or without a carriage return.
         start: Index of the scalar's first character, quotes included.
         text: What the scalar says.
         offset: Which character of the text.
@@ -26,19 +48,39 @@ def position_inside(source: str, start: int, text: str, offset: int) -> tuple[in
         if wanted in _BLANK:
             if index == 0 or text[index - 1] not in _BLANK:
                 place = at
-                while source[at : at + 1] and source[at] in _BLANK:
-                    at += 1
+                at = _behind_blanks(source, at, quote)
                 if index == offset:
                     return _line_and_column(source, place)
             continue
-        escaped = quote == '"' and source[at : at + 1] == "\\"
-        doubled = quote == "'" and source[at : at + 2] == "''"
-        if escaped or doubled:
-            at += 1
-        if source[at : at + 1] != wanted or index == offset:
+        unit = _unit(source, at, quote)
+        while unit.end > at and not unit.character:
+            at = unit.end
+            unit = _unit(source, at, quote)
+        if unit.character != wanted or index == offset:
             break
-        at += 1
+        at = unit.end
     return _line_and_column(source, at)
+
+
+def _unit(source: str, at: int, quote: str) -> _Unit:
+    if quote == "'" and source.startswith("''", at):
+        return _Unit("'", at + 2)
+    escape = _ESCAPE.match(source, at) if quote == '"' else None
+    if escape is None:
+        return _Unit(source[at : at + 1], min(at + 1, len(source)))
+    if escape["joint"]:
+        return _Unit("", escape.end())
+    if letter := escape["letter"]:
+        return _Unit(_LETTERS.get(letter, letter), escape.end())
+    return _Unit(chr(int(escape["two"] or escape["four"] or escape["eight"], base=16)), escape.end())
+
+
+def _behind_blanks(source: str, at: int, quote: str) -> int:
+    while True:
+        unit = _unit(source, at, quote)
+        if unit.end == at or (unit.character and unit.character not in _BLANK):
+            return at
+        at = unit.end
 
 
 def _first_character(source: str, start: int) -> int:

@@ -24,6 +24,9 @@ DEEPEST: Final = 32
 
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+_LONE_RETURN: Final = re.compile("\r(?!\n)")
+"""Ends a line in editors and in YAML alike."""
+
 _START: Final = Mark(line=1, column=1, index=0)
 
 
@@ -59,9 +62,9 @@ def _decode(content: bytes) -> str:
     if len(content) > LARGEST_FILE:
         raise _UnreadableError(_START, "the file has more than 1 MiB", "split it: 1 MiB is the most a file may have")
     try:
-        text = content.decode("utf-8")
+        text = _with_line_feeds(content.decode("utf-8"))
     except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8")
+        before = _with_line_feeds(content[: error.start].decode("utf-8"))
         raise _UnreadableError(
             _Lines(before).mark(len(before)),
             f"byte 0x{content[error.start]:02x} is not UTF-8",
@@ -75,6 +78,11 @@ def _decode(content: bytes) -> str:
             'remove it, or write it as an escape such as "\\x07" in double quotes',
         )
     return text
+
+
+def _with_line_feeds(text: str) -> str:
+    """The same text, in which lines are counted by their line feeds; no character moves."""
+    return _LONE_RETURN.sub("\n", text) if "\r" in text else text
 
 
 class _Lines:
