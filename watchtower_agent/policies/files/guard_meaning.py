@@ -41,7 +41,8 @@ class GuardMeaning(PolicyPart):
             message = "a budget is for actions, and this policy only notifies"
             self._findings.find(("budget",), message, "leave it out, or use cooldown", at_key=True)
         backoff = self._keys.backoff
-        if backoff is not None and self._findings.intact("backoff") and backoff.longest < backoff.initial:
+        known = self._findings.intact("backoff", "initial") and self._findings.intact("backoff", "max")
+        if backoff is not None and known and backoff.longest < backoff.initial:
             self._findings.find(("backoff", "max"), "max is less than initial", "write a max that is at least initial")
 
     def _windows(self, then: Then | None) -> None:

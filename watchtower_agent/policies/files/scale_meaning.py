@@ -198,7 +198,8 @@ class ScaleMeaning:
 
     def _rules(self) -> Rules:
         up, down, idle = self._keys.up or UpKeys(), self._keys.down or DownKeys(), self._keys.idle
-        if "fast" in down.model_fields_set and down.fast.per > down.window and self._intact("down"):
+        known = self._intact("down", "fast") and self._intact("down", "window")
+        if "fast" in down.model_fields_set and known and down.fast.per > down.window:
             message = f"fast waits for {as_written(down.fast.per)}, and the window is {as_written(down.window)} long"
             self._find("down", "fast", message=message, remedy="write a shorter time, or a longer window")
         return Rules(up=up.value(), down=down.value(), idle_for=_idle_for(idle))

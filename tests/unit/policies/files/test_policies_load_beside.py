@@ -81,6 +81,14 @@ def messages(*policies: str) -> list[str]:
             "name: a, on: {engine: uup}, then: {restart_engine: {}}",
             ['3:26 engine has no event "uup"', "3:39 restart_engine is for an engine that is in trouble"],
         ),
+        (
+            "name: a, select: {name: x}, on: {container: die}, then: {start: {}}, backoff: {factor: x, max: 1s}",
+            ["3:91 this is not a factor", "3:99 max is less than initial"],
+        ),
+        (
+            "name: a, select: {name: x}, on: {container: die}, then: {start: {}}, backoff: {initial: x, max: 1s}",
+            ['3:92 "x" is not a duration'],
+        ),
     ],
 )
 def test_a_mistake_in_a_trigger_hides_nothing_that_is_certain(policy: str, expected: list[str]) -> None:

@@ -412,7 +412,7 @@ def test_a_scale(scale: str, expected: str) -> None:
         ("{mqtt: +/depth, target_per_replica: 3}", "5:46: policies[0].scale.metrics[0].mqtt: + is a wildcard"),
         (
             '{mqtt: "a\\0b", target_per_replica: 3}',
-            "5:49: policies[0].scale.metrics[0].mqtt: the topic has a character that no topic has",
+            "5:48: policies[0].scale.metrics[0].mqtt: the topic has a character that no topic has",
         ),
         (
             "{mqtt: $share/g/a, target_per_replica: 3}",
