@@ -123,8 +123,10 @@ def _exact(digits: str, value: float) -> float | int:
 
 def _right_unit(digits: str, unit: str) -> str:
     """What to write in place of a number with that unit, which is not known."""
-    if unit == "M":  # Docker's own spelling of a size
+    if unit == "M":  # as Docker writes MiB; in lower case that is a minute here
         return f"write {digits}MiB if it is bytes, or {digits}m if it is minutes"
+    if short := _SHORT_UNITS.get(unit.lower()):
+        return f"did you mean {digits}{short}?"
     if re.fullmatch(r"[kKMGT]?(bits?|bps)", unit):
         return "write bytes, as in 1MB: rates are bytes per second"
     if re.fullmatch(r"w|weeks?", unit) and len(digits) < 4:  # noqa: PLR2004 - ten years have 522
@@ -136,7 +138,13 @@ def _right_unit(digits: str, unit: str) -> str:
     return f"did you mean {digits}{near}?" if near else f"the units are {', '.join(_UNITS)}"
 
 
-_SHORT_UNITS: Final = {"percent": "%", "ki": "KiB", "mi": "MiB", "gi": "GiB", "ti": "TiB"}
+_SHORT_UNITS: Final = {
+    "percent": "%",
+    **dict.fromkeys(("k", "ki"), "KiB"),  # one letter is Docker's way, and means steps of 1024
+    "mi": "MiB",
+    **dict.fromkeys(("g", "gi"), "GiB"),
+    **dict.fromkeys(("t", "ti"), "TiB"),
+}
 _WORDS_FOR_UNITS: Final = (
     (r"ms|millis?|milliseconds?", "ms"),
     (r"s|secs?|seconds?", "s"),
