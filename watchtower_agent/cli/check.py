@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from watchtower_agent.policy_folder import check_folder
 from watchtower_agent.settings import load_settings
 from watchtower_agent.settings.loading import WrongSettingsError
 from watchtower_agent.settings.model import known_keys
+from watchtower_agent.settings.problem import SettingProblem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,20 +26,25 @@ class CheckProblem:
 
     Attributes:
         text: One line: place, what is wrong, what would be right.
-        parts: The same in pieces, where they are known.
+        file: None for what is in no file.
+        line: None, as the column, for what has no place inside its file.
+        column: In it.
+        path: Keys that lead there; empty for a file or folder as a whole.
+        message: What is wrong.
+        remedy: What would be right.
     """
 
     text: str
-    parts: Problem | None = None
+    file: str | None
+    line: int | None
+    column: int | None
+    path: str
+    message: str
+    remedy: str
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        said: dict[str, Any] = {"text": self.text}
-        if self.parts is not None:
-            names = ("file", "line", "column", "path", "message", "remedy")
-            said |= {name: getattr(self.parts, name) for name in names}
-            said["file"] = _valid(self.parts.file)
-        return said
+        return {name: _valid(value) if isinstance(value, str) else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +93,9 @@ class CheckResult:
         }
 
 
-def _valid(name: str) -> str:
-    """A file's name as JSON can hold it: Linux allows bytes that are no text."""
-    return name.encode("utf-8", "backslashreplace").decode()
+def _valid(text: str) -> str:
+    """It as JSON can hold it: in a file's name Linux allows bytes that are no text."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def check(config: Path | None, folder: Path | None) -> CheckResult:
@@ -109,7 +115,7 @@ def check(config: Path | None, folder: Path | None) -> CheckResult:
         except WrongSettingsError as error:
             folder = error.policies if folder is None else folder
             source = str(config) if config is not None else "the configuration"
-            problems += [CheckProblem(text=line) for line in str(error).splitlines()]
+            problems += map(_in_settings, error.problems)
     if folder is None:
         return CheckResult(settings=source, folder=None, files=0, policies=0, problems=tuple(problems))
     folder = _as_typed(folder)
@@ -122,7 +128,7 @@ def check(config: Path | None, folder: Path | None) -> CheckResult:
             message="this is the agent's configuration and no policy file",
             remedy=f"ask with: watchtower-agent check --config {folder}",
         )
-        problems.append(CheckProblem(text=str(problem), parts=problem))
+        problems.append(_in_policies(problem))
         return CheckResult(settings=source, folder=folder, files=1, policies=0, problems=tuple(problems))
     found = check_folder(folder, around)
     problems += [_in_folder(problem, folder) for problem in found.problems]
@@ -160,4 +166,29 @@ def _in_folder(problem: Problem, folder: Path) -> CheckProblem:
     """The problem with a path that an editor or a terminal can open."""
     if problem.file != str(folder):  # what is wrong with the folder itself, or with the one file
         problem = replace(problem, file=str(folder / problem.file))
-    return CheckProblem(text=str(problem), parts=problem)
+    return _in_policies(problem)
+
+
+def _in_policies(problem: Problem) -> CheckProblem:
+    return CheckProblem(
+        text=str(problem),
+        file=problem.file,
+        line=problem.line,
+        column=problem.column,
+        path=problem.path,
+        message=problem.message,
+        remedy=problem.remedy,
+    )
+
+
+def _in_settings(problem: SettingProblem) -> CheckProblem:
+    place = problem.place
+    return CheckProblem(
+        text=str(problem),
+        file=place.source if place.is_file else None,
+        line=place.line,
+        column=place.column,
+        path=place.path,
+        message=problem.message,
+        remedy=problem.remedy,
+    )

@@ -18,15 +18,17 @@ from watchtower_agent.policies.files.core_schema import plain as plain_yaml
 from watchtower_agent.policies.files.yaml_reader import read_yaml
 from watchtower_agent.policies.problem import Path as KeyPath, did_you_mean, joined, shown
 from watchtower_agent.settings.model import ENV_PREFIX, Settings, known_keys, value_paths
+from watchtower_agent.settings.problem import Place, SecretError, SettingProblem
 
 Tree = dict[str, object]
 
+_ENVIRONMENT: Final = "environment"
 SECRETS_FOLDER: Final = Path("/run/secrets")
 _LARGEST_SECRET: Final = 64 * 1024
 _OF_A_SECRET: Final = re.compile(rb"pass|secret|token|credential", re.IGNORECASE)
 _UNREPEATED: Final = (
-    "this is no YAML, and is not repeated since it may be a password, "
-    "which does not belong here: use mqtt.password_file or the secret mqtt__password"
+    "this is no YAML, and is not repeated since it may be a password",
+    "which does not belong here: use mqtt.password_file or the secret mqtt__password",
 )
 
 
@@ -37,19 +39,19 @@ class Layer:
     Attributes:
         values: Nested, as written.
         base: Relative paths in it are relative to this folder.
-        place: Where the value of a path stands, as text for people.
+        place: Where the value of a path stands.
         key_place: Where its key stands, when that is another place.
         problems: What could not be read at all.
     """
 
     values: Tree
     base: Path
-    place: Callable[[KeyPath], str]
-    key_place: Callable[[KeyPath], str] | None = None
-    problems: tuple[str, ...] = ()
+    place: Callable[[KeyPath], Place]
+    key_place: Callable[[KeyPath], Place] | None = None
+    problems: tuple[SettingProblem, ...] = ()
 
-    def place_of_key(self, path: KeyPath) -> str:
-        """Where the key of a path stands, as text for people."""
+    def place_of_key(self, path: KeyPath) -> Place:
+        """Where the key of a path stands."""
         return (self.key_place or self.place)(path)
 
     def says(self, path: KeyPath) -> bool:
@@ -83,7 +85,7 @@ def command_line(overrides: Mapping[str, object]) -> Layer:
     values: Tree = {}
     for name, value in overrides.items():
         put(values, tuple(name.split(".")), value)
-    return Layer(values=values, base=Path.cwd(), place=lambda path: f"command line: {joined(path)}")
+    return Layer(values=values, base=Path.cwd(), place=lambda path: Place(source="command line", path=joined(path)))
 
 
 def put(tree: Tree, path: tuple[str, ...], value: object) -> None:
@@ -108,22 +110,30 @@ def environment() -> Layer:
     for name in sorted(os.environ):
         if not name.upper().startswith(ENV_PREFIX):
             continue
-        wrong = unknown_key(name[len(ENV_PREFIX) :].lower().split("__"))
+        path = tuple(name[len(ENV_PREFIX) :].lower().split("__"))
+        wrong = unknown_key(path)
         if wrong is not None:
-            problems.append(f"environment: {name}: {wrong[0]}, {_as_variable(wrong[1])}")
+            variable = Place(source=_ENVIRONMENT, path=joined(path), name=name)
+            problems.append(SettingProblem(place=variable, message=wrong[0], remedy=_as_variable(wrong[1])))
     values: Tree = {}
     if not problems:
         try:
             values = EnvSettingsSource(Settings)()
         except SourceError as error:
-            problems.append(f"environment: {error}, write JSON, or set each key by a variable of its own")
+            remedy = "write JSON, or set each key by a variable of its own"
+            problems.append(SettingProblem(place=Place(source=_ENVIRONMENT), message=str(error), remedy=remedy))
     return Layer(
         values=values,
         base=Path.cwd(),
-        # An item of a list has no variable of its own.
-        place=lambda path: f"environment: {ENV_PREFIX}{'__'.join(s for s in path if isinstance(s, str)).upper()}",
+        place=_of_variable,
         problems=tuple(problems),
     )
+
+
+def _of_variable(path: KeyPath) -> Place:
+    # An item of a list has no variable of its own.
+    name = ENV_PREFIX + "__".join(step for step in path if isinstance(step, str)).upper()
+    return Place(source=_ENVIRONMENT, path=joined(path), name=name)
 
 
 def _as_variable(remedy: str) -> str:
@@ -135,22 +145,27 @@ def secrets() -> Layer:
     """Files named like a nested key (`mqtt__password`) in systemd's credentials folder and in /run/secrets."""
     folders = [Path(name)] if (name := os.environ.get("CREDENTIALS_DIRECTORY")) else []
     values: Tree = {}
-    places: dict[KeyPath, str] = {}
-    problems: list[str] = []
+    files: dict[KeyPath, Path] = {}
+    problems: list[SettingProblem] = []
+
+    def place(path: KeyPath) -> Place:
+        file = files.get(path)
+        return Place(source="secrets" if file is None else str(file), is_file=file is not None, path=joined(path))
+
     for path, file in _secret_files([*folders, SECRETS_FOLDER]):
-        if path in places:
+        if path in files:
             continue
-        places[path] = str(file)
+        files[path] = file
         try:
             # An empty one is none: a unit of systemd has to name something where there is no password.
             if secret := read_secret(file):
                 put(values, path, secret)
-        except ValueError as error:
-            problems.append(f"{file}: {joined(path)}: {error}")
+        except SecretError as error:
+            problems.append(SettingProblem(place=place(path), message=error.message, remedy=error.remedy))
     return Layer(
         values=values,
         base=Path.cwd(),
-        place=lambda path: f"{places.get(path, 'secrets')}: {joined(path)}",
+        place=place,
         problems=tuple(problems),
     )
 
@@ -170,19 +185,19 @@ def read_secret(file: Path) -> str:
     """A secret's text, without the line break at its end.
 
     Raises:
-        ValueError: It can't be read; the text says why and what to do.
+        SecretError: It can't be read; it says why and what to do.
     """
     try:
         with file.open("rb") as opened:
             content = opened.read(_LARGEST_SECRET + 1)
     except OSError as error:
-        raise ValueError(f"{file} can't be read ({error.strerror}), make it readable for the agent") from None
+        raise SecretError(f"{file} can't be read ({error.strerror})", "make it readable for the agent") from None
     if len(content) > _LARGEST_SECRET:
-        raise ValueError(f"{file} is larger than 64 KiB, a password is not")
+        raise SecretError(f"{file} is larger than 64 KiB", "a password is not")
     try:
         return content.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise ValueError(f"{file} is not UTF-8 text, save it as UTF-8") from None
+        raise SecretError(f"{file} is not UTF-8 text", "save it as UTF-8") from None
 
 
 def _may_be_secret(lines: Sequence[bytes], number: int) -> bool:
@@ -196,35 +211,45 @@ def _may_be_secret(lines: Sequence[bytes], number: int) -> bool:
     return False
 
 
+def _nowhere(path: KeyPath) -> Place:
+    return Place(path=joined(path))
+
+
 def settings_file(file: Path) -> Layer:
     """agent.yaml, read as strictly as policies are."""
     base = file.absolute().parent
+
+    def wrong(
+        message: str, remedy: str, line: int | None = None, column: int | None = None, path: str = ""
+    ) -> SettingProblem:
+        place = Place(source=str(file), is_file=True, line=line, column=column, path=path)
+        return SettingProblem(place=place, message=message, remedy=remedy)
+
     try:
         content = file.read_bytes()
     except OSError as error:
-        problem = f"{file}: can't be read ({error.strerror}), name a file that the agent may read"
-        return Layer(values={}, base=base, place=joined, problems=(problem,))
+        problem = wrong(f"can't be read ({error.strerror})", "name a file that the agent may read")
+        return Layer(values={}, base=base, place=_nowhere, problems=(problem,))
     if all(not line.strip() or line.lstrip().startswith(b"#") for line in content.splitlines()):
-        return Layer(values={}, base=base, place=joined)
+        return Layer(values={}, base=base, place=_nowhere)
     document, findings = read_yaml(content)
     problems = []
     lines = content.splitlines()
     for mark, finding in findings:
-        path = f"{joined(finding.path)}: " if finding.path else ""
-        told = _UNREPEATED if _may_be_secret(lines, mark.line) else f"{finding.message}, {finding.remedy}"
-        problems.append(f"{file}:{mark.line}:{mark.column}: {path}{told}")
+        told = _UNREPEATED if _may_be_secret(lines, mark.line) else (finding.message, finding.remedy)
+        problems.append(wrong(*told, mark.line, mark.column, joined(finding.path)))
     if document is None:
-        return Layer(values={}, base=base, place=joined, problems=tuple(problems))
+        return Layer(values={}, base=base, place=_nowhere, problems=tuple(problems))
     values = plain_yaml(document.root)
     if not isinstance(values, dict):
-        problems.append(f"{file}:1:1: this is not a mapping, write keys like mode: enforce")
+        problems.append(wrong("this is not a mapping", "write keys like mode: enforce", 1, 1))
         values = {}
     # A section with nothing in it (`mqtt:` and only comments below) is a section left at its defaults.
     sections = {name for name, section in known_keys().items() if section is not None}
 
-    def place(path: KeyPath, *, at_key: bool = False) -> str:
+    def place(path: KeyPath, *, at_key: bool = False) -> Place:
         line, column = document.place(path, at_key=at_key)
-        return f"{file}:{line}:{column}: {joined(path)}"
+        return Place(source=str(file), is_file=True, line=line, column=column, path=joined(path))
 
     return Layer(
         values={name: {} if value is None and name in sections else value for name, value in values.items()},

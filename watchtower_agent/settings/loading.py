@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,7 @@ from watchtower_agent.settings.layers import (
     unknown_key,
 )
 from watchtower_agent.settings.model import Settings, TlsSettings, settings_digest
+from watchtower_agent.settings.problem import Place, SecretError, SettingProblem
 from watchtower_agent.settings.values import LONGEST_CLIENT_ID, checked_host
 
 DEFAULT_FILES: Final = (Path("/etc/watchtower-agent/agent.yaml"), Path("config/agent.yaml"))
@@ -63,11 +64,13 @@ class WrongSettingsError(SettingsError):
     """Something in the configuration is wrong.
 
     Attributes:
+        problems: All of it.
         policies: The policy folder, as far as it can be known for certain: its policies can be checked all the same.
     """
 
-    def __init__(self, problems: Iterable[str], *, policies: Path | None) -> None:
-        super().__init__("\n".join(problems))
+    def __init__(self, problems: Sequence[SettingProblem], *, policies: Path | None) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
         self.policies = policies
 
 
@@ -109,18 +112,18 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, object] | 
     from_file = settings_file(file) if file is not None else _no_file()
     layers = (command_line(overrides or {}), environment(), secrets(), from_file)
     problems = [problem for layer in layers for problem in layer.problems]
-    refused = frozenset(map(_place_of, problems))
+    refused = frozenset(problem.place.where for problem in problems)
     problems += _misplaced_password(from_file)
     problems += [problem for layer in layers for problem in _unknown_keys(layer, layer.values, ())]
     settings, wrong = _validated(layers)
     # What was refused as YAML is left out, which is no second mistake.
-    problems += [problem for problem in wrong if _place_of(problem) not in refused]
+    problems += [problem for problem in wrong if problem.place.where not in refused]
     host_given = settings is not None and bool(settings.host)
     if settings is not None:
         settings, wrong = _completed(settings, layers)
         problems += wrong
     if problems or settings is None:
-        raise WrongSettingsError(map(_one_line, problems), policies=_policies_of(layers))
+        raise WrongSettingsError(problems, policies=_policies_of(layers))
     source = str(file) if file is not None else f"defaults: there is neither {' nor '.join(map(str, DEFAULT_FILES))}"
     return LoadedSettings(settings=settings, source=source, file=file, host_given=host_given)
 
@@ -142,23 +145,23 @@ def _policies_of(layers: tuple[Layer, ...]) -> Path | None:
 
 
 def _no_file() -> Layer:
-    return Layer(values={}, base=DEFAULT_FILES[0].parent, place=lambda path: f"default: {joined(path)}")
+    return Layer(values={}, base=DEFAULT_FILES[0].parent, place=lambda path: Place(source="default", path=joined(path)))
 
 
-def _misplaced_password(file: Layer) -> list[str]:
+def _misplaced_password(file: Layer) -> list[SettingProblem]:
     mqtt = file.values.get("mqtt")
     if not isinstance(mqtt, dict) or "password" not in mqtt:
         return []
-    place = file.place_of_key(("mqtt", "password"))
-    return [f"{place}: a password does not belong here, use password_file or the secret mqtt__password"]
+    place, remedy = file.place_of_key(("mqtt", "password")), "use password_file or the secret mqtt__password"
+    return [SettingProblem(place=place, message="a password does not belong here", remedy=remedy)]
 
 
-def _unknown_keys(layer: Layer, tree: Mapping[str, object], above: tuple[str, ...]) -> Iterable[str]:
+def _unknown_keys(layer: Layer, tree: Mapping[str, object], above: tuple[str, ...]) -> Iterable[SettingProblem]:
     for name, value in tree.items():
         path = (*above, name)
         wrong = unknown_key(path)
         if wrong is not None:
-            yield f"{layer.place_of_key(path)}: {wrong[0]}, {wrong[1]}"
+            yield SettingProblem(place=layer.place_of_key(path), message=wrong[0], remedy=wrong[1])
         elif isinstance(value, dict):
             yield from _unknown_keys(layer, value, path)
 
@@ -190,24 +193,19 @@ def _overlay(merged: Tree, values: Mapping[str, object], above: tuple[str, ...],
             merged[name] = value
 
 
-def _place_of(problem: str) -> str:
-    """`agent.yaml:3:7`."""
-    return problem.partition(": ")[0]
-
-
-def _validated(layers: tuple[Layer, ...]) -> tuple[Settings | None, list[str]]:
+def _validated(layers: tuple[Layer, ...]) -> tuple[Settings | None, list[SettingProblem]]:
     try:
         return Settings.model_validate(_merged(layers)), []
     except ValidationError as errors:
         return None, [_problem(error, layers) for error in errors.errors(include_url=False)]
 
 
-def _problem(error: ErrorDetails, layers: tuple[Layer, ...]) -> str:
+def _problem(error: ErrorDetails, layers: tuple[Layer, ...]) -> SettingProblem:
     path: KeyPath = tuple(error["loc"])
     while path and not any(layer.says(path) for layer in layers):
         path = path[:-1]
     message, remedy = _sentence(error)
-    return f"{_layer_of(path, layers).place(path)}: {message}, {remedy}"
+    return SettingProblem(place=_layer_of(path, layers).place(path), message=message, remedy=remedy)
 
 
 def _sentence(error: ErrorDetails) -> tuple[str, str]:
@@ -230,14 +228,14 @@ def _not_one_of(given: object, words: tuple[str, ...]) -> tuple[str, str]:
     return f"{shown(given)} is not known here", (f"did you mean {near}? " if near else "") + one_of(words)
 
 
-def _completed(settings: Settings, layers: tuple[Layer, ...]) -> tuple[Settings, list[str]]:
+def _completed(settings: Settings, layers: tuple[Layer, ...]) -> tuple[Settings, list[SettingProblem]]:
     """Fill in what depends on this machine, and look at the files that are named."""
-    problems = list(_missing_files(settings))
+    wrong = list(_missing_files(settings))
     host = settings.host or socket.gethostname()
     try:
         checked_host(host)
     except ValueError:
-        problems.append((("host",), f"this machine's name {shown(host)} can't be a level of a topic, set host"))
+        wrong.append((("host",), f"this machine's name {shown(host)} can't be a level of a topic", "set host"))
     mqtt = settings.mqtt
     update: Tree = {}
     if not mqtt.client_id:
@@ -245,10 +243,13 @@ def _completed(settings: Settings, layers: tuple[Layer, ...]) -> tuple[Settings,
     if mqtt.password is None and mqtt.password_file is not None:
         try:
             update["password"] = SecretStr(read_secret(mqtt.password_file))
-        except ValueError as error:
-            problems.append((("mqtt", "password_file"), str(error)))
+        except SecretError as error:
+            wrong.append((("mqtt", "password_file"), error.message, error.remedy))
     settings = settings.model_copy(update={"host": host, "mqtt": mqtt.model_copy(update=update)})
-    return settings, [f"{_layer_of(path, layers).place(path)}: {sentence}" for path, sentence in problems]
+    return settings, [
+        SettingProblem(place=_layer_of(path, layers).place(path), message=message, remedy=remedy)
+        for path, message, remedy in wrong
+    ]
 
 
 def _client_id_of(host: str) -> str:
@@ -263,15 +264,16 @@ def with_host(settings: Settings, host: str) -> Settings:
     return settings.model_copy(update={"host": host, "mqtt": mqtt})
 
 
-def _missing_files(settings: Settings) -> Iterable[tuple[tuple[str, ...], str]]:
+def _missing_files(settings: Settings) -> Iterable[tuple[tuple[str, ...], str, str]]:
+    remedy = "name a file that the agent may read"
     for section, tls in (("engine", settings.engine.tls), ("mqtt", settings.mqtt.tls)):
         for name in TlsSettings.model_fields:
             file = getattr(tls, name)
             if file is not None and not _readable(file):
-                yield (section, "tls", name), f"{file} can't be read, name a file that the agent may read"
+                yield (section, "tls", name), f"{file} can't be read", remedy
     ssh = settings.engine.ssh_config
     if ssh is not None and not _readable(ssh):
-        yield ("engine", "ssh_config"), f"{ssh} can't be read, name a file that the agent may read"
+        yield ("engine", "ssh_config"), f"{ssh} can't be read", remedy
 
 
 def _readable(file: Path) -> bool:
@@ -280,7 +282,3 @@ def _readable(file: Path) -> bool:
 
 def _layer_of(path: KeyPath, layers: tuple[Layer, ...]) -> Layer:
     return next((layer for layer in layers if layer.says(path)), layers[-1])
-
-
-def _one_line(problem: str) -> str:
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in problem)

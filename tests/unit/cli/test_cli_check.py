@@ -41,6 +41,60 @@ def test_check_of_a_broken_folder_and_configuration(tmp_path: Path, capsys: pyte
     assert (answer["problems"][2]["line"], answer["problems"][2]["file"]) == (4, str(folder / "a.yaml"))
 
 
+_PIECES = ("file", "line", "column", "path", "message", "remedy")
+
+
+@pytest.mark.parametrize(
+    ("settings", "pieces"),
+    [
+        ("modus: x\n", ("agent.yaml", 1, 1, "modus", 'unknown key "modus"', "did you mean mode?")),
+        ("host: h\nmqtt:\n  password: x\n", ("agent.yaml", 3, 3, "mqtt.password", "a password does not", "use passw")),
+        ("mqtt: {password_file: no}\n", ("agent.yaml", 1, 23, "mqtt.password_file", "{}no can't be read", "make it")),
+        (
+            "engine:\n  ssh_config: no\n",
+            ("agent.yaml", 2, 15, "engine.ssh_config", "{}no can't be read", "name a file"),
+        ),
+        ("mode: [\n", ("agent.yaml", 2, 1, "", "", "")),
+        ("- a\n", ("agent.yaml", 1, 1, "", "this is not a mapping", "write keys like")),
+        (None, ("agent.yaml", None, None, "", "can't be read (No such file", "name a file that the agent may read")),
+    ],
+)
+def test_a_mistake_in_the_configuration_has_the_pieces_that_one_in_a_policy_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: str | None, pieces: tuple[object, ...]
+) -> None:
+    config = tmp_path / "agent.yaml"
+    if settings is not None:
+        config.write_text(settings)
+    (tmp_path / "policies").mkdir()
+
+    assert main(["check", "--config", str(config), "--json"]) == 1
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+
+    assert set(problem) == {"text", *_PIECES}
+    file, *place = pieces
+    assert [problem[piece] for piece in _PIECES[:4]] == [str(tmp_path / str(file)), *place[:3]]
+    for piece, begin in zip(("message", "remedy"), place[3:], strict=True):
+        assert problem[piece].startswith(str(begin).format(f"{tmp_path}/"))
+    where = f"{config}:{problem['line']}:{problem['column']}" if problem["line"] else str(config)
+    path = f"{problem['path']}: " if problem["path"] else ""
+    assert problem["text"] == f"{where}: {path}{problem['message']}, {problem['remedy']}"
+
+
+def test_a_mistake_in_no_file_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "agent.yaml"
+    config.write_text("host: h\n")
+    (tmp_path / "policies").mkdir()
+    monkeypatch.setenv("WATCHTOWER_AGENT_LOG__LEVEL", "warn")
+
+    assert main(["check", "--config", str(config), "--json"]) == 1
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+
+    assert [problem[piece] for piece in _PIECES[:4]] == [None, None, None, "log.level"]
+    assert problem["text"] == f"environment: WATCHTOWER_AGENT_LOG__LEVEL: {problem['message']}, {problem['remedy']}"
+
+
 @pytest.mark.parametrize(
     ("settings", "folder"),
     [
@@ -67,7 +121,7 @@ def test_a_wrong_setting_hides_no_mistake_in_the_policies(
 
     assert answer["problems"][0]["text"].startswith(f"{config}:")
     assert answer["folder"] == (str(tmp_path / folder) if folder else None)
-    in_policies = [problem["file"] for problem in answer["problems"] if "file" in problem]
+    in_policies = [problem["file"] for problem in answer["problems"] if problem["file"] != str(config)]
     assert in_policies == ([str(tmp_path / folder / "a.yaml")] if folder else [])
 
 
