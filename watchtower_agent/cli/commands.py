@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import Final
 
 from watchtower_agent.cli.later import load_later
+from watchtower_agent.cli.output import complain, fail, failure, give_up_output, write, write_json
 from watchtower_agent.cli.text import counted, printable
-from watchtower_agent.cli.usage import usage
+from watchtower_agent.cli.usage import WrongUsageError, usage
 from watchtower_agent.clock import SystemClock
 from watchtower_agent.errors import SettingsError, WatchtowerError
 from watchtower_agent.serving.client import ANSWER_TIME, ControlClient, NoAgentError
@@ -26,34 +27,28 @@ NO_AGENT: Final = 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code for the shell."""
-    options = usage().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        return _COMMANDS[options.command](options)
-    except NoAgentError as error:
-        _complain(str(error))
-        return NO_AGENT
-    except WatchtowerError as error:
-        _complain(str(error))
-        return PROBLEMS
+        return _done(given)
     except BrokenPipeError:
-        # Whoever read the output has enough (`| head`). Python's own flush at the end must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_output()
         return OK
 
 
-def _complain(text: str) -> None:
-    for line in text.splitlines():
-        sys.stderr.write(f"watchtower-agent: {printable(line)}\n")
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def _write_json(value: object, *, indent: int | None = 2) -> None:
-    # ASCII only: nothing in it moves the cursor.
-    _write(json.dumps(value, indent=indent, default=str))
+def _done(given: list[str]) -> int:
+    try:
+        options = usage().parse_args(given)
+    except WrongUsageError as error:
+        # What was meant is not known; that JSON is wanted is.
+        if "--json" not in takewhile(lambda each: each != "--", given):
+            error.end()
+        return fail(str(error), USAGE, as_json=True)
+    try:
+        return _COMMANDS[options.command](options)
+    except NoAgentError as error:
+        return fail(str(error), NO_AGENT, as_json=options.json)
+    except WatchtowerError as error:
+        return fail(str(error), PROBLEMS, as_json=options.json)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -99,25 +94,25 @@ def _check(options: argparse.Namespace) -> int:
     result = check(options.config, options.folder)
     doubtful = options.strict and bool(result.warnings)
     if options.json:
-        _write_json(result.as_json() | {"ok": not result.problems and not doubtful})
+        write_json(result.as_json() | {"ok": not result.problems and not doubtful})
     else:
         for problem in (*result.problems, *result.warnings):
-            _write(printable(problem.text))
+            write(printable(problem.text))
         if result.problems:
             count = len(result.problems)
             gone = "until they are gone" if count > 1 else "until it is gone"
-            _complain(f"{counted(count, 'problem')}; nothing of this is in force {gone}")
+            complain(f"{counted(count, 'problem')}; nothing of this is in force {gone}")
         else:
-            _write(result.summary())
+            write(result.summary())
             if doubtful:
-                _complain(f"{counted(len(result.warnings), 'warning')}, and --strict was given")
+                complain(f"{counted(len(result.warnings), 'warning')}, and --strict was given")
     return PROBLEMS if result.problems or doubtful else OK
 
 
 def _schema(options: argparse.Namespace) -> int:  # noqa: ARG001 - with and without --json it is JSON
     from watchtower_agent.policies.files.schema import policy_schema  # noqa: PLC0415 - see the module's first line
 
-    _write_json(policy_schema())
+    write_json(policy_schema())
     return OK
 
 
@@ -136,7 +131,7 @@ def _status(options: argparse.Namespace) -> int:
     status = _client(options).ask("status")
     code = OK if options.alive or status.get("well", True) else PROBLEMS
     if options.json:
-        _write_json(status)
+        write_json(status)
         return code
     from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
     from watchtower_agent.cli.views import show_status  # noqa: PLC0415 - see the module's first line
@@ -148,7 +143,7 @@ def _status(options: argparse.Namespace) -> int:
 def _history(options: argparse.Namespace) -> int:
     rows = _client(options).ask("history", limit=options.limit, policy=options.policy, target=options.target)
     if options.json:
-        _write_json(rows)
+        write_json(rows)
         return OK
     from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
     from watchtower_agent.cli.views import show_history  # noqa: PLC0415 - see the module's first line
@@ -168,7 +163,7 @@ def _resume(options: argparse.Namespace) -> int:
 def _paused(options: argparse.Namespace, command: str, more: Mapping[str, object]) -> int:
     answer = _client(options).ask(command, policy=options.policy, target=options.target, **more)
     if options.json:
-        _write_json(answer)
+        write_json(answer)
         return OK
     from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
     from watchtower_agent.cli.pauses import show_answer  # noqa: PLC0415 - see the module's first line
@@ -186,7 +181,7 @@ def _trigger(options: argparse.Namespace) -> int:
         return _explained(options, "trigger", {"dry_run": True})
     answer = _client(options).ask("trigger", policy=options.policy, target=options.target)
     if options.json:
-        _write_json(answer)
+        write_json(answer)
     else:
         from watchtower_agent.cli.explained import show_triggered  # noqa: PLC0415 - see the module's first line
         from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
@@ -198,7 +193,7 @@ def _trigger(options: argparse.Namespace) -> int:
 def _revert(options: argparse.Namespace) -> int:
     answer = _client(options).ask("revert", container=options.container, policy=options.policy)
     if options.json:
-        _write_json(answer)
+        write_json(answer)
     else:
         from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
         from watchtower_agent.cli.reverted import show_reverted  # noqa: PLC0415 - see the module's first line
@@ -210,11 +205,11 @@ def _revert(options: argparse.Namespace) -> int:
 def _prune(options: argparse.Namespace) -> int:
     on_terminal = sys.stdout.isatty() and sys.stdin.isatty()
     if options.policy is None and not options.plan:
-        _complain("prune needs a policy, as in: watchtower-agent prune POLICY; prune --plan shows the plans of all")
-        return USAGE
+        text = "prune needs a policy, as in: watchtower-agent prune POLICY; prune --plan shows the plans of all"
+        return fail(text, USAGE, as_json=options.json)
     if not options.plan and not options.yes and (options.json or not on_terminal):
-        _complain("prune asks before it deletes, on a terminal only: look with --plan, or give --yes")
-        return USAGE
+        text = "prune asks before it deletes, on a terminal only: look with --plan, or give --yes"
+        return fail(text, USAGE, as_json=options.json)
     from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
     from watchtower_agent.cli.prune import ANSWER_TIME, Prune  # noqa: PLC0415 - see the module's first line
 
@@ -224,18 +219,17 @@ def _prune(options: argparse.Namespace) -> int:
         if options.plan:
             plans = asks.plans()
             if options.json:
-                _write_json(plans)
+                write_json(plans)
             return OK
         done = asks.run(ask=None if options.yes else input)
     except KeyboardInterrupt:  # before anything was asked for: then it is no exception any more
-        _complain("ended before anything was deleted")
-        return PROBLEMS
+        return fail("ended before anything was deleted", PROBLEMS, as_json=options.json)
+    gone = "The agent stopped. What it was doing is found out by its next run: watchtower-agent history"
     if options.json:
-        _write_json(done.told)
-    if done.agent_gone:
-        _complain("The agent stopped. What it was doing is found out by its next run: watchtower-agent history")
-        return NO_AGENT
-    return OK if done.well else PROBLEMS
+        write_json(done.told | (failure(gone) if done.agent_gone else {}))
+    elif done.agent_gone:
+        complain(gone)
+    return NO_AGENT if done.agent_gone else OK if done.well else PROBLEMS
 
 
 def _explained(options: argparse.Namespace, command: str, more: Mapping[str, object]) -> int:
@@ -243,7 +237,7 @@ def _explained(options: argparse.Namespace, command: str, more: Mapping[str, obj
 
     client, asked = _client(options), {"policy": options.policy, "target": options.target, **more}
     if options.json:
-        _write_json(whole(client, command, **asked))
+        write_json(whole(client, command, **asked))
         return OK
     from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
 
@@ -255,7 +249,7 @@ def _explained(options: argparse.Namespace, command: str, more: Mapping[str, obj
 def _approve(options: argparse.Namespace) -> int:
     answer = _client(options).ask(options.command, approval=options.approval, reason=options.reason)
     if options.json:
-        _write_json(answer)
+        write_json(answer)
         return OK
     from watchtower_agent.cli.approvals import show_answer  # noqa: PLC0415 - see the module's first line
     from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
@@ -267,13 +261,13 @@ def _approve(options: argparse.Namespace) -> int:
 def _top(options: argparse.Namespace) -> int:
     on_terminal = sys.stdout.isatty() and sys.stdin.isatty()
     if not options.once and (options.json or not on_terminal):
-        _complain("top needs a terminal; one frame for a program or a file: watchtower-agent top --once [--json]")
-        return USAGE
+        text = "top needs a terminal; one frame for a program or a file: watchtower-agent top --once [--json]"
+        return fail(text, USAGE, as_json=options.json)
     client = _client(options)
     if options.json:
         from watchtower_agent.cli.top import whole  # noqa: PLC0415 - see the module's first line
 
-        _write_json(whole(client, options.sort, backwards=options.reverse))
+        write_json(whole(client, options.sort, backwards=options.reverse))
         return OK
     from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
     from watchtower_agent.cli.screen import Screen  # noqa: PLC0415 - see the module's first line
@@ -308,22 +302,22 @@ def _metrics(options: argparse.Namespace) -> int:
             raise
         why_none = str(error).splitlines()[0]
     if options.json:
-        _write_json(as_json(found, why_none))
+        write_json(as_json(found, why_none))
         return OK
     show_metrics(Page(sys.stdout), found)
     if why_none:
-        _complain(f"no present values: {why_none}")
+        complain(f"no present values: {why_none}")
     return OK
 
 
 def _past(options: argparse.Namespace) -> int:
     if options.about is None:
-        _complain("metrics --of and --last need a name, as in: watchtower-agent metrics cpu.percent --of web --last 1h")
-        return USAGE
+        text = "metrics --of and --last need a name, as in: watchtower-agent metrics cpu.percent --of web --last 1h"
+        return fail(text, USAGE, as_json=options.json)
     last = {} if options.last is None else {"last": options.last}
     found = _client(options).ask("past", name=options.about, container=options.of, **last)
     if options.json:
-        _write_json(found, indent=None)
+        write_json(found, indent=None)
         return OK
     from watchtower_agent.cli.page import Page  # noqa: PLC0415 - see the module's first line
     from watchtower_agent.cli.past import show_past  # noqa: PLC0415 - see the module's first line
@@ -341,19 +335,18 @@ def _events(options: argparse.Namespace) -> int:
     try:
         for message in _client(options).follow():
             if options.json:
-                _write_json(message, indent=None)
+                write_json(message, indent=None)
                 continue
             width = shutil.get_terminal_size().columns if on_terminal else None
             event = message.get("event")
             if isinstance(event, Mapping):
                 colours = on_terminal and "NO_COLOR" not in os.environ
-                _write(event_line(str(message.get("topic", "")), event, width=width, colours=colours))
+                write(event_line(str(message.get("topic", "")), event, width=width, colours=colours))
             elif "missed" in message:
-                _write(missed_line(message["missed"]))
+                write(missed_line(message["missed"]))
     except KeyboardInterrupt:
         return OK
-    _complain("The agent stopped.")
-    return NO_AGENT
+    return fail("The agent stopped.", NO_AGENT, as_json=options.json)
 
 
 _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from watchtower_agent import __version__
 from watchtower_agent.cli import argument_types
@@ -23,9 +23,31 @@ watchtower-agent explain POLICY           see what it would do next, and which g
 """
 
 
+class WrongUsageError(Exception):
+    """The command line is none."""
+
+    def __init__(self, parser: _Parser, message: str) -> None:
+        super().__init__(message)
+        self._parser = parser
+
+    def end(self) -> NoReturn:
+        """Tell it, with what would be right, and exit."""
+        self._parser.end(str(self))
+
+
+class _Parser(argparse.ArgumentParser):
+    """Leaves to the caller how a mistake is told."""
+
+    def error(self, message: str) -> NoReturn:
+        raise WrongUsageError(self, message)
+
+    def end(self, message: str) -> NoReturn:
+        super().error(message)
+
+
 def usage() -> argparse.ArgumentParser:
-    """The parser of all commands; `command` in what it finds is the command's name."""
-    parser = argparse.ArgumentParser(
+    """The parser of all commands; `command` in what it finds is the command's name. It raises WrongUsageError."""
+    parser = _Parser(
         prog="watchtower-agent",
         description="Event-driven engine monitor and healing agent for Docker hosts.",
         epilog=_EPILOG,
@@ -33,7 +55,7 @@ def usage() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"watchtower-agent {__version__}")
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument(
         "--config",
         type=Path,

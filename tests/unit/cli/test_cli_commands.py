@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -197,10 +198,13 @@ async def test_events_as_they_happen(socket: Path, options: list[str]) -> None:
         control.publish({"missed": 3})
         control.publish(None)
         rest, errors = await process.communicate()
-    assert (process.returncode, errors.decode()) == (3, "watchtower-agent: The agent stopped.\n")
+    assert process.returncode == 3
     if options:
-        assert [json.loads(first), json.loads(rest)] == [event, {"missed": 3}]
+        over = {"ok": False, "error": "The agent stopped."}
+        assert [json.loads(first), *map(json.loads, rest.splitlines())] == [event, {"missed": 3}, over]
+        assert errors == b""
     else:
+        assert errors == b"watchtower-agent: The agent stopped.\n"
         assert first.strip().endswith(r"web\x1b was started")
         assert b"3 events were not shown" in rest
 
@@ -229,6 +233,81 @@ def test_no_agent(socket: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert capsys.readouterr().err == (
             f"watchtower-agent: No agent answers at {socket}; start it with: watchtower-agent run\n"
         )
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("status", 3),
+        ("status --alive", 3),
+        ("top --once", 3),
+        ("explain heal web", 3),
+        ("trigger heal", 3),
+        ("trigger heal --dry-run", 3),
+        ("revert web", 3),
+        ("prune --plan", 3),
+        ("prune disk --yes", 3),
+        ("metrics web", 3),
+        ("metrics cpu.percent --of web", 3),
+        ("pause heal", 3),
+        ("resume --all", 3),
+        ("approve", 3),
+        ("reject abc", 3),
+        ("events --follow", 3),
+        ("history", 3),
+        ("prune", 2),
+        ("prune disk", 2),
+        ("top", 2),
+        ("metrics --of web", 2),
+        ("history --limit 0", 2),
+        ("events", 2),
+        ("explain", 2),
+        ("run --set mode=on", 1),
+    ],
+)
+def test_what_is_not_done_is_told_as_json_where_json_was_asked_for(
+    socket: Path, capsys: pytest.CaptureFixture[str], command: str, code: int
+) -> None:
+    arguments = [*command.split(), "--socket", str(socket)]
+    with suppress(SystemExit):
+        assert main(arguments) == code
+    said = capsys.readouterr().err
+    assert main([*arguments, "--json"]) == code
+    words = capsys.readouterr()
+    answer = json.loads(words.out)
+    assert (set(answer), answer["ok"], words.err) == ({"ok", "error"}, False, "")
+    assert answer["error"] in said
+    assert words.out.count("\n") == 1
+
+
+async def test_a_refusal_is_told_as_json_where_json_was_asked_for(socket: Path) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b'{"version": 1, "ok": false, "error": "no policy \\"x\\", did you mean y?"}\n')
+        writer.close()
+
+    async with await asyncio.start_unix_server(refuse, socket):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "watchtower_agent", "explain", "x", "--json", "--socket", str(socket)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        out, errors = await process.communicate()
+    assert (process.returncode, errors) == (1, b"")
+    assert json.loads(out) == {"ok": False, "error": 'The agent refuses: no policy "x", did you mean y?'}
+
+
+def test_json_that_nobody_reads_any_more_leaves_the_exit_code(socket: Path) -> None:
+    line = '"$0" -m watchtower_agent status --json --socket "$1" | true; exit "${PIPESTATUS[0]}"'
+    done = subprocess.run(
+        ["bash", "-c", line, sys.executable, str(socket)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stderr) == (3, "")
 
 
 @pytest.mark.parametrize(

@@ -275,6 +275,12 @@ async def test_an_agent_that_stops_and_one_whose_events_were_missed(
     control.told = [DELETED, None]
     assert await run(socket, control, "prune", "disk", "--yes") == 3
     assert "The agent stopped." in capsys.readouterr().err
+    control.told = [DELETED, None]
+    assert await run(socket, control, "prune", "disk", "--yes", "--json") == 3
+    words = capsys.readouterr()
+    answer = json.loads(words.out)
+    assert (answer["ok"], len(answer["events"]), words.err) == (False, 1, "")
+    assert answer["error"].startswith("The agent stopped. What it was doing is found out")
     row = {"id": "d1", "result": "succeeded", "reason": "by the ledger", "numbers": {"ending": "through"}}
     control.rows, control.told = [row], [{"missed": 9}]
     assert await run(socket, control, "prune", "disk", "--yes") == 0

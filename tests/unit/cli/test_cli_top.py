@@ -328,8 +328,9 @@ async def test_without_a_terminal_it_says_what_to_do(socket: Path) -> None:
     async with ControlServer(control_of([]), socket):
         for arguments in ([], ["--json"]):
             done = await asyncio.to_thread(run, socket, *arguments)
-            assert (done.returncode, done.stdout) == (2, "")
-            assert "top --once" in done.stderr
+            said, other = (done.stdout, done.stderr) if arguments else (done.stderr, done.stdout)
+            assert (done.returncode, other) == (2, "")
+            assert "top --once" in said
     done = run(socket, "--once")
     assert done.returncode == 3
     assert "No agent answers" in done.stderr
