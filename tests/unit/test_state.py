@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -357,6 +358,42 @@ def test_ghosts_of_an_earlier_run_are_cleared_and_nothing_else() -> None:
 
     left = {state.topic for state in now(agent.store.all_states()) if state.payload}
     assert left == {*topics[1:], f"{base}/info", f"{base}/state/container/web"}
+
+
+def test_a_tasks_container_and_one_that_is_called_as_the_task_have_topics_of_their_own() -> None:
+    task = f"web.1.{'k' * 25}"
+    agent = Host(first_start=True)
+    for name in (task, "web.1"):
+        agent.docker.create(name, silent=True)
+    agent.connect()
+    agent.clock.advance(60)
+    agent.tick()
+
+    base = "watchtower/v1/h1/state/container"
+    of_task, of_other = f"{base}/web_1_f2059589", f"{base}/web_1_a7cc004e"
+    states = {each.topic: each.payload for each in now(agent.store.all_states()) if "/state/" in each.topic}
+    assert {topic: json.loads(payload)["name"] for topic, payload in states.items()} == {
+        of_task: task,
+        of_other: "web.1",
+    }
+    agent.docker.remove(task, force=True)
+    agent.deliver()
+    left = {each.topic for each in now(agent.store.all_states()) if "/state/" in each.topic and each.payload}
+    assert left == {of_other}
+
+
+def test_the_topic_that_an_earlier_release_gave_a_container_called_as_a_task_is_cleared() -> None:
+    agent = Host(first_start=True)
+    agent.docker.create("web.1", silent=True)
+    agent.connect()
+    former = "watchtower/v1/h1/state/container/web_1_f2059589"
+    now(agent.store.commit(Commit(states=(StateMessage(topic=former, payload=b"{}"),))))
+
+    agent.comes_back()
+
+    states = {each.topic: each.payload for each in now(agent.store.all_states()) if "/state/" in each.topic}
+    assert not states.pop(former)
+    assert [topic.rpartition("/")[2] for topic, payload in states.items() if payload] == ["web_1_a7cc004e"]
 
 
 def test_what_was_retained_under_an_earlier_name_of_the_host_is_cleared_with_its_status() -> None:

@@ -17,7 +17,9 @@ SELF: Final = "self"
 _HASH_DIGITS: Final = 8
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _LOOKS_HASHED = re.compile(r"_[0-9a-f]{8}\Z")
-_SWARM_TASK = re.compile(r"(?P<service>.+)\.(?P<slot>[0-9]{1,10}|[a-z0-9]{25})\.[a-z0-9]{25}\Z", re.DOTALL)
+_SERVICE_AND_SLOT: Final = r"(?P<service>.+)\.(?P<slot>[0-9]{1,10}|[a-z0-9]{25})"
+_SWARM_TASK = re.compile(_SERVICE_AND_SLOT + r"\.[a-z0-9]{25}\Z", re.DOTALL)
+_LIKE_A_SLOT = re.compile(_SERVICE_AND_SLOT + r"\Z", re.DOTALL)
 
 
 @lru_cache(maxsize=8192)
@@ -33,7 +35,11 @@ def key(name: str) -> str:
     safe = _UNSAFE.sub("_", name)
     if safe == name and len(name) <= LONGEST_KEY and name != SELF and not _LOOKS_HASHED.search(name):
         return name
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+    return _hashed(safe, name)
+
+
+def _hashed(safe: str, original: str) -> str:
+    digest = hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
     return f"{safe[: LONGEST_KEY - _HASH_DIGITS - 1]}_{digest}"
 
 
@@ -59,7 +65,12 @@ def swarm_task(name: str) -> SwarmTask | None:
 def container_key(name: str) -> str:
     """The key of a container's name. A Swarm task's is that of `<service>.<slot>`: it survives the task."""
     task = swarm_task(name)
-    return key(f"{task.service}.{task.slot}" if task else name)
+    if task:
+        return key(f"{task.service}.{task.slot}")
+    if _LIKE_A_SLOT.match(name):
+        # A container that is called so itself is not that task. No name has a slash, wherever it stands.
+        return _hashed(_UNSAFE.sub("_", name), f"/{name}")
+    return key(name)
 
 
 def image_name(reference: str, name: str) -> str:

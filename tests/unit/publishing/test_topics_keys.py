@@ -8,6 +8,8 @@ from hypothesis import example, given, strategies as st
 from watchtower_agent.publishing.topics import LONGEST_KEY, Topics, container_key, image_name, key, swarm_task
 
 TASK = "abcdefghij0123456789klmno"
+SERVICES = st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,30}(\.[0-9]{1,3}|\.[a-z0-9]{25})?", fullmatch=True)
+SLOTS = st.integers(1, 30).map(str) | st.from_regex(r"[a-z0-9]{25}", fullmatch=True)
 NAMES = st.text(max_size=200) | st.from_regex(r"[A-Za-z0-9_.+#/-]{0,90}", fullmatch=True)
 
 
@@ -39,6 +41,32 @@ def test_a_swarm_task_is_known_by_service_and_slot() -> None:
     assert swarm_task("shop_web.3") is None
     assert container_key(f"shop_web.3.{TASK}") == key("shop_web.3") == container_key(f"shop_web.3.{TASK[::-1]}")
     assert container_key("web") == "web"
+
+
+def test_what_is_called_as_a_task_is_known_is_told_from_it() -> None:
+    assert container_key(f"web.1.{TASK}") == "web_1_f2059589"
+    assert container_key("web.1") == "web_1_a7cc004e"
+    assert container_key(f"agent.{TASK}") != container_key(f"agent.{TASK}.{TASK}")
+    assert container_key("web.1a") == key("web.1a")
+
+
+@given(
+    st.lists(st.tuples(SERVICES, SLOTS | st.none()), unique=True, max_size=20),
+    st.lists(st.from_regex(r"[a-z0-9]{25}", fullmatch=True), min_size=2, max_size=4),
+)
+@example([("web", "1"), ("web.1", None), ("web_1", None), ("web.1", "1"), ("web.1.1", None)], [TASK, TASK[::-1]])
+@example([("web", TASK), (f"web.{TASK}", None)], [TASK, TASK[::-1]])
+@example([("w" * 80, "1"), ("w" * 80 + ".1", None)], [TASK])
+def test_a_tasks_key_outlives_it_and_is_no_other_containers(
+    containers: list[tuple[str, str | None]], tasks: list[str]
+) -> None:
+    successive = [
+        {container_key(name if slot is None else f"{name}.{slot}.{task}") for task in tasks}
+        for name, slot in containers
+        if slot is not None or swarm_task(name) is None  # what is called just as a task's container is taken for one
+    ]
+    assert all(len(keys) == 1 for keys in successive)
+    assert len(set().union(*successive)) == len(successive)
 
 
 @pytest.mark.parametrize(
