@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from watchtower_agent import __version__
 from watchtower_agent.actions.disk import Disk
 from watchtower_agent.actions.executor import Executor
 from watchtower_agent.answers import Answers
@@ -45,6 +44,7 @@ from watchtower_agent.model.engine_event import EventKind
 from watchtower_agent.model.notice import Notice
 from watchtower_agent.model.observation import GapObserved, Resume
 from watchtower_agent.model.outcome import Intent
+from watchtower_agent.model.version import VERSION
 from watchtower_agent.monitoring import Monitoring
 from watchtower_agent.parts import Parts
 from watchtower_agent.policy_folder import PolicyFolder
@@ -256,7 +256,7 @@ class Agent:
             clock=clock,
         )
         commands.listen()
-        inbox.put(self._notice("started", f"watchtower-agent {__version__} started"))
+        inbox.put(self._notice("started", f"watchtower-agent {VERSION} started"))
         reloading = Reloading(
             in_force=self._in_force,
             read=self._read,
@@ -339,7 +339,7 @@ class Agent:
     def _log_start(self) -> None:
         log.info(
             "agent_starting",
-            version=__version__,
+            version=VERSION,
             host=self._settings.host,
             mode=self._settings.mode,
             configuration=self._loaded.source,
@@ -353,7 +353,7 @@ class Agent:
             action=action,
             severity=Severity.INFO,
             reason=reason,
-            data={"version": __version__, "mode": self._settings.mode},
+            data={"version": VERSION, "mode": self._settings.mode},
             at=self._clock.now().wall,
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 
-from watchtower_agent import __version__
 from watchtower_agent.errors import PermanentError, TemporaryError
 from watchtower_agent.loop import approval_answers, reverting
 from watchtower_agent.loop.explaining import Asked, explained, must_be_set_off, named
@@ -31,6 +30,7 @@ from watchtower_agent.model.removal import PlanAsked, PruneAsked
 from watchtower_agent.model.revert import RevertAsked
 from watchtower_agent.model.trigger import TriggerAsked
 from watchtower_agent.model.values import dataclass
+from watchtower_agent.model.version import VERSION
 from watchtower_agent.parts import Parts, broker_facts
 from watchtower_agent.policies.making import digest
 from watchtower_agent.policy_folder import PolicyFolder
@@ -75,7 +75,7 @@ class Answers:
         mqtt = broker_facts(self.parts.publisher)
         return {
             "agent": {
-                "version": __version__,
+                "version": VERSION,
                 "host": self.parts.settings.host,
                 "mode": self.parts.settings.mode,
                 "uptime": now.passed_since(self.parts.started),

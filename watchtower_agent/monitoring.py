@@ -8,7 +8,6 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from watchtower_agent import __version__
 from watchtower_agent.actions.executor import Executor
 from watchtower_agent.errors import TemporaryError
 from watchtower_agent.loop.readings import host_values
@@ -16,6 +15,7 @@ from watchtower_agent.model.container import Container, Health
 from watchtower_agent.model.exposition import Exposition, Metric, Reading
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.values import dataclass
+from watchtower_agent.model.version import VERSION
 from watchtower_agent.parts import Parts, broker_facts, unwell
 from watchtower_agent.ports.store import StoreFacts
 from watchtower_agent.publishing.outbox import NoBroker
@@ -101,7 +101,7 @@ class Monitoring:
         states = ("running", "paused", "stopped")
         yield _by(table.CONTAINERS, {state: values[f"engine.containers.{state}"] for state in states})
         settings = parts.settings
-        yield Reading(metric=table.AGENT, values={(__version__, settings.host, settings.mode): 1})
+        yield Reading(metric=table.AGENT, values={(VERSION, settings.host, settings.mode): 1})
         yield _one(table.AGENT_STARTED, parts.started.wall)
         yield from self._of_events(now, facts)
         yield from self._of_broker()

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from watchtower_agent import __version__
 from watchtower_agent.actions.disk import Disk
 from watchtower_agent.collectors.sampler import Sampler
 from watchtower_agent.engine.session import EngineSession
@@ -22,6 +21,7 @@ from watchtower_agent.loop.turns import Turns
 from watchtower_agent.model.decision import Decision
 from watchtower_agent.model.instant import Instant
 from watchtower_agent.model.values import dataclass
+from watchtower_agent.model.version import VERSION
 from watchtower_agent.policies.policy import OnTrigger, Policy, ScheduleTrigger, WhenTrigger
 from watchtower_agent.policies.strategies.resize import ResizeStrategy
 from watchtower_agent.policies.strategies.scale import ScaleStrategy
@@ -112,7 +112,7 @@ class Parts:
             "well": not reasons,
             "unwell": reasons,
             "agent": {
-                "version": __version__,
+                "version": VERSION,
                 "host": self.settings.host,
                 "mode": self.settings.mode,
                 "install_id": self.pipeline.publication.install_id,

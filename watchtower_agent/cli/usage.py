@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Final, NoReturn
 
-from watchtower_agent import __version__
 from watchtower_agent.cli import argument_types
+from watchtower_agent.model.version import VERSION
 
 _SORTS: Final = ("policy", "cpu", "memory", "pressure", "restarts", "uptime", "network", "io", "name")
 
@@ -54,7 +54,7 @@ def usage() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"watchtower-agent {__version__}")
+    parser.add_argument("--version", action="version", version=f"watchtower-agent {VERSION}")
     common = _Parser(add_help=False)
     common.add_argument(
         "--config",

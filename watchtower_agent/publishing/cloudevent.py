@@ -9,7 +9,6 @@ from dataclasses import field
 from typing import Final
 from urllib.parse import quote
 
-from watchtower_agent import __version__
 from watchtower_agent.model.approval import Approval
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.decision import Decision, Dropped, Edge, Held, Severity, Target, TargetKind, Verb
@@ -21,6 +20,7 @@ from watchtower_agent.model.observation import EngineInfo
 from watchtower_agent.model.outcome import Intent, Outcome
 from watchtower_agent.model.sample import SampleBatch
 from watchtower_agent.model.values import dataclass
+from watchtower_agent.model.version import VERSION
 from watchtower_agent.publishing import engine_data, payloads
 from watchtower_agent.publishing.decision_data import (
     approval_data,
@@ -198,7 +198,7 @@ class CloudEventComposer:
     def info(self, info: AgentInfo) -> StateMessage:
         """The retained `info` topic."""
         content = payloads.agent_info(
-            info, host=self._host, version=__version__, install_id=self._install_id, engine=self._engine
+            info, host=self._host, version=VERSION, install_id=self._install_id, engine=self._engine
         )
         return StateMessage(topic=self._topics.info, payload=to_json(content))
 

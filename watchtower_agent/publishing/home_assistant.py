@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from watchtower_agent import __version__
 from watchtower_agent.model.container import Container
 from watchtower_agent.model.message import StateMessage
 from watchtower_agent.model.observation import EngineInfo
 from watchtower_agent.model.values import dataclass
+from watchtower_agent.model.version import VERSION
 from watchtower_agent.publishing.encoding import clipped, to_json
 from watchtower_agent.publishing.entity_ids import apart, entity_id, level
 from watchtower_agent.publishing.topics import Topics, container_key, swarm_task
@@ -230,7 +230,7 @@ class HomeAssistant:
             # No id of a device has a dot: unique ids of two devices never meet.
             part["unique_id"] = f"{device_id}.{name}"
             part["default_entity_id"] = entity_id(str(part["platform"]), called or device_id, name)
-        content: Json = {"dev": device, "o": {"name": "watchtower-agent", "sw_version": __version__}, **shared}
+        content: Json = {"dev": device, "o": {"name": "watchtower-agent", "sw_version": VERSION}, **shared}
         return StateMessage(topic=self._topic(device_id), payload=to_json({**content, "cmps": parts}))
 
     def _number(self, name: str, topic: str, within: str, metric: str, unit: str = "%") -> Json:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from watchtower_agent import __version__
+from watchtower_agent.model.version import VERSION
 from watchtower_agent.sources.payload import LARGEST
 
 _OK: Final = 200
@@ -96,7 +96,7 @@ _HEADERS: Final = {
     "Accept": "application/json, text/plain;q=0.9, */*;q=0.1",
     "Accept-Encoding": "identity",
     "Connection": "close",
-    "User-Agent": f"watchtower-agent/{__version__}",
+    "User-Agent": f"watchtower-agent/{VERSION}",
 }
 
 

@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.support.control import HISTORY, FakeControl, status
-from watchtower_agent import __version__
 from watchtower_agent.cli.commands import main
+from watchtower_agent.model.version import VERSION
 from watchtower_agent.serving.control import ControlServer
 
 ROOT = Path(__file__).parents[3]
@@ -330,7 +330,7 @@ def test_the_schema_of_policy_files(capsys: pytest.CaptureFixture[str]) -> None:
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])
-    assert capsys.readouterr().out == f"watchtower-agent {__version__}\n"
+    assert capsys.readouterr().out == f"watchtower-agent {VERSION}\n"
 
 
 def test_run_tells_a_wrong_configuration_without_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
