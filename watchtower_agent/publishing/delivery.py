@@ -12,6 +12,7 @@ from watchtower_agent.errors import WatchtowerError
 from watchtower_agent.model.distribution import Distribution
 from watchtower_agent.model.message import EventMessage, MetricsMessage, ReplyMessage, StateMessage
 from watchtower_agent.model.values import dataclass
+from watchtower_agent.ports.clock import Clock
 from watchtower_agent.ports.store import Outbox
 from watchtower_agent.publishing.connection import Connection, PublishResult, Verdict
 from watchtower_agent.publishing.metrics_delivery import MetricsDelivery
@@ -57,6 +58,7 @@ class Delivery:
         suspect: What earlier connections found.
         learned: What brokers were found not to take.
         acknowledged: Counts how long acknowledgements take.
+        clock: Tells when it last looked after everything.
     """
 
     def __init__(
@@ -68,11 +70,13 @@ class Delivery:
         suspect: Suspect,
         learned: Learned,
         acknowledged: Distribution,
+        clock: Clock,
     ) -> None:
         self._outbox = outbox
         self._connection = connection
         self._refusals = refusals
         self._acknowledged = acknowledged
+        self._clock = clock
         self._careful = suspect.careful
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -107,8 +111,8 @@ class Delivery:
         )
         self._events_in_flight = 0
         self.delivered = 0
-        self.moved_at = self._loop.time()
-        """When it last looked after everything, by the event loop's clock."""
+        self.moved_at = clock.now().monotonic
+        """When it last looked after everything, on the monotonic clock."""
 
     @property
     def _window(self) -> int:
@@ -202,7 +206,7 @@ class Delivery:
                 self._wake.clear()
                 try:
                     await self._keep_house()
-                    self.moved_at = self._loop.time()
+                    self.moved_at = self._clock.now().monotonic
                 except WatchtowerError:
                     self._later(_STORE_RETRY, self._wake.set)  # the disk is full: nothing is forgotten, only late
                 if draining.is_set() and (self._abandoned or self._nothing_left()):

@@ -95,7 +95,7 @@ class OutboxPublisher:
     Args:
         outbox: What is still to be delivered.
         link: Keeps the connection.
-        clock: Tells since when the broker is there.
+        clock: Tells since when the broker is there, and when the delivery last went on.
         retry: Seconds (first, longest) between tries of a message that the broker can't take now.
         park: Seconds between tries on a topic that this user may not publish on.
 
@@ -242,6 +242,7 @@ class OutboxPublisher:
             suspect=self._suspect,
             learned=self._learned,
             acknowledged=self.acknowledged,
+            clock=self._clock,
         )
         self._delivery, self._since = delivery, self._clock.now().wall
         while self._replies:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.support.connection import FakeConnection, Sent
+from tests.support.core import FakeClock
 from tests.support.numbers import examples
 from tests.support.patience import patient
 from tests.support.publishing import in_order_per_topic
@@ -42,6 +43,7 @@ class Bench:
         self.connection = connection
         self.news = store.news = connection.news
         self.acknowledged = Distribution.by(1.0, 60.0)
+        self.clock = FakeClock()
         self.delivery = Delivery(
             store,
             connection,
@@ -49,6 +51,7 @@ class Bench:
             suspect=suspect,
             learned=learned or Learned(),
             acknowledged=self.acknowledged,
+            clock=self.clock,
         )
         self.draining = asyncio.Event()
 
@@ -111,6 +114,17 @@ async def test_a_committed_event_goes_out_before_the_caller_returns() -> None:
         await bench.store.commit(Commit(events=(message,)))
         bench.delivery.committed((message,), ())
         assert bench.sent == [1]
+
+
+async def test_that_it_goes_on_is_told_on_the_clock_that_it_was_handed() -> None:
+    async with running(FakeConnection()) as bench:
+        begun = bench.delivery.moved_at
+        bench.clock.advance(7.0)
+        await settle()
+        assert bench.delivery.moved_at == begun
+        bench.delivery.stir()
+        await settle()
+        assert bench.delivery.moved_at == begun + 7.0
 
 
 async def test_an_event_over_quota_is_not_overtaken_within_its_topic() -> None:
