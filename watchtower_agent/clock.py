@@ -1,4 +1,4 @@
-"""The host's clocks: the only module that reads them."""
+"""The host's clocks, read here alone, but for the sampler's thread and those who wait by the event loop's own."""
 
 from __future__ import annotations
 

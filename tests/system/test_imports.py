@@ -32,12 +32,37 @@ BREACHES = [
     ("conditions-layers", "policies/conditions/tree.py", "import watchtower_agent.policies.conditions.check"),
     ("scaling-layers", "policies/scaling/needs.py", "import watchtower_agent.policies.scaling.memory"),
     ("scaling", "policies/scaling/tracking.py", "import watchtower_agent.policies.quantities"),
+    ("scaling", "policies/scaling/needs.py", "import watchtower_agent.model.container"),
     ("resizing-layers", "policies/resizing/standing.py", "import watchtower_agent.policies.resizing.past"),
     ("resizing", "policies/resizing/sizing.py", "import watchtower_agent.policies.quantities"),
     ("pruning-layers", "policies/pruning/item.py", "import watchtower_agent.policies.pruning.plan"),
     ("pruning", "policies/pruning/plan.py", "import watchtower_agent.policies.quantities"),
     ("layers", "policies/policy.py", "import watchtower_agent.policy_folder"),
     ("layers", "of_no_layer.py", "import watchtower_agent.model"),
+    ("layers", "policy_folder.py", "import watchtower_agent.storage"),
+    ("layers", "logs.py", "import watchtower_agent.identity"),
+    ("layers", "clock.py", "import watchtower_agent.ports"),
+    ("layers", "answers.py", "import watchtower_agent.monitoring"),
+    *(
+        ("root", module, breach)
+        for module in (
+            "model/instant.py",
+            "state/host_state.py",
+            "policies/policy.py",
+            "policies/guards/pacing.py",
+            "loop/loop.py",
+            "collectors/gauges.py",
+            "publishing/cloudevent.py",
+            "sources/question.py",
+            "storage/store.py",
+            "agent.py",
+        )
+        for breach in ("import watchtower_agent", "from watchtower_agent import __doc__")
+    ),
+    ("around-the-core", "__init__.py", "import watchtower_agent.clock"),
+    ("around-the-core", "__init__.py", "import asyncio"),
+    ("around-the-core", "loop/__init__.py", "import asyncio"),
+    ("around-the-core", "loop/__init__.py", "import watchtower_agent.loop.loop"),
     ("model", "model/instant.py", "import watchtower_agent.errors"),
     ("pure", "model/instant.py", "import socket"),
     ("pure", "policies/policy.py", "import asyncio"),
@@ -53,6 +78,9 @@ BREACHES = [
     ("pure", "loop/pipeline.py", "import asyncio"),
     ("pure", "loop/publication.py", "import watchtower_agent.clock"),
     ("pure", "loop/prune_answers.py", "import socket"),
+    ("pure", "errors.py", "import socket"),
+    ("core-libraries", "errors.py", "import glob"),
+    ("core-libraries", "ports/store.py", "import logging"),
     ("core-libraries", "model/instant.py", "import logging"),
     ("core-libraries", "loop/prune_pass.py", "import mmap"),
     ("core-libraries", "model/instant.py", "import selectors"),
@@ -63,10 +91,20 @@ BREACHES = [
     ("loop-ports", "loop/loop.py", "import watchtower_agent.engine.client"),
     ("loop-ports", "loop/inbox.py", "import watchtower_agent.storage.store"),
     ("loop-ports", "loop/loop.py", "import watchtower_agent.publishing.outbox"),
+    *(
+        ("loop-ports", "loop/loop.py", f"import watchtower_agent.{room}")
+        for room in ("clock", "identity", "logs", "policy_folder", "schedules", "service_manager", "vitals")
+    ),
+    ("loop-ports", "loop/loop.py", "import watchtower_agent.sources.sources"),
+    ("loop-ports", "loop/loop.py", "import watchtower_agent.actions.restart"),
+    ("loop-ports", "loop/effects.py", "import watchtower_agent.actions.executor"),
     ("zones", "policies/times/moments.py", "import zoneinfo"),
     ("zones", "schedules.py", "from zoneinfo import ZoneInfo"),
     ("policies", "policies/policy.py", "import watchtower_agent.errors"),
     ("policies", "policies/policy.py", "import watchtower_agent.engine"),
+    ("state", "state/host_state.py", "import watchtower_agent.errors"),
+    ("state", "state/record.py", "import watchtower_agent.ports.store"),
+    ("state", "ports/store.py", "import watchtower_agent.clock"),
     ("adapters", "collectors/__init__.py", "import watchtower_agent.engine"),
     ("adapters", "collectors/__init__.py", "import watchtower_agent.settings"),
     ("adapters", "engine/__init__.py", "import watchtower_agent.actions"),
@@ -74,12 +112,15 @@ BREACHES = [
     ("adapters", "publishing/__init__.py", "import watchtower_agent.collectors"),
     ("adapters", "sources/__init__.py", "import watchtower_agent.publishing"),
     ("adapters", "storage.py", "import watchtower_agent.publishing"),
-    ("actions", "actions/__init__.py", "import watchtower_agent.publishing"),
-    ("actions", "actions/__init__.py", "import watchtower_agent.storage"),
-    ("serving", "serving/__init__.py", "import watchtower_agent.engine"),
+    ("adapters", "actions/__init__.py", "import watchtower_agent.publishing"),
+    ("adapters", "actions/__init__.py", "import watchtower_agent.engine"),
+    ("adapters", "serving/__init__.py", "import watchtower_agent.engine"),
+    ("adapters", "engine/__init__.py", "import watchtower_agent.clock"),
     ("agent", "serving/__init__.py", "import watchtower_agent.agent"),
     ("loop", "cli/__init__.py", "import watchtower_agent.loop.loop"),
     ("cli", "agent.py", "import watchtower_agent.cli"),
+    ("handed-clock", "parts.py", "from watchtower_agent.clock import monotonic"),
+    ("handed-clock", "schedules.py", "import watchtower_agent.clock"),
     ("docker", "actions/__init__.py", "import docker"),
     ("docker", "collectors/__init__.py", "import requests"),
     ("docker", "agent.py", "import urllib3"),
@@ -93,6 +134,21 @@ BREACHES = [
     ("clock", "agent.py", "from time import monotonic"),
     ("prometheus", "serving/http.py", "from prometheus_client import exposition"),
     ("rich", "agent.py", "import rich.table"),
+]
+
+PAST_IMPORTS = [
+    # module that crosses a border, how, what is said of it
+    ("engine/session.py", "asyncio.get_running_loop().time()", "the event loop's clock"),
+    ("publishing/outbox.py", "lambda self: self._loop.time() - 1.0", "the event loop's clock"),
+    ("publishing/link.py", "lambda loop: loop.time", "the event loop's clock"),
+    ("parts.py", "lambda running: running.time()", "the event loop's clock"),
+    ("loop/pace.py", "lambda loop: loop.time()", "the event loop's clock"),
+    ("loop/inbox.py", "asyncio.get_event_loop().time", "the event loop's clock"),
+    ("policies/policy.py", "open('/etc/hostname')", "`open` reads or writes"),
+    ("loop/pipeline.py", "print('a step')", "`print` reads or writes"),
+    ("errors.py", "open", "`open` reads or writes"),
+    ("agent.py", "__import__('docker')", "only import statements"),
+    ("actions/disk.py", "importlib.import_module('docker')", "only import statements"),
 ]
 
 
@@ -202,6 +258,38 @@ def test_a_broken_contract_fails(
         assert "watchtower_agent.of_no_layer" in said
     else:
         assert told(module, breach) in said
+
+
+def borders(tree: Path) -> subprocess.CompletedProcess[str]:
+    """What scripts/borders.py says of that tree."""
+    return subprocess.run(
+        [sys.executable, tree / "scripts/borders.py"], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_border_that_no_import_statement_crosses_is_held_too(tmp_path: Path) -> None:
+    shutil.copytree(CHECKOUT / "watchtower_agent", tmp_path / "watchtower_agent")
+    shutil.copytree(CHECKOUT / "scripts", tmp_path / "scripts")
+    shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
+    verdict = borders(tmp_path)
+    assert verdict.returncode == 0, verdict.stdout + verdict.stderr
+
+    expected = []
+    for module, crossing, words in PAST_IMPORTS:
+        path = tmp_path / "watchtower_agent" / module
+        text = path.read_text(encoding="utf-8")
+        path.write_text(f"{text}\nCROSSING = {crossing}\n", encoding="utf-8")
+        expected.append((f"watchtower_agent/{module}, line {len(text.splitlines()) + 2}: ", words))
+    # One that reads it no more has to go from the list.
+    (tmp_path / "watchtower_agent/storage/dead_telling.py").write_text('"""Nothing."""\n', encoding="utf-8")
+    expected.append(("watchtower_agent/storage/dead_telling.py, line 1: ", "take it out of WAITS"))
+    verdict = borders(tmp_path)
+
+    assert verdict.returncode == 1
+    lines = verdict.stdout.splitlines()
+    assert len(lines) == len(expected)
+    for place, words in expected:
+        assert any(line.startswith(place) and words in line for line in lines), place
 
 
 @pytest.mark.parametrize("reading", ["datetime.now(UTC)", "datetime.utcnow()", "datetime.today()"])

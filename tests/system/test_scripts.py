@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.patience import patient
+from watchtower_agent.model.version import VERSION
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
@@ -59,6 +60,10 @@ def test_a_lock_pins_with_hashes_and_names_no_place(name: str) -> None:
     assert not re.search(r"://|--index|--find-links|--trusted|file:|(^|\s)/", text)
 
 
+def test_the_agent_says_the_version_that_its_packages_have() -> None:
+    assert tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"] == VERSION
+
+
 def test_the_locks_agree_and_cover_what_pyproject_wants() -> None:
     wanted = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
     groups = wanted["dependency-groups"]
@@ -94,18 +99,18 @@ def test_check_passes_a_clean_tree_and_finds_every_kind_of_fault_in_one_go(copy:
     """In one tree: the second run has the types from the first."""
     verdict = script("scripts/check", cwd=copy)
     assert verdict.returncode == 0, verdict.stderr
-    assert re.findall(r"^check: (\w+) +ok ", verdict.stderr, re.MULTILINE) == ["types", "format", "lint", "imports"]
+    checks = ["types", "format", "lint", "imports", "borders"]
+    assert re.findall(r"^check: (\w+) +ok ", verdict.stderr, re.MULTILINE) == checks
 
     broken = copy / "watchtower_agent/model/instant.py"
-    faults = 'import watchtower_agent.errors\nWORDS: int = "text"\ndef  badly_formatted( ): pass\n'
+    faults = 'import watchtower_agent.errors\nWORDS: int = "text"\ndef  badly_formatted( ): print()\n'
     broken.write_text(broken.read_text(encoding="utf-8") + faults, encoding="utf-8")
     (copy / "tests/test_broken.py").write_text("import os\n\n" + faults.partition("\n")[2], encoding="utf-8")
     verdict = script("scripts/check", cwd=copy)
 
     assert verdict.returncode == 1
-    failing = re.findall(r"^check: (\w+) +FAILS", verdict.stderr, re.MULTILINE)
-    assert failing == ["types", "format", "lint", "imports"]
-    assert "check: not clean: types format lint imports;" in verdict.stderr
+    assert re.findall(r"^check: (\w+) +FAILS", verdict.stderr, re.MULTILINE) == checks
+    assert "check: not clean: types format lint imports borders;" in verdict.stderr
     for name in ("watchtower_agent/model/instant.py", "tests/test_broken.py"):
         assert re.search(rf"^{name}:\d+: error: Incompatible types", verdict.stderr, re.MULTILINE), name
         assert f"--> {name}:" in verdict.stderr
