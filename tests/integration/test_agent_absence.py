@@ -13,22 +13,11 @@ from tests.support.agent import CRASHES_ON_USR1, AgentWatch, Host
 from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
 from tests.support.tape import EngineTape
+from tests.support.troubles import KEEP_UP, reviving
 
 RING = 256
 LABELS = {"heal": "true"}
-POLICIES = """
-version: 1
-policies:
-  - name: revive
-    select: {labels: {heal: "true"}}
-    on: {container: die}
-    then: {restart: {stop_timeout: 1s}}
-  - name: keep-up
-    select: {labels: {heal: "true"}}
-    when: status == "exited"
-    for: 400ms
-    then: {restart: {stop_timeout: 1s}}
-"""
+POLICIES = reviving() + KEEP_UP
 
 TELLS_OF_CRASHES = """
 version: 1

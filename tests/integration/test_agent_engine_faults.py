@@ -12,24 +12,18 @@ import pytest
 from tests.support.agent import CRASHES_ON_USR1, CRASHES_ONCE, Host
 from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
+from tests.support.troubles import KEEP_UP, reviving
 
 LABELS = {"heal": "true"}
-REVIVE = """
-version: 1
-policies:
-  - name: revive
-    select: {labels: {heal: "true"}}
-    on: {container: die}
-    then: {restart: {stop_timeout: 1s}}
-  - name: keep-up
-    select: {labels: {heal: "true"}}
-    when: status == "exited"
-    for: 400ms
-    then: {restart: {stop_timeout: 1s}}
+REVIVE = (
+    reviving()
+    + KEEP_UP
+    + """\
   - name: engine
     on: {engine: [down, up]}
     then: {notify: {severity: critical}}
 """
+)
 
 
 @pytest.fixture(scope="module")

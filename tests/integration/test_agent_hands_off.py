@@ -11,25 +11,19 @@ import pytest
 from tests.support.agent import CRASHES_ONCE, Host, Told
 from tests.support.broker import PrivateBroker
 from tests.support.engine import IDLE, IMAGE, PrivateEngine
+from tests.support.troubles import KEEP_UP, reviving
 
 LABELS = {"heal": "true"}
-POLICIES = """
-version: 1
-policies:
-  - name: revive
-    select: {labels: {heal: "true"}}
-    on: {container: die}
-    then: {restart: {stop_timeout: 1s}}
-  - name: keep-up
-    select: {labels: {heal: "true"}}
-    when: status == "exited"
-    for: 400ms
-    then: {restart: {stop_timeout: 1s}}
+POLICIES = (
+    reviving()
+    + KEEP_UP
+    + """\
   - name: unhealthy
     select: {labels: {heal: "true"}}
     when: health == "unhealthy"
     then: {restart: {stop_timeout: 1s}}
 """
+)
 COMPOSE = f"""
 services:
   web:

@@ -12,15 +12,9 @@ import pytest
 from tests.support.agent import CRASHES_ON_USR1, AgentProcess, AgentWatch, Host
 from tests.support.broker import PrivateBroker, Received
 from tests.support.engine import PrivateEngine
+from tests.support.troubles import reviving
 
-POLICIES = """
-version: 1
-policies:
-  - name: revive
-    select: {labels: {heal: "true"}}
-    on: {container: die}
-    then: {restart: {stop_timeout: 1s}}
-"""
+POLICIES = reviving()
 DEAF = ("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
 SICK = ("--health-cmd=false", "--health-interval=200ms", "--health-retries=1")
 SLOW = """

@@ -11,19 +11,17 @@ from collections.abc import Callable
 from tests.support.agent import CHECKOUT, CRASHES_ONCE, Host
 from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
+from tests.support.troubles import reviving
 
-POLICIES = """
-version: 1
-policies:
-  - name: revive
-    select: {labels: {heal: "true"}}
-    on: {container: die}
-    then: {restart: {stop_timeout: 1s}}
+POLICIES = (
+    reviving()
+    + """\
   - name: other
     select: {labels: {heal: other}}
     on: {container: die}
     then: {restart: {stop_timeout: 1s}}
 """
+)
 
 
 def command(host: Host, *arguments: str) -> str:

@@ -8,15 +8,9 @@ from collections.abc import Callable
 from tests.support.agent import CRASHES_ONCE, Host
 from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
+from tests.support.troubles import reviving
 
-GOOD = """
-version: 1
-policies:
-  - name: revive
-    select: {labels: {heal: "true"}}
-    on: {container: die}
-    then: {restart: {stop_timeout: 1s}}
-"""
+GOOD = reviving()
 BROKEN = """
 version: 1
 policies:

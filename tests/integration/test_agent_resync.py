@@ -7,16 +7,10 @@ from collections.abc import Callable
 from tests.support.agent import Host
 from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
+from tests.support.troubles import reviving
 
 RING = 256
-POLICIES = """
-version: 1
-policies:
-  - name: revive
-    select: {name: "*"}
-    on: {container: die}
-    then: {restart: {stop_timeout: 1s}}
-"""
+POLICIES = reviving('{name: "*"}')
 
 
 async def test_names_and_states_that_changed_in_a_gap_are_told_and_nothing_is_made_up(

@@ -10,15 +10,9 @@ from tests.support.agent import CRASHES_ONCE, Host
 from tests.support.broker import PrivateBroker, free_port
 from tests.support.engine import PrivateEngine
 from tests.support.prometheus import asked
+from tests.support.troubles import reviving
 
-POLICIES = """
-version: 1
-policies:
-  - name: revive
-    select: {name: "*"}
-    on: {container: die}
-    then: {restart: {stop_timeout: 1s}}
-"""
+POLICIES = reviving('{name: "*"}')
 
 
 def change(host: Host, text: str | None = None, **settings: object) -> None:

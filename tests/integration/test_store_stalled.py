@@ -12,17 +12,11 @@ import pytest
 from tests.support.agent import Host
 from tests.support.broker import PrivateBroker
 from tests.support.engine import PrivateEngine
+from tests.support.troubles import reviving
 from watchtower_agent.cli.commands import main
 from watchtower_agent.errors import PermanentError
 
-REVIVE = """
-version: 1
-policies:
-  - name: revive
-    select: {labels: {heal: "true"}}
-    on: {container: die}
-    then: {restart: {stop_timeout: 1s}}
-"""
+REVIVE = reviving()
 
 
 class Disk:

@@ -141,15 +141,25 @@ UNLIMITED = {"backoff": "{initial: 0s}", "budget": "{max: 1000, per: 1s}"}
 """Guards that hold nothing back."""
 
 
-def reviving(**guards: str) -> str:
-    """One policy, `revive`: what carries the label `heal=true` and ended by itself is restarted, under these guards."""
-    text = """
+KEEP_UP = """\
+  - name: keep-up
+    select: {labels: {heal: "true"}}
+    when: status == "exited"
+    for: 400ms
+    then: {restart: {stop_timeout: 1s}}
+"""
+"""A policy to be put below `reviving()`: what carries the label `heal=true` and stays ended is restarted, too."""
+
+
+def reviving(select: str = '{labels: {heal: "true"}}', **guards: str) -> str:
+    """One policy, `revive`: of what it selects, what ended by itself is restarted, under these guards."""
+    text = f"""
 version: 1
 policies:
   - name: revive
-    select: {labels: {heal: "true"}}
-    on: {container: die}
-    then: {restart: {stop_timeout: 1s}}
+    select: {select}
+    on: {{container: die}}
+    then: {{restart: {{stop_timeout: 1s}}}}
 """
     return text + "".join(f"    {name}: {value}\n" for name, value in guards.items())
 
