@@ -10,6 +10,7 @@ from hypothesis import settings
 from tests.support.agent import make_host, module_broker  # noqa: F401 - fixtures
 from tests.support.agent_image import agent_image, wheels  # noqa: F401 - fixtures
 from tests.support.broker import broker, contract, make_broker, subscriber  # noqa: F401 - fixtures
+from tests.support.command_line import socket  # noqa: F401 - fixtures
 from tests.support.engine import PrivateEngine
 from tests.support.numbers import FEW, FULL, examples
 

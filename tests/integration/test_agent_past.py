@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +13,8 @@ import pytest
 
 from tests.support.agent import Host
 from tests.support.broker import PrivateBroker
+from tests.support.command_line import piped
 from tests.support.engine import PrivateEngine
-from tests.support.terminal import environment
 from watchtower_agent.errors import PermanentError
 
 
@@ -26,13 +25,7 @@ async def test_what_a_container_did_before_it_crashed_is_drawn_after(
     host = make_host(engine, module_broker, "version: 1\npolicies: []\n", settings=settings)
 
     def metrics(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "watchtower_agent", "metrics", *arguments, "--socket", str(host.agent.socket)],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment(),
-        )
+        return piped(host.agent.socket, "metrics", *arguments)
 
     def past(name: str, container: str | None) -> dict[str, Any]:
         found: dict[str, Any] = host.agent.ask("past", name=name, container=container)

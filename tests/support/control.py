@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 
 from tests.support.facts import NOW
-from watchtower_agent.cli.commands import main
 from watchtower_agent.errors import PermanentError
-from watchtower_agent.serving.control import ControlServer
 
 
 def status(**changes: object) -> dict[str, object]:
@@ -361,9 +358,3 @@ class FakeControl:
     def publish(self, event: Mapping[str, object] | None) -> None:
         for queue in self.queues:
             queue.put_nowait(event)
-
-
-async def run(socket: Path, control: FakeControl, *arguments: str) -> int:
-    """The exit code of a command that asks an agent behind the socket; what it says goes where this process writes."""
-    async with ControlServer(control, socket):
-        return await asyncio.to_thread(main, [*arguments, "--socket", str(socket)])

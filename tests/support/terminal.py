@@ -23,6 +23,7 @@ from typing import Any, Final, Self
 from rich.cells import cell_len
 
 ROOT: Final = Path(__file__).parents[2]
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _SEQUENCE: Final = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])")
 
 
@@ -176,6 +177,13 @@ class Terminal:
             raised = self.raw[at:] if (at := self.raw.rfind("Traceback")) >= 0 else ""
             raise AssertionError("\n".join(["never as wanted:", *self.screen.display(), raised])) from None
         return self.screen.display()
+
+    def written(self) -> list[str]:
+        """All lines that the program wrote, also those that the screen has no room for, without colours."""
+        self._read()
+        *lines, rest = _COLOUR.sub("", self.raw).split("\r\n")
+        assert rest == "", f"it ends amid a line: {rest!r}"
+        return lines
 
     async def ended(self) -> int:
         """Wait for the program's end; its exit code."""

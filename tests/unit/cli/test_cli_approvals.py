@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from tests.support.control import HISTORY, FakeControl, run, status
+from tests.support.command_line import run
+from tests.support.control import HISTORY, FakeControl, status
 from tests.support.facts import NOW
 from watchtower_agent.cli.commands import main
 from watchtower_agent.cli.lines import event_sentence
@@ -36,12 +36,6 @@ def asked(name: str = "web", state: str = "asked", **changes: object) -> dict[st
 
 
 HELD: dict[str, Any] = {"guard": "cooldown", "guard_reason": "acted 12.0 s ago (cooldown: 30s)", "release_at": NOW + 18}
-
-
-@pytest.fixture
-def socket() -> Iterator[Path]:
-    with TemporaryDirectory() as folder:
-        yield Path(folder) / "s"
 
 
 @pytest.fixture(autouse=True)

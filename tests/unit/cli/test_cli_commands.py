@@ -7,10 +7,9 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -20,12 +19,6 @@ from watchtower_agent.model.version import VERSION
 from watchtower_agent.serving.control import ControlServer
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def socket() -> Iterator[Path]:
-    with TemporaryDirectory() as folder:
-        yield Path(folder) / "s"
 
 
 async def asked(

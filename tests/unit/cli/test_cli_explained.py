@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
 import json
-import os
-import pty
 import re
-import struct
-import sys
-import termios
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from rich.cells import cell_len
 
-from tests.support.control import FakeControl, run, status
+from tests.support.command_line import run, seen
+from tests.support.control import FakeControl, status
 from tests.support.facts import NOW
 from watchtower_agent.cli.commands import main
-from watchtower_agent.serving.control import ControlServer
 
-ROOT = Path(__file__).parents[3]
 POLICY = {
     "name": "heal",
     "mode": "enforce",
@@ -80,12 +70,6 @@ def answer(*targets: Mapping[str, object], policy: Mapping[str, object] = POLICY
     return {"at": NOW, "policy": policy, "by_hand": False, "problems": 0, "targets": list(targets)} | more
 
 
-@pytest.fixture
-def socket() -> Iterator[Path]:
-    with TemporaryDirectory() as folder:
-        yield Path(folder) / "s"
-
-
 @pytest.fixture(autouse=True)
 def in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -95,42 +79,6 @@ def fake(said: Mapping[str, object]) -> FakeControl:
     control = FakeControl()
     control.explained = said
     return control
-
-
-async def seen(socket: Path, control: FakeControl, *arguments: str, columns: int = 80) -> list[str]:
-    """The lines that a terminal of so many columns is given, without colours; none is wider, and none wraps."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    reading = asyncio.create_task(asyncio.to_thread(_everything, ours))
-    async with ControlServer(control, socket):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "watchtower_agent", *arguments, "--socket", str(socket)),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR"}}
-            | {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT), "TZ": "UTC"},
-        )
-        os.close(theirs)
-        assert await process.wait() == 0
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", await reading).split("\r\n")
-    assert lines.pop() == ""
-    for line in lines:
-        assert line.isprintable()
-        assert line == line.rstrip()
-        assert cell_len(line) <= columns, line
-    return lines
-
-
-def _everything(descriptor: int) -> str:
-    content = b""
-    try:
-        while part := os.read(descriptor, 65536):
-            content += part
-    except OSError:  # the other end is closed
-        pass
-    os.close(descriptor)
-    return content.decode()
 
 
 @pytest.mark.parametrize(

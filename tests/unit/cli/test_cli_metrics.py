@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.support.command_line import piped
 from tests.support.control import FakeControl
-from tests.support.terminal import Terminal, environment
+from tests.support.terminal import Terminal
 from watchtower_agent.cli.quantities import reading
 from watchtower_agent.policies.catalogue import CATALOGUE
 from watchtower_agent.serving.control import ControlServer
@@ -36,27 +34,11 @@ READINGS: dict[str, object] = {
 }
 
 
-@pytest.fixture
-def socket() -> Iterator[Path]:
-    with TemporaryDirectory() as folder:
-        yield Path(folder) / "s"
-
-
-def run(socket: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "watchtower_agent", "metrics", *arguments, "--socket", str(socket)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-    )
-
-
 async def asked(socket: Path, *arguments: str, readings: Mapping[str, object] = READINGS) -> tuple[int, str, str]:
     control = FakeControl()
     control.readings = readings
     async with ControlServer(control, socket):
-        done = await asyncio.to_thread(run, socket, *arguments)
+        done = await asyncio.to_thread(piped, socket, "metrics", *arguments)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -103,18 +85,18 @@ async def test_the_values_of_one_container(socket: Path) -> None:
 
 
 def test_without_an_agent_there_are_no_values_and_it_says_so(socket: Path) -> None:
-    done = run(socket)
+    done = piped(socket, "metrics")
     assert done.returncode == 0
     assert done.stdout.splitlines()[0].split() == ["name", "type", "unit", "meaning"]
     assert set(CATALOGUE) <= {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
     assert done.stderr.startswith("watchtower-agent: no present values: No agent answers at ")
-    answer = json.loads(run(socket, "--json").stdout)
+    answer = json.loads(piped(socket, "metrics", "--json").stdout)
     assert (answer["values_from_agent"], [each["now"] for each in answer["metrics"]]) == (
         False,
         [None] * len(CATALOGUE),
     )
     assert "No agent answers" in answer["reason"]
-    named = run(socket, "web")
+    named = piped(socket, "metrics", "web")
     assert (named.returncode, named.stdout) == (3, "")
 
 

@@ -6,18 +6,17 @@ import asyncio
 import json
 import math
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, strategies as st
 from rich.cells import cell_len
 
+from tests.support.command_line import piped
 from tests.support.control import FakeControl
 from tests.support.facts import NOW
-from tests.support.terminal import Terminal, environment
+from tests.support.terminal import Terminal
 from watchtower_agent.cli.chart import bars, gathered, scale, trend
 from watchtower_agent.cli.text import local_time
 from watchtower_agent.serving.control import ControlServer
@@ -40,29 +39,13 @@ def seen(values: Sequence[float | None], name: str = "memory.working_set", **cha
     } | changes
 
 
-@pytest.fixture
-def socket() -> Iterator[Path]:
-    with TemporaryDirectory() as folder:
-        yield Path(folder) / "s"
-
-
-def run(socket: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "watchtower_agent", "metrics", *arguments, "--socket", str(socket)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-    )
-
-
 async def asked(
     socket: Path, found: dict[str, object], *arguments: str
 ) -> tuple[list[dict[str, object]], subprocess.CompletedProcess[str]]:
     control = FakeControl()
     control.seen = found
     async with ControlServer(control, socket):
-        done = await asyncio.to_thread(run, socket, *arguments)
+        done = await asyncio.to_thread(piped, socket, "metrics", *arguments)
     return control.asked, done
 
 
@@ -162,7 +145,7 @@ async def test_wrong_words_are_told(socket: Path, arguments: list[str], code: in
 
 
 def test_without_an_agent_there_is_nothing_to_draw(socket: Path) -> None:
-    done = run(socket, "cpu.percent", "--of", "web")
+    done = piped(socket, "metrics", "cpu.percent", "--of", "web")
     assert (done.returncode, done.stdout) == (3, "")
     assert "No agent answers at " in done.stderr
 

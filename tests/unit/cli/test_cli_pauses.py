@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.control import FakeControl, run, status
+from tests.support.command_line import run
+from tests.support.control import FakeControl, status
 from tests.support.facts import NOW
 from watchtower_agent.cli.commands import main
 
@@ -17,12 +17,6 @@ LEAK = {"scope": "policy", "name": "leak", "since": NOW, "until": NOW + 5400, "l
 ALL = {"scope": "agent", "name": "", "since": NOW, "until": NOW + 60, "left": 59.9, "reason": ""}
 OCTOBER = ALL | {"until": 1_791_028_800.0}  # 3 October, noon
 WEB = {"scope": "container", "name": "web\x1b[2J", "since": NOW, "until": NOW + 60, "left": 59.9, "reason": ""}
-
-
-@pytest.fixture
-def socket() -> Iterator[Path]:
-    with TemporaryDirectory() as folder:
-        yield Path(folder) / "s"
 
 
 @pytest.fixture(autouse=True)

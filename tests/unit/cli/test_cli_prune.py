@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.control import FakeControl, run, status
+from tests.support.command_line import run, seen
+from tests.support.control import FakeControl, status
 from tests.support.facts import NOW
 from tests.support.terminal import Terminal
-from tests.unit.cli.test_cli_explained import seen
 from watchtower_agent.cli.planned import MEANINGS
 from watchtower_agent.policies.pruning.item import Protection
 from watchtower_agent.serving.control import ControlServer
@@ -98,12 +97,6 @@ ENDED = told(
     reason="deleted 1 image (12.0 MiB): there is as much space as the policy wants",
     numbers={"deleted": 1, "kept": 2, "failed": 0, "freed": 12 * MIB, "ending": "reached"},
 )
-
-
-@pytest.fixture
-def socket() -> Iterator[Path]:
-    with TemporaryDirectory() as folder:
-        yield Path(folder) / "s"
 
 
 @pytest.fixture

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.control import FakeControl, run
+from tests.support.command_line import run, seen
+from tests.support.control import FakeControl
 from tests.support.facts import NOW
-from tests.unit.cli.test_cli_explained import seen
 from watchtower_agent.cli.commands import main
 
 MIB = 2**20
@@ -31,12 +29,6 @@ REVERTED = {
     "release_at": None,
     "then": "policy right-size raises them when it needs more",
 }
-
-
-@pytest.fixture
-def socket() -> Iterator[Path]:
-    with TemporaryDirectory() as folder:
-        yield Path(folder) / "control.sock"
 
 
 async def test_what_goes_back_and_what_comes_after_it(socket: Path) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import pytest
-
+from tests.support.command_line import seen
 from tests.support.control import FakeControl, status
-from tests.unit.cli.test_cli_explained import seen
 
 SERVICE = {
     "policy": "web",
@@ -32,12 +28,6 @@ RESIZED = {
     "at_max": 1,
     "killed_at_max": 0,
 }
-
-
-@pytest.fixture
-def socket() -> Iterator[Path]:
-    with TemporaryDirectory() as folder:
-        yield Path(folder) / "control.sock"
 
 
 async def shown(socket: Path, **parts: object) -> list[str]:

@@ -2,88 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
-import os
-import pty
 import re
-import struct
-import sys
-import termios
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from rich.cells import cell_len
 
+from tests.support.command_line import HOSTILE, LONG, seen
 from tests.support.control import HISTORY, FakeControl, status
 from tests.support.facts import NOW
-from watchtower_agent.serving.control import ControlServer
-
-ROOT = Path(__file__).parents[3]
-LONG = "shop-frontend-web-green-canary-eu-central-1-replica-12"
-HOSTILE = [
-    "x" * 65536,
-    "a\x1b[2J\x1b]0;title\x07\nb" * 50,
-    "\u6771\u4eac\u90fd\u5e02" * 40,
-    "\U0001f468\u200d\U0001f469\u200d\U0001f467" * 30,
-    "e\u0301" * 200,
-    "\u202e" + "desrever" * 20,
-    "",
-]
-
-
-@pytest.fixture
-def socket() -> Iterator[Path]:
-    with TemporaryDirectory() as folder:
-        yield Path(folder) / "s"
-
-
-async def seen(
-    socket: Path,
-    command: str,
-    *,
-    columns: int = 80,
-    answer: Mapping[str, object] | None = None,
-    past: Sequence[Mapping[str, object]] = HISTORY,
-) -> list[str]:
-    """The lines that a terminal of so many columns is given, without colours."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    reading = asyncio.create_task(asyncio.to_thread(_everything, ours))
-    async with ControlServer(FakeControl(answer, past), socket):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "watchtower_agent", command, "--socket", str(socket)),
-            *(("--alive",) if command == "status" else ()),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR"}}
-            | {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT), "TZ": "UTC"},
-        )
-        os.close(theirs)
-        assert await process.wait() == 0
-    text = await reading
-    assert "\x1b[" in text
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).split("\r\n")
-    assert lines.pop() == ""
-    for line in lines:
-        assert line.isprintable()
-        assert line == line.rstrip()
-        assert cell_len(line) <= columns, line
-    return lines
-
-
-def _everything(descriptor: int) -> str:
-    content = b""
-    try:
-        while part := os.read(descriptor, 65536):
-            content += part
-    except OSError:  # the other end is closed
-        pass
-    os.close(descriptor)
-    return content.decode()
 
 
 def policy(name: str, target: str, firing: Sequence[str] = ()) -> dict[str, object]:
@@ -107,7 +34,7 @@ async def test_a_realistic_status_is_one_line_a_row(socket: Path) -> None:
     items = [policy("restart-leaking-workers-of-the-shop", LONG, ["web", LONG]), policy("notify-oom", "db")]
     answer = status(engine=engine, policies={"digest": "d", "items": items, "problems": []})
 
-    lines = await seen(socket, "status", answer=answer)
+    lines = await seen(socket, FakeControl(answer), "status", "--alive")
 
     (line,) = [line for line in lines if "26.1.5" in line]
     assert re.fullmatch(
@@ -117,7 +44,7 @@ async def test_a_realistic_status_is_one_line_a_row(socket: Path) -> None:
     assert re.search(r"restart.*….*  enforce        3  web.*…  restart .*….* succeeded .* ago$", line)
     assert all(len(lines[n]) <= 80 for n in range(len(lines)))
 
-    wide = await seen(socket, "status", answer=answer, columns=220)
+    wide = await seen(socket, FakeControl(answer), "status", "--alive", columns=220)
 
     assert any(LONG in line and "restart-leaking-workers-of-the-shop" in line for line in wide)
     assert not any("…" in line for line in wide)
@@ -127,14 +54,14 @@ async def test_a_realistic_status_is_one_line_a_row(socket: Path) -> None:
 async def test_a_realistic_history_is_one_line_a_row(socket: Path) -> None:
     rows = [past("heal-unhealthy", "web"), past("restart-leaking-workers-of-the-shop", LONG)]
 
-    head, short, long = await seen(socket, "history", past=rows)
+    head, short, long = await seen(socket, FakeControl(past=rows), "history")
 
     assert head.split() == ["time", "policy", "action", "result", "why"]
     assert "restart web" in short
     assert re.search(r"^21 Sep 14:11:40  restart.*….*  restart .*….*  failed  .*…$", long)
     assert [line.index("failed") for line in (short, long)] == [head.index("result")] * 2
 
-    wide = await seen(socket, "history", past=rows, columns=300)
+    wide = await seen(socket, FakeControl(past=rows), "history", columns=300)
 
     assert LONG in wide[2]
     assert not any("…" in line for line in wide)
@@ -152,7 +79,7 @@ async def test_what_waits_for_approval_fits_a_terminal(socket: Path) -> None:
         "left": 3000.0,
     }
 
-    lines = await seen(socket, "status", answer=status(approvals=[question]))
+    lines = await seen(socket, FakeControl(status(approvals=[question])), "status", "--alive")
 
     (line,) = [line for line in lines if "7kq2mx" in line]
     assert re.search(r"^    7kq2mx  restart .*….* by .*….*, until .* \(50 min\)$", line)
@@ -164,7 +91,7 @@ async def test_why_something_is_wrong_is_told_in_full(socket: Path) -> None:
     )
     mqtt = {"connected": False, "url": "mqtts://broker.example.org:8883", "last_error": reason}
 
-    lines = await seen(socket, "status", answer=status(mqtt=mqtt))
+    lines = await seen(socket, FakeControl(status(mqtt=mqtt)), "status", "--alive")
 
     at = next(number for number, line in enumerate(lines) if "not connected to mqtts://broker" in line)
     assert " ".join(line.strip() for line in lines[at + 1 : at + 3]) == reason
@@ -180,8 +107,8 @@ async def test_no_name_breaks_the_lines(socket: Path, name: str, columns: int) -
     agent = {"version": "1", "host": name, "mode": "enforce", "uptime": 3.0}
     answer = status(engine=engine, mqtt=mqtt, policies=policies, pending=[held], agent=agent)
 
-    lines = await seen(socket, "status", answer=answer, columns=columns)
+    lines = await seen(socket, FakeControl(answer), "status", "--alive", columns=columns)
 
     plain = status(engine=engine, policies=policies | {"items": [policy("a", "b")]}, mqtt=mqtt, pending=[held])
-    assert len(lines) == len(await seen(socket, "status", answer=plain, columns=columns))
-    assert len(await seen(socket, "history", past=[past(name, name)], columns=columns)) == 2
+    assert len(lines) == len(await seen(socket, FakeControl(plain), "status", "--alive", columns=columns))
+    assert len(await seen(socket, FakeControl(past=[past(name, name)]), "history", columns=columns)) == 2

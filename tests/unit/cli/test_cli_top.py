@@ -6,39 +6,21 @@ import asyncio
 import json
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.support.command_line import HOSTILE, LONG, piped
 from tests.support.control import FakeControl, frame, shown, watcher
 from tests.support.facts import NOW
-from tests.support.terminal import Terminal, environment
+from tests.support.terminal import Terminal
 from watchtower_agent.cli.quantities import short_duration, short_size
 from watchtower_agent.cli.top import View
 from watchtower_agent.serving.control import ControlServer
 
-LONG = "shop-frontend-web-green-canary-eu-central-1-replica-12"
-HOSTILE = [
-    "x" * 65536,
-    "a\x1b[2J\x1b]0;title\x07\nb" * 50,
-    "\u6771\u4eac\u90fd\u5e02" * 40,
-    "\U0001f468\u200d\U0001f469\u200d\U0001f467" * 30,
-    "e\u0301" * 200,
-    "\u202e" + "desrever" * 20,
-    "",
-]
 CROWD = [shown(f"idle-{number:03}") for number in range(60)]
-
-
-@pytest.fixture
-def socket() -> Iterator[Path]:
-    with TemporaryDirectory() as folder:
-        yield Path(folder) / "s"
 
 
 @asynccontextmanager
@@ -288,22 +270,11 @@ async def test_an_agent_that_goes_is_told_and_waited_for(socket: Path) -> None:
             await terminal.until(lambda seen: "quit" in seen[-1])
 
 
-def run(socket: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "watchtower_agent", "top", "--socket", str(socket), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-    )
-
-
 async def test_one_frame_for_a_file(socket: Path) -> None:
     counting = watcher("leak", true=True, held_for=34.0)
     containers = [shown(LONG, watchers=[counting]), *CROWD, shown("x\x1b[2J\ny")]
     async with ControlServer(control_of(containers), socket):
-        done = await asyncio.to_thread(run, socket, "--once")
+        done = await asyncio.to_thread(piped, socket, "top", "--once")
 
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -316,7 +287,7 @@ async def test_one_frame_for_a_file(socket: Path) -> None:
 async def test_one_frame_for_a_program_has_every_container(socket: Path) -> None:
     control = control_of([shown(f"c{number}") for number in range(450)])
     async with ControlServer(control, socket):
-        done = await asyncio.to_thread(run, socket, "--once", "--json", "--sort", "name", "--reverse")
+        done = await asyncio.to_thread(piped, socket, "top", "--once", "--json", "--sort", "name", "--reverse")
     answer = json.loads(done.stdout)
     assert (done.returncode, answer["total"], len(answer["containers"])) == (0, 450, 450)
     assert len({each["name"] for each in answer["containers"]}) == 450
@@ -327,15 +298,15 @@ async def test_one_frame_for_a_program_has_every_container(socket: Path) -> None
 async def test_without_a_terminal_it_says_what_to_do(socket: Path) -> None:
     async with ControlServer(control_of([]), socket):
         for arguments in ([], ["--json"]):
-            done = await asyncio.to_thread(run, socket, *arguments)
+            done = await asyncio.to_thread(piped, socket, "top", *arguments)
             said, other = (done.stdout, done.stderr) if arguments else (done.stderr, done.stdout)
             assert (done.returncode, other) == (2, "")
             assert "top --once" in said
-    done = run(socket, "--once")
+    done = piped(socket, "top", "--once")
     assert done.returncode == 3
     assert "No agent answers" in done.stderr
-    assert run(socket, "--interval", "0").returncode == 2
-    assert run(socket, "--sort", "size").returncode == 2
+    assert piped(socket, "top", "--interval", "0").returncode == 2
+    assert piped(socket, "top", "--sort", "size").returncode == 2
 
 
 async def test_without_an_agent_the_terminal_is_not_taken(socket: Path) -> None:
