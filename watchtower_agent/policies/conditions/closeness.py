@@ -14,6 +14,7 @@ from typing import Final
 from watchtower_agent.model.decision import Number
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.conditions.tree import (
+    NEGATED,
     SIGNS,
     And,
     Comparison,
@@ -31,7 +32,6 @@ from watchtower_agent.policies.conditions.truth import UNKNOWN, Subject, Truth, 
 
 ALMOST: Final = math.nextafter(1.0, 0.0)
 """The closeness of a value that stands on a threshold which it would have to pass."""
-_OPPOSITE: Final = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _FIRES, _TRUE = 2.0, 1.0
 _SOON: Final = math.nextafter(_FIRES, 0.0)
 
@@ -136,7 +136,7 @@ def measured(tree: Tree, subject: Subject, *, negated: bool = False) -> tuple[Tr
         case Comparison(left, sign, right):
             value = _value(left, subject)
             limit = right.value if isinstance(right, Literal) else _value(right, subject)
-            return _judged(_OPPOSITE[sign] if negated else sign, value, limit)
+            return _judged(NEGATED[sign] if negated else sign, value, limit)
         case Flag(reference):
             return _judged("!=" if negated else "==", _value(reference, subject), True)  # noqa: FBT003 - the value it is compared with
         case Membership(left, items, absent):
@@ -220,7 +220,7 @@ def _taken_apart(
             return reference, "==", "false" if negated else "true", not negated
         case Comparison(left, sign, right):
             limit = right.value if isinstance(right, Literal) else _value(right, subject)
-            return left, _OPPOSITE[sign] if negated else sign, str(right), limit
+            return left, NEGATED[sign] if negated else sign, str(right), limit
         case Membership(left, items, absent):
             return left, "in" if absent is negated else "not in", f"[{', '.join(map(str, items))}]", UNKNOWN
 

@@ -141,6 +141,10 @@ MIRRORED: Final[Mapping[str, str]] = MappingProxyType(
     {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 )
 """What a comparison's sign becomes when its sides change places."""
+NEGATED: Final[Mapping[str, str]] = MappingProxyType(
+    {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+)
+"""What a comparison's sign becomes when a `not` before it is taken into it."""
 
 
 def quoted(text: str) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import product
-from types import MappingProxyType
 from typing import Final
 
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.model.window import WindowFunction
 from watchtower_agent.policies.catalogue import CATALOGUE, ValueType
 from watchtower_agent.policies.conditions.tree import (
+    NEGATED,
     And,
     Comparison,
     Flag,
@@ -30,9 +30,6 @@ from watchtower_agent.policies.conditions.tree import (
 MOST_CASES: Final = 256
 """Of which one condition is taken apart; about one that has more nothing is claimed."""
 
-_OPPOSITE: Final[Mapping[str, str]] = MappingProxyType(
-    {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
-)
 _SIGNED: Final = frozenset({WindowFunction.DELTA, WindowFunction.RATE})
 """Functions whose answer may be less than zero, or more than their name's most."""
 
@@ -59,7 +56,7 @@ class Part:
         """Of a comparison, as it holds; empty for others."""
         if not isinstance(self.tree, Comparison):
             return ""
-        return self.tree.sign if self.holds else _OPPOSITE[self.tree.sign]
+        return self.tree.sign if self.holds else NEGATED[self.tree.sign]
 
     def __str__(self) -> str:
         return describe(self.tree if self.holds else Not(self.tree))
