@@ -63,15 +63,17 @@ class _Texts:
     signature: _Signature
 
 
-def check_folder(path: Path, surroundings: Surroundings = UNTOLD) -> FolderCheck:
+def check_folder(path: Path, surroundings: Surroundings = UNTOLD, *, or_file: bool = True) -> FolderCheck:
     """Read and check a folder once, or one file of it, for `watchtower-agent check`.
 
     Args:
         path: The folder, or the file.
         surroundings: Where the policies are to work.
+        or_file: The path may name one file. The agent itself reads a folder, nothing else.
     """
     named = path.suffix in _SUFFIXES and not os.path.isdir(path)  # noqa: PTH112 - pathlib's fails on odd names
-    texts = _read_file(path) if named or os.path.isfile(path) else _read(path)  # noqa: PTH113 - likewise
+    is_file = or_file and (named or os.path.isfile(path))  # noqa: PTH113 - likewise
+    texts = _read_file(path) if is_file else _read(path)
     loaded = load_policies(texts.files, surroundings)
     problems = texts.problems + (() if isinstance(loaded, PolicySet) else loaded)
     return FolderCheck(

@@ -17,7 +17,7 @@ from watchtower_agent.policy_folder import check_folder
 from watchtower_agent.settings import load_settings
 from watchtower_agent.settings.loading import WrongSettingsError
 from watchtower_agent.settings.model import known_keys
-from watchtower_agent.settings.problem import SettingProblem
+from watchtower_agent.settings.problem import Place, SettingProblem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,20 +106,22 @@ def check(config: Path | None, folder: Path | None) -> CheckResult:
         folder: The policy folder; None for the configured one.
     """
     problems: list[CheckProblem] = []
-    source, around = None, UNTOLD
+    source, around, said, configured = None, UNTOLD, None, folder is None
     if folder is None or config is not None:
         try:
             loaded = load_settings(config)
             source, around = loaded.source, surroundings_of(loaded.settings)
-            folder = loaded.settings.policies if folder is None else folder
+            if configured:
+                folder, said = loaded.settings.policies, loaded.policies_place
         except WrongSettingsError as error:
-            folder = error.policies if folder is None else folder
+            if configured:
+                folder, said = error.policies, error.policies_place
             source = str(config) if config is not None else "the configuration"
             problems += map(_in_settings, error.problems)
     if folder is None:
         return CheckResult(settings=source, folder=None, files=0, policies=0, problems=tuple(problems))
     folder = _as_typed(folder)
-    if _is_configuration(folder):
+    if not configured and _is_configuration(folder):
         problem = Problem(
             file=str(folder),
             line=None,
@@ -130,15 +132,15 @@ def check(config: Path | None, folder: Path | None) -> CheckResult:
         )
         problems.append(_in_policies(problem))
         return CheckResult(settings=source, folder=folder, files=1, policies=0, problems=tuple(problems))
-    found = check_folder(folder, around)
-    problems += [_in_folder(problem, folder) for problem in found.problems]
+    found = check_folder(folder, around, or_file=not configured)
+    problems += [_in_folder(problem, folder, said) for problem in found.problems]
     return CheckResult(
         settings=source,
         folder=folder,
         files=found.files,
         policies=found.policies,
         problems=tuple(problems),
-        warnings=tuple(_in_folder(warning, folder) for warning in found.warnings),
+        warnings=tuple(_in_folder(warning, folder, said) for warning in found.warnings),
     )
 
 
@@ -162,11 +164,19 @@ def _as_typed(folder: Path) -> Path:
     return folder.relative_to(here) if folder.is_absolute() and folder.is_relative_to(here) else folder
 
 
-def _in_folder(problem: Problem, folder: Path) -> CheckProblem:
-    """The problem with a path that an editor or a terminal can open."""
-    if problem.file != str(folder):  # what is wrong with the folder itself, or with the one file
-        problem = replace(problem, file=str(folder / problem.file))
-    return _in_policies(problem)
+def _in_folder(problem: Problem, folder: Path, said: Place | None) -> CheckProblem:
+    """The problem with a path that an editor or a terminal can open.
+
+    Args:
+        problem: In the folder, or about the folder itself, or the one file.
+        folder: Which.
+        said: Where in the configuration the folder is named: there, what is wrong with it is mended.
+    """
+    if problem.file != str(folder):
+        return _in_policies(replace(problem, file=str(folder / problem.file)))
+    if said is None or problem.line is not None:
+        return _in_policies(problem)
+    return _in_settings(SettingProblem(place=said, message=f"{problem.file}: {problem.message}", remedy=problem.remedy))
 
 
 def _in_policies(problem: Problem) -> CheckProblem:

@@ -66,12 +66,16 @@ class WrongSettingsError(SettingsError):
     Attributes:
         problems: All of it.
         policies: The policy folder, as far as it can be known for certain: its policies can be checked all the same.
+        policies_place: Where that is said; None where nobody says it.
     """
 
-    def __init__(self, problems: Sequence[SettingProblem], *, policies: Path | None) -> None:
+    def __init__(
+        self, problems: Sequence[SettingProblem], *, policies: Path | None, policies_place: Place | None = None
+    ) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
         self.policies = policies
+        self.policies_place = policies_place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +87,14 @@ class LoadedSettings:
         source: For people: the file, or that there was none.
         file: The file it came from; None when there was none.
         host_given: Somebody named the host; else its name is this machine's.
+        policies_place: Where it is said which policy folder; None where nobody says it.
     """
 
     settings: Settings
     source: str
     file: Path | None
     host_given: bool = True
+    policies_place: Place | None = None
 
     @property
     def digest(self) -> str:
@@ -122,10 +128,13 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, object] | 
     if settings is not None:
         settings, wrong = _completed(settings, layers)
         problems += wrong
+    policies_place = next((layer.place(("policies",)) for layer in layers if "policies" in layer.values), None)
     if problems or settings is None:
-        raise WrongSettingsError(problems, policies=_policies_of(layers))
+        raise WrongSettingsError(problems, policies=_policies_of(layers), policies_place=policies_place)
     source = str(file) if file is not None else f"defaults: there is neither {' nor '.join(map(str, DEFAULT_FILES))}"
-    return LoadedSettings(settings=settings, source=source, file=file, host_given=host_given)
+    return LoadedSettings(
+        settings=settings, source=source, file=file, host_given=host_given, policies_place=policies_place
+    )
 
 
 def _policies_of(layers: tuple[Layer, ...]) -> Path | None:

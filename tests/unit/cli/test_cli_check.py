@@ -155,6 +155,30 @@ def test_check_of_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out.startswith(f"{folder}: there is no such policy folder, create it")
 
 
+def test_a_folder_that_the_configuration_names_and_that_is_none_is_told_where_it_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, policies = tmp_path / "agent.yaml", tmp_path / "heal.yaml"
+    policies.write_text("version: 1\npolicies: []\n")
+
+    config.write_text("mode: observe\npolicies: none\n")
+    assert main(["check", "--config", str(config)]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{config}:2:11: policies: ")
+    assert f"{tmp_path / 'none'}: there is no such policy folder, create it" in line
+
+    config.write_text("mode: shdow\npolicies: heal.yaml\n")
+    assert main(["check", "--json", "--config", str(config)]) == 1
+    _, told = json.loads(capsys.readouterr().out)["problems"]
+    assert (told["file"], told["line"], told["column"], told["path"]) == (str(config), 2, 11, "policies")
+    assert told["message"] == f"{policies}: this is not a folder"
+
+    config.write_text("mode: observe\n")
+    monkeypatch.setenv("WATCHTOWER_AGENT_POLICIES", "/none")
+    assert main(["check", "--config", str(config)]) == 1
+    assert capsys.readouterr().out.startswith("environment: WATCHTOWER_AGENT_POLICIES: /none: there is no such")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
