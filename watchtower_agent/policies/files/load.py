@@ -99,7 +99,7 @@ class _File:
     _refused: frozenset[tuple[int, int]] = frozenset()
     """Where something stands that was refused as YAML: what is missing for it is no second mistake."""
     _text: YamlText | None = None
-    _roots: dict[str, Path] = field(default_factory=dict)
+    _roots: dict[Place, Path] = field(default_factory=dict)
     """Where each policy stands in it."""
 
     def load(self, content: bytes) -> _File:
@@ -154,11 +154,11 @@ class _File:
         known, into = (meaning.outline(), self.outlines) if policy is None else (policy, self.policies)
         if known is not None:
             into.append(known)
-            self._roots[known.name] = root
+            self._roots[known.place] = root
 
     def warning(self, doubt: Doubt) -> Problem:
         """What is doubtful about one of its policies, with its place."""
-        text, path = self._text, (*self._roots[doubt.policy.name], *doubt.path)
+        text, path = self._text, (*self._roots[doubt.policy.place], *doubt.path)
         assert text is not None
         place = text.place(path, at_key=doubt.at_key, offset=doubt.offset)
         finding = Finding(path=text.written(path), message=doubt.message, remedy=doubt.remedy)

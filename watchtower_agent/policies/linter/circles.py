@@ -9,7 +9,7 @@ from watchtower_agent.model.decision import Mode, Verb
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.linter.coverage import covers
 from watchtower_agent.policies.linter.doubt import Doubt
-from watchtower_agent.policies.policy import Policy
+from watchtower_agent.policies.policy import Place, Policy
 from watchtower_agent.policies.selector import Patterns, Selector
 
 _MOST_LOOKED_AT: Final = 200_000
@@ -42,7 +42,7 @@ def circles(policies: Sequence[Policy]) -> Iterator[Doubt]:
         if not stuck:
             return
         circle = _circle(min(stuck, key=list(waits).index), waits, stuck)
-        yield _told(circle, waits, {each.name: each for each in acting})
+        yield _told(circle, waits, {each.place: each for each in acting})
         stuck -= set(circle)
 
 
@@ -70,9 +70,9 @@ def _apart(selector: Selector) -> Iterator[_Thing]:
         yield _Thing(name=repr(selector), selector=selector)
 
 
-def _waits(things: Sequence[_Thing], policies: Sequence[Policy]) -> dict[str, dict[str, set[str]]]:
+def _waits(things: Sequence[_Thing], policies: Sequence[Policy]) -> dict[str, dict[Place, set[str]]]:
     """For each thing every policy that acts on it, with the names of what it waits for before it does."""
-    waits: dict[str, dict[str, set[str]]] = {thing.name: {} for thing in things}
+    waits: dict[str, dict[Place, set[str]]] = {thing.name: {} for thing in things}
     for policy in policies:
         needed = {each.name for each in things if any(covers(item, each.selector) for item in policy.depends)}
         targets = {
@@ -80,11 +80,11 @@ def _waits(things: Sequence[_Thing], policies: Sequence[Policy]) -> dict[str, di
         }
         for target in targets:
             # As the guard has it: nothing waits for itself, and targets of one policy not for each other.
-            waits[target][policy.name] = needed - (targets if target in needed else {target})
+            waits[target][policy.place] = needed - (targets if target in needed else {target})
     return waits
 
 
-def _circle(begin: str, waits: Mapping[str, Mapping[str, set[str]]], stuck: set[str]) -> list[str]:
+def _circle(begin: str, waits: Mapping[str, Mapping[Place, set[str]]], stuck: set[str]) -> list[str]:
     """One way from thing to thing that comes back to where it was."""
     way = [begin]
     while True:
@@ -95,11 +95,12 @@ def _circle(begin: str, waits: Mapping[str, Mapping[str, set[str]]], stuck: set[
         way.append(following)
 
 
-def _told(circle: Sequence[str], waits: Mapping[str, Mapping[str, set[str]]], policies: Mapping[str, Policy]) -> Doubt:
-    names = list(dict.fromkeys(next(iter(waits[each])) for each in circle))
-    first = policies[min(names, key=list(policies).index)]
-    where = {name: policies[name].place for name in names}
-    others = ", ".join(f"{name} ({where[name]})" for name in names if name != first.name)
+def _told(
+    circle: Sequence[str], waits: Mapping[str, Mapping[Place, set[str]]], policies: Mapping[Place, Policy]
+) -> Doubt:
+    places = list(dict.fromkeys(next(iter(waits[each])) for each in circle))
+    first = policies[min(places, key=list(policies).index)]
+    others = ", ".join(f"{policies[place].name} ({place})" for place in places if place != first.place)
     return Doubt(
         policy=first,
         path=("depends",),

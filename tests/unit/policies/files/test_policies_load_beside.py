@@ -130,3 +130,14 @@ def test_a_service_that_is_scaled_twice_is_told_beside_what_is_missing_in_one_of
 
     assert messages(wrong, right)[-1] == "4:13 policy a (a.yaml:3:3) scales shop/web already"
     assert messages(right, wrong)[0] == "4:13 policy b (a.yaml:3:3) scales shop/web already"
+
+
+def test_a_name_that_is_taken_moves_no_place() -> None:
+    waiting = "name: a, select: {name: web}, depends: db, when: uptime > 3s, then: {restart: {}}"
+    other = "name: b, select: {name: db}, depends: web, when: uptime > 3s, then: {restart: {}}"
+    again = "name: a, select: {name: api}, then: {restart: {}}"
+
+    found = messages(waiting, other, again)
+
+    assert found[0].startswith("3:43 a and b (a.yaml:4:3) wait for each other")
+    assert [each.partition(" ")[0] for each in found[1:]] == ["5:3", "5:10"]
