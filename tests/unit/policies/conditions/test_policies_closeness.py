@@ -89,6 +89,10 @@ def of(text: str, values: Mapping[str, Value], *, hold: float = 0.0, standing: S
         ('health == "unhealthy" or cpu.cores > 2', {"health": "healthy", "cpu_cores": 1.0}, False, 0.5),
         ('health == "unhealthy" and cpu.cores > 2', {"health": "healthy", "cpu_cores": 1.0}, False, None),
         ('health == "unhealthy" and cpu.cores > 2', {"health": "unhealthy", "cpu_cores": 1.0}, False, 0.5),
+        ("not memory.percent < 90%", {"memory_percent": 90.0}, True, 1.0),
+        ("not memory.percent <= 90%", {"memory_percent": 90.0}, False, ALMOST),
+        ("not memory.percent > 90%", {"memory_percent": 90.0}, True, 1.0),
+        ("not memory.percent >= 90%", {"memory_percent": 90.0}, False, ALMOST),
         ("not (cpu.cores > 2 or memory.percent > 90%)", {"cpu_cores": 4.0, "memory_percent": 80.0}, False, 0.5),
     ],
 )

@@ -128,6 +128,7 @@ def test_a_policy_that_can_not_work(policy: str, words: str) -> None:
         f'{ALL}, when: status in ["exited", "dead"] and exit_code not in [0, 143], then: {{start: {{}}}}',
         f"{ALL}, when: cpu.percent < 1%, for: 10m, then: {{restart: {{}}}}",
         f"{ALL}, when: restarts >= 3 and restarts <= 3, then: {{notify: {{}}}}",
+        f"{ALL}, when: not restarts < 3 and not restarts > 3, then: {{notify: {{}}}}",
         f"{ALL}, when: memory.usage > memory.limit, then: {{restart: {{}}}}",
         f"{ALL}, when: memory.percent > 90% or memory.percent < 1%, then: {{notify: {{}}}}",
         f'{ALL}, when: "delta(memory.usage, 5m) < 0", then: {{notify: {{}}}}',
