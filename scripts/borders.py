@@ -3,7 +3,8 @@
     python scripts/borders.py
 
 - The event loop's own clock, `loop.time()`, tells how long something may take or took: in the modules named here alone.
-- A module of the core, which contract `pure` in pyproject.toml lists, uses no builtin that reads or writes.
+- A module of the core, which contract `pure` in pyproject.toml lists, uses no builtin that reads or writes, and asks no
+  date what time it is now.
 - Nobody imports past the statements that import rules are about, but for the module named here.
 """
 
@@ -31,7 +32,10 @@ WAITS: Final = {
     f"{ROOT}.storage.dead_telling": "how far such events are apart",
 }
 """Who reads the event loop's clock, and for what."""
-DYNAMIC: Final = f"{ROOT}.cli.later"
+DYNAMIC: Final = frozenset({f"{ROOT}.cli.commands", f"{ROOT}.cli.later"})
+"""Who leaves modules out, or loads them later."""
+BY_NAME: Final = frozenset({"__import__", "import_module", "resolve_name", "run_module", "run_path"})
+NOW: Final = frozenset({"now", "today", "utcnow"})
 READS_OR_WRITES: Final = {"breakpoint", "input", "open", "print"}
 
 
@@ -54,10 +58,12 @@ def _found(module: str, tree: ast.Module, *, pure: bool) -> Iterator[tuple[int, 
     if module not in WAITS:
         yield from ((line, "the event loop's clock; a moment comes from the Clock that is handed in") for line in reads)
     for node in nodes:
-        if module != DYNAMIC and _imports_dynamically(node):
+        if module not in DYNAMIC and _imports_dynamically(node):
             yield node.lineno, "an import rule sees only import statements"
         if pure and isinstance(node, ast.Name) and node.id in READS_OR_WRITES:
             yield node.lineno, f"`{node.id}` reads or writes, and the core does neither"
+        if pure and isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in NOW:
+            yield node.lineno, f"`{node.func.attr}` reads a clock, and the core is handed moments"
 
 
 def _reads_of_the_loops_clock(nodes: list[ast.AST]) -> Iterator[int]:
@@ -78,10 +84,12 @@ def _last_name(node: ast.expr) -> str:
 
 def _imports_dynamically(node: ast.AST) -> bool:
     match node:
+        case ast.Attribute(value=ast.Name(id="sys"), attr="modules"):
+            return True
         case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name in {"__import__", "import_module"}
-        case ast.ImportFrom(module="importlib", names=names):
-            return any(each.name in {"__import__", "import_module"} for each in names)
+            return name in BY_NAME
+        case ast.ImportFrom(module=source, names=names):
+            return any(each.name in BY_NAME or (source, each.name) == ("sys", "modules") for each in names)
     return False
 
 

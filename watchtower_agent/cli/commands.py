@@ -12,7 +12,16 @@ from itertools import takewhile
 from typing import Final
 
 from watchtower_agent.cli.later import load_later
-from watchtower_agent.cli.output import complain, fail, failure, give_up_output, write, write_json
+from watchtower_agent.cli.output import (
+    complain,
+    ensure_output,
+    fail,
+    failure,
+    give_up_output,
+    is_of_output,
+    write,
+    write_json,
+)
 from watchtower_agent.cli.text import counted, printable
 from watchtower_agent.cli.usage import WrongUsageError, usage
 from watchtower_agent.clock import SystemClock
@@ -28,11 +37,20 @@ NO_AGENT: Final = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code for the shell."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    ensure_output()
     try:
-        return _done(given)
+        code = _done(given)
+        sys.stdout.flush()
     except BrokenPipeError:
         give_up_output()
         return OK
+    except OSError as error:
+        if not is_of_output(error):
+            raise
+        give_up_output()
+        complain(f"what was asked for can't be written to standard output: {error.strerror}")
+        return PROBLEMS
+    return code
 
 
 def _done(given: list[str]) -> int:

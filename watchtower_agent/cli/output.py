@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
+from pathlib import Path
 
 from watchtower_agent.cli.text import printable
 
@@ -59,3 +61,19 @@ def fail(text: str, code: int, *, as_json: bool) -> int:
 def give_up_output() -> None:
     """Whoever read it has enough (`| head`): Python's own flush at the end must not complain again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def ensure_output() -> None:
+    """Whoever closed standard output or error (`>&-`) wants to see nothing of it."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the process ends
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - likewise
+
+
+def is_of_output(error: OSError) -> bool:
+    """Whether it says that the output can't be written: a full disk, a limit, a device that is gone.
+
+    It names no file, and commands write nothing else: what the agent stores has its own ways out.
+    """
+    return error.filename is None and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}

@@ -364,3 +364,38 @@ def test_output_that_nobody_reads_any_more_is_no_fault(tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["schema", "check config/policies", "status --json", "events --follow --json"])
+@pytest.mark.parametrize("buffering", ["", "1"])
+def test_an_output_that_is_full_is_told_in_words(command: str, buffering: str, tmp_path: Path) -> None:
+    arguments = [*command.split(), *(["--socket", str(tmp_path / "none")] if "--json" in command else [])]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "watchtower_agent", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=Path(__file__).resolve().parents[3],
+            env={**os.environ, "PYTHONUNBUFFERED": buffering},
+        )
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "watchtower-agent: what was asked for can't be written to standard output: No space left on device\n"
+    )
+
+
+@pytest.mark.parametrize(("command", "code"), [("schema", 0), ("status --json", 3), ("events --follow --json", 3)])
+def test_an_output_that_is_closed_gets_nothing_and_the_exit_code_tells(command: str, code: int, tmp_path: Path) -> None:
+    arguments = [*command.split(), *(["--socket", str(tmp_path / "none")] if "--json" in command else [])]
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "watchtower_agent", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        cwd=Path(__file__).resolve().parents[3],
+    )
+
+    assert (done.returncode, done.stderr) == (code, "")
