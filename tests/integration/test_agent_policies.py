@@ -116,9 +116,9 @@ async def test_ten_thousand_mistakes_are_told_in_short_and_hold_up_nothing(
 
     (told,) = await host.watch.until_told("policy", "rejected", timeout=60)
 
-    assert (told.data["count"], len(told.data["problems"])) == (10_000, 50)
+    assert (told.data["count"], len(told.data["problems"])) == (12_000, 50)
     policies = host.agent.status()["policies"]
-    assert (policies["problem_count"], len(policies["problems"])) == (10_000, 1000)
+    assert (policies["problem_count"], len(policies["problems"])) == (12_000, 1000)
     engine.run("crash", *CRASHES_ONCE, labels={"heal": "true"})
     await host.watch.until_told("action", "succeeded", "crash")
     host.agent.write_policies(OTHER)

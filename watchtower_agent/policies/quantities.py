@@ -205,10 +205,13 @@ def parse_duration(text: str) -> float:
             raise QuantityError(error.message, hint or units) from None
         example = "write it like 500ms, 30s, 5m, 2h or 7d"
         raise QuantityError(f"{shown(text)} is not a duration", hint or example) from None
+    written = text.lstrip("+-")
+    unit_missing = f"write {written}s for seconds, or {written}m for minutes"
+    if quantity.type in {ValueType.NUMBER, ValueType.DURATION} and quantity.value < 0:
+        remedy = unit_missing if quantity.type is ValueType.NUMBER else f"did you mean {written}?"
+        raise QuantityError(f"{shown(text)} is less than nothing", remedy)
     if quantity.type is ValueType.NUMBER:
-        raise QuantityError(f"{shown(text)} has no unit", f"write {text}s for seconds, or {text}m for minutes")
+        raise QuantityError(f"{shown(text)} has no unit", unit_missing)
     if quantity.type is not ValueType.DURATION:
         raise QuantityError(f"{shown(text)} is not a duration", "write it like 500ms, 30s, 5m, 2h or 7d")
-    if quantity.value < 0:
-        raise QuantityError(f"{shown(text)} is less than nothing", "write a duration between 0s and 3650d")
     return float(quantity.value)

@@ -17,7 +17,7 @@ from watchtower_agent.policies.files.meaning import Meaning
 from watchtower_agent.policies.files.remainder import VERBATIM, keys_of
 from watchtower_agent.policies.files.validation import findings_of
 from watchtower_agent.policies.files.yaml_nodes import MappingNode, ScalarNode, YamlText
-from watchtower_agent.policies.files.yaml_reader import read_yaml
+from watchtower_agent.policies.files.yaml_reader import read_in_parts, read_yaml
 from watchtower_agent.policies.linter.circles import circles
 from watchtower_agent.policies.linter.doubt import Doubt
 from watchtower_agent.policies.linter.linter import doubts
@@ -104,6 +104,9 @@ class _File:
 
     def load(self, content: bytes) -> _File:
         text, mistakes = read_yaml(content)
+        if text is None:
+            in_parts = read_in_parts(content)
+            text, mistakes = in_parts if in_parts[0] is not None else (None, mistakes)
         for mark, finding in mistakes:
             self._add(finding, (mark.line, mark.column))
         self._refused = frozenset((mark.line, mark.column) for mark, _ in mistakes)

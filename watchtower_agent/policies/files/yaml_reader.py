@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final, Protocol
 
 import yaml
 
 from watchtower_agent.policies.files.yaml_nodes import MappingNode, Mark, Node, ScalarNode, SequenceNode, YamlText
+from watchtower_agent.policies.files.yaml_parts import parts_of
 from watchtower_agent.policies.files.yaml_words import Stumble, in_quotes, said
 from watchtower_agent.policies.problem import Finding, Path, shown
 
@@ -27,10 +29,15 @@ _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\
 _LONE_RETURN: Final = re.compile("\r(?!\n)")
 """Ends a line in editors and in YAML alike."""
 
+_LIST: Final = "policies:\n"
 _START: Final = Mark(line=1, column=1, index=0)
 
 
-def read_yaml(content: bytes) -> tuple[YamlText | None, tuple[tuple[Mark, Finding], ...]]:
+Mistakes = tuple[tuple[Mark, Finding], ...]
+"""What is wrong as YAML, each with its place."""
+
+
+def read_yaml(content: bytes) -> tuple[YamlText | None, Mistakes]:
     """Read one document.
 
     Returns:
@@ -40,7 +47,49 @@ def read_yaml(content: bytes) -> tuple[YamlText | None, tuple[tuple[Mark, Findin
         text = _decode(content)
     except _UnreadableError as unreadable:
         return None, ((unreadable.mark, unreadable.finding),)
-    reader = _Reader(text)
+    root, mistakes = _read(_Reader(text, _Lines(text)))
+    return None if root is None else YamlText(text=text, root=root), mistakes
+
+
+def read_in_parts(content: bytes) -> tuple[YamlText | None, Mistakes]:
+    """Read what can be read of a policy file that is no YAML as a whole: each policy by itself.
+
+    Returns:
+        The text with its nodes, an empty value in place of each policy that can't be read; and every mistake in the
+        parts. None when parts are not what is wrong, or there is no telling them apart.
+    """
+    try:
+        text = _decode(content)
+    except _UnreadableError:
+        return None, ()
+    lines, mistakes = _Lines(text), list[tuple[Mark, Finding]]()
+    root, policies = MappingNode(mark=_START), SequenceNode(mark=_START)
+    unreadable = False
+    for part in parts_of(text):
+        node, found = _read(_Reader(text, lines, (part.begin, part.end), under=_LIST if part.policy else ""))
+        items = node.values["policies"] if part.policy and isinstance(node, MappingNode) else None
+        mistakes += ((mark, _of_item(finding, len(policies.items))) for mark, finding in found)
+        if isinstance(items, SequenceNode):
+            policies.items += items.items
+        elif isinstance(node, MappingNode) and not part.policy:
+            root.keys |= node.keys
+            root.values |= node.values
+        elif part.policy and found:
+            unreadable = True
+            policies.items.append(ScalarNode(mark=found[-1][0], text="", quoted=False))
+        else:
+            return None, ()
+    root.values["policies"] = policies
+    return (YamlText(text=text, root=root), tuple(mistakes)) if unreadable else (None, ())
+
+
+def _of_item(finding: Finding, index: int) -> Finding:
+    """What was found in an item that was read alone, the first of its list."""
+    path = finding.path
+    return replace(finding, path=("policies", index, *path[2:])) if path[:2] == ("policies", 0) else finding
+
+
+def _read(reader: _Reader) -> tuple[Node | None, Mistakes]:
     try:
         root = reader.read()
     except _UnreadableError as unreadable:
@@ -48,7 +97,7 @@ def read_yaml(content: bytes) -> tuple[YamlText | None, tuple[tuple[Mark, Findin
         # `name: *web foo`: the rest of a line that was refused already is no second mistake.
         rest = () if unreadable.mark.line in told else ((unreadable.mark, unreadable.finding),)
         return None, (*reader.problems, *rest)
-    return YamlText(text=text, root=root), tuple(reader.problems)
+    return root, tuple(reader.problems)
 
 
 class _UnreadableError(Exception):
@@ -103,11 +152,21 @@ class _LibyamlMark(Protocol):
 
 
 class _Reader:
-    """Builds the nodes of one document from libyaml's events, without recursion."""
+    """Builds the nodes of one document from libyaml's events, without recursion.
 
-    def __init__(self, text: str) -> None:
+    Args:
+        text: The file.
+        lines: Its lines.
+        between: Where in it the document begins and ends: with whole lines; None: it is all of it.
+        under: A line that is read before it, as if it stood there.
+    """
+
+    def __init__(self, text: str, lines: _Lines, between: tuple[int, int] | None = None, *, under: str = "") -> None:
+        begin, self._end = between or (0, len(text))
         self._text = text
-        self._lines = _Lines(text)
+        self._lines = lines
+        self._document = under + text[begin : self._end]
+        self._shift = begin - len(under)
         self.problems: list[tuple[Mark, Finding]] = []
         self._stack: list[SequenceNode | MappingNode] = []
         self._keys: list[ScalarNode | None] = []
@@ -122,9 +181,9 @@ class _Reader:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    raise _UnreadableError(
-                        mark, "a second document begins", "remove the line ---, a file has one document"
-                    )
+                    remedy = "remove the line ---, a file has one document"
+                    self.problems.append((mark, Finding(path=(), message="a second document begins", remedy=remedy)))
+                    break
                 continue
             made = self._take(event, mark)
             root = root or made
@@ -230,18 +289,18 @@ class _Reader:
 
     def _events(self) -> Iterator[yaml.Event]:
         try:
-            yield from yaml.parse(self._text, Loader=yaml.CSafeLoader)
+            yield from yaml.parse(self._document, Loader=yaml.CSafeLoader)
         except yaml.MarkedYAMLError as error:
             at = self._index(error.problem_mark or error.context_mark)
             begun = self._index(error.context_mark or error.problem_mark)
             stumble = Stumble(what=error.problem or "", context=error.context or "", at=at, begun=begun)
-            found = said(self._text, stumble)
+            found = said(self._text[: self._end], stumble)
             raise _UnreadableError(self._lines.mark(found.at), found.message, found.remedy) from None
         except yaml.YAMLError:
             raise _UnreadableError(_START, "this can't be read as YAML", "save it as plain UTF-8 text") from None
 
     def _index(self, mark: _LibyamlMark | None) -> int:
-        return 0 if mark is None else min(mark.index, len(self._text))
+        return 0 if mark is None else min(max(0, self._shift + mark.index), self._end)
 
     def _mark(self, mark: _LibyamlMark | None) -> Mark:
-        return _START if mark is None else self._lines.mark(mark.index)
+        return _START if mark is None else self._lines.mark(self._index(mark))

@@ -141,3 +141,71 @@ def test_a_name_that_is_taken_moves_no_place() -> None:
 
     assert found[0].startswith("3:43 a and b (a.yaml:4:3) wait for each other")
     assert [each.partition(" ")[0] for each in found[1:]] == ["5:3", "5:10"]
+
+
+BROKEN = """version: 1
+policies:
+  # The first quote is never closed.
+  - name: p
+    for: "60
+    mode: onn
+  - name: q
+    select: {nmae: web}
+    when: memory.prcent > 90%
+    then: {restart: {}}
+
+  - name: r
+\tselect: x
+  - name: s
+    when: *s
+    then: {notify: {}}
+  - name: t
+    select: [x
+  - name: u
+    on: {container: dye}
+    then: {notify: {}}
+foo: 1
+"""
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("indent", ["  ", ""])
+def test_a_policy_that_is_no_yaml_hides_no_mistake_of_the_others(indent: str, line_end: str) -> None:
+    found = [
+        f"{each.line} {each.path}: {each.message}"
+        for each in problems(BROKEN.replace("\n  ", f"\n{indent}").replace("\n", line_end))
+    ]
+
+    assert found == [
+        "5 : this quote is never closed",
+        '8 policies[1].select.nmae: unknown key "nmae"',
+        '9 policies[1].when: unknown name "memory.prcent"',
+        "13 : a tab is no indentation in YAML",
+        '15 policies[3].when: a text that begins with "*" needs quotes',
+        "18 : this [ is never closed",
+        '20 policies[5].on.container: container has no event "dye"',
+        '22 foo: unknown key "foo"',
+    ]
+
+
+def test_a_second_document_hides_nothing_of_the_first() -> None:
+    text = "version: 1\npolicies:\n- {name: a, on: {engine: uup}, then: {notify: {}}}\n---\nversion: [2\n"
+
+    assert [(each.line, each.message) for each in problems(text)] == [
+        (3, 'engine has no event "uup"'),
+        (4, "a second document begins"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("version: [1\npolicies:\n- name: a\n  when: [x\n- name: b\n  wehn: x\n", 1),
+        ("version: 1\npolicies: [{name: a,\n  when: 'x}]\n", 3),
+        ("version: 1\npolicies:\n  - name: a\n    wehn: y\n - name: b\n   wehn: x\n", 5),
+    ],
+)
+def test_where_policies_cannot_be_told_apart_the_first_mistake_alone_is_told(text: str, line: int) -> None:
+    (problem,) = problems(text)
+
+    assert problem.line == line
