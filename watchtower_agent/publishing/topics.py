@@ -26,6 +26,7 @@ _LIKE_A_SLOT = re.compile(_SERVICE_AND_SLOT + r"\Z", re.DOTALL)
 def key(name: str) -> str:
     """One level of a topic for a name: valid in MQTT and as a Home Assistant object id, distinct for distinct names.
 
+    Names with other characters are as distinct as 32 bits of a hash tell them.
     Only `[A-Za-z0-9_-]` survives. When anything else had to be replaced, or the name is too long, or looks as if it
     had been through here already, a short hash of the original is appended: so a key with a hash never equals a
     name that is its own key.
