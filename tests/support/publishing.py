@@ -60,6 +60,12 @@ class Station:
         await self.until(lambda: any(found == name for found, _ in self.alarms), timeout=timeout)
         return next(sentence for found, sentence in self.alarms if found == name)
 
+    async def left(self, number: int, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - a test's limit
+        """Wait until the outbox holds no more than that many events."""
+        async with asyncio.timeout(patient(timeout)):
+            while (await self.store.facts()).outbox_depth > number:  # noqa: ASYNC110 - the store has nothing to wait on
+                await asyncio.sleep(0.02)
+
     async def settled(self, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - a test's limit
         """Wait until the outbox is empty and every retained topic is acknowledged."""
         async with asyncio.timeout(patient(timeout)):
