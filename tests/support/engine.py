@@ -16,6 +16,8 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
@@ -309,12 +311,15 @@ class PrivateEngine:
             "run", "--detach", f"--name={name}", f"--network={network}", *label_options, *options, image,
             *(command or IDLE),
         )  # fmt: skip
-        if not command:
-            self._until_it_ends_on_term(container)
+        if signals := _trapped(command or IDLE):
+            self._until_it_heeds(container, signals)
         return container
 
-    def _until_it_ends_on_term(self, container: str) -> None:
-        """Wait for the trap of `IDLE`: what the first process of a container does not catch yet is lost on it."""
+    def _until_it_heeds(self, container: str, signals: int) -> None:
+        """Wait for the traps of its command: what the first process of a container does not catch yet is lost on it.
+
+        Until it becomes the command it is the runtime's, `runc:[2:INIT]`, which catches every signal.
+        """
         pid = self.api("GET", f"/containers/{container}/json")["State"]["Pid"]
         deadline = time.monotonic() + patient(30)
         while time.monotonic() < deadline:
@@ -322,11 +327,12 @@ class PrivateEngine:
                 status = Path(f"/proc/{pid}/status").read_text() if pid else ""
             except (FileNotFoundError, ProcessLookupError):
                 return  # it has ended
-            caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
-            if caught is None or int(caught[1], 16) >> (signal.SIGTERM - 1) & 1:
+            masks = re.findall(r"^Sig(?:Cgt|Ign):\s*([0-9a-f]+)$", status, re.MULTILINE)
+            heeded = reduce(or_, (int(mask, 16) for mask in masks), 0)
+            if not masks or ("\trunc:" not in status and heeded & signals == signals):
                 return
             time.sleep(0.005)
-        raise EngineFailedError(f"{container} does not catch TERM")
+        raise EngineFailedError(f"{container} does not trap all that its command says")
 
     def api(
         self,
@@ -381,6 +387,12 @@ class PrivateEngine:
         for volume in self.api("GET", "/volumes")["Volumes"] or ():
             with contextlib.suppress(EngineFailedError):
                 self.api("DELETE", f"/volumes/{volume['Name']}", force="true")
+
+
+def _trapped(command: Sequence[str]) -> int:
+    """The signals that a shell's command traps, as the bits of `/proc/<pid>/status`."""
+    names = " ".join(re.findall(r"\btrap (?:'[^']*'|:) ((?:[A-Z]+[0-9]? ?)+)", " ".join(command))).split()
+    return reduce(or_, (1 << (signal.Signals[f"SIG{name}"] - 1) for name in names), 0)
 
 
 def _cgroups(pattern: str) -> list[Path]:
