@@ -16,6 +16,20 @@ Path = tuple[str | int, ...]
 _LONGEST_SHOWN: Final = 60
 
 
+class WrongValueError(ValueError):
+    """A value that can't be used. Its text is one line.
+
+    Attributes:
+        message: What is wrong.
+        remedy: What would be right.
+    """
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(f"{message}, {remedy}")
+        self.message = message
+        self.remedy = remedy
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One mistake, or what is well-formed and doubtful. Its text is one line.

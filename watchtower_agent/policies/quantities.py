@@ -10,7 +10,7 @@ from typing import Final
 
 from watchtower_agent.model.values import dataclass
 from watchtower_agent.policies.catalogue import ValueType
-from watchtower_agent.policies.problem import nearest, shown
+from watchtower_agent.policies.problem import WrongValueError, nearest, shown
 
 DURATION_UNITS: Final[Mapping[str, float]] = MappingProxyType(
     {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -49,18 +49,8 @@ _QUANTITY: Final = re.compile(r"([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)(%
 _UNITS: Final = ("%", *DURATION_UNITS, *BYTE_UNITS)
 
 
-class QuantityError(ValueError):
-    """A text that is no quantity.
-
-    Attributes:
-        message: What is wrong.
-        remedy: What would be right.
-    """
-
-    def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(f"{message}, {remedy}")
-        self.message = message
-        self.remedy = remedy
+class QuantityError(WrongValueError):
+    """A text that is no quantity."""
 
 
 class TooLargeError(QuantityError):

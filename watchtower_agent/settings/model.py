@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from watchtower_agent.policies.problem import WrongValueError
 from watchtower_agent.settings.values import (
     ActionCount,
     BaseTopic,
@@ -31,7 +32,6 @@ from watchtower_agent.settings.values import (
     Size,
     SocketPath,
     UnitName,
-    WrongValueError,
     between,
     none_or_between,
 )

@@ -15,7 +15,7 @@ from pydantic_settings import NoDecode
 from watchtower_agent.model.shown_address import has_query, without_secrets, without_user
 from watchtower_agent.policies.catalogue import ValueType
 from watchtower_agent.policies.globs import glob_problem
-from watchtower_agent.policies.problem import one_of, shown
+from watchtower_agent.policies.problem import WrongValueError, one_of, shown
 from watchtower_agent.policies.quantities import QuantityError, parse_duration, parse_quantity, together
 
 ENGINE_SCHEMES: Final = ("unix", "tcp", "http", "https", "ssh")
@@ -38,20 +38,6 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}\Z")
 _LAST_PORT: Final = 65535
 MOST_METRIC_LABELS: Final = 20
 _LONGEST_SOCKET: Final = 107
-
-
-class WrongValueError(ValueError):
-    """A value that can't be used.
-
-    Attributes:
-        message: What is wrong.
-        remedy: What would be right.
-    """
-
-    def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(f"{message}, {remedy}")
-        self.message = message
-        self.remedy = remedy
 
 
 def _duration(value: object) -> object:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from watchtower_agent.model.values import dataclass
-from watchtower_agent.policies.problem import nearest, shown
+from watchtower_agent.policies.problem import WrongValueError, nearest, shown
 
 _LONGEST: Final = 200
 """Characters of an expression."""
@@ -42,19 +42,15 @@ _WITH_SECONDS: Final = 6
 _EXAMPLE: Final = 'write minute, hour, day, month and weekday, as in "30 3 * * *" for 03:30'
 
 
-class CronError(ValueError):
+class CronError(WrongValueError):
     """A text that is no cron expression.
 
     Attributes:
-        message: What is wrong.
-        remedy: What would be right.
         offset: Characters into the text.
     """
 
     def __init__(self, message: str, remedy: str, offset: int = 0) -> None:
-        super().__init__(f"{message}, {remedy}")
-        self.message = message
-        self.remedy = remedy
+        super().__init__(message, remedy)
         self.offset = offset
 
 

@@ -11,24 +11,14 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from watchtower_agent.model.values import dataclass
-from watchtower_agent.policies.problem import nearest, shown
+from watchtower_agent.policies.problem import WrongValueError, nearest, shown
 
 _LONGEST: Final = 64
 _EXAMPLE: Final = "write an IANA name such as Europe/Berlin, or UTC"
 
 
-class ZoneError(ValueError):
-    """A text that names no time zone.
-
-    Attributes:
-        message: What is wrong.
-        remedy: What would be right.
-    """
-
-    def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(f"{message}, {remedy}")
-        self.message = message
-        self.remedy = remedy
+class ZoneError(WrongValueError):
+    """A text that names no time zone."""
 
 
 @dataclass(frozen=True, slots=True)
