@@ -152,6 +152,8 @@ class RealStage:
 
     def run_again(self, container: str) -> None:
         self._private.docker("start", "--attach", container)
+        # Those who wait are told before the engine's listing is: it answers an inspection only once both are.
+        self._private.api("GET", f"/containers/{container}/json")
 
     def network(self, name: str, *, swarm: bool = False) -> str:
         driver = "overlay" if swarm else "bridge"
