@@ -14,6 +14,7 @@ from typing import Final
 from watchtower_agent.engine.transport import NO_HEADERS, Answer
 
 _CHUNK: Final = 65536
+_CHUNK_END: Final = b"\r\n"
 _KEPT: Final = 16
 """Idle connections kept: as many as there are threads that call."""
 
@@ -166,17 +167,24 @@ class SocketStream:
 
     def more(self) -> bool:
         """Whether more of its body is here already; never waits."""
-        poll = select.poll()
-        poll.register(self._link, select.POLLIN)
-        if poll.poll(0):
-            return True
+        # What ends a chunk is no more of the body: it is read with the next chunk, for which a reader would wait.
+        ends = len(_CHUNK_END) if self._response.chunk_left == 0 else 0
         try:
             self._link.settimeout(0)
-            held = self._response.fp.peek(1)
-            self._link.settimeout(None)
+            try:
+                held = len(self._response.fp.peek(1))  # takes from the socket only if nothing is held
+            finally:
+                self._link.settimeout(None)
+            return held > ends or held + self._waiting(ends + 1) > ends
         except (OSError, ValueError, AttributeError):
             return True  # who reads it hears why
-        return bool(held.strip(b"\r\n"))  # what ends a chunk is read with the next one
+
+    def _waiting(self, most: int) -> int:
+        """How many bytes the socket holds, counted no further than that."""
+        try:
+            return len(self._link.recv(most, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return 0
 
     def rest(self) -> bytes:
         """What is left of its body, where it has an end after all: within the request's time limit."""

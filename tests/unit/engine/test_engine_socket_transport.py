@@ -117,6 +117,32 @@ def test_a_stream_that_is_left_alone_tells_what_has_come_since(
     stream.close()
 
 
+@pytest.mark.parametrize("size", [3, 8192 - 6, 8192 - 5, 8192 - 4])  # what is read at once may end with a chunk's text
+@pytest.mark.parametrize("cut", range(1, 5))
+def test_what_ends_a_part_is_no_more_of_it_wherever_it_was_cut(
+    server: Server, transport: SocketTransport, size: int, cut: int
+) -> None:
+    text = b"a" * (size - 1) + b"\n"
+    part = b"%x\r\n%s\r\n" % (size, text)
+    server.answers = [CHUNKED + part[:-cut]]
+    stream = transport.open("/events", timeout=0.05)
+    chunks = stream.chunks()
+    came = b""
+    while len(came) < size - max(0, cut - 2):
+        came += next(chunks)
+    assert not stream.more()
+    for place in range(len(part) - cut, len(part)):
+        server.write(part[place : place + 1])
+        if len(came) < size:
+            assert stream.more(), "of the text"
+            came += next(chunks)
+        assert not stream.more(), "there is nothing to be read, and whoever tried would wait"
+    assert came == text
+    server.write(part)
+    assert stream.more()
+    stream.close()
+
+
 def test_a_stream_that_is_left_alone_can_be_aborted(server: Server, transport: SocketTransport) -> None:
     server.answers = [CHUNKED]
     stream = transport.open("/events", timeout=0.5)
